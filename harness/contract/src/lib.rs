@@ -1,0 +1,13 @@
+//! What a run directory contains: the only thing the harness and the systems under test share.
+//!
+//! | file | written by | what |
+//! |---|---|---|
+//! | `spec.toml` | harness | the resolved run: clip, path, system, seed ([`RunSpec`]) |
+//! | `events.jsonl` | system | one [`Event`] per line |
+//! | `fates.jsonl` | emulator or virtual link | one line per packet and direction |
+//! | `rendered.*` | receiver | what was shown ([`store`]) |
+//! | `frames.csv`, `scores.json`, `report.html` | harness | the result |
+
+mod event;
+pub mod exit;
+pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};

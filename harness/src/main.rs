@@ -1,0 +1,2 @@
+//! The `freezeframe` tool.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Picture and session metrics with named definitions.

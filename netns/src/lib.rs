@@ -1,0 +1,1 @@
+//! Network namespaces, veth pairs, shaping through rtnetlink, and the user-space emulator.

@@ -1,0 +1,1 @@
+//! Neural models on libtorch: tokenizer, token recovery, LPIPS; and their training.

@@ -1,0 +1,1 @@
+//! The systems under test and the sut program that runs them.

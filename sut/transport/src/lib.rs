@@ -1,0 +1,1 @@
+//! Message transports for systems under test: plain datagrams and WebRTC data channels.
