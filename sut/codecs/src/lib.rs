@@ -1,1 +1,117 @@
-//! Video codecs as jobs: VP8, VP9, H.264, H.265 through FFmpeg, and a null codec.
+//! Video codecs as one encoder and one decoder type: H.264, H.265, VP8, VP9 through FFmpeg.
+//!
+//! Everything that could make two machines differ is pinned: one thread, one slice, fixed speed, no
+//! look-ahead, no frame reordering. One picture in gives one encoded frame out, at once.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`encoder`] | [`Encoder`]: settings, rate control, forced key frames |
+//! | [`decoder`] | [`Decoder`]: survives damaged input, gives at most one picture per unit |
+
+pub mod decoder;
+pub mod encoder;
+mod ff;
+
+pub use decoder::Decoder;
+pub use encoder::{Encoded, Encoder, EncoderConfig, RateControl};
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A video coding standard, with the one encoder used for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// H.264 / AVC by libx264.
+    H264,
+    /// H.265 / HEVC by libx265.
+    H265,
+    /// VP8 by libvpx.
+    Vp8,
+    /// VP9 by libvpx.
+    Vp9,
+}
+
+impl Codec {
+    /// FFmpeg's name of the encoder.
+    #[must_use]
+    pub fn encoder_name(self) -> &'static str {
+        match self {
+            Codec::H264 => "libx264",
+            Codec::H265 => "libx265",
+            Codec::Vp8 => "libvpx",
+            Codec::Vp9 => "libvpx-vp9",
+        }
+    }
+
+    /// FFmpeg's name of the (native) decoder.
+    #[must_use]
+    pub fn decoder_name(self) -> &'static str {
+        match self {
+            Codec::H264 => "h264",
+            Codec::H265 => "hevc",
+            Codec::Vp8 => "vp8",
+            Codec::Vp9 => "vp9",
+        }
+    }
+
+    /// True if this FFmpeg has both the encoder and the decoder.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        ff::init();
+        ffmpeg_next::encoder::find_by_name(self.encoder_name()).is_some()
+            && ffmpeg_next::decoder::find_by_name(self.decoder_name()).is_some()
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Codec::H264 => "h264",
+            Codec::H265 => "h265",
+            Codec::Vp8 => "vp8",
+            Codec::Vp9 => "vp9",
+        })
+    }
+}
+
+/// What can go wrong when a codec is set up or fed.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// This FFmpeg was built without the codec.
+    #[error("FFmpeg has no {name} (for {codec}); install Debian's ffmpeg packages (`./setup`)")]
+    Missing {
+        /// Which standard.
+        codec: Codec,
+        /// FFmpeg's name for it.
+        name: &'static str,
+    },
+    /// FFmpeg refused.
+    #[error("failed to {doing} with {codec}: {source}")]
+    Ffmpeg {
+        /// Which standard.
+        codec: Codec,
+        /// What was being done.
+        doing: &'static str,
+        /// FFmpeg's own words.
+        source: ffmpeg_next::Error,
+    },
+    /// The picture does not have the size that the encoder was opened with.
+    #[error("picture is {got:?}, the {codec} encoder was opened for {want:?}")]
+    Size {
+        /// Which standard.
+        codec: Codec,
+        /// Size of the picture.
+        got: (usize, usize),
+        /// Size of the encoder.
+        want: (usize, usize),
+    },
+    /// The encoder kept the picture instead of giving one encoded frame at once.
+    #[error("the {codec} encoder gave {units} units for one picture; it must give exactly one (look-ahead or B-frames on?)")]
+    Latency {
+        /// Which standard.
+        codec: Codec,
+        /// How many units came.
+        units: usize,
+    },
+}

@@ -1,0 +1,55 @@
+//! Decoding that survives anything the network does to a bitstream.
+
+use crate::{Codec, CodecError, ff::read_frame};
+use ffmpeg_next as ff;
+use media::Yuv420;
+
+/// An open decoder. Same units in the same order give the same pictures, on every machine.
+pub struct Decoder {
+    inner: ff::decoder::Video,
+    frame: ff::frame::Video,
+    errors: u64,
+}
+
+impl Decoder {
+    /// Opens FFmpeg's own decoder of `codec`, one thread, no reordering delay, damaged pictures put out.
+    pub fn new(codec: Codec) -> Result<Self, CodecError> {
+        crate::ff::init();
+        let name = codec.decoder_name();
+        let found = ff::decoder::find_by_name(name).ok_or(CodecError::Missing { codec, name })?;
+        let mut context = ff::codec::context::Context::new_with_codec(found);
+        context.set_threading(ff::threading::Config::count(1));
+        // SAFETY: the context is valid and not yet open; these are plain flag fields.
+        unsafe {
+            let raw = context.as_mut_ptr();
+            (*raw).flags |= (ff::ffi::AV_CODEC_FLAG_LOW_DELAY | ff::ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT) as i32;
+        }
+        let inner = context.decoder().open_as(found).and_then(ff::decoder::Opened::video).map_err(|source| {
+            CodecError::Ffmpeg { codec, doing: "open the decoder", source }
+        })?;
+        Ok(Self { inner, frame: ff::frame::Video::empty(), errors: 0 })
+    }
+
+    /// Feeds one unit; gives the picture that comes out, if one does. If several come (a decoder that had held
+    /// one back), the newest counts.
+    pub fn decode(&mut self, unit: &[u8]) -> Option<Yuv420> {
+        if unit.is_empty() {
+            return None; // FFmpeg reads an empty packet as "end of stream"
+        }
+        // `copy` pads the buffer as the bitstream readers demand.
+        if self.inner.send_packet(&ff::Packet::copy(unit)).is_err() {
+            self.errors += 1;
+        }
+        let mut newest = None;
+        while self.inner.receive_frame(&mut self.frame).is_ok() {
+            newest = read_frame(&self.frame).or(newest);
+        }
+        newest
+    }
+
+    /// Units that the decoder refused so far.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.errors
+    }
+}

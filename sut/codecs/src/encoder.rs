@@ -1,0 +1,226 @@
+//! Encoding, one picture in, one encoded frame out.
+
+use crate::{Codec, CodecError, ff::fill_frame};
+use ffmpeg_next as ff;
+use media::Yuv420;
+use serde::{Deserialize, Serialize};
+
+/// How many bits a frame may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RateControl {
+    /// Constant quantiser of P frames (x264 and x265 derive the I frames' from it).
+    ConstantQp(u32),
+    /// Constant bitrate in bits per second, one pass, no frame dropping.
+    Cbr(u64),
+}
+
+/// Everything that decides an encoder's output. Equal configurations and pictures give equal bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderConfig {
+    /// Which standard.
+    pub codec: Codec,
+    /// Columns; even.
+    pub width: u32,
+    /// Rows; even.
+    pub height: u32,
+    /// Frames per second.
+    pub fps: u32,
+    /// How many bits a frame may cost.
+    pub rate: RateControl,
+    /// A key frame every so many frames, counted from the last; 0: only the first and on request.
+    pub gop: u32,
+    /// x264 and x265: their preset's name. libvpx: ignored.
+    pub preset: String,
+    /// x264: slices per frame. The original ReVo has one per sender thread; pinned so that machines agree.
+    pub slices: u32,
+    /// libvpx: `cpu-used`. VP8 reads positive values as "as fast as the clock asks", so it is given negative ones.
+    pub cpu_used: i32,
+}
+
+impl EncoderConfig {
+    /// ReVo's settings for H.264 and H.265 (its codec wrappers): constant QP 30, GOP 30, no B-frames, no look-ahead.
+    #[must_use]
+    pub fn revo(codec: Codec, width: u32, height: u32, fps: u32) -> Self {
+        let preset = if codec == Codec::H265 { "ultrafast" } else { "medium" };
+        Self {
+            codec,
+            width,
+            height,
+            fps,
+            rate: RateControl::ConstantQp(30),
+            gop: 30,
+            preset: preset.into(),
+            slices: 1,
+            cpu_used: -8,
+        }
+    }
+
+    /// Real-time libvpx settings for a target bitrate (bits per second), key frames only on request.
+    #[must_use]
+    pub fn vpx(codec: Codec, width: u32, height: u32, fps: u32, bps: u64) -> Self {
+        Self {
+            codec,
+            width,
+            height,
+            fps,
+            rate: RateControl::Cbr(bps),
+            gop: 0,
+            preset: String::new(),
+            slices: 1,
+            cpu_used: if codec == Codec::Vp8 { -8 } else { 8 },
+        }
+    }
+}
+
+/// One encoded frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The bitstream of this frame: one access unit (Annex B for H.264 and H.265, with parameter sets at key frames).
+    pub bytes: Vec<u8>,
+    /// True if decoding can start here.
+    pub key: bool,
+}
+
+/// An open encoder.
+pub struct Encoder {
+    config: EncoderConfig,
+    inner: ff::encoder::Video,
+    frame: ff::frame::Video,
+    next_pts: i64,
+}
+
+impl Encoder {
+    /// Opens the encoder of `config`.
+    pub fn new(config: &EncoderConfig) -> Result<Self, CodecError> {
+        crate::ff::init();
+        let codec = config.codec;
+        let name = codec.encoder_name();
+        let found = ff::encoder::find_by_name(name).ok_or(CodecError::Missing { codec, name })?;
+        let fail = |doing| move |source| CodecError::Ffmpeg { codec, doing, source };
+
+        let context = ff::codec::context::Context::new_with_codec(found);
+        let mut video = context.encoder().video().map_err(fail("open the encoder"))?;
+        video.set_width(config.width);
+        video.set_height(config.height);
+        video.set_format(ff::format::Pixel::YUV420P);
+        video.set_time_base((1, config.fps as i32));
+        video.set_frame_rate(Some((config.fps as i32, 1)));
+        video.set_max_b_frames(0);
+        video.set_threading(ff::threading::Config::count(1));
+        let mut options = ff::Dictionary::new();
+        match codec {
+            Codec::H264 => x264(config, &mut video, &mut options),
+            Codec::H265 => x265(config, &mut video, &mut options),
+            Codec::Vp8 | Codec::Vp9 => vpx(config, &mut video, &mut options),
+        }
+        let inner = video.open_as_with(found, options).map_err(fail("open the encoder"))?;
+        let frame = ff::frame::Video::new(ff::format::Pixel::YUV420P, config.width, config.height);
+        Ok(Self { config: config.clone(), inner, frame, next_pts: 0 })
+    }
+
+    /// Encodes one picture; `force_key` makes a key frame of it whatever the GOP says.
+    pub fn encode(&mut self, picture: &Yuv420, force_key: bool) -> Result<Encoded, CodecError> {
+        let codec = self.config.codec;
+        let want = (self.config.width as usize, self.config.height as usize);
+        if (picture.width, picture.height) != want {
+            return Err(CodecError::Size { codec, got: (picture.width, picture.height), want });
+        }
+        let fail = |source| CodecError::Ffmpeg { codec, doing: "encode", source };
+
+        // The encoder may still hold the previous picture's buffer.
+        // SAFETY: `frame` owns a valid AVFrame; the call copies its buffers if they are shared.
+        unsafe { ff::ffi::av_frame_make_writable(self.frame.as_mut_ptr()) };
+        fill_frame(picture, &mut self.frame);
+        self.frame.set_pts(Some(self.next_pts));
+        self.next_pts += 1;
+        self.frame.set_kind(if force_key { ff::picture::Type::I } else { ff::picture::Type::None });
+        self.inner.send_frame(&self.frame).map_err(fail)?;
+
+        let mut units = Vec::with_capacity(1);
+        let mut packet = ff::Packet::empty();
+        while self.inner.receive_packet(&mut packet).is_ok() {
+            units.push(Encoded { bytes: packet.data().unwrap_or(&[]).to_vec(), key: packet.is_key() });
+        }
+        match units.len() {
+            1 => Ok(units.remove(0)),
+            n => Err(CodecError::Latency { codec, units: n }),
+        }
+    }
+}
+
+fn x264(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options: &mut ff::Dictionary<'_>) {
+    options.set("preset", &config.preset);
+    options.set("tune", "zerolatency");
+    let gop = if config.gop == 0 { "infinite".into() } else { config.gop.to_string() };
+    let mut params = format!(
+        "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:sync-lookahead=0:threads=1:\
+         sliced-threads=0:slices={}:force-cfr=1",
+        config.slices
+    );
+    match config.rate {
+        RateControl::ConstantQp(qp) => params.push_str(&format!(":qp={qp}")),
+        RateControl::Cbr(bps) => {
+            let kbps = bps / 1000;
+            params.push_str(&format!(":bitrate={kbps}:vbv-maxrate={kbps}:vbv-bufsize={kbps}"));
+        }
+    }
+    options.set("x264-params", &params);
+    options.set("forced-idr", "1");
+}
+
+fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options: &mut ff::Dictionary<'_>) {
+    options.set("preset", &config.preset);
+    options.set("tune", "zerolatency");
+    let gop = if config.gop == 0 { "-1".into() } else { config.gop.to_string() };
+    let mut params = format!(
+        "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:frame-threads=1:pools=none:log-level=none"
+    );
+    match config.rate {
+        RateControl::ConstantQp(qp) => params.push_str(&format!(":qp={qp}")),
+        RateControl::Cbr(bps) => {
+            let kbps = bps / 1000;
+            params.push_str(&format!(":bitrate={kbps}:vbv-maxrate={kbps}:vbv-bufsize={kbps}"));
+        }
+    }
+    options.set("x265-params", &params);
+    options.set("forced-idr", "1");
+}
+
+/// Ringmaster's real-time settings (one-pass CBR, error resilient, no frame dropping), with the speed
+/// pinned instead of taken from the number of cores.
+fn vpx(config: &EncoderConfig, video: &mut ff::encoder::video::Video, options: &mut ff::Dictionary<'_>) {
+    if let RateControl::Cbr(bps) = config.rate {
+        video.set_bit_rate(bps as usize);
+        options.set("minrate", &bps.to_string());
+        options.set("maxrate", &bps.to_string());
+        // One second of buffer, half full at the start, 0.6 s aimed at.
+        options.set("bufsize", &bps.to_string());
+        options.set("rc_init_occupancy", &(bps / 2).to_string());
+    }
+    if let RateControl::ConstantQp(qp) = config.rate {
+        options.set("crf", &qp.to_string());
+        options.set("qmin", &qp.to_string());
+        options.set("qmax", &qp.to_string());
+    } else {
+        options.set("qmin", "2");
+        options.set("qmax", "52");
+    }
+    // libvpx has no "never": a GOP longer than any clip here.
+    options.set("g", &if config.gop == 0 { 1_000_000 } else { config.gop }.to_string());
+    options.set("deadline", "realtime");
+    options.set("cpu-used", &config.cpu_used.to_string());
+    options.set("lag-in-frames", "0");
+    options.set("error-resilient", "default");
+    options.set("static-thresh", "0");
+    options.set("max-intra-rate", "900");
+    options.set("undershoot-pct", "50");
+    options.set("overshoot-pct", "50");
+    if config.codec == Codec::Vp9 {
+        options.set("row-mt", "0");
+        options.set("tile-columns", "0");
+        options.set("frame-parallel", "0");
+        options.set("aq-mode", "3");
+    }
+}
