@@ -133,3 +133,68 @@ impl EventKind {
         }
     }
 }
+
+impl Stream {
+    /// Every value, in order.
+    pub const ALL: [Stream; 2] = [Stream::Rgb, Stream::Depth];
+
+    /// Its name in the files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stream::Rgb => "rgb",
+            Stream::Depth => "depth",
+        }
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Stream> {
+        Stream::ALL.into_iter().find(|v| v.name() == name)
+    }
+}
+
+impl Status {
+    /// Every value, in order.
+    pub const ALL: [Status; 4] = [Status::Rendered, Status::Concealed, Status::Frozen, Status::DroppedSender];
+
+    /// Its name in the files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Rendered => "rendered",
+            Status::Concealed => "concealed",
+            Status::Frozen => "frozen",
+            Status::DroppedSender => "dropped_sender",
+        }
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Status> {
+        Status::ALL.into_iter().find(|v| v.name() == name)
+    }
+}
+
+impl LossCause {
+    /// Every value, in order.
+    pub const ALL: [LossCause; 5] = [LossCause::Network, LossCause::Late, LossCause::Decoder, LossCause::Sender, LossCause::Dependency];
+
+    /// Its name in the files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            LossCause::Network => "network",
+            LossCause::Late => "late",
+            LossCause::Decoder => "decoder",
+            LossCause::Sender => "sender",
+            LossCause::Dependency => "dependency",
+        }
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<LossCause> {
+        LossCause::ALL.into_iter().find(|v| v.name() == name)
+    }
+}

@@ -10,4 +10,8 @@
 
 mod event;
 pub mod exit;
+pub mod frames;
+pub mod scores;
 pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};
+pub use frames::{FrameRow, Metric};
+pub use scores::Scores;
