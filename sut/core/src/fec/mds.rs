@@ -1,0 +1,105 @@
+//! Systematic MDS codes over GF(2^8) by polynomial interpolation.
+//!
+//! Source symbol i is the value at point x_i of a polynomial of degree below k, repair symbols are its values
+//! at further points: any k of the n symbols give all of it back. The coefficients are Lagrange's, so decoding
+//! needs no matrix inversion. [`super::zfec`] and [`super::reed_solomon`] differ in the points alone.
+
+use super::FecError;
+use super::gf256::{combine, div, mul};
+
+/// A code: n points, the first k of them for the source symbols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PointCode {
+    k: usize,
+    points: Vec<u8>,
+    /// (n-k) x k, row-major: repair symbols as combinations of source symbols.
+    parity: Vec<u8>,
+}
+
+impl PointCode {
+    /// `points` are distinct; the first `k` belong to the source symbols.
+    pub(super) fn new(k: usize, points: Vec<u8>) -> Self {
+        let parity = lagrange(&points[..k], &points[k..]);
+        PointCode { k, points, parity }
+    }
+
+    pub(super) fn k(&self) -> usize {
+        self.k
+    }
+
+    pub(super) fn n(&self) -> usize {
+        self.points.len()
+    }
+
+    pub(super) fn matrix(&self) -> &[u8] {
+        &self.parity
+    }
+
+    pub(super) fn parity_into(&self, data: &[&[u8]], parity: &mut [&mut [u8]]) -> Result<(), FecError> {
+        if data.len() != self.k || parity.len() != self.n() - self.k {
+            return Err(FecError::Symbols {
+                k: self.k,
+                n: self.n(),
+                source_symbols: data.len(),
+                repair_symbols: parity.len(),
+            });
+        }
+        let length = data[0].len();
+        let lengths = data.iter().map(|d| d.len()).chain(parity.iter().map(|p| p.len()));
+        same_length(length, lengths)?;
+        combine(&self.parity, data, parity);
+        Ok(())
+    }
+
+    pub(super) fn decode(&self, shards: &[(usize, &[u8])]) -> Result<Vec<Vec<u8>>, FecError> {
+        let mut by_index: Vec<Option<&[u8]>> = vec![None; self.n()];
+        for &(index, bytes) in shards {
+            let slot = by_index.get_mut(index).ok_or(FecError::Index { index, n: self.n() })?;
+            slot.get_or_insert(bytes);
+        }
+        // The lowest indices: present source symbols always come first and are only copied.
+        let chosen: Vec<(usize, &[u8])> =
+            by_index.iter().enumerate().filter_map(|(i, s)| s.map(|s| (i, s))).take(self.k).collect();
+        if chosen.len() < self.k {
+            return Err(FecError::NotEnough { have: chosen.len(), need: self.k });
+        }
+        let length = chosen[0].1.len();
+        same_length(length, chosen.iter().map(|(_, s)| s.len()))?;
+        let missing: Vec<usize> = (0..self.k).filter(|&i| by_index[i].is_none()).collect();
+        let mut source: Vec<Vec<u8>> =
+            (0..self.k).map(|i| by_index[i].map_or_else(|| vec![0; length], <[u8]>::to_vec)).collect();
+        if !missing.is_empty() {
+            let from: Vec<u8> = chosen.iter().map(|&(i, _)| self.points[i]).collect();
+            let to: Vec<u8> = missing.iter().map(|&i| self.points[i]).collect();
+            let bytes: Vec<&[u8]> = chosen.iter().map(|&(_, s)| s).collect();
+            let mut out: Vec<&mut [u8]> = source
+                .iter_mut()
+                .enumerate()
+                .filter(|(i, _)| by_index[*i].is_none())
+                .map(|(_, s)| s.as_mut_slice())
+                .collect();
+            combine(&lagrange(&from, &to), &bytes, &mut out);
+        }
+        Ok(source)
+    }
+}
+
+fn same_length(expected: usize, mut lengths: impl Iterator<Item = usize>) -> Result<(), FecError> {
+    match lengths.find(|&l| l != expected) {
+        Some(got) => Err(FecError::Length { expected, got }),
+        None => Ok(()),
+    }
+}
+
+/// Row t, column c: weight of the value at `from[c]` in the value at `to[t]`, that is
+/// prod over j != c of (to_t - from_j) / (from_c - from_j). No point of `to` is in `from`.
+fn lagrange(from: &[u8], to: &[u8]) -> Vec<u8> {
+    let product = |x: u8| from.iter().filter(|&&f| f != x).fold(1, |p, &f| mul(p, x ^ f));
+    let weights: Vec<u8> = from.iter().map(|&f| product(f)).collect();
+    let mut matrix = Vec::with_capacity(from.len() * to.len());
+    for &t in to {
+        let numerator = product(t);
+        matrix.extend(from.iter().zip(&weights).map(|(&f, &w)| div(numerator, mul(t ^ f, w))));
+    }
+    matrix
+}

@@ -1,0 +1,63 @@
+//! Erasure codes: source symbols in, repair symbols out, and back.
+//!
+//! | file | code |
+//! |---|---|
+//! | [`zfec`] | the `zfec` package's k-of-n code: ReVo's I-frames |
+//! | [`gf256`] | GF(2^8) arithmetic on byte strings |
+
+pub mod gf256;
+mod mds;
+pub mod zfec;
+
+pub use zfec::Zfec;
+
+/// Why a code could not be made, or not used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FecError {
+    /// There is no such code.
+    #[error("no code with k = {k} and n = {n}: needs 1 <= k <= n <= {max_n}")]
+    Shape {
+        /// Source symbols.
+        k: usize,
+        /// All symbols.
+        n: usize,
+        /// Most symbols the code can have.
+        max_n: usize,
+    },
+    /// The caller gave a wrong number of symbols.
+    #[error("a ({k}, {n}) code got {source_symbols} source and {repair_symbols} repair symbols")]
+    Symbols {
+        /// Source symbols of the code.
+        k: usize,
+        /// All symbols of the code.
+        n: usize,
+        /// Source symbols given.
+        source_symbols: usize,
+        /// Repair symbols given.
+        repair_symbols: usize,
+    },
+    /// Symbols of a block differ in length.
+    #[error("a symbol has {got} bytes where the block has {expected}")]
+    Length {
+        /// Bytes of the block's first symbol.
+        expected: usize,
+        /// Bytes of the one that differs.
+        got: usize,
+    },
+    /// A symbol's number is not in the code.
+    #[error("there is no symbol {index} in a block of {n}")]
+    Index {
+        /// The number.
+        index: usize,
+        /// All symbols of the code.
+        n: usize,
+    },
+    /// Too few symbols to recover the block; nothing was recovered.
+    #[error("failed to recover a block: {have} of {need} symbols")]
+    NotEnough {
+        /// Different symbols at hand.
+        have: usize,
+        /// Symbols needed.
+        need: usize,
+    },
+}
