@@ -1,5 +1,5 @@
 //! Prints how long colour conversion of one 512x512 picture takes (best of 200).
-use freezeframe_media::{
+use media::{
     Rgb,
     convert::{self, Colour},
 };

@@ -1,6 +1,6 @@
 //! Colour conversion against the definitions in real numbers.
-use freezeframe_media::convert::{self, Colour, Matrix, Range};
-use freezeframe_media::{Rgb, Yuv420};
+use media::convert::{self, Colour, Matrix, Range};
+use media::{Rgb, Yuv420};
 use proptest::prelude::*;
 
 const COLOURS: [Colour; 4] = [Colour::BT601, Colour::BT709, Colour::BT601.full(), Colour::BT709.full()];

@@ -1,8 +1,8 @@
 //! y4m, PNG and the depth view: round trips, and what damaged input says.
-use freezeframe_media::convert::Range;
-use freezeframe_media::depth::DepthView;
-use freezeframe_media::y4m::{self, Chroma, Header};
-use freezeframe_media::{Depth16, Rgb, Yuv420, still};
+use media::convert::Range;
+use media::depth::DepthView;
+use media::y4m::{self, Chroma, Header};
+use media::{Depth16, Rgb, Yuv420, still};
 use proptest::prelude::*;
 
 fn noise(width: usize, height: usize, seed: u8) -> Yuv420 {
