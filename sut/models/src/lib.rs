@@ -1,1 +1,12 @@
-//! Neural models on libtorch: tokenizer, token recovery, LPIPS; and their training.
+//! Neural models on libtorch and their training.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`tokenizer`] | picture to 32x32 tokens and back (Reparo's codec), presets `paper` and `lite` |
+//! | [`weights`] | safetensors files, read strictly |
+//! | [`train`] | what the training binaries share: data, optimiser, schedule, log |
+
+pub mod layers;
+pub mod tokenizer;
+pub mod train;
+pub mod weights;

@@ -1,0 +1,374 @@
+//! Trains Reparo's tokenizer on talking heads: `just train-tokenizer`.
+//!
+//! Two workers of one thread each share a step (threads of one convolution would wait for each other
+//! on a busy machine). Per step: crops, features, nearest codes, straight-through to the decoder,
+//! `log(mse)` per crop (the mean of PSNR, which is what is reported) and the commitment of the features
+//! to their codes; the codebook follows by moving averages. Stop it any time; `--resume` goes on.
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use models::tokenizer::{MODEL, Preset, Tokenizer, codebook_hash, nearest};
+use models::train::{AdamW, Clip, Codebook, Log, Random, Schedule, load_images, load_videos};
+use models::{layers, weights};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Trains Reparo's tokenizer.
+#[derive(Parser)]
+struct Args {
+    /// Folder with real512/, real256/ and images512/
+    #[arg(long, default_value = "../shared/media/train")]
+    data: PathBuf,
+    /// Where decoded pictures, state and logs go
+    #[arg(long, default_value = "target/reparo")]
+    work: PathBuf,
+    /// The weight file to write
+    #[arg(long, default_value = "weights/reparo-tokenizer-lite.safetensors")]
+    out: PathBuf,
+    /// Wall-clock budget; the learning rate falls to its end over it
+    #[arg(long, default_value_t = 40.0)]
+    minutes: f64,
+    /// Codes of the codebook
+    #[arg(long, default_value_t = 1024)]
+    codes: usize,
+    /// Pixels of a crop and side
+    #[arg(long, default_value_t = 192)]
+    crop: usize,
+    /// Crops per step, shared by the workers
+    #[arg(long, default_value_t = 8)]
+    batch: usize,
+    /// Workers of one thread
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Highest learning rate
+    #[arg(long, default_value_t = 2e-3)]
+    rate: f64,
+    /// Weight of the commitment term
+    #[arg(long, default_value_t = 0.5)]
+    commit: f64,
+    /// Decides weights, crops and everything else that is drawn
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Go on from the state in the work folder
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Steps without the codebook, before k-means makes it.
+const UNQUANTISED: u64 = 300;
+/// Clips that training never sees: the validation curve is measured on them.
+const HELD_OUT: [&str; 2] = ["t08_lp_s29", "t20_vr_face3"];
+/// Minutes between validations and checkpoints.
+const REPORT_MINUTES: f64 = 4.0;
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    tch::set_num_threads(1);
+    tch::manual_seed(args.seed as i64);
+    let data = Data::load(&args)?;
+    let replicas: Vec<Tokenizer> =
+        (0..args.workers).map(|_| Tokenizer::new(Preset::Lite, args.codes, Device::Cpu)).collect();
+    Trainer::new(&args, &data, replicas)?.run()
+}
+
+struct Data {
+    videos: Vec<Clip>,
+    images: Vec<Clip>,
+    held_out: Vec<Clip>,
+}
+
+impl Data {
+    fn load(args: &Args) -> anyhow::Result<Self> {
+        let cache = args.work.join("pictures");
+        let mut videos = load_videos(&args.data.join("real512"), &cache, 512, 3)?;
+        videos.extend(load_videos(&args.data.join("real256"), &cache, 256, 6)?);
+        let (held_out, videos): (Vec<_>, Vec<_>) =
+            videos.into_iter().partition(|c| HELD_OUT.contains(&c.name.as_str()));
+        let images = load_images(&args.data.join("images512"), &cache, 512)?;
+        ensure!(!videos.is_empty() && !images.is_empty(), "no training pictures");
+        let frames: usize = videos.iter().map(Clip::frames).sum();
+        eprintln!("{} videos ({frames} frames), {} images", videos.len(), images.len());
+        Ok(Self { videos, images, held_out })
+    }
+
+    /// One crop as `crop * crop * 3` values in -1..1, `[1, 3, crop, crop]`.
+    fn crop(&self, crop: usize, random: &mut Random) -> Tensor {
+        let group = if random.chance(0.4) { &self.images } else { &self.videos };
+        let clip = &group[random.below(group.len())];
+        let frame = clip.frame(random.below(clip.frames()));
+        let halve = 2 * crop <= clip.size && random.chance(0.15);
+        let side = if halve { 2 * crop } else { crop };
+        let (x, y) = (random.below(clip.size - side + 1), random.below(clip.size - side + 1));
+        let mut bytes = Vec::with_capacity(3 * side * side);
+        for row in y..y + side {
+            bytes.extend_from_slice(&frame[3 * (row * clip.size + x)..][..3 * side]);
+        }
+        let side = side as i64;
+        let mut picture = layers::to_signed(&Tensor::from_slice(&bytes).view([1, side, side, 3]));
+        if halve {
+            picture = picture.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None);
+        }
+        if random.chance(0.5) {
+            picture = picture.flip([3]);
+        }
+        if random.chance(0.5) {
+            let gains: Vec<f32> = (0..3).map(|_| (1.0 + 0.06 * random.normal()) as f32).collect();
+            let shift = 0.08 * random.normal();
+            picture = (picture * Tensor::from_slice(&gains).view([1, 3, 1, 1]) + shift).clamp(-1.0, 1.0);
+        }
+        picture
+    }
+
+    fn batch(&self, n: usize, crop: usize, random: &mut Random) -> Tensor {
+        let crops: Vec<Tensor> = (0..n).map(|_| self.crop(crop, random)).collect();
+        layers::channels_last(&Tensor::cat(&crops, 0))
+    }
+}
+
+/// What one worker found in one step.
+struct Found {
+    loss: f64,
+    psnr: f64,
+    commit: f64,
+    features: Tensor,
+    tokens: Option<Tensor>,
+}
+
+struct Trainer<'a> {
+    args: &'a Args,
+    data: &'a Data,
+    replicas: Vec<Tokenizer>,
+    codebook: Codebook,
+    optimiser: AdamW,
+    log: Log,
+    step: u64,
+    minutes_before: f64,
+}
+
+impl<'a> Trainer<'a> {
+    fn new(args: &'a Args, data: &'a Data, replicas: Vec<Tokenizer>) -> anyhow::Result<Self> {
+        let weights: BTreeMap<String, Tensor> =
+            replicas[0].store().variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
+        eprintln!("{} parameters", layers::parameters(replicas[0].store()));
+        let optimiser = AdamW::new(weights, (0.9, 0.99), 0.01, 0.999);
+        let codebook = Codebook::new(replicas[0].codebook(), 0.99);
+        let header = "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr";
+        let log = Log::open(&args.work.join("tokenizer.csv"), header)?;
+        let mut trainer =
+            Self { args, data, replicas, codebook, optimiser, log, step: 0, minutes_before: 0.0 };
+        if args.resume {
+            trainer.restore().context("failed to resume")?;
+        }
+        Ok(trainer)
+    }
+
+    fn run(mut self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        let schedule = Schedule { peak: self.args.rate, warm_up: 200 };
+        let mut sums = [0.0; 5];
+        let mut reported = self.minutes_before;
+        loop {
+            let minutes = self.minutes_before + begin.elapsed().as_secs_f64() / 60.0;
+            let progress = minutes / self.args.minutes;
+            if self.step == UNQUANTISED {
+                self.start_codebook();
+            }
+            let rate = schedule.rate(self.step, progress);
+            let found = self.step(progress, rate);
+            self.step += 1;
+            for (sum, value) in sums.iter_mut().zip(found) {
+                *sum += value;
+            }
+            sums[4] += 1.0;
+            let last = progress >= 1.0;
+            if minutes - reported >= REPORT_MINUTES || last || self.step == 100 {
+                let (alive, perplexity) = self.codebook.health();
+                let [loss, psnr, commit, norm] = [0, 1, 2, 3].map(|i| sums[i] / sums[4]);
+                let validation = self.validate();
+                self.log.line(&format!(
+                    "{},{minutes:.2},{rate:.2e},{loss:.4},{psnr:.2},{commit:.4},{alive:.3},{perplexity:.0},{norm:.2},{validation:.2}",
+                    self.step
+                ))?;
+                self.save(minutes)?;
+                sums = [0.0; 5];
+                reported = minutes;
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One step of all workers; loss, PSNR, commitment and gradient norm.
+    fn step(&mut self, progress: f64, rate: f64) -> [f64; 4] {
+        let quantise = self.step >= UNQUANTISED;
+        let (first, others) = self.replicas.split_at_mut(1);
+        for other in others.iter_mut() {
+            let _ = other.store_mut().copy(first[0].store());
+        }
+        let (args, data, step) = (self.args, self.data, self.step);
+        let workers = self.replicas.len();
+        let found: Vec<Found> = std::thread::scope(|scope| {
+            let handles: Vec<_> = self
+                .replicas
+                .iter_mut()
+                .enumerate()
+                .map(|(index, replica)| {
+                    scope.spawn(move || {
+                        tch::set_num_threads(1);
+                        let mut random = Random::of_step(args.seed, step * workers as u64 + index as u64);
+                        let batch = data.batch(args.batch / workers, args.crop, &mut random);
+                        work(replica, &batch, quantise, args.commit, workers)
+                    })
+                })
+                .collect();
+            handles.into_iter().map(|h| h.join().expect("a worker panicked")).collect()
+        });
+        self.gather_gradients();
+        let norm = self.optimiser.step(self.step, rate, 1.0);
+        if quantise {
+            let features = Tensor::cat(&found.iter().map(|f| &f.features).collect::<Vec<_>>(), 0);
+            let tokens: Vec<&Tensor> = found.iter().filter_map(|f| f.tokens.as_ref()).collect();
+            let tokens = Tensor::cat(&tokens, 0);
+            self.codebook.update(&features, &tokens);
+            if self.step.is_multiple_of(25) && progress < 0.7 {
+                let mut random = Random::of_step(self.args.seed ^ 0x5eed, self.step);
+                let _ = self.codebook.revive(&features, &tokens, 0.1, &mut random);
+            }
+        }
+        let mean = |value: fn(&Found) -> f64| found.iter().map(value).sum::<f64>() / workers as f64;
+        [mean(|f| f.loss), mean(|f| f.psnr), mean(|f| f.commit), norm]
+    }
+
+    /// Adds the gradients of all replicas into those of the first.
+    fn gather_gradients(&mut self) {
+        let target = self.replicas[0].store().variables();
+        for other in &self.replicas[1..] {
+            for (name, variable) in other.store().variables() {
+                let mut grad = variable.grad();
+                if grad.defined() {
+                    let _ = target[&name].grad().g_add_(&grad);
+                    let _ = grad.zero_();
+                }
+            }
+        }
+    }
+
+    fn start_codebook(&mut self) {
+        let features: Vec<Tensor> = no_grad(|| {
+            (0..30)
+                .map(|i| {
+                    let mut random = Random::of_step(self.args.seed ^ 0xc0de, i);
+                    let batch = self.data.batch(self.args.batch, self.args.crop, &mut random);
+                    flat(&self.replicas[0].features(&batch))
+                })
+                .collect()
+        });
+        let mut random = Random::of_step(self.args.seed ^ 0xc0de, 1 << 32);
+        self.codebook.start(&Tensor::cat(&features, 0), 12, &mut random);
+    }
+
+    /// Mean PSNR of the averaged weights on whole held-out frames.
+    fn validate(&mut self) -> f64 {
+        let averaged = self.optimiser.averaged();
+        let replica = self.replicas.last_mut().expect("at least one worker");
+        let kept: BTreeMap<String, Tensor> =
+            replica.store().variables().into_iter().map(|(k, v)| (k, v.detach().copy())).collect();
+        no_grad(|| {
+            let variables = replica.store().variables();
+            for (name, value) in &averaged {
+                variables[name].shallow_clone().copy_(value);
+            }
+            variables["codebook"].shallow_clone().copy_(&self.codebook.state()[0].1);
+            let mut psnrs = Vec::new();
+            for clip in &self.data.held_out {
+                for index in (0..clip.frames()).step_by(clip.frames().div_ceil(8)) {
+                    let side = clip.size as i64;
+                    let bytes = Tensor::from_slice(clip.frame(index)).view([1, side, side, 3]);
+                    let picture = layers::to_signed(&bytes);
+                    let mut codes = replica.features(&picture);
+                    if self.step > UNQUANTISED {
+                        codes = replica.embed(&replica.nearest(&codes));
+                    }
+                    let drawn = layers::to_bytes(&replica.draw(&codes)).to_kind(Kind::Float);
+                    let error = (drawn - bytes.to_kind(Kind::Float)).square().mean(Kind::Float);
+                    psnrs.push(-10.0 * (error.double_value(&[]) / 65025.0 + 1e-8).log10());
+                }
+            }
+            for (name, value) in &kept {
+                variables[name].shallow_clone().copy_(value);
+            }
+            psnrs.iter().sum::<f64>() / psnrs.len().max(1) as f64
+        })
+    }
+
+    fn save(&self, minutes: f64) -> anyhow::Result<()> {
+        let mut state = self.optimiser.state();
+        for (name, tensor) in self.codebook.state() {
+            state.insert(name.to_owned(), tensor);
+        }
+        let place = [("step", self.step.to_string()), ("minutes", minutes.to_string())];
+        let place: Vec<(&str, &str)> = place.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        weights::write(&self.args.work.join("tokenizer.state.safetensors"), &state, &place, false)?;
+        if self.step > UNQUANTISED {
+            let mut tensors = self.optimiser.averaged();
+            tensors.insert("codebook".into(), self.codebook.state()[0].1.shallow_clone());
+            let hash = codebook_hash(&tensors["codebook"]);
+            let about = [("model", MODEL), ("preset", Preset::Lite.name()), ("codebook", &hash)];
+            if let Some(folder) = self.args.out.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            weights::write(&self.args.out, &tensors, &about, true)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self) -> anyhow::Result<()> {
+        let state = weights::Weights::read(&self.args.work.join("tokenizer.state.safetensors"))?;
+        ensure!(self.optimiser.restore(&state.tensors), "the state is of another network");
+        for (name, mut tensor) in self.codebook.state() {
+            let found = state.tensors.get(name).context("the state lacks the codebook")?;
+            ensure!(found.size() == tensor.size(), "the state has another codebook");
+            no_grad(|| tensor.copy_(found));
+        }
+        let number = |key: &str| -> anyhow::Result<f64> {
+            Ok(state.metadata.get(key).context("the state lacks its place")?.parse()?)
+        };
+        self.step = number("step")? as u64;
+        self.minutes_before = number("minutes")?;
+        Ok(())
+    }
+}
+
+fn flat(features: &Tensor) -> Tensor {
+    features.reshape([-1, features.size()[3]])
+}
+
+/// Forward and backward of one worker's crops; its gradients are added up in its replica.
+fn work(replica: &Tokenizer, batch: &Tensor, quantise: bool, commit: f64, workers: usize) -> Found {
+    let z = replica.features(batch);
+    let (codes, tokens, distance) = if quantise {
+        let tokens = no_grad(|| nearest(&z, replica.codebook()));
+        let codes = replica.embed(&tokens);
+        let distance = (&z - &codes).square().mean(Kind::Float);
+        // Straight through: the decoder sees codes, the encoder gets the decoder's gradient.
+        (&z + (codes - &z).detach(), Some(tokens.view([-1])), distance)
+    } else {
+        (z.shallow_clone(), None, z.zeros_like().mean(Kind::Float))
+    };
+    let mse = (replica.draw(&codes) - batch).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+    // Full scale is 2 here; the floor (40 dB) keeps flat crops from ruling the mean.
+    let log_mse = (&mse + 4e-4).log().mean(Kind::Float);
+    let loss = &log_mse * 0.5 + &distance * commit;
+    (&loss / workers as f64).backward();
+    let psnr = (mse / 4.0 + 1e-8).log10().mean(Kind::Float).double_value(&[]) * -10.0;
+    Found {
+        loss: loss.double_value(&[]),
+        psnr,
+        commit: distance.double_value(&[]),
+        features: flat(&z.detach()),
+        tokens,
+    }
+}

@@ -1,0 +1,88 @@
+//! The `lite` networks: a 1/8-scale and a 1/16-scale stage of [`Block`]s on each side.
+//!
+//! ```text
+//! picture ─ unshuffle 8 ─ 1x1 ─ blocks @1/8 ─ 2x2/2 ─ blocks @1/16 ─ 1x1 ─ normalise ─ 16 values
+//! 16 values ─ 1x1 ─ blocks @1/16 ─ 1x1 + shuffle 2 ─ blocks @1/8 ─ 1x1 + shuffle 8 ─ picture
+//! ```
+
+use crate::layers::{Block, ChannelNorm, Conv};
+use tch::{Tensor, nn};
+
+/// Values per code; few, because 1024 codes fill few dimensions.
+pub(super) const CODE_DIM: i64 = 16;
+const STEM: i64 = 8;
+const FINE: i64 = 96;
+const COARSE_ENCODER: i64 = 192;
+const COARSE_DECODER: i64 = 224;
+
+#[derive(Debug)]
+pub(super) struct Encoder {
+    stem: Conv,
+    fine: Vec<Block>,
+    down: Conv,
+    coarse: Vec<Block>,
+    norm: ChannelNorm,
+    head: Conv,
+}
+
+fn stack(path: &nn::Path, depth: usize, channels: i64, kernel: i64) -> Vec<Block> {
+    (0..depth).map(|i| Block::new(&(path / i), channels, kernel)).collect()
+}
+
+fn through(blocks: &[Block], x: Tensor) -> Tensor {
+    blocks.iter().fold(x, |x, block| block.forward(&x))
+}
+
+impl Encoder {
+    pub(super) fn new(path: &nn::Path) -> Self {
+        Self {
+            stem: Conv::pointwise(&(path / "stem"), 3 * STEM * STEM, FINE, 1.0),
+            fine: stack(&(path / "fine"), 2, FINE, 5),
+            down: Conv::down(&(path / "down"), FINE, COARSE_ENCODER, 2),
+            coarse: stack(&(path / "coarse"), 4, COARSE_ENCODER, 5),
+            norm: ChannelNorm::new(&(path / "norm"), COARSE_ENCODER),
+            head: Conv::pointwise(&(path / "head"), COARSE_ENCODER, CODE_DIM, 1.0),
+        }
+    }
+
+    /// `[n, 3, h, w]` in -1..1 to `[n, h/16, w/16, 16]`, each vector of mean 0 and variance 1: a fixed
+    /// scale keeps the encoder from running away from its codebook.
+    pub(super) fn forward(&self, picture: &Tensor) -> Tensor {
+        let patches = crate::layers::channels_last(&picture.pixel_unshuffle(STEM));
+        let x = through(&self.fine, self.stem.forward(&patches));
+        let x = through(&self.coarse, self.down.forward(&x));
+        let z = self.head.forward(&self.norm.forward(&x)).permute([0, 2, 3, 1]);
+        z.layer_norm([CODE_DIM], None::<&Tensor>, None::<&Tensor>, 1e-6, true)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Decoder {
+    stem: Conv,
+    coarse: Vec<Block>,
+    up: Conv,
+    fine: Vec<Block>,
+    norm: ChannelNorm,
+    head: Conv,
+}
+
+impl Decoder {
+    pub(super) fn new(path: &nn::Path) -> Self {
+        Self {
+            stem: Conv::pointwise(&(path / "stem"), CODE_DIM, COARSE_DECODER, 1.0),
+            coarse: stack(&(path / "coarse"), 5, COARSE_DECODER, 7),
+            up: Conv::pointwise(&(path / "up"), COARSE_DECODER, 4 * FINE, 1.0),
+            fine: stack(&(path / "fine"), 3, FINE, 5),
+            norm: ChannelNorm::new(&(path / "norm"), FINE),
+            head: Conv::pointwise(&(path / "head"), FINE, 3 * STEM * STEM, 0.3),
+        }
+    }
+
+    /// `[n, rows, columns, 16]` to a picture `[n, 3, 16 rows, 16 columns]` in -1..1 (not clamped).
+    pub(super) fn forward(&self, codes: &Tensor) -> Tensor {
+        let x = self.stem.forward(&codes.permute([0, 3, 1, 2]));
+        let x = self.up.forward(&through(&self.coarse, x)).pixel_shuffle(2);
+        let x = through(&self.fine, crate::layers::channels_last(&x));
+        self.head.forward(&self.norm.forward(&x)).pixel_shuffle(STEM)
+    }
+}

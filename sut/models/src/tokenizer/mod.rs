@@ -1,0 +1,177 @@
+//! Reparo's codec: a picture becomes a grid of tokens, one per 16x16 pixels, and a picture again.
+//!
+//! Start at [`Tokenizer`]. `paper` has the paper's sizes (SYSTEMS.md 5.3 a-c) and wants a GPU; `lite`
+//! is made for CPUs.
+
+mod lite;
+
+use crate::layers::{to_bytes, to_signed};
+use crate::weights::{Weights, WeightsError};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use tch::{Device, Kind, Tensor, nn, no_grad};
+
+/// Pixels per token and side.
+pub const TOKEN_PIXELS: usize = 16;
+
+/// Which network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// For CPUs.
+    Lite,
+}
+
+impl Preset {
+    /// The name in weight files and options.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lite => "lite",
+        }
+    }
+}
+
+/// VQ encoder, codebook and decoder.
+#[derive(Debug)]
+pub struct Tokenizer {
+    store: nn::VarStore,
+    codes: usize,
+    encoder: lite::Encoder,
+    decoder: lite::Decoder,
+    codebook: Tensor,
+}
+
+impl Tokenizer {
+    /// A network with fresh weights (`tch::manual_seed` decides which).
+    #[must_use]
+    pub fn new(preset: Preset, codes: usize, device: Device) -> Self {
+        let Preset::Lite = preset;
+        let store = nn::VarStore::new(device);
+        let root = store.root();
+        let encoder = lite::Encoder::new(&(&root / "encoder"));
+        let decoder = lite::Decoder::new(&(&root / "decoder"));
+        let codebook = root.zeros_no_train("codebook", &[codes as i64, lite::CODE_DIM]);
+        Self { store, codes, encoder, decoder, codebook }
+    }
+
+    /// The network in a weight file, which must be of this preset.
+    ///
+    /// # Errors
+    /// See [`WeightsError`].
+    pub fn load(path: &Path, preset: Preset, device: Device) -> Result<Self, WeightsError> {
+        let weights = Weights::read(path)?;
+        weights.expect("model", MODEL)?;
+        weights.expect("preset", preset.name())?;
+        let codes = weights.tensors.get("codebook").map_or(0, |t| t.size()[0]) as usize;
+        let tokenizer = Self::new(preset, codes, device);
+        weights.fill(&tokenizer.store.variables())?;
+        weights.expect("codebook", &tokenizer.codebook_hash())?;
+        Ok(tokenizer)
+    }
+
+    /// The store that owns all weights.
+    #[must_use]
+    pub fn store(&self) -> &nn::VarStore {
+        &self.store
+    }
+
+    /// Mutable access to the store.
+    pub fn store_mut(&mut self) -> &mut nn::VarStore {
+        &mut self.store
+    }
+
+    /// Number of codes.
+    #[must_use]
+    pub fn codes(&self) -> usize {
+        self.codes
+    }
+
+    /// `[codes, values]`.
+    pub fn codebook(&self) -> &Tensor {
+        &self.codebook
+    }
+
+    /// SHA-256 over the codebook as 16-bit floats: what ties recovery weights to their tokenizer.
+    #[must_use]
+    pub fn codebook_hash(&self) -> String {
+        codebook_hash(&self.codebook)
+    }
+
+    /// `[n, 3, h, w]` in -1..1 to `[n, h/16, w/16, values]`, before the codebook.
+    pub fn features(&self, picture: &Tensor) -> Tensor {
+        self.encoder.forward(picture)
+    }
+
+    /// The nearest code of every feature vector (squared distance; the first among equals).
+    pub fn nearest(&self, features: &Tensor) -> Tensor {
+        nearest(features, &self.codebook)
+    }
+
+    /// Code vectors of tokens: shape of `tokens` plus one dimension.
+    pub fn embed(&self, tokens: &Tensor) -> Tensor {
+        Tensor::embedding(&self.codebook, tokens, -1, false, false)
+    }
+
+    /// `[n, rows, columns, values]` to `[n, 3, h, w]`, about -1..1.
+    pub fn draw(&self, codes: &Tensor) -> Tensor {
+        self.decoder.forward(codes)
+    }
+
+    /// One picture of interleaved RGB bytes to its tokens, row by row.
+    ///
+    /// # Panics
+    /// When `rgb` is not `3 * width * height` long or a side is no multiple of 16.
+    #[must_use]
+    pub fn encode(&self, rgb: &[u8], width: usize, height: usize) -> Vec<u16> {
+        assert_eq!(rgb.len(), 3 * width * height, "picture size");
+        assert!(width.is_multiple_of(TOKEN_PIXELS) && height.is_multiple_of(TOKEN_PIXELS), "whole tokens");
+        no_grad(|| {
+            let bytes = Tensor::from_slice(rgb).view([1, height as i64, width as i64, 3]);
+            let tokens = self.nearest(&self.features(&to_signed(&bytes.to_device(self.store.device()))));
+            let flat = tokens.to_device(Device::Cpu).view([-1]);
+            let tokens = Vec::<i64>::try_from(&flat).unwrap_or_default();
+            tokens.into_iter().map(|t| t as u16).collect()
+        })
+    }
+
+    /// Tokens, row by row, to a picture of interleaved RGB bytes.
+    ///
+    /// # Panics
+    /// When there are not `columns * rows` tokens or one is outside the codebook.
+    #[must_use]
+    pub fn decode(&self, tokens: &[u16], columns: usize, rows: usize) -> Vec<u8> {
+        assert_eq!(tokens.len(), columns * rows, "token count");
+        assert!(tokens.iter().all(|&t| usize::from(t) < self.codes), "tokens of this codebook");
+        no_grad(|| {
+            let tokens: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
+            let tokens = Tensor::from_slice(&tokens).view([1, rows as i64, columns as i64]);
+            let picture = self.draw(&self.embed(&tokens.to_device(self.store.device())));
+            let flat = to_bytes(&picture).to_device(Device::Cpu).view([-1]);
+            Vec::<u8>::try_from(&flat).unwrap_or_default()
+        })
+    }
+}
+
+/// `model` in the metadata of tokenizer weights.
+pub const MODEL: &str = "reparo-tokenizer";
+
+/// See [`Tokenizer::codebook_hash`].
+#[must_use]
+pub fn codebook_hash(codebook: &Tensor) -> String {
+    let flat = codebook.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+    let values = Vec::<f32>::try_from(&flat).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for value in values {
+        hash.update(half::f16::from_f32(value).to_le_bytes());
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// See [`Tokenizer::nearest`].
+pub fn nearest(features: &Tensor, codebook: &Tensor) -> Tensor {
+    let mut shape = features.size();
+    let values = shape.pop().unwrap_or(1);
+    let flat = features.reshape([-1, values]);
+    let squares = codebook.square().sum_dim_intlist(1, false, Kind::Float);
+    (flat.matmul(&codebook.transpose(0, 1)) * 2.0 - squares).argmax(1, false).view(shape.as_slice())
+}
