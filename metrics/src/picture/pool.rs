@@ -1,0 +1,77 @@
+//! Average pooling kept as integer sums: a pooled sample is `factor^2` times the mean, so nothing is rounded.
+
+/// Sums of `factor x factor` pixels (stride `factor`, trailing rows and columns dropped) of a picture with
+/// interleaved channels. `pad` puts one row and/or column of zeros in front, which then count (as PyTorch's
+/// `avg_pool2d` with `count_include_pad` does).
+///
+/// The caller keeps `factor^2 * peak` within 16 bits. Returns the new width and height.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a shape and its options; a struct would be built once per call"
+)]
+pub(crate) fn pool<S: Into<u16> + Copy>(
+    data: &[S],
+    (width, height): (usize, usize),
+    channels: usize,
+    factor: usize,
+    (pad_left, pad_top): (bool, bool),
+    row: &mut Vec<u16>,
+    out: &mut Vec<u16>,
+) -> (usize, usize) {
+    let (left, top) = (usize::from(pad_left), usize::from(pad_top));
+    let (w, h) = ((width + left) / factor, (height + top) / factor);
+    let stride = width * channels;
+    // Three spare samples: wide stores below run over the end of a row.
+    out.resize(w * h * channels + 3, 0);
+    row.resize(left * channels + stride + 3, 0);
+    row[..left * channels].fill(0);
+    for y in 0..h {
+        let sums = &mut row[left * channels..left * channels + stride];
+        let first = (y * factor).saturating_sub(top);
+        let last = (y + 1) * factor - top;
+        let line = |r: usize| &data[r * stride..(r + 1) * stride];
+        // The first two rows at once: with a factor of 2, the usual one, the sums are written only once.
+        let mut r = first + 1;
+        if r < last {
+            for ((s, &v), &w) in sums.iter_mut().zip(line(first)).zip(line(r)) {
+                *s = Into::<u16>::into(v) + Into::<u16>::into(w);
+            }
+            r += 1;
+        } else {
+            for (s, &v) in sums.iter_mut().zip(line(first)) {
+                *s = v.into();
+            }
+        }
+        for r in r..last {
+            for (s, &v) in sums.iter_mut().zip(line(r)) {
+                *s += Into::<u16>::into(v);
+            }
+        }
+        let dst = &mut out[y * w * channels..];
+        if channels == 3 {
+            rgb_row(row, &mut dst[..3 * w + 3], factor);
+        } else {
+            for (d, s) in dst.iter_mut().zip(row.chunks_exact(factor)).take(w) {
+                *d = s.iter().sum();
+            }
+        }
+    }
+    (w, h)
+}
+
+/// Adds `factor` neighbouring pixels of three 16-bit channels, all channels (and one sample of the next pixel,
+/// which the next store overwrites) in one 64-bit word: sums stay within 16 bits, so no carry crosses over and the
+/// byte order does not matter.
+fn rgb_row(row: &[u16], dst: &mut [u16], factor: usize) {
+    let w = dst.len() / 3 - 1;
+    assert!(row.len() > 3 * w * factor, "the last word ends at sample 3 w factor");
+    for x in 0..w {
+        let mut sum = 0u64;
+        for k in 0..factor {
+            // SAFETY: the word covers samples up to 3 * (x * factor + k) + 3 <= 3 * w * factor.
+            sum += unsafe { row.as_ptr().add(3 * (x * factor + k)).cast::<u64>().read_unaligned() };
+        }
+        // SAFETY: samples 3 x to 3 x + 3 < 3 w + 3.
+        unsafe { dst.as_mut_ptr().add(3 * x).cast::<u64>().write_unaligned(sum) };
+    }
+}
