@@ -3,7 +3,33 @@
 //! ```text
 //!  enqueue ─▶ loss ─▶ bottleneck (FIFO at a rate) ─▶ propagation delay (+ jitter) ─▶ deliver
 //! ```
-#![allow(missing_docs)] // until the API below is final
+//!
+//! Start at [`LinkSpec`] (what a scenario says) and [`Link`] (what runs). A packet's whole [`Fate`] is known when it
+//! enters, so the same link serves a clock that jumps, a process between two network interfaces, and a prediction of
+//! what the kernel will do.
 
+mod bottleneck;
+mod error;
+mod fate;
+mod link;
+mod loss;
+mod netem;
+mod resolve;
+mod rng;
+mod spec;
 mod time;
+pub mod trace;
+mod units;
+
+pub use error::LinkError;
+pub use fate::{Channel, DropCause, Fate, FateRecord, Outcome, State};
+pub use link::{Delivery, Link, Stats};
+pub use netem::{Netem, NetemEntry, NetemLoss, Prandom};
+pub use rng::Direction;
+pub use spec::{
+    BottleneckSpec, DelayBase, DelaySpec, Epoch, LinkSpec, LossBy, LossSpec, Model, Order, Pattern,
+    PatternError, QueueLimit, RateSpec, Step,
+};
 pub use time::{Bitrate, Timestamp};
+pub use trace::{TraceError, TraceSpec};
+pub use units::{ByteCount, Probability, Span, UnitError, rate_text};

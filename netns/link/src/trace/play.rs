@@ -1,0 +1,72 @@
+//! Playing a four-column trace: which row holds at a time.
+
+use super::revo::Rows;
+use super::{TraceError, TraceSpec};
+use crate::Bitrate;
+use crate::units::{Probability, Span};
+
+/// The window of a trace that a link plays, with times from the window's beginning.
+#[derive(Clone, Debug)]
+pub(crate) struct Playback {
+    /// Starts of rows; the first is 0.
+    pub(crate) starts: Vec<u64>,
+    pub(crate) rates: Vec<Bitrate>,
+    rtts: Vec<Span>,
+    losses: Vec<Probability>,
+    first_row: u32,
+    /// After this time the window begins again; `None`: the last row holds on.
+    pub(crate) period: Option<u64>,
+}
+
+/// A row being played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Played {
+    /// Counts rows as they are played, over all repetitions.
+    pub(crate) played: u64,
+    /// In the file, from 0.
+    pub(crate) row: u32,
+    pub(crate) loss: Probability,
+    pub(crate) rtt: Span,
+}
+
+impl Playback {
+    pub(crate) fn new(rows: &Rows, spec: &TraceSpec) -> Result<Self, TraceError> {
+        let wrong = |problem: String| TraceError::Whole { name: spec.name(), problem };
+        let last = rows.rows[rows.rows.len() - 1].start.0;
+        let end = if spec.last_row_holds || rows.rows.len() == 1 { last + rows.last_step().0 } else { last };
+        let offset = spec.offset.0;
+        if offset >= end {
+            return Err(wrong(format!("offset = \"{}\" is beyond its end at {}", spec.offset, Span(end))));
+        }
+        let length = spec.duration.map_or(end - offset, |d| d.0);
+        if length == 0 || length > end - offset {
+            return Err(wrong(format!(
+                "duration = \"{}\" is not within the {} from the offset to its end",
+                Span(length),
+                Span(end - offset)
+            )));
+        }
+        let first = rows.rows.partition_point(|r| r.start.0 <= offset) - 1;
+        let window: Vec<_> = rows.rows[first..].iter().take_while(|r| r.start.0 < offset + length).collect();
+        Ok(Playback {
+            starts: window.iter().map(|r| r.start.0.saturating_sub(offset)).collect(),
+            rates: window.iter().map(|r| r.rate).collect(),
+            rtts: window.iter().map(|r| r.rtt).collect(),
+            losses: window.iter().map(|r| r.loss).collect(),
+            first_row: u32::try_from(first).unwrap_or(u32::MAX),
+            period: spec.repeat.then_some(length),
+        })
+    }
+
+    /// The row that holds `t` nanoseconds after the window's beginning.
+    pub(crate) fn row_at(&self, t: u64) -> Played {
+        let (lap, t) = self.period.map_or((0, t), |period| (t / period, t % period));
+        let i = self.starts.partition_point(|start| *start <= t) - 1;
+        Played {
+            played: lap * self.starts.len() as u64 + i as u64,
+            row: self.first_row + i as u32,
+            loss: self.losses[i],
+            rtt: self.rtts[i],
+        }
+    }
+}
