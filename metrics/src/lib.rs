@@ -9,14 +9,34 @@
 //! | SSIM, pooled (PIQ's default) and full resolution | [`ssim`], [`ssim_full`] | -1..1 |
 //! | MS-SSIM (pytorch_msssim) | [`ms_ssim`] | 0..1 |
 //! | FFmpeg's filters on 4:2:0 | [`ffmpeg_psnr`], [`ffmpeg_ssim`] | dB; -1..1 |
+//! | depth: RMSE, abs-rel, delta1; D1 and D2 | [`depth_errors`], [`cloud_psnr`] | mm, ratios; dB |
+//! | freezes under five definitions, frozen runs | [`freezes`], [`frozen_runs`] | ns, slots |
+//! | non-rendered frames, both ways | [`non_rendered_play`], [`non_rendered_psnr`] | percent |
+//! | latency, plain and penalised | [`Latency`] | ns |
+//! | rates, redundancy | [`bits_per_second`], [`redundancy`] | bit/s, ratio |
+//! | intervals, tests, Bjontegaard deltas | [`stats`] | |
+//!
+//! LPIPS needs a neural network and lives in the crate `models`.
 //!
 //! Score many frames with one [`Scorer`] per thread: it allocates nothing per frame.
 
+mod cloud;
+mod depth;
 mod error;
 mod picture;
+mod session;
+pub mod stats;
+mod summary;
 
+pub use depth::{CloudPsnr, DepthErrors, Intrinsics, cloud_psnr, depth_errors};
 pub use error::MetricError;
 pub use picture::{
     FfmpegPsnr, FfmpegPsnrClip, FfmpegSsim, Scorer, SimdLevel, ffmpeg_psnr, ffmpeg_ssim, ms_ssim, psnr,
     psnr_below, psnr_of_sse, sse, ssim, ssim_full,
 };
+pub use session::{
+    Freeze, FreezeRule, FreezeSummary, FrozenRuns, Latency, NEVER_RENDERED_NS, PSNR_THETA_DB,
+    bits_per_second, freezes, frozen_runs, harmonic_fps, non_rendered_play, non_rendered_psnr, redundancy,
+    revo_corrupted_mask, revo_frozen_mask, theta_sweep, with_headers,
+};
+pub use summary::{Better, mean, nearest_rank, percentile, worst10};

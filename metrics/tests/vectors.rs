@@ -68,3 +68,81 @@ fn picture_pairs_match_the_reference_libraries() {
         }
     }
 }
+
+#[test]
+fn freeze_timelines_match() {
+    let Some(dir) = shared("vectors/metrics") else { return };
+    let json: Value = serde_json::from_slice(&std::fs::read(dir.join("freeze_cases.json")).unwrap()).unwrap();
+    let ms = |ns: u64| ns as f64 / 1e6;
+    for case in json["cases"].as_array().unwrap() {
+        let name = case["name"].as_str().unwrap();
+        let times: Vec<u64> = case["frames"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|f| (f[1].as_f64().unwrap() * 1e6).round() as u64)
+            .collect();
+        for (rule, key) in
+            [(metrics::FreezeRule::W3c, "w3c_excl"), (metrics::FreezeRule::Libwebrtc, "libwebrtc")]
+        {
+            let found = metrics::freezes(rule, &times);
+            assert_eq!(found.len() as u64, case[key]["freezeCount"].as_u64().unwrap(), "{name} {key}");
+            let total: u64 = found.iter().map(|f| f.duration_ns).sum();
+            close(name, key, ms(total), &case[key]["totalFreezesDuration_ms"], 1e-4);
+        }
+        let tambur = metrics::freezes(metrics::FreezeRule::Tambur, &times);
+        let expected = &case["tambur"];
+        assert_eq!(tambur.len() as u64, expected["n"].as_u64().unwrap(), "{name}");
+        let total: u64 = tambur.iter().map(|f| f.duration_ns).sum();
+        let judged = times[times.len() - 1] - times[30];
+        close(name, "tambur time", total as f64 / judged as f64, &expected["frac_time"], 1e-9);
+        close(
+            name,
+            "tambur frames",
+            tambur.len() as f64 / (times.len() - 31) as f64,
+            &expected["frac_frames"],
+            1e-9,
+        );
+        let fps = metrics::harmonic_fps(&times);
+        close(name, "harmonic fps", fps, &case["libwebrtc"]["harmonic_fps"], 1e-9);
+        let sent = case["sent"].as_u64().unwrap() as u32;
+        let frozen = sent - times.len() as u32;
+        let play = metrics::non_rendered_play(frozen, sent, 0).unwrap();
+        close(name, "non-rendered", play, &case["non_rendered_pct"], 1e-9);
+    }
+}
+
+#[test]
+fn ffmpeg_filters_match() {
+    let Some(dir) = shared("vectors/metrics") else { return };
+    let json: Value = serde_json::from_slice(&std::fs::read(dir.join("y4m_pairs.json")).unwrap()).unwrap();
+    for (name, pair) in json.as_object().unwrap() {
+        let open = |side: &str| {
+            let file = std::fs::File::open(dir.join(format!("{name}_{side}.y4m"))).unwrap();
+            media::y4m::Reader::new(std::io::BufReader::new(file)).unwrap()
+        };
+        let (mut a, mut b) = (open("ref"), open("dist"));
+        let mut clip = metrics::FfmpegPsnrClip::default();
+        for (i, frame) in pair["frames"].as_array().unwrap().iter().enumerate() {
+            let (a, b) = (a.next_frame().unwrap().unwrap(), b.next_frame().unwrap().unwrap());
+            let n = format!("{name} frame {i}");
+            let psnr = metrics::ffmpeg_psnr(&a, &b).unwrap();
+            clip.add(&psnr);
+            let ssim = metrics::ffmpeg_ssim(&a, &b).unwrap();
+            for p in 0..3 {
+                close(&n, "psnr", psnr.planes()[p], &frame["np_psnr_yuv"][p], 1e-9);
+                close(&n, "ssim", ssim.planes[p], &frame["np_ffssim_yuv"][p], 1e-6);
+            }
+            match frame["np_psnr_allplanes"].as_f64() {
+                Some(_) => close(&n, "psnr avg", psnr.avg(), &frame["np_psnr_allplanes"], 1e-9),
+                None => assert_eq!(psnr.avg(), f64::INFINITY, "{n}"),
+            }
+            let all: f64 = frame["ff_ssim_All"].as_str().unwrap().parse().unwrap();
+            assert!((ssim.all - all).abs() <= 1e-6, "{n}: {} {all}", ssim.all);
+        }
+        let summary = pair["ffmpeg_psnr_summary"].as_str().unwrap();
+        let average: f64 =
+            summary.split("average:").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!((clip.value().unwrap().avg() - average).abs() < 1e-6);
+    }
+}

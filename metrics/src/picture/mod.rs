@@ -28,7 +28,7 @@ fn same_rgb(reference: &Rgb, shown: &Rgb) -> Result<(), MetricError> {
     Ok(())
 }
 
-fn same_size(reference: (usize, usize), shown: (usize, usize)) -> Result<(), MetricError> {
+pub(crate) fn same_size(reference: (usize, usize), shown: (usize, usize)) -> Result<(), MetricError> {
     if reference == shown {
         return Ok(());
     }
@@ -40,7 +40,7 @@ fn same_size(reference: (usize, usize), shown: (usize, usize)) -> Result<(), Met
     })
 }
 
-fn whole(width: usize, height: usize, expected: usize, found: usize) -> Result<(), MetricError> {
+pub(crate) fn whole(width: usize, height: usize, expected: usize, found: usize) -> Result<(), MetricError> {
     if expected == found {
         return Ok(());
     }

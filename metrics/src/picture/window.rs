@@ -227,7 +227,7 @@ unsafe fn block<L: Lanes, S: Sample, const B: usize>(
             // The last vector overlaps its neighbour instead of reading past the row.
             let at = done.min(columns - L::N);
             unsafe {
-                vertical::<L, S, B>(px.add(at), py.add(at), columns, &weights, &centre, buf.add(at), stride)
+                vertical::<L, S, B>(px.add(at), py.add(at), columns, &weights, &centre, buf.add(at), stride);
             };
             done = at + L::N;
         }
@@ -345,10 +345,10 @@ unsafe fn horizontal<L: Lanes, const B: usize>(
         let mut sum_ssim = L::splat(0.0);
         for o in 0..B {
             let mut acc = [L::splat(0.0); MAPS];
-            for k in 0..TAPS {
-                for m in 0..MAPS {
+            for (k, &w) in weights.iter().enumerate() {
+                for (m, acc) in acc.iter_mut().enumerate() {
                     let v = L::load(buf.add((o * MAPS + m) * stride + k * channels));
-                    acc[m] = v.fma(weights[k], acc[m]);
+                    *acc = v.fma(w, *acc);
                 }
             }
             let [ms, md, ss, dd] = acc;

@@ -1,0 +1,134 @@
+//! Depth pictures against depth pictures, in millimetres and as point clouds.
+//!
+//! The way ReVo scores depth (SSIM and MS-SSIM of an 8-bit visualisation) is `Scorer::ssim_gray` on
+//! `media::depth`'s view; the metrics here work on metric depth.
+
+use crate::MetricError;
+use crate::cloud::{Cloud, Kind};
+use media::Depth16;
+
+/// Errors of metric depth over the pixels that are valid (non-zero) in both pictures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DepthErrors {
+    /// Root mean squared error, millimetres, 0 and up.
+    pub rmse_mm: f64,
+    /// Mean of `|shown - reference| / reference`, 0 and up.
+    pub abs_rel: f64,
+    /// Share of pixels with `max(shown / reference, reference / shown) < 1.25`, 0 to 1.
+    pub delta1: f64,
+    /// Share of the reference's valid pixels that are valid in the shown picture too, 0 to 1: the errors above say
+    /// nothing about the rest.
+    pub coverage: f64,
+}
+
+/// Pinhole camera of a depth picture, pixels; a pixel's centre has whole coordinates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Intrinsics {
+    /// Focal length in columns.
+    pub fx: f64,
+    /// Focal length in rows.
+    pub fy: f64,
+    /// Column of the optical axis.
+    pub cx: f64,
+    /// Row of the optical axis.
+    pub cy: f64,
+}
+
+impl Intrinsics {
+    /// A camera of this horizontal field of view looking through the picture's middle; for clips that come without
+    /// calibration (state it with the number).
+    #[must_use]
+    pub fn from_field_of_view(width: usize, height: usize, horizontal_degrees: f64) -> Self {
+        let f = width as f64 / 2.0 / (horizontal_degrees.to_radians() / 2.0).tan();
+        Self { fx: f, fy: f, cx: (width as f64 - 1.0) / 2.0, cy: (height as f64 - 1.0) / 2.0 }
+    }
+}
+
+/// Point-cloud PSNR of two depth pictures after back-projection, dB; infinite for identical clouds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CloudPsnr {
+    /// Point to point.
+    pub d1: f64,
+    /// Point to plane.
+    pub d2: f64,
+    /// The peak used: the longest side of the reference cloud's bounding box, millimetres.
+    pub peak_mm: f64,
+}
+
+/// RMSE, abs-rel and delta1, as the depth-estimation literature defines them.
+///
+/// Source: Eigen, Puhrsch, Fergus, NeurIPS 2014.
+///
+/// # Errors
+/// [`MetricError::SizeMismatch`], [`MetricError::BadBuffer`], [`MetricError::Nothing`] if no pixel is valid in both.
+pub fn depth_errors(reference: &Depth16, shown: &Depth16) -> Result<DepthErrors, MetricError> {
+    check(reference, shown)?;
+    let (mut n, mut known, mut squares, mut relative, mut near) = (0u64, 0u64, 0u64, 0.0, 0u64);
+    for (&r, &s) in reference.mm.iter().zip(&shown.mm) {
+        known += u64::from(r > 0);
+        if r == 0 || s == 0 {
+            continue;
+        }
+        n += 1;
+        let error = u64::from(r.abs_diff(s));
+        squares += error * error;
+        relative += error as f64 / f64::from(r);
+        // max(s / r, r / s) < 5 / 4 on integers.
+        near += u64::from(4 * u32::from(r.max(s)) < 5 * u32::from(r.min(s)));
+    }
+    if n == 0 {
+        return Err(MetricError::Nothing { metric: "depth", why: "no pixel has a depth in both pictures" });
+    }
+    let n_f = n as f64;
+    Ok(DepthErrors {
+        rmse_mm: (squares as f64 / n_f).sqrt(),
+        abs_rel: relative / n_f,
+        delta1: near as f64 / n_f,
+        coverage: n_f / known as f64,
+    })
+}
+
+/// D1 and D2 of the clouds that two depth pictures back-project to: for each point the nearest point of the other
+/// cloud; the mean squared distance (D1) or its component along that point's normal (D2); the larger of the two
+/// directions; `10 log10(3 peak^2 / mse)`. Normals come from each picture's own neighbouring pixels; a point
+/// whose nearest neighbour has none counts with its whole distance.
+///
+/// The factor 3 and the symmetric maximum follow MPEG's `pc_error`; its peak is the voxel grid's size, for
+/// which metric clouds have no counterpart: here it is the longest side of the reference's bounding box.
+///
+/// Source: Tian, Ochimizu, Feng, Cohen, Vetro, ICIP 2017; ISO/IEC JTC1/SC29/WG11 N18189.
+///
+/// # Errors
+/// [`MetricError::SizeMismatch`], [`MetricError::BadBuffer`], [`MetricError::Nothing`] if a picture has no valid pixel,
+/// [`MetricError::BadArgument`] for focal lengths that are not positive.
+pub fn cloud_psnr(
+    reference: &Depth16,
+    shown: &Depth16,
+    camera: &Intrinsics,
+) -> Result<CloudPsnr, MetricError> {
+    check(reference, shown)?;
+    if !(camera.fx > 0.0 && camera.fy > 0.0) {
+        return Err(MetricError::BadArgument {
+            metric: "cloud_psnr",
+            what: format!("focal lengths must be positive, got {} and {}", camera.fx, camera.fy),
+        });
+    }
+    let (a, b) = (Cloud::of(reference, camera), Cloud::of(shown, camera));
+    if a.is_empty() || b.is_empty() {
+        return Err(MetricError::Nothing { metric: "cloud_psnr", why: "a depth picture has no valid pixel" });
+    }
+    let peak_mm = a.longest_side();
+    let [d1, d2] = [Kind::Point, Kind::Plane].map(|kind| {
+        let mse = a.mean_square_to(&b, kind).max(b.mean_square_to(&a, kind));
+        10.0 * (3.0 * peak_mm * peak_mm / mse).log10()
+    });
+    Ok(CloudPsnr { d1, d2, peak_mm })
+}
+
+fn check(reference: &Depth16, shown: &Depth16) -> Result<(), MetricError> {
+    crate::picture::same_size((reference.width, reference.height), (shown.width, shown.height))?;
+    for p in [reference, shown] {
+        crate::picture::whole(p.width, p.height, p.width * p.height, p.mm.len())?;
+    }
+    Ok(())
+}
