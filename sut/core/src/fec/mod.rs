@@ -3,12 +3,19 @@
 //! | file | code |
 //! |---|---|
 //! | [`zfec`] | the `zfec` package's k-of-n code: ReVo's I-frames |
-//! | [`gf256`] | GF(2^8) arithmetic on byte strings |
+//! | [`reed_solomon`] | Reed-Solomon over the points 0, 1, 2, ... |
+//! | [`streaming`] | Tambur's streaming code, and Reed-Solomon per frame and per block in the same packets |
+//! | [`gf256`], [`gf32`] | GF(2^8) and GF(2^32) arithmetic on byte strings |
 
 pub mod gf256;
+pub mod gf32;
 mod mds;
+pub mod reed_solomon;
+pub mod streaming;
 pub mod zfec;
 
+pub use mds::{BlockCode, MAX_N};
+pub use reed_solomon::ReedSolomon;
 pub use zfec::Zfec;
 
 /// Why a code could not be made, or not used.
@@ -60,4 +67,18 @@ pub enum FecError {
         /// Symbols needed.
         need: usize,
     },
+    /// A parameter is out of bounds.
+    #[error("{0}")]
+    Parameter(String),
+    /// There is more to protect than the code can.
+    #[error("{bytes} bytes are more than the {most} one frame can have")]
+    TooLarge {
+        /// Bytes given.
+        bytes: usize,
+        /// Bytes allowed.
+        most: usize,
+    },
+    /// A packet that makes no sense; it was ignored.
+    #[error("malformed packet: {0}")]
+    Malformed(&'static str),
 }

@@ -7,84 +7,30 @@
 
 use super::FecError;
 use super::gf256::exp;
-use super::mds::PointCode;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use super::mds::{BlockCode, Cache, cached};
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// Largest n: the field has 256 points.
-pub const MAX_N: usize = 256;
-
-/// A (k, n) code: k source symbols, n - k repair symbols, any k of them suffice. Cheap to clone.
+/// A (k, n) code: k source symbols, n - k repair symbols, any k of them suffice. Cheap to clone; its methods
+/// are [`BlockCode`]'s.
 #[derive(Clone, Debug)]
-pub struct Zfec(Arc<PointCode>);
+pub struct Zfec(Arc<BlockCode>);
 
 impl Zfec {
-    /// The code for 1 <= `k` <= `n` <= 256. Matrices are kept for the life of the process (they are small and a
-    /// stream meets few shapes), so asking again costs a look-up.
+    /// The code for 1 <= `k` <= `n` <= 256.
     ///
     /// # Errors
     /// [`FecError::Shape`] outside those bounds.
     pub fn new(k: usize, n: usize) -> Result<Zfec, FecError> {
-        static CODES: Mutex<BTreeMap<(usize, usize), Arc<PointCode>>> = Mutex::new(BTreeMap::new());
-        if k == 0 || k > n || n > MAX_N {
-            return Err(FecError::Shape { k, n, max_n: MAX_N });
-        }
-        let mut codes = CODES.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = codes.entry((k, n)).or_insert_with(|| {
-            let points = (0..n).map(|i| if i == 0 { 0 } else { exp(i - 1) }).collect();
-            Arc::new(PointCode::new(k, points))
-        });
-        Ok(Zfec(Arc::clone(code)))
+        static CODES: Cache = Cache::new(std::collections::BTreeMap::new());
+        cached(&CODES, k, n, |i| if i == 0 { 0 } else { exp(i - 1) }).map(Zfec)
     }
+}
 
-    /// Number of source symbols.
-    #[must_use]
-    pub fn k(&self) -> usize {
-        self.0.k()
-    }
-
-    /// Number of all symbols.
-    #[must_use]
-    pub fn n(&self) -> usize {
-        self.0.n()
-    }
-
-    /// Repair coefficients, (n-k) rows of k, row-major.
-    #[must_use]
-    pub fn matrix(&self) -> &[u8] {
-        self.0.matrix()
-    }
-
-    /// The n - k repair symbols (indices k..n) of `data`: k source symbols of one length.
-    ///
-    /// # Panics
-    /// If `data` has another number of symbols or they differ in length; [`Zfec::parity_into`] reports it instead.
-    #[must_use]
-    pub fn parity(&self, data: &[&[u8]]) -> Vec<Vec<u8>> {
-        let length = data.first().map_or(0, |d| d.len());
-        let mut parity = vec![vec![0; length]; self.n() - self.k()];
-        let mut slices: Vec<&mut [u8]> = parity.iter_mut().map(Vec::as_mut_slice).collect();
-        if let Err(error) = self.parity_into(data, &mut slices) {
-            panic!("{error}");
-        }
-        parity
-    }
-
-    /// [`Zfec::parity`] into memory of the caller: n - k strings of the symbols' length, overwritten.
-    ///
-    /// # Errors
-    /// [`FecError::Symbols`] or [`FecError::Length`] if numbers or lengths do not fit.
-    pub fn parity_into(&self, data: &[&[u8]], parity: &mut [&mut [u8]]) -> Result<(), FecError> {
-        self.0.parity_into(data, parity)
-    }
-
-    /// The k source symbols from any k different ones of (index, bytes), in any order; indices 0..k are source
-    /// symbols, k..n repair symbols. A repeated index counts once (the first stays).
-    ///
-    /// # Errors
-    /// [`FecError::NotEnough`], [`FecError::Index`] or [`FecError::Length`].
-    pub fn decode(&self, shards: &[(usize, &[u8])]) -> Result<Vec<Vec<u8>>, FecError> {
-        self.0.decode(shards)
+impl Deref for Zfec {
+    type Target = BlockCode;
+    fn deref(&self) -> &BlockCode {
+        &self.0
     }
 }
 

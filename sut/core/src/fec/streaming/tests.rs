@@ -1,0 +1,207 @@
+use super::*;
+use crate::fec::streaming::wire::unwrap_frame;
+
+fn frame(i: u64, bytes: usize) -> Vec<u8> {
+    (0..bytes as u64).map(|j| (i.wrapping_mul(131) ^ j.wrapping_mul(j + 7) >> 3) as u8).collect()
+}
+
+/// Encodes `count` frames of `bytes(i)`, drops what `lost(frame, packet)` says, and returns (frame, delay).
+fn deliver(
+    config: Config,
+    quality: Quality,
+    count: u64,
+    bytes: impl Fn(u64) -> usize,
+    lost: impl Fn(u64, usize) -> bool,
+) -> Vec<(u64, u64)> {
+    let mut encoder = Encoder::new(config).unwrap();
+    let mut decoder = Decoder::new(config).unwrap();
+    let mut out = Vec::new();
+    for i in 0..count {
+        let source = frame(i, bytes(i));
+        for (p, packet) in encoder.encode(i as u32, i == 0, &source, quality).unwrap().iter().enumerate() {
+            if lost(i, p) {
+                continue;
+            }
+            for got in decoder.push(packet).unwrap() {
+                let n = u64::from(got.video_frame);
+                assert_eq!(got.bytes, frame(n, bytes(n)), "frame {n} differs");
+                assert!(got.delay <= config.tau, "frame {n} took {} frames", got.delay);
+                out.push((n, got.delay));
+            }
+        }
+    }
+    out.sort_unstable();
+    out
+}
+
+const BLOCK: Config = Config { scheme: Scheme::PerBlock, ..Config::TAMBUR };
+const FRAME: Config = Config { scheme: Scheme::PerFrame, tau: 0, stripes_per_packet: 5 };
+
+#[test]
+fn without_loss_every_frame_comes_at_once() {
+    for config in [Config::TAMBUR, BLOCK, FRAME] {
+        let sizes = |i: u64| [1, 250, 251, 4000, 16_377, 16_378, 60_000, 0][i as usize % 8];
+        let got = deliver(config, Quality::Half, 24, sizes, |_, _| false);
+        assert_eq!(got, (0..24).map(|i| (i, 0)).collect::<Vec<_>>(), "{config:?}");
+    }
+}
+
+/// Frames of 2m stripes (m of v, m of u) with parity p each. A burst of b frames from t: by the deadline t+3
+/// of its first frame, parity of frames t+b..=t+3 must give back all v of the burst and u of frame t; each
+/// further frame brings p stripes for the m of the next u.
+#[test]
+fn a_burst_of_whole_frames_comes_back_where_the_count_of_stripes_allows() {
+    // 50 % redundancy: p = m. One frame: 3 p >= 2 m.
+    for m in [1usize, 2, 3, 8] {
+        let bytes = 2 * m * 256 - TRAILER_BYTES;
+        let got = deliver(Config::TAMBUR, Quality::Half, 30, |_| bytes, |f, _| f == 10);
+        assert_eq!(got.len(), 30);
+        assert_eq!(got[10], (10, 3), "u of the lost frame needs the parity three frames later");
+        // Two frames: 2 p < 3 m, so neither is back in time, and nothing else is touched.
+        let got = deliver(Config::TAMBUR, Quality::Half, 30, |_| bytes, |f, _| f == 10 || f == 11);
+        let lost: Vec<u64> = (0..30).filter(|f| got.iter().all(|(g, _)| g != f)).collect();
+        assert_eq!(lost, [10, 11]);
+    }
+    // The same rule with more parity than the reports ask for: two frames need p >= 3/2 m. Small frames after
+    // large ones carry that much, because parity follows the frame three before.
+    let sizes = |i: u64| if i < 10 { 8 * 256 - TRAILER_BYTES } else { 4 * 256 - TRAILER_BYTES };
+    let got = deliver(Config::TAMBUR, Quality::Half, 30, sizes, |f, _| f == 10 || f == 11);
+    // Frames 10..=12 carry 4 parity stripes each (data 4 stripes): at frame 13 (2 stripes) 4 + 2 = 6 = 3 m.
+    assert!(got.contains(&(10, 3)), "{got:?}");
+}
+
+#[test]
+fn partial_losses_in_a_burst_of_three_frames_come_back() {
+    // Half of the packets of three frames in a row; frames of 8 stripes in 2 packets, 1 packet of parity.
+    let bytes = 8 * 256 - TRAILER_BYTES;
+    let got = deliver(Config::TAMBUR, Quality::Half, 30, |_| bytes, |f, p| (10..13).contains(&f) && p == 1);
+    assert_eq!(got.len(), 30);
+    // Reed-Solomon per frame does this too, and per block.
+    for config in [FRAME, BLOCK] {
+        let got = deliver(config, Quality::Half, 30, |_| bytes, |f, p| (10..13).contains(&f) && p == 1);
+        assert_eq!(got.len(), 30, "{config:?}");
+    }
+}
+
+#[test]
+fn every_erasure_pattern_of_one_packet_per_frame_is_exact_and_in_time() {
+    // Seven frames of one data and one parity packet: all 2^14 patterns through each code.
+    for config in [Config::TAMBUR, BLOCK, FRAME] {
+        let mut encoder = Encoder::new(config).unwrap();
+        let sources: Vec<Vec<u8>> = (0..7).map(|i| frame(i, 200)).collect();
+        let packets: Vec<Vec<Vec<u8>>> = sources
+            .iter()
+            .enumerate()
+            .map(|(i, s)| encoder.encode(i as u32, false, s, Quality::Half).unwrap())
+            .collect();
+        let count: usize = packets.iter().map(Vec::len).sum();
+        assert!(count <= 16);
+        let mut recovered = 0;
+        for pattern in 0..1u32 << count {
+            let mut decoder = Decoder::new(config).unwrap();
+            let mut index = 0;
+            for packet in packets.iter().flatten() {
+                index += 1;
+                if pattern >> (index - 1) & 1 == 1 {
+                    for got in decoder.push(packet).unwrap() {
+                        assert_eq!(got.bytes, sources[got.video_frame as usize]);
+                        assert!(got.delay <= config.tau);
+                        recovered += u32::from(got.recovered_stripes > 0);
+                    }
+                }
+            }
+        }
+        assert!(recovered > 100, "{config:?} recovered {recovered}");
+    }
+}
+
+#[test]
+fn a_call_outlasts_the_15_bits_of_the_frame_number() {
+    for start in [32_760u64, 65_530, (1 << 40) - 5] {
+        let mut encoder = Encoder::starting_at(Config::TAMBUR, start).unwrap();
+        let mut decoder = Decoder::starting_at(Config::TAMBUR, start).unwrap();
+        let mut got = 0;
+        for i in 0..40u64 {
+            let packets = encoder.encode(i as u32, false, &frame(i, 1500), Quality::Half).unwrap();
+            for packet in packets.iter().filter(|_| i % 9 != 4) {
+                got += decoder.push(packet).unwrap().len();
+            }
+        }
+        assert_eq!(got, 40, "from {start}");
+        assert_eq!(decoder.newest(), Some(start + 39));
+    }
+    assert_eq!(unwrap_frame(3, 32_766), 32_771);
+    assert_eq!(unwrap_frame(32_767, 32_769), 32_767);
+    assert_eq!(unwrap_frame(32_767, 3), 32_767);
+}
+
+#[test]
+fn amounts_follow_the_reports_and_lag_by_tau() {
+    let mut encoder = Encoder::new(Config::TAMBUR).unwrap();
+    let mut parity = |bytes: usize, quality| {
+        let packets = encoder.encode(0, false, &frame(1, bytes), quality).unwrap();
+        let stripes = |p: &Vec<u8>| (p.len() - HEADER_BYTES) / 256;
+        packets.iter().filter(|p| Header::parse(p).unwrap().0.parity).map(stripes).sum::<usize>()
+    };
+    let eight = 8 * 256 - TRAILER_BYTES;
+    assert_eq!(parity(eight, Quality::Half), 4);
+    assert_eq!(parity(eight, Quality::Quarter), 2);
+    assert_eq!(parity(100, Quality::None), 0);
+    assert_eq!(parity(100, Quality::Half), 4, "half of the frame three before");
+    assert_eq!(parity(100, Quality::Quarter), 2);
+    assert_eq!(parity(100, Quality::Half), 1);
+}
+
+#[test]
+fn garbage_never_panics_and_changes_nothing() {
+    let mut state = 5u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize
+    };
+    for config in [Config::TAMBUR, BLOCK, FRAME] {
+        let mut encoder = Encoder::new(config).unwrap();
+        let mut decoder = Decoder::new(config).unwrap();
+        for i in 0..200u64 {
+            for packet in encoder.encode(i as u32, false, &frame(i, 900), Quality::Half).unwrap() {
+                let mut bad = packet.clone();
+                match next() % 4 {
+                    0 => bad.truncate(next() % bad.len()),
+                    1 => (0..4).for_each(|_| {
+                        let at = next() % 18;
+                        bad[at] ^= 1 << (next() % 8);
+                    }),
+                    2 => bad = (0..next() % 600).map(|_| next() as u8).collect(),
+                    _ => bad.extend([0; 256]),
+                }
+                let _ = decoder.push(&bad);
+                let _ = decoder.push(&packet);
+            }
+        }
+    }
+    assert!(Decoder::new(Config { tau: 4, ..Config::TAMBUR }).is_err());
+    assert!(Encoder::new(Config { tau: 1, ..FRAME }).is_err());
+    let mut encoder = Encoder::new(Config::TAMBUR).unwrap();
+    assert!(encoder.encode(0, true, &vec![0; 300_000], Quality::Half).is_err());
+    assert_eq!(encoder.next_frame(), 0);
+}
+
+#[test]
+fn reports_say_loss_per_interval() {
+    use super::quality::{AnyLoss, Reporter};
+    use link::Timestamp;
+    use std::time::Duration;
+    let mut reporter = Reporter::new(Duration::from_secs(2), Box::new(AnyLoss));
+    let at = Timestamp::from_millis;
+    assert_eq!(reporter.poll(at(0)), None);
+    for (ms, sequence) in [(0, 0), (10, 1), (20, 2), (30, 2)] {
+        reporter.packet(at(ms), sequence);
+    }
+    assert_eq!(reporter.poll(at(1999)), None);
+    assert_eq!(reporter.poll(at(2000)), Some(Quality::None));
+    reporter.packet(at(2100), 3);
+    reporter.packet(at(2200), 5);
+    assert_eq!(reporter.poll(at(4000)), Some(Quality::Half));
+    reporter.packet(at(4100), 6);
+    assert_eq!(reporter.poll(at(6000)), Some(Quality::None));
+}
