@@ -1,0 +1,383 @@
+//! LPIPS, the learned perceptual distance, with each of its three backbones.
+//!
+//! | name | backbone | layers compared | quoted by |
+//! |---|---|---|---|
+//! | `lpips_vgg` | torchvision VGG16 | relu1_2, 2_2, 3_3, 4_3, 5_3 | Reparo (PIQ's only choice) |
+//! | `lpips_alex` | torchvision AlexNet | relu1 to relu5 | the original package's default |
+//! | `lpips_squeeze` | torchvision SqueezeNet 1.1 | conv1 and the fire modules 3, 5, 6-9 by output size | small and fast |
+//!
+//! The three give different numbers on the same pair; they are never mixed, and a net without its weights has no
+//! value. Definition, for RGB in `[0, 1]`: ImageNet mean and deviation, features `f`, each pixel's channel vector
+//! divided by its norm plus 1e-10, squared difference weighted by the linear heads, mean over pixels, sum over layers.
+//! Range: 0 (identical) upwards, about 0.7 for unrelated pictures. Version 0.1 of the heads.
+//!
+//! Source: Zhang, Isola, Efros, Shechtman, Wang, CVPR 2018; richzhang/PerceptualSimilarity `LPIPS(net, version="0.1")`;
+//! equals PIQ's `LPIPS()` for VGG.
+//!
+//! ```text
+//! file lpips_<net>_v0.1.safetensors:  net.features.<i>.{weight,bias}   torchvision's names
+//!                                     lin<l>.weight [1, C, 1, 1]       heads
+//!                                     scaling.shift, scaling.scale     constants, checked if present
+//! ```
+
+use crate::weights::{Weights, WeightsError};
+use media::Rgb;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tch::{Device, IndexOp as _, Kind, Tensor, no_grad};
+
+/// Which backbone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Net {
+    /// VGG16.
+    Vgg,
+    /// `AlexNet`.
+    Alex,
+    /// `SqueezeNet` 1.1.
+    Squeeze,
+}
+
+impl Net {
+    /// Every net.
+    pub const ALL: [Self; 3] = [Self::Vgg, Self::Alex, Self::Squeeze];
+
+    /// Name of the metric.
+    #[must_use]
+    pub fn metric(self) -> &'static str {
+        match self {
+            Self::Vgg => "lpips_vgg",
+            Self::Alex => "lpips_alex",
+            Self::Squeeze => "lpips_squeeze",
+        }
+    }
+
+    /// Name of the weight file.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Vgg => "lpips_vgg_v0.1.safetensors",
+            Self::Alex => "lpips_alex_v0.1.safetensors",
+            Self::Squeeze => "lpips_squeeze_v0.1.safetensors",
+        }
+    }
+
+    /// Smallest side that leaves every layer at least one pixel.
+    #[must_use]
+    pub fn smallest_side(self) -> usize {
+        match self {
+            Self::Vgg => 16,
+            Self::Alex => 31,
+            Self::Squeeze => 17,
+        }
+    }
+
+    /// The layers up to the last one compared, in torchvision's order and numbering.
+    fn layers(self) -> Vec<Layer> {
+        use Layer::{Conv, Fire, Pool, Tap};
+        let conv =
+            |index, from, to, kernel, stride, padding| Conv { index, from, to, kernel, stride, padding };
+        let pool = |kernel, ceil| Pool { kernel, ceil };
+        match self {
+            Self::Vgg => {
+                let blocks: [&[(usize, i64, i64)]; 5] = [
+                    &[(0, 3, 64), (2, 64, 64)],
+                    &[(5, 64, 128), (7, 128, 128)],
+                    &[(10, 128, 256), (12, 256, 256), (14, 256, 256)],
+                    &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
+                    &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
+                ];
+                let mut layers = Vec::new();
+                for (b, block) in blocks.into_iter().enumerate() {
+                    if b > 0 {
+                        layers.push(pool(2, false));
+                    }
+                    layers.extend(block.iter().map(|&(i, from, to)| conv(i, from, to, 3, 1, 1)));
+                    layers.push(Tap);
+                }
+                layers
+            }
+            Self::Alex => vec![
+                conv(0, 3, 64, 11, 4, 2),
+                Tap,
+                pool(3, false),
+                conv(3, 64, 192, 5, 1, 2),
+                Tap,
+                pool(3, false),
+                conv(6, 192, 384, 3, 1, 1),
+                Tap,
+                conv(8, 384, 256, 3, 1, 1),
+                Tap,
+                conv(10, 256, 256, 3, 1, 1),
+                Tap,
+            ],
+            Self::Squeeze => {
+                let fire = |index, from, squeeze, expand| Fire { index, from, squeeze, expand };
+                vec![
+                    conv(0, 3, 64, 3, 2, 0),
+                    Tap,
+                    pool(3, true),
+                    fire(3, 64, 16, 64),
+                    fire(4, 128, 16, 64),
+                    Tap,
+                    pool(3, true),
+                    fire(6, 128, 32, 128),
+                    fire(7, 256, 32, 128),
+                    Tap,
+                    pool(3, true),
+                    fire(9, 256, 48, 192),
+                    Tap,
+                    fire(10, 384, 48, 192),
+                    Tap,
+                    fire(11, 384, 64, 256),
+                    Tap,
+                    fire(12, 512, 64, 256),
+                    Tap,
+                ]
+            }
+        }
+    }
+}
+
+/// One step of a backbone; convolutions are followed by a ReLU.
+#[derive(Clone, Copy, Debug)]
+enum Layer {
+    Conv {
+        index: usize,
+        from: i64,
+        to: i64,
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+    },
+    /// Stride 2. `ceil` keeps a partial window at the far edges, as SqueezeNet's pools do.
+    Pool {
+        kernel: i64,
+        ceil: bool,
+    },
+    Fire {
+        index: usize,
+        from: i64,
+        squeeze: i64,
+        expand: i64,
+    },
+    /// Here features are compared.
+    Tap,
+}
+
+impl Layer {
+    /// Names and shapes of the tensors it needs, weight and bias of each convolution.
+    fn tensors(self) -> Vec<(String, Vec<i64>)> {
+        let conv = |name: String, to: i64, from: i64, k: i64| {
+            [(format!("{name}.weight"), vec![to, from, k, k]), (format!("{name}.bias"), vec![to])]
+        };
+        match self {
+            Self::Conv { index, from, to, kernel, .. } => {
+                conv(format!("net.features.{index}"), to, from, kernel).to_vec()
+            }
+            Self::Fire { index, from, squeeze, expand } => [
+                conv(format!("net.features.{index}.squeeze"), squeeze, from, 1),
+                conv(format!("net.features.{index}.expand1x1"), expand, squeeze, 1),
+                conv(format!("net.features.{index}.expand3x3"), expand, squeeze, 3),
+            ]
+            .concat(),
+            Self::Pool { .. } | Self::Tap => Vec::new(),
+        }
+    }
+
+    fn channels(self) -> Option<i64> {
+        match self {
+            Self::Conv { to, .. } => Some(to),
+            Self::Fire { expand, .. } => Some(2 * expand),
+            Self::Pool { .. } | Self::Tap => None,
+        }
+    }
+}
+
+/// Mean and deviation for RGB in `[-1, 1]`, the heads' convention (2 m - 1 and 2 d of ImageNet's).
+const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
+const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
+
+/// Why there is no value.
+#[derive(Debug, thiserror::Error)]
+pub enum LpipsError {
+    /// The weights were refused.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The weights are whole but not this net's.
+    #[error("LPIPS weights {path} are not those of {metric}: {reason}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The metric.
+        metric: &'static str,
+        /// What differs.
+        reason: String,
+    },
+    /// The pictures cannot be compared.
+    #[error("{metric}: {reason}")]
+    Picture {
+        /// The metric.
+        metric: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// libtorch failed.
+    #[error("libtorch failed: {0}")]
+    Torch(#[from] tch::TchError),
+}
+
+/// A loaded net.
+pub struct Lpips {
+    net: Net,
+    layers: Vec<Layer>,
+    /// Weights and biases in the order of `layers`.
+    parameters: Vec<Tensor>,
+    /// Per compared layer, one weight per channel.
+    heads: Vec<Tensor>,
+    scale: Tensor,
+    offset: Tensor,
+    device: Device,
+}
+
+impl Lpips {
+    /// Loads `path` strictly: exactly this net's tensors, exactly their shapes.
+    ///
+    /// # Errors
+    /// [`LpipsError::Weights`] and [`LpipsError::Foreign`].
+    pub fn load(net: Net, path: &Path, device: Device) -> Result<Self, LpipsError> {
+        let mut tensors = Weights::read(path)?.tensors;
+        let foreign = |reason| LpipsError::Foreign { path: path.into(), metric: net.metric(), reason };
+        for (name, wanted) in [("scaling.shift", SHIFT), ("scaling.scale", SCALE)] {
+            let Some(tensor) = tensors.remove(name) else { continue };
+            let found = Vec::<f32>::try_from(tensor.view([-1]))?;
+            if found != wanted {
+                return Err(foreign(format!("{name} is {found:?}, not {wanted:?}")));
+            }
+        }
+        Self::from_tensors(net, tensors, device).map_err(foreign)
+    }
+
+    /// A net from tensors by name; the message says which is missing, surplus or of another shape.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn from_tensors(
+        net: Net,
+        mut tensors: BTreeMap<String, Tensor>,
+        device: Device,
+    ) -> Result<Self, String> {
+        let mut take = |name: String, shape: &[i64]| -> Result<Tensor, String> {
+            let tensor = tensors.remove(&name).ok_or_else(|| format!("tensor {name} is missing"))?;
+            if tensor.size() != shape {
+                return Err(format!("tensor {name} is {:?}, not {shape:?}", tensor.size()));
+            }
+            Ok(tensor.to_kind(Kind::Float).to_device(device))
+        };
+        let layers = net.layers();
+        let (mut parameters, mut heads, mut channels) = (Vec::new(), Vec::new(), 3);
+        for layer in &layers {
+            for (name, shape) in layer.tensors() {
+                parameters.push(take(name, &shape)?);
+            }
+            channels = layer.channels().unwrap_or(channels);
+            if matches!(layer, Layer::Tap) {
+                heads
+                    .push(take(format!("lin{}.weight", heads.len()), &[1, channels, 1, 1])?.view([channels]));
+            }
+        }
+        if let Some(extra) = tensors.keys().next() {
+            return Err(format!("tensor {extra} is unknown to this net"));
+        }
+        // ((v / 127.5 - 1) - shift) / scale = v * factor + offset
+        let factor: Vec<f32> = SCALE.iter().map(|s| 1.0 / (127.5 * s)).collect();
+        let offset: Vec<f32> = SHIFT.iter().zip(SCALE).map(|(m, s)| (-1.0 - m) / s).collect();
+        let constant = |v: &[f32]| Tensor::from_slice(v).view([1, 3, 1, 1]).to_device(device);
+        Ok(Self {
+            net,
+            layers,
+            parameters,
+            heads,
+            scale: constant(&factor),
+            offset: constant(&offset),
+            device,
+        })
+    }
+
+    /// Which net this is.
+    #[must_use]
+    pub fn net(&self) -> Net {
+        self.net
+    }
+
+    /// The distance of two pictures.
+    ///
+    /// # Errors
+    /// [`LpipsError::Picture`] if the pictures differ in size or are too small, [`LpipsError::Torch`].
+    pub fn distance(&self, reference: &Rgb, shown: &Rgb) -> Result<f64, LpipsError> {
+        Ok(self.layer_distances(reference, shown)?.iter().sum())
+    }
+
+    /// The contribution of each compared layer, shallow to deep.
+    ///
+    /// # Errors
+    /// As [`Lpips::distance`].
+    pub fn layer_distances(&self, reference: &Rgb, shown: &Rgb) -> Result<Vec<f64>, LpipsError> {
+        let bad = |reason| Err(LpipsError::Picture { metric: self.net.metric(), reason });
+        let (w, h) = (reference.width, reference.height);
+        if (w, h) != (shown.width, shown.height) {
+            return bad(format!("the pictures differ in size: {w}x{h} and {}x{}", shown.width, shown.height));
+        }
+        if reference.data.len() != 3 * w * h || shown.data.len() != 3 * w * h {
+            return bad(format!("a {w}x{h} picture must have {} samples", 3 * w * h));
+        }
+        if w.min(h) < self.net.smallest_side() {
+            return bad(format!("needs sides of at least {}, got {w}x{h}", self.net.smallest_side()));
+        }
+        no_grad(|| {
+            let pixels = [reference, shown].map(|p| Tensor::from_slice(&p.data));
+            let input = Tensor::f_stack(&pixels, 0)?
+                .f_view([2, h as i64, w as i64, 3])?
+                .f_to_device(self.device)?
+                .f_permute([0, 3, 1, 2])?
+                .f_to_kind(Kind::Float)?
+                .f_contiguous()?;
+            self.forward(&(input.f_mul(&self.scale)?.f_add_(&self.offset)?))
+        })
+    }
+
+    /// Both pictures in one batch of two.
+    fn forward(&self, input: &Tensor) -> Result<Vec<f64>, LpipsError> {
+        let mut x = input.shallow_clone();
+        let mut parameters = self.parameters.iter();
+        let mut conv = |x: &Tensor, stride: i64, padding: i64| -> Result<Tensor, tch::TchError> {
+            let (weight, bias) = (parameters.next().expect("checked"), parameters.next().expect("checked"));
+            x.f_conv2d(weight, Some(bias), [stride; 2], [padding; 2], [1; 2], 1)?.f_relu_()
+        };
+        let mut distances = Vec::with_capacity(self.heads.len());
+        for layer in &self.layers {
+            match *layer {
+                Layer::Conv { stride, padding, .. } => x = conv(&x, stride, padding)?,
+                Layer::Pool { kernel, ceil } => {
+                    x = x.f_max_pool2d([kernel; 2], [2; 2], [0; 2], [1; 2], ceil)?;
+                }
+                Layer::Fire { .. } => {
+                    let squeezed = conv(&x, 1, 0)?;
+                    let (one, three) = (conv(&squeezed, 1, 0)?, conv(&squeezed, 1, 1)?);
+                    x = Tensor::f_cat(&[one, three], 1)?;
+                }
+                Layer::Tap => distances.push(compare(&x, &self.heads[distances.len()])?),
+            }
+        }
+        Ok(distances)
+    }
+}
+
+/// Weighted squared difference of the two normalised feature maps of a batch, mean over pixels.
+fn compare(features: &Tensor, head: &Tensor) -> Result<f64, LpipsError> {
+    let mut norm = features.f_square()?.f_sum_dim_intlist([1i64].as_slice(), true, None)?.f_sqrt_()?;
+    let unit = features.f_div(&norm.f_add_scalar_(1e-10)?)?;
+    let mut difference = unit.i(0).f_sub(&unit.i(1))?;
+    // Mean over pixels first, then the heads: one pass over the large tensor, double precision on the small one.
+    let per_channel = difference.f_square_()?.f_mean_dim([1i64, 2].as_slice(), false, None)?;
+    Ok(per_channel.f_to_kind(Kind::Double)?.f_dot(&head.f_to_kind(Kind::Double)?)?.f_double_value(&[])?)
+}
