@@ -181,8 +181,18 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// [`Error::Truncated`], [`Error::Header`] (a broken frame line), [`Error::Io`].
     pub fn next_frame(&mut self) -> Result<Option<Yuv420>, Error> {
+        let mut picture = Yuv420 { width: 0, height: 0, y: Vec::new(), u: Vec::new(), v: Vec::new() };
+        Ok(self.next_frame_into(&mut picture)?.then_some(picture))
+    }
+
+    /// As [`Reader::next_frame`], reusing the memory of `picture`; false at a clean end. After an error or the end
+    /// `picture` holds nothing sensible.
+    ///
+    /// # Errors
+    /// As [`Reader::next_frame`].
+    pub fn next_frame_into(&mut self, picture: &mut Yuv420) -> Result<bool, Error> {
         let place = format!("frame {}", self.frame);
-        let Some(line) = line(&mut self.input, &place)? else { return Ok(None) };
+        let Some(line) = line(&mut self.input, &place)? else { return Ok(false) };
         if line != "FRAME" && !line.starts_with("FRAME ") {
             return Err(Error::Header {
                 place,
@@ -190,8 +200,16 @@ impl<R: BufRead> Reader<R> {
             });
         }
         let h = self.header;
-        let mut picture = Yuv420::filled(h.width, h.height, (0, 128, 128));
-        let Yuv420 { y, u, v, .. } = &mut picture;
+        (picture.width, picture.height) = (h.width, h.height);
+        let chroma = h.width.div_ceil(2) * h.height.div_ceil(2);
+        picture.y.resize(h.luma(), 0);
+        picture.u.resize(chroma, 128);
+        picture.v.resize(chroma, 128);
+        let Yuv420 { y, u, v, .. } = picture;
+        if h.chroma == Chroma::Mono {
+            u.fill(128);
+            v.fill(128);
+        }
         let planes = if h.chroma == Chroma::Mono { vec![y] } else { vec![y, u, v] };
         let mut got = 0;
         for plane in planes {
@@ -202,7 +220,7 @@ impl<R: BufRead> Reader<R> {
             }
         }
         self.frame += 1;
-        Ok(Some(picture))
+        Ok(true)
     }
 }
 
