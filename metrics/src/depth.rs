@@ -7,7 +7,8 @@ use crate::MetricError;
 use crate::cloud::{Cloud, Kind};
 use media::Depth16;
 
-/// Errors of metric depth over the pixels that are valid (non-zero) in both pictures.
+/// Errors of metric depth over the pixels that are valid (non-zero) in the reference. Where the shown picture has no
+/// depth there, the whole depth is the error: leaving pixels out would be the way to a good score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DepthErrors {
     /// Root mean squared error, millimetres, 0 and up.
@@ -16,8 +17,7 @@ pub struct DepthErrors {
     pub abs_rel: f64,
     /// Share of pixels with `max(shown / reference, reference / shown) < 1.25`, 0 to 1.
     pub delta1: f64,
-    /// Share of the reference's valid pixels that are valid in the shown picture too, 0 to 1: the errors above say
-    /// nothing about the rest.
+    /// Share of the reference's valid pixels that are valid in the shown picture too, 0 to 1.
     pub coverage: f64,
 }
 
@@ -60,16 +60,13 @@ pub struct CloudPsnr {
 /// Source: Eigen, Puhrsch, Fergus, NeurIPS 2014.
 ///
 /// # Errors
-/// [`MetricError::SizeMismatch`], [`MetricError::BadBuffer`], [`MetricError::Nothing`] if no pixel is valid in both.
+/// [`MetricError::SizeMismatch`], [`MetricError::BadBuffer`], [`MetricError::Nothing`] if the reference has no valid pixel.
 pub fn depth_errors(reference: &Depth16, shown: &Depth16) -> Result<DepthErrors, MetricError> {
     check(reference, shown)?;
-    let (mut n, mut known, mut squares, mut relative, mut near) = (0u64, 0u64, 0u64, 0.0, 0u64);
-    for (&r, &s) in reference.mm.iter().zip(&shown.mm) {
-        known += u64::from(r > 0);
-        if r == 0 || s == 0 {
-            continue;
-        }
+    let (mut n, mut covered, mut squares, mut relative, mut near) = (0u64, 0u64, 0u64, 0.0, 0u64);
+    for (&r, &s) in reference.mm.iter().zip(&shown.mm).filter(|(r, _)| **r > 0) {
         n += 1;
+        covered += u64::from(s > 0);
         let error = u64::from(r.abs_diff(s));
         squares += error * error;
         relative += error as f64 / f64::from(r);
@@ -77,14 +74,14 @@ pub fn depth_errors(reference: &Depth16, shown: &Depth16) -> Result<DepthErrors,
         near += u64::from(4 * u32::from(r.max(s)) < 5 * u32::from(r.min(s)));
     }
     if n == 0 {
-        return Err(MetricError::Nothing { metric: "depth", why: "no pixel has a depth in both pictures" });
+        return Err(MetricError::Nothing { metric: "depth", why: "the reference has no pixel with a depth" });
     }
     let n_f = n as f64;
     Ok(DepthErrors {
         rmse_mm: (squares as f64 / n_f).sqrt(),
         abs_rel: relative / n_f,
         delta1: near as f64 / n_f,
-        coverage: n_f / known as f64,
+        coverage: covered as f64 / n_f,
     })
 }
 
