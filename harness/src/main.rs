@@ -1,2 +1,71 @@
-//! The `freezeframe` tool.
-fn main() {}
+//! The `freezeframe` tool: a table of contents.
+
+use clap::{Parser, Subcommand};
+use contract::exit;
+use freezeframe::cmd;
+use freezeframe::launch::child::Interrupted;
+use std::process::ExitCode;
+
+/// Test and evaluation of loss-resilient video conferencing: real systems, one seeded network, exact metrics
+#[derive(Parser)]
+#[command(
+    name = "freezeframe",
+    version,
+    after_help = "\
+Start here:
+  freezeframe list                                   names of systems, scenarios, plans
+  freezeframe run ge-high --system revo-h264         one run, scored, with a report
+  freezeframe sweep default                          the default evaluation
+  freezeframe compare reference.mp4 shown.mp4        metrics of any two videos
+  freezeframe doctor                                 what this machine can do
+
+Exit codes:
+  0 done · 1 failed · 2 bad input · 3 differs beyond tolerance · 4 run invalid (emulator late)
+  69 this machine cannot do it · 127 unsupported by the system · 130 interrupted (the same command resumes)"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(cmd::run::Args),
+    Sweep(cmd::sweep::Args),
+    Score(cmd::score::Args),
+    Report(cmd::report::Args),
+    Why(cmd::why::Args),
+    List(cmd::list::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => cmd::run::run(&args),
+        Command::Sweep(args) => cmd::sweep::run(&args),
+        Command::Score(args) => cmd::score::run(&args),
+        Command::Report(args) => cmd::report::run(&args),
+        Command::Why(args) => cmd::why::run(&args),
+        Command::List(args) => cmd::list::run(&args),
+    };
+    let code = result.unwrap_or_else(|error| {
+        eprintln!("freezeframe: {error:#}");
+        exit_code(&error)
+    });
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// Bad files and words are the user's to mend; everything else is a failed run.
+fn exit_code(error: &anyhow::Error) -> i32 {
+    if error.chain().any(|e| e.is::<Interrupted>()) {
+        return exit::INTERRUPTED;
+    }
+    let bad_input = error.chain().any(|e| {
+        e.is::<contract::SpecError>()
+            || e.is::<contract::ManifestError>()
+            || e.is::<contract::ScenarioError>()
+            || e.is::<video::Error>()
+            || e.is::<toml::de::Error>()
+            || e.is::<freezeframe::BadInput>()
+    });
+    if bad_input { exit::BAD_INPUT } else { exit::FAILED }
+}

@@ -5,13 +5,20 @@
 //! | `spec.toml` | harness | the resolved run: clip, path, system, seed ([`RunSpec`]) |
 //! | `events.jsonl` | system | one [`Event`] per line |
 //! | `fates.jsonl` | emulator or virtual link | one line per packet and direction |
-//! | `rendered.*` | receiver | what was shown ([`store`]) |
+//! | `rendered.*` | receiver | what was shown ([`units`], or a video with one picture per slot) |
 //! | `frames.csv`, `scores.json`, `report.html` | harness | the result |
 
 mod event;
 pub mod exit;
 pub mod frames;
+pub mod manifest;
+pub mod scenario;
 pub mod scores;
+pub mod spec;
+pub mod units;
 pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};
+pub use manifest::{Manifest, ManifestError};
 pub use frames::{FrameRow, Metric};
+pub use scenario::{Scenario, ScenarioError};
 pub use scores::Scores;
+pub use spec::{Backend, ClipSpec, RunSpec, SpecError};

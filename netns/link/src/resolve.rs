@@ -19,6 +19,12 @@ const REVO_BURST: ByteCount = ByteCount(150 * 1024);
 const NETEM_LIMIT: QueueLimit = QueueLimit::Packets(1000);
 
 impl LinkSpec {
+    /// The propagation delay, if it is one for the whole run.
+    #[must_use]
+    pub fn constant_delay(&self) -> Option<std::time::Duration> {
+        constant_delay(&self.delay).map(std::time::Duration::from_nanos)
+    }
+
     /// Reads the trace's file, if there is one, looked for from `base`.
     ///
     /// # Errors

@@ -3,10 +3,19 @@
 //! | room | what |
 //! |---|---|
 //! | [`endpoint`] | [`Endpoint`], [`Worker`]: the shape of every sender and receiver |
-//! | `simulate` | both ends and two links on one virtual clock |
-//! | `drive` | one end on the wall clock and a UDP socket |
-//! | `wire` | message and packet formats, encode and decode side by side |
-//! | `fec` | erasure codes |
+//! | [`simulate`](mod@simulate) | both ends and two links on one virtual clock |
+//! | [`drive`](mod@drive) | one end on the wall clock and a UDP socket |
+//! | [`wire`] | message and packet formats, encode and decode side by side |
+//! | [`packetize`] | encoded frames to packets and back |
+//! | [`fec`] | erasure codes |
 
+pub mod drive;
 pub mod endpoint;
+pub mod fec;
+pub mod packetize;
+pub mod simulate;
+pub mod wire;
+
+pub use drive::drive;
 pub use endpoint::{Endpoint, Input, Output, Worker};
+pub use simulate::{Recorder, Schedule, simulate};

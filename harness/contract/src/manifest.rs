@@ -1,0 +1,122 @@
+//! How to run a system under test: one TOML file per system.
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// A system's manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Name on the command line and in tables.
+    pub name: String,
+    /// One line.
+    pub about: String,
+    /// Program and first arguments; `{sut}` stands for the project's own program. The harness appends
+    /// `describe --options JSON`, `simulate RUN_DIR`, or `send|receive RUN_DIR --local IP:PORT --peer IP:PORT`.
+    pub command: Vec<String>,
+    /// False: the program has no virtual-time mode; it runs in namespaces only.
+    #[serde(default = "yes")]
+    pub simulate: bool,
+    /// False: the program does not answer `describe`; options are passed on unchecked.
+    #[serde(default = "yes")]
+    pub describe: bool,
+    /// Milliseconds it needs before the first capture, if it does not answer `describe`.
+    #[serde(default)]
+    pub setup_ms: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What can be wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not readable.
+    #[error("failed to read the manifest {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+    /// Not valid.
+    #[error("manifest {path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// Line, field and remedy.
+        reason: String,
+    },
+    /// No such system.
+    #[error("no system is called {name:?}; there are: {known}; or give the path of a manifest (docs/PLUGIN.md)")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+/// The manifests that ship with the project.
+const SHIPPED: &[(&str, &str)] = &[
+    ("revo-h264", include_str!("../../../sut/systems/manifests/revo-h264.toml")),
+    ("revo-h265", include_str!("../../../sut/systems/manifests/revo-h265.toml")),
+];
+
+impl Manifest {
+    /// Parses a manifest; `path` is for the message.
+    pub fn parse(path: &str, text: &str) -> Result<Self, ManifestError> {
+        let manifest: Manifest = toml::from_str(text)
+            .map_err(|e| ManifestError::Invalid { path: path.to_owned(), reason: e.to_string() })?;
+        if manifest.command.is_empty() {
+            let reason = "field `command` is empty; it must name a program".to_owned();
+            return Err(ManifestError::Invalid { path: path.to_owned(), reason });
+        }
+        Ok(manifest)
+    }
+
+    /// The shipped system of that name, or the manifest at that path (anything with a `/` or ending in `.toml`).
+    pub fn find(name_or_path: &str) -> Result<Self, ManifestError> {
+        if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
+            let path = PathBuf::from(name_or_path);
+            let text = std::fs::read_to_string(&path).map_err(|source| ManifestError::Io { path, source })?;
+            return Self::parse(name_or_path, &text);
+        }
+        let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == name_or_path) else {
+            let known = SHIPPED.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ");
+            return Err(ManifestError::Unknown { name: name_or_path.to_owned(), known });
+        };
+        Self::parse(name, text)
+    }
+
+    /// Every shipped system.
+    #[must_use]
+    pub fn shipped() -> Vec<Self> {
+        SHIPPED.iter().map(|(name, text)| Self::parse(name, text).expect("shipped manifests are valid")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_manifests_are_valid_and_named_as_filed() {
+        for ((filed, _), manifest) in SHIPPED.iter().zip(Manifest::shipped()) {
+            assert_eq!(*filed, manifest.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let error = Manifest::parse("x.toml", "name='a'\nabout=''\ncommand=['a']\ncolour=1").unwrap_err().to_string();
+        assert!(error.contains("x.toml") && error.contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_system_lists_those_there_are() {
+        let error = Manifest::find("revo-h266").unwrap_err().to_string();
+        assert!(error.contains("revo-h264") && error.contains("revo-h266"), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! `spec.toml`: one run, fully resolved. A system under test needs nothing else.
+
+use crate::{Scenario, Stream};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Name of the file in a run directory.
+pub const FILE_NAME: &str = "spec.toml";
+
+/// Which clock a run is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// One process, virtual time.
+    Virtual,
+    /// Sender and receiver in network namespaces, wall clock.
+    Namespaces,
+}
+
+impl std::fmt::Display for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Backend::Virtual => "virtual",
+            Backend::Namespaces => "namespaces",
+        })
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// System under test, as in its manifest.
+    pub system: String,
+    /// Which clock.
+    pub backend: Backend,
+    /// Seed of everything random in the run.
+    pub seed: u64,
+    /// Source revision of the tool that wrote this.
+    pub revision: String,
+    /// The command that repeats the run.
+    pub replay: String,
+    /// When the first frame is captured, nanoseconds after the run's start. Earlier traffic (handshakes) is not impaired.
+    pub capture_start_ns: u64,
+    /// Where encoded streams are kept between runs; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<PathBuf>,
+    /// What is sent.
+    pub clip: ClipSpec,
+    /// The system's options; what is absent has the system's default.
+    #[serde(default)]
+    pub options: toml::Table,
+    /// The network.
+    pub scenario: Scenario,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClipSpec {
+    /// Name in tables.
+    pub name: String,
+    /// Colour video: any file FFmpeg reads.
+    pub rgb: PathBuf,
+    /// Depth video or folder of PNGs; absent: no depth stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<PathBuf>,
+    /// Nearest and farthest depth of the 8-bit view, millimetres, when depth is metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_range_mm: Option<(u16, u16)>,
+    /// Columns of captured frames.
+    pub width: u32,
+    /// Rows of captured frames.
+    pub height: u32,
+    /// Captures per second.
+    pub fps: u32,
+    /// Captured frames.
+    pub frames: u32,
+    /// Hash of the files' content.
+    pub hash: String,
+}
+
+impl ClipSpec {
+    /// The clip's streams, colour first.
+    #[must_use]
+    pub fn streams(&self) -> &'static [Stream] {
+        if self.depth.is_some() { &[Stream::Rgb, Stream::Depth] } else { &[Stream::Rgb] }
+    }
+}
+
+/// What can be wrong with a run's `spec.toml`.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// The operating system refused.
+    #[error("failed to {doing} {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// Its own words.
+        source: std::io::Error,
+    },
+    /// Not valid.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, field and remedy.
+        reason: String,
+    },
+}
+
+impl RunSpec {
+    /// Reads `spec.toml` of a run directory.
+    pub fn read(run_dir: &Path) -> Result<Self, SpecError> {
+        let path = run_dir.join(FILE_NAME);
+        let text = std::fs::read_to_string(&path).map_err(|source| SpecError::Io {
+            path: path.clone(),
+            doing: "read",
+            source,
+        })?;
+        toml::from_str(&text).map_err(|e| SpecError::Invalid { path, reason: e.to_string() })
+    }
+
+    /// Writes `spec.toml` into a run directory.
+    pub fn write(&self, run_dir: &Path) -> Result<(), SpecError> {
+        let path = run_dir.join(FILE_NAME);
+        let text = toml::to_string_pretty(self)
+            .map_err(|e| SpecError::Invalid { path: path.clone(), reason: e.to_string() })?;
+        std::fs::write(&path, text).map_err(|source| SpecError::Io { path, doing: "write", source })
+    }
+
+    /// Time between captures, nanoseconds, rounded down.
+    #[must_use]
+    pub fn interval_ns(&self) -> u64 {
+        1_000_000_000 / u64::from(self.clip.fps.max(1))
+    }
+}

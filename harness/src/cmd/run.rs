@@ -1,0 +1,160 @@
+//! `freezeframe run`: one scenario, one system, one run directory, scored and reported.
+
+use crate::launch::clip::ClipRequest;
+use crate::launch::{self, Launched, Request, clip};
+use anyhow::{Result, bail};
+use clap::{Args as ClapArgs, ValueEnum};
+use contract::{Backend, exit};
+use std::path::PathBuf;
+
+/// Run one system under one scenario, score it, and write a report
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Examples:
+  freezeframe run ge-high --system revo-h264
+  freezeframe run ge-medium-packet --system revo-h265 --clip talk.mp4 --depth talk_depth.mkv --seed 7
+  freezeframe run wifi-lossy --system revo-h264 --transport datachannel --backend namespaces --out runs/wifi
+  freezeframe run my-scenario.toml --system ./my-system.toml --json")]
+pub struct Args {
+    /// Scenario: a name (`freezeframe list`) or a TOML file
+    pub scenario: String,
+    /// System under test: a name (`freezeframe list`) or a manifest file
+    #[arg(long, short, value_name = "NAME|FILE")]
+    pub system: String,
+    #[command(flatten)]
+    pub clip: ClipArgs,
+    /// Virtual time, or real processes in network namespaces
+    #[arg(long, value_enum, default_value = "virtual")]
+    pub backend: BackendArg,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Option of the system, as KEY=VALUE; may be given several times
+    #[arg(long = "option", short = 'o', value_name = "KEY=VALUE")]
+    pub options: Vec<String>,
+    /// Short for --option transport=...
+    #[arg(long, value_name = "datagram|datachannel")]
+    pub transport: Option<String>,
+    /// Run directory; default: runs/SCENARIO/SYSTEM/CLIP/seed-N
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Do not score the run (`freezeframe score` does it later)
+    #[arg(long)]
+    pub no_score: bool,
+    /// Do not keep encoded streams between runs
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Do not write the playable video
+    #[arg(long)]
+    pub no_video: bool,
+    /// Print the scores as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which clip, and how much of it.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct ClipArgs {
+    /// Colour video: any file FFmpeg reads, or person-0 ... of the embedded clips
+    #[arg(long, value_name = "FILE|person-N")]
+    pub clip: Option<String>,
+    /// Depth of the clip: 16-bit video, folder of 16-bit PNGs, or an 8-bit view
+    #[arg(long, value_name = "FILE|DIR")]
+    pub depth: Option<PathBuf>,
+    /// Send colour alone
+    #[arg(long)]
+    pub no_depth: bool,
+    /// Use only the first N frames
+    #[arg(long, value_name = "N")]
+    pub frames: Option<u32>,
+    /// Size of captured frames; other clips are cropped and scaled
+    #[arg(long, value_name = "WxH", default_value = "512x512", value_parser = parse_size)]
+    pub size: (u32, u32),
+    /// Frames per second of the capture
+    #[arg(long, default_value_t = 30)]
+    pub fps: u32,
+}
+
+impl ClipArgs {
+    /// As a request.
+    #[must_use]
+    pub fn request(&self) -> ClipRequest {
+        ClipRequest {
+            rgb: self.clip.clone(),
+            depth: self.depth.clone(),
+            no_depth: self.no_depth,
+            shape: (self.size.0, self.size.1, self.fps),
+            frames: self.frames,
+        }
+    }
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let parts = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    parts.ok_or_else(|| format!("{text:?} is no size; write it as 512x512"))
+}
+
+/// Which clock a run is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    /// One process, virtual time: deterministic, and far faster than real time
+    Virtual,
+    /// Real processes in network namespaces, wall clock
+    Namespaces,
+}
+
+impl From<BackendArg> for Backend {
+    fn from(arg: BackendArg) -> Self {
+        match arg {
+            BackendArg::Virtual => Backend::Virtual,
+            BackendArg::Namespaces => Backend::Namespaces,
+        }
+    }
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<i32> {
+    launch::child::catch_interrupts();
+    let mut options = args.options.clone();
+    options.extend(args.transport.iter().map(|t| format!("transport={t}")));
+    let request = Request {
+        scenario: args.scenario.clone(),
+        system: args.system.clone(),
+        clip: args.clip.request(),
+        backend: args.backend.into(),
+        seed: args.seed,
+        options,
+        cache: !args.no_cache,
+    };
+    if request.system.is_empty() {
+        bail!("--system is empty; `freezeframe list` names the systems");
+    }
+    let clip = clip::resolve(&request.clip, &mut |line| eprintln!("clip: {line}"))?;
+    let (spec, manifest) = request.resolve(clip)?;
+    let out = args.out.clone().unwrap_or_else(|| default_dir(&spec));
+    let launched = launch::launch(&spec, &manifest, &out, false)?;
+    debug_assert_eq!(launched, Launched::Fresh);
+    if !args.no_score {
+        crate::outcome::score_and_report(&out, !args.no_video)?;
+        crate::outcome::print(&[out.clone()], args.json)?;
+    }
+    if !args.json {
+        eprintln!("run directory: {}", out.display());
+    }
+    Ok(crate::outcome::exit_code(&out).unwrap_or(exit::OK))
+}
+
+/// `runs/SCENARIO/SYSTEM/CLIP/seed-N`, with the backend in the last part when it is not virtual.
+#[must_use]
+pub fn default_dir(spec: &contract::RunSpec) -> PathBuf {
+    PathBuf::from("runs").join(relative_dir(spec))
+}
+
+/// The part of a run's path below a sweep's or the default directory.
+#[must_use]
+pub fn relative_dir(spec: &contract::RunSpec) -> PathBuf {
+    let suffix = if spec.backend == Backend::Namespaces { "-namespaces" } else { "" };
+    let transport = spec.options.get("transport").and_then(toml::Value::as_str).filter(|t| *t != "datagram");
+    let system = transport.map_or_else(|| spec.system.clone(), |t| format!("{}-{t}", spec.system));
+    [spec.scenario.name.clone(), system, spec.clip.name.clone(), format!("seed-{}{suffix}", spec.seed)].iter().collect()
+}

@@ -1,0 +1,184 @@
+//! Clips: any file FFmpeg reads, and the embedded people.
+
+use anyhow::{Context, Result, bail};
+use contract::ClipSpec;
+use media::depth::DepthView;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use video::{DepthSource, Reader, Target};
+use xxhash_rust::xxh3::Xxh3;
+
+/// What the user says about the clip.
+#[derive(Clone, Debug, Default)]
+pub struct ClipRequest {
+    /// A file, or `person-N`; absent: `person-0`.
+    pub rgb: Option<String>,
+    /// Depth for a file.
+    pub depth: Option<PathBuf>,
+    /// No depth stream, also for clips that have depth.
+    pub no_depth: bool,
+    /// Columns, rows, frames per second.
+    pub shape: (u32, u32, u32),
+    /// Only so many frames; absent: the whole clip.
+    pub frames: Option<u32>,
+}
+
+/// Name of the clip that is used when none is named.
+pub const DEFAULT: &str = "person-0";
+
+/// Resolves `request`: renders an embedded clip if need be, counts and hashes files, and says in one line what will
+/// be done to a file's pictures. `tell` gets such lines.
+pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<ClipSpec> {
+    let (width, height, fps) = request.shape;
+    let name = request.rgb.as_deref().unwrap_or(DEFAULT);
+    if !width.is_multiple_of(2) || !height.is_multiple_of(2) || width < 16 || height < 16 {
+        bail!("size {width}x{height}: both sides must be even and at least 16");
+    }
+    if fps == 0 || fps > 240 {
+        bail!("{fps} frames per second: choose 1 to 240");
+    }
+    if let Some(person) = name.strip_prefix("person-") {
+        let person = person.parse().with_context(|| format!("clip {name:?}: a person has a number, as in person-0"))?;
+        if request.depth.is_some() {
+            bail!("clip {name} brings its own depth; leave --depth out");
+        }
+        return embedded(request, person, tell);
+    }
+
+    let target = Target::new((width as usize, height as usize), (fps, 1));
+    let rgb = absolute(Path::new(name))?;
+    let mut reader = Reader::open(&rgb, &target)?;
+    tell(reader.description());
+    let mut frames = 0;
+    while request.frames.is_none_or(|limit| frames < limit) && reader.next_frame()?.is_some() {
+        frames += 1;
+    }
+    let mut hash = Xxh3::new();
+    hash_file(&rgb, &mut hash)?;
+    let depth = match &request.depth {
+        Some(path) if !request.no_depth => Some(absolute(path)?),
+        _ => None,
+    };
+    let mut depth_range_mm = None;
+    if let Some(path) = &depth {
+        let (count, range) = measure_depth(path, &target, request.frames, tell)?;
+        depth_range_mm = range;
+        if count < frames {
+            tell(&format!("{} has {count} pictures, the colour clip {frames}: using {count}", path.display()));
+            frames = count;
+        }
+        hash_file(path, &mut hash)?;
+    }
+    if frames == 0 {
+        bail!("{name} has no frame; choose a clip with pictures");
+    }
+    if let Some(wanted) = request.frames
+        && wanted > frames
+    {
+        bail!("{name} has {frames} frames at {fps} per second, {wanted} were asked for; lower --frames");
+    }
+    let stem = rgb.file_stem().map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned());
+    Ok(ClipSpec {
+        name: stem,
+        rgb,
+        depth,
+        depth_range_mm,
+        width,
+        height,
+        fps,
+        frames,
+        hash: finish(&hash, request.shape),
+    })
+}
+
+fn embedded(request: &ClipRequest, person: u32, tell: &mut dyn FnMut(&str)) -> Result<ClipSpec> {
+    let (width, height, fps) = request.shape;
+    let frames = request.frames.unwrap_or(10 * fps);
+    let config = media::scene::SceneConfig { person, seed: 0, width: width as usize, height: height as usize, fps, frames };
+    let directory = cache_dir()?.join("clips");
+    let bar = crate::progress::bar(u64::from(frames), &format!("rendering the embedded clip person-{person} (once)"));
+    let paths = video::scene::cached(&directory, &config, |done, _| bar.set_position(u64::from(done)))?;
+    bar.finish_and_clear();
+    let _ = tell;
+    let view = paths.view;
+    let mut hash = Xxh3::new();
+    hash_file(&paths.rgb, &mut hash)?;
+    hash_file(&paths.depth, &mut hash)?;
+    Ok(ClipSpec {
+        name: format!("person-{person}"),
+        rgb: paths.rgb,
+        depth: (!request.no_depth).then_some(paths.depth),
+        depth_range_mm: (!request.no_depth).then_some((view.near_mm(), view.far_mm())),
+        width,
+        height,
+        fps,
+        frames,
+        hash: finish(&hash, request.shape),
+    })
+}
+
+/// Counts depth pictures, and fits the view's range to the first one if they are metric.
+fn measure_depth(
+    path: &Path,
+    target: &Target,
+    limit: Option<u32>,
+    tell: &mut dyn FnMut(&str),
+) -> Result<(u32, Option<(u16, u16)>)> {
+    let source = DepthSource::open(path, target)?;
+    tell(source.description());
+    let more = |n: u32| limit.is_none_or(|l| n < l);
+    let mut count = 0;
+    match source {
+        DepthSource::View(mut reader) => {
+            while more(count) && reader.next_frame()?.is_some() {
+                count += 1;
+            }
+            Ok((count, None))
+        }
+        DepthSource::Metric(mut reader) => {
+            let mut view = None;
+            while more(count) && let Some(depth) = reader.next_frame()? {
+                view = view.or_else(|| DepthView::fit(&depth));
+                count += 1;
+            }
+            let view = view.with_context(|| format!("{} has no measured depth at all", path.display()))?;
+            Ok((count, Some((view.near_mm(), view.far_mm()))))
+        }
+    }
+}
+
+/// `$FREEZEFRAME_CACHE`, `$XDG_CACHE_HOME/freezeframe` or `~/.cache/freezeframe`.
+pub fn cache_dir() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    set("FREEZEFRAME_CACHE")
+        .or_else(|| set("XDG_CACHE_HOME").map(|d| d.join("freezeframe")))
+        .or_else(|| set("HOME").map(|d| d.join(".cache/freezeframe")))
+        .context("no place for the cache; set FREEZEFRAME_CACHE to a folder")
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("failed to find {}", path.display()))
+}
+
+fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).with_context(|| format!("failed to read {}", path.display()))?;
+        let mut files: Vec<PathBuf> = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
+        files.sort();
+        return files.iter().filter(|f| f.is_file()).try_for_each(|f| hash_file(f, hash));
+    }
+    let mut file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer).with_context(|| format!("failed to read {}", path.display()))?;
+        if n == 0 {
+            return Ok(());
+        }
+        hash.update(&buffer[..n]);
+    }
+}
+
+fn finish(hash: &Xxh3, shape: (u32, u32, u32)) -> String {
+    format!("{:032x}-{}x{}@{}", hash.digest128(), shape.0, shape.1, shape.2)
+}

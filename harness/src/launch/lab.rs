@@ -1,0 +1,139 @@
+//! A run in namespaces: sender and receiver as processes of their own, the emulator between them, the wall clock.
+
+use super::child::{Interrupted, Running, command, interrupted};
+use anyhow::{Context, Result, bail};
+use contract::{Event, Manifest, RunSpec};
+use netns::{End, Lab, LabConfig};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Port of both ends.
+const PORT: u16 = 5000;
+/// How long a system may take until it says `ready` (its encoded streams may have to be made), per captured frame
+/// and at least.
+const READY_PER_FRAME: Duration = Duration::from_millis(300);
+const READY_AT_LEAST: Duration = Duration::from_secs(60);
+/// Time between `start` and the run's time zero, so that both ends are waiting when it comes.
+const LEAD: Duration = Duration::from_millis(100);
+/// After the run's end, before a system counts as hung.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Runs `spec` in `run_dir`.
+pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
+    let mut config = LabConfig::new(spec.scenario.forward.clone(), spec.scenario.reverse.clone(), spec.seed);
+    config.fates = Some(run_dir.join("fates.jsonl"));
+    let mut lab = Lab::new(&config).context("failed to build the lab (`freezeframe doctor` says what is missing)")?;
+
+    let address = |end| SocketAddr::from((lab.address(end), PORT));
+    let (tx, rx) = (address(End::Sender).to_string(), address(End::Receiver).to_string());
+    let dir = run_dir.to_string_lossy();
+    let start = |end, part: &str, local: &str, peer: &str| -> Result<Running> {
+        let command = command(manifest, &[part, &dir, "--local", local, "--peer", peer])?;
+        Running::start(if end == End::Sender { "sender" } else { "receiver" }, lab.command(end, command))
+    };
+    let mut receiver = start(End::Receiver, "receive", &rx, &tx)?;
+    let mut sender = start(End::Sender, "send", &tx, &rx)?;
+    wait_ready(&mut [&mut receiver, &mut sender], (READY_PER_FRAME * spec.clip.frames).max(READY_AT_LEAST))?;
+
+    let epoch_ns = monotonic_ns() + LEAD.as_nanos() as u64;
+    lab.start().context("failed to start the emulator")?;
+    let line = json!({"type": "start", "epoch_ns": epoch_ns}).to_string();
+    receiver.say(&line);
+    sender.say(&line);
+    let length = Duration::from_nanos(spec.capture_start_ns + u64::from(spec.clip.frames) * spec.interval_ns());
+    relay(&mut sender, &mut receiver, LEAD + length + GRACE)?;
+
+    let health = lab.stop().context("the emulator failed")?;
+    let text = serde_json::to_string_pretty(&health)?;
+    fs::write(run_dir.join("emulator.json"), text).context("failed to write emulator.json")?;
+    merge_events(run_dir)
+}
+
+fn monotonic_ns() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
+    Duration::from(now).as_nanos() as u64
+}
+
+fn wait_ready(children: &mut [&mut Running], limit: Duration) -> Result<()> {
+    let start = Instant::now();
+    let mut ready = vec![false; children.len()];
+    while ready.iter().any(|r| !r) {
+        for (child, ready) in children.iter_mut().zip(&mut ready) {
+            *ready |= child.said().iter().any(|l| kind(l) == "ready");
+            if let Some(status) = child.poll()? {
+                child.check(status)?;
+                bail!("a process ended before the start");
+            }
+        }
+        if interrupted() {
+            return Err(Interrupted.into());
+        }
+        if start.elapsed() > limit {
+            bail!("sender and receiver were not both ready within {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn kind(line: &str) -> String {
+    let value: Value = serde_json::from_str(line).unwrap_or_default();
+    value["type"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Passes signals between the ends until both have ended well.
+fn relay(sender: &mut Running, receiver: &mut Running, limit: Duration) -> Result<()> {
+    let start = Instant::now();
+    let (mut tx_over, mut rx_over) = (false, false);
+    while !(tx_over && rx_over) {
+        for line in sender.said().iter().filter(|l| kind(l) == "signal") {
+            receiver.say(line);
+        }
+        for line in receiver.said().iter().filter(|l| kind(l) == "signal") {
+            sender.say(line);
+        }
+        for (child, over) in [(&mut *sender, &mut tx_over), (&mut *receiver, &mut rx_over)] {
+            if !*over && let Some(status) = child.poll()? {
+                child.check(status)?;
+                *over = true;
+            }
+        }
+        if interrupted() {
+            return Err(Interrupted.into());
+        }
+        if start.elapsed() > limit {
+            bail!("the run was not over {limit:?} after its start: a process hangs; everything was stopped");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Both ends' events as one list in the order of time (the sender's first at equal times).
+fn merge_events(run_dir: &Path) -> Result<()> {
+    let mut events = Vec::new();
+    for name in ["events.sender.jsonl", "events.receiver.jsonl"] {
+        let path = run_dir.join(name);
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        for (number, line) in text.lines().enumerate() {
+            let event: Event = serde_json::from_str(line)
+                .with_context(|| format!("{}, line {}: no event", path.display(), number + 1))?;
+            events.push(event);
+        }
+    }
+    events.sort_by_key(|e| e.t_ns);
+    let path = run_dir.join("events.jsonl");
+    let mut out = std::io::BufWriter::new(fs::File::create(&path).context("failed to create events.jsonl")?);
+    for event in &events {
+        serde_json::to_writer(&mut out, event)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush().context("failed to write events.jsonl")?;
+    fs::remove_file(run_dir.join("events.sender.jsonl"))?;
+    fs::remove_file(run_dir.join("events.receiver.jsonl"))?;
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! Encoded frames to packets and back, one file per system.
+
+pub mod revo;

@@ -1,0 +1,3 @@
+//! Message and packet formats, encode and decode side by side, one file per system.
+
+pub mod revo;

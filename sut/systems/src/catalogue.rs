@@ -1,0 +1,52 @@
+//! The systems by name.
+
+use crate::revo;
+use crate::session::Mode;
+use anyhow::Result;
+use codecs::Codec;
+use contract::RunSpec;
+use std::path::Path;
+
+/// A system under test.
+#[derive(Clone, Copy, Debug)]
+pub struct System {
+    /// Name on the command line and in tables.
+    pub name: &'static str,
+    /// One line.
+    pub about: &'static str,
+    /// Its options, completed, and what they imply.
+    pub describe: fn(&toml::Table) -> Result<Description>,
+    /// Runs it.
+    pub run: fn(&Mode, &Path, &RunSpec) -> Result<()>,
+}
+
+/// What a system says of itself before a run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Description {
+    /// Milliseconds it needs between the run's start and the first capture.
+    pub setup_ms: u64,
+    /// Every option with its value.
+    pub options: toml::Table,
+}
+
+/// Every system that comes with the project.
+pub const SYSTEMS: &[System] = &[
+    System {
+        name: "revo-h264",
+        about: "ReVo: RGB + depth, H.264, parity on key frames, deadline-driven assembly",
+        describe: revo::describe,
+        run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H264),
+    },
+    System {
+        name: "revo-h265",
+        about: "ReVo: RGB + depth, H.265, parity on key frames, deadline-driven assembly",
+        describe: revo::describe,
+        run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H265),
+    },
+];
+
+/// The system of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static System> {
+    SYSTEMS.iter().find(|s| s.name == name)
+}

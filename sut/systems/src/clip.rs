@@ -1,0 +1,48 @@
+//! The clip of a run as pictures for encoders.
+
+use crate::encode::{OpenPictures, Pictures};
+use anyhow::{Context, Result};
+use contract::{ClipSpec, Stream};
+use media::depth::DepthView;
+use video::{DepthSource, Reader, Target};
+
+/// A function that opens one stream of `clip` at its first picture.
+///
+/// Depth is sent as ReVo sends it: an 8-bit picture, grey. Metric depth becomes the view of the clip's range.
+#[must_use]
+pub fn opener(clip: &ClipSpec, stream: Stream) -> OpenPictures {
+    let clip = clip.clone();
+    Box::new(move || match stream {
+        Stream::Rgb => rgb(&clip),
+        Stream::Depth => depth(&clip),
+    })
+}
+
+fn target(clip: &ClipSpec) -> Target {
+    Target::new((clip.width as usize, clip.height as usize), (clip.fps, 1))
+}
+
+fn rgb(clip: &ClipSpec) -> Result<Pictures> {
+    let mut reader = Reader::open(&clip.rgb, &target(clip))?;
+    Ok(Box::new(move || Ok(reader.next_frame()?)))
+}
+
+fn depth(clip: &ClipSpec) -> Result<Pictures> {
+    let path = clip.depth.as_ref().context("this run has no depth stream")?;
+    match DepthSource::open(path, &target(clip))? {
+        DepthSource::View(mut reader) => Ok(Box::new(move || {
+            Ok(reader.next_frame()?.map(|mut picture| {
+                picture.u.fill(128);
+                picture.v.fill(128);
+                picture
+            }))
+        })),
+        DepthSource::Metric(mut reader) => {
+            let (near, far) = clip.depth_range_mm.context("metric depth needs clip.depth_range_mm in spec.toml")?;
+            let view = DepthView::new(near, far)?;
+            Ok(Box::new(move || {
+                Ok(reader.next_frame()?.map(|d| view.to_yuv420(&d, media::convert::Range::Limited)))
+            }))
+        }
+    }
+}

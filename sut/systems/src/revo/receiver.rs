@@ -1,0 +1,344 @@
+//! The receiving end: assemble, decode at the deadline, show or repeat.
+//!
+//! ```text
+//! first packet      t0 = first packet + one slot + slack
+//!      │             │
+//!      ▼             ▼ frame f is decoded when complete, at the latest at t0 + f T, and shown at t0 + (f + 1) T
+//! ─────┼─────────────┼──────┼──────┼──────▶
+//! ```
+
+use super::{Session, lane};
+use crate::jobs::{DecodeDone, DecodeJob, picture_name};
+use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
+use link::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use sut_core::packetize::revo::{Assembled, Assembly, Refused};
+use sut_core::wire::revo::{Desc, Message, parse};
+use sut_core::{Endpoint, Input, Output};
+use transport::Transport;
+
+/// If nothing at all arrives, frames are judged from then on (the original waits for ever).
+const GIVE_UP: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Receiver {
+    session: Session,
+    transport: Transport,
+    out: VecDeque<Output<DecodeJob>>,
+    /// Frames that are being assembled, per stream.
+    assembling: [BTreeMap<u32, Assembly>; 2],
+    lanes: [Lane; 2],
+    clock_t0: Option<Timestamp>,
+    /// Next slot to show.
+    next_slot: u32,
+}
+
+/// The decoding state of one stream.
+#[derive(Default)]
+struct Lane {
+    /// Next frame to decode or give up.
+    next: u32,
+    /// Key frame that the decoder's state descends from.
+    gop: Option<u32>,
+    /// A frame of this GOP was lost or damaged: what follows is not exact.
+    tainted: bool,
+    /// Frames given to the decoder and not back yet, with what they are shown as.
+    decoding: BTreeMap<u32, Status>,
+    /// Decoded pictures that wait for their slot.
+    ready: BTreeMap<u32, (Status, u128)>,
+    /// What is on the screen.
+    shown: Option<(u32, u128)>,
+}
+
+impl Receiver {
+    /// A receiver that waits for [`Input::Start`].
+    #[must_use]
+    pub fn new(session: Session, transport: Transport) -> Self {
+        Self {
+            session,
+            transport,
+            out: VecDeque::new(),
+            assembling: Default::default(),
+            lanes: Default::default(),
+            clock_t0: None,
+            next_slot: 0,
+        }
+    }
+
+    fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
+        self.out.push_back(Output::Event(Event { t_ns, side: Side::Receiver, kind }));
+    }
+
+    fn frames(&self) -> u32 {
+        self.session.schedule.frames
+    }
+
+    /// `t0 + f T`, in integer nanoseconds without drift.
+    fn deadline(&self, t0: Timestamp, frame: u32) -> Timestamp {
+        let fps = u64::from(self.session.schedule.fps.max(1));
+        t0 + Duration::from_nanos(u64::from(frame) * 1_000_000_000 / fps)
+    }
+
+    fn message(&mut self, now: Timestamp, bytes: &[u8]) {
+        match parse(bytes) {
+            Ok(Message::Chunk(desc, chunk)) => self.chunk(now, &desc, chunk, bytes.len() as u32),
+            // Everything INIT says is in the session description too; a lost INIT costs nothing.
+            Ok(Message::Init(_) | Message::WarmUp) => {}
+            Err(error) => {
+                self.event(now, EventKind::Malformed { bytes: bytes.len() as u32, reason: error.to_string() });
+            }
+        }
+    }
+
+    fn chunk(&mut self, now: Timestamp, desc: &Desc, chunk: &[u8], bytes: u32) {
+        let (frame, stream) = (desc.frame, desc.stream);
+        if frame >= self.frames() || !self.session.streams().contains(&stream) {
+            let reason = format!("chunk of frame {frame}, stream {stream:?}, which this session does not have");
+            return self.event(now, EventKind::Malformed { bytes, reason });
+        }
+        self.start_clock(now, frame);
+        let role = if desc.index >= desc.k { Role::Parity } else { Role::Data };
+        let index = u32::from(desc.index);
+        let taken = if frame < self.lanes[lane(stream)].next {
+            Err(Refused::Duplicate) // decided already: too late, or a repeat
+        } else {
+            self.assembling[lane(stream)].entry(frame).or_insert_with(|| Assembly::new(*desc)).insert(desc, chunk)
+        };
+        if taken == Err(Refused::Contradiction) {
+            let reason = format!("chunk {index} of frame {frame} contradicts those before it");
+            return self.event(now, EventKind::Malformed { bytes, reason });
+        }
+        self.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: taken.is_err() });
+    }
+
+    /// Any packet of any frame starts the clock. (In the original only a complete frame 0 does: without it nothing
+    /// is ever shown.)
+    fn start_clock(&mut self, now: Timestamp, frame: u32) {
+        if self.clock_t0.is_some() || self.session.options.compat {
+            return;
+        }
+        let slack = Duration::from_millis(self.session.options.slack_ms);
+        let lead = self.deadline(Timestamp::ZERO, frame);
+        let first = Timestamp((now + self.session.slot() + slack).as_nanos().saturating_sub(lead.as_nanos()));
+        self.clock_t0 = Some(first.max(now));
+    }
+
+    /// The original's rule: `t0 = max(first packet + T, now + 66 ms)` once frame 0 is complete. The first packet is
+    /// a slot old by then, so that `now + 66 ms` decides.
+    fn start_compat_clock(&mut self, now: Timestamp) {
+        let ready = |l: &BTreeMap<u32, Assembly>| l.get(&0).is_some_and(|a| a.is_ready() && a.desc().is_key());
+        let both = self.session.streams().iter().all(|&s| ready(&self.assembling[lane(s)]));
+        if self.session.options.compat && self.clock_t0.is_none() && both {
+            self.clock_t0 = Some(now + Duration::from_millis(self.session.options.slack_ms));
+        }
+    }
+
+    /// When judging begins even if nothing ever arrives.
+    fn give_up_at(&self) -> Timestamp {
+        let schedule = &self.session.schedule;
+        if self.session.options.compat {
+            return schedule.capture_time(schedule.frames) + GIVE_UP; // the end of a session that never started
+        }
+        schedule.capture_start + GIVE_UP
+    }
+
+    /// Decodes, gives up and shows everything whose time has come.
+    fn advance(&mut self, now: Timestamp) {
+        self.start_compat_clock(now);
+        if self.clock_t0.is_none() && now >= self.give_up_at() {
+            self.clock_t0 = Some(now);
+        }
+        let streams = self.session.streams();
+        loop {
+            let mut moved = false;
+            for &stream in streams {
+                moved |= self.decide(now, stream);
+            }
+            if !moved {
+                break;
+            }
+        }
+        while let Some(t0) = self.clock_t0
+            && self.next_slot < self.frames()
+            && now >= self.deadline(t0, self.next_slot + 1)
+            && streams.iter().all(|&s| self.lanes[lane(s)].next > self.next_slot)
+        {
+            for &stream in streams {
+                self.show(now, stream, self.next_slot);
+            }
+            self.next_slot += 1;
+        }
+    }
+
+    fn is_ready(&self, stream: Stream, frame: u32) -> bool {
+        self.assembling[lane(stream)].get(&frame).is_some_and(Assembly::is_ready)
+    }
+
+    /// Decides the next frame of `stream`, if it can be decided now.
+    fn decide(&mut self, now: Timestamp, stream: Stream) -> bool {
+        let frame = self.lanes[lane(stream)].next;
+        let compat = self.session.options.compat;
+        if frame >= self.frames() || (compat && self.clock_t0.is_none()) {
+            return false;
+        }
+        let due = self.clock_t0.is_some_and(|t0| now >= self.deadline(t0, frame));
+        // The original waits for both streams of a frame and loses both if either is lost.
+        let ready = if compat {
+            self.session.streams().iter().all(|&s| {
+                // the other stream may be one ahead: it was ready then
+                self.lanes[lane(s)].next > frame || self.is_ready(s, frame)
+            })
+        } else {
+            self.is_ready(stream, frame)
+        };
+        if !ready && !due {
+            return false;
+        }
+        let doomed = compat && !ready && self.is_doomed_together(frame);
+        let assembly = self.assembling[lane(stream)].remove(&frame);
+        self.lanes[lane(stream)].next += 1;
+        let (gop, assembled) = match &assembly {
+            Some(a) => (Some(a.desc().gop), a.assemble()),
+            None => (None, Assembled::Lost { missing: 0 }),
+        };
+        let key = gop == Some(frame);
+        let state = &mut self.lanes[lane(stream)];
+        let lost = |cause, missing| EventKind::Lost { frame, stream, cause, missing };
+        if key {
+            state.gop = None;
+            state.tainted = false;
+        }
+        let (unit, status, event) = match assembled {
+            _ if doomed => {
+                state.tainted = true;
+                return self.give_up(now, lost(LossCause::Dependency, 0));
+            }
+            Assembled::Lost { missing } => {
+                state.tainted = true;
+                return self.give_up(now, lost(LossCause::Network, missing));
+            }
+            _ if !key && state.gop != gop => return self.give_up(now, lost(LossCause::Dependency, 0)),
+            Assembled::Complete { bytes, recovered } => {
+                let status = if state.tainted { Status::Concealed } else { Status::Rendered };
+                (bytes, status, EventKind::Complete { frame, stream, recovered })
+            }
+            Assembled::Partial { bytes, missing } => {
+                state.tainted = true;
+                (bytes, Status::Concealed, lost(LossCause::Network, missing))
+            }
+        };
+        if key {
+            state.gop = Some(frame);
+        }
+        state.decoding.insert(frame, status);
+        self.event(now, event);
+        self.out.push_back(Output::Job(DecodeJob { frame, stream, unit }));
+        true
+    }
+
+    fn give_up(&mut self, now: Timestamp, event: EventKind) -> bool {
+        self.event(now, event);
+        true
+    }
+
+    /// Compat: would the original drop the frame of both streams? Yes if any stream is a lost key frame or has no
+    /// chunk 0.
+    fn is_doomed_together(&self, frame: u32) -> bool {
+        self.session.streams().iter().any(|&s| {
+            self.lanes[lane(s)].next <= frame
+                && self.assembling[lane(s)]
+                    .get(&frame)
+                    .is_none_or(|a| matches!(a.assemble(), Assembled::Lost { .. }))
+        })
+    }
+
+    fn decoded(&mut self, now: Timestamp, done: DecodeDone) {
+        let DecodeDone { frame, stream, picture } = done;
+        self.event(now, EventKind::Decoded { frame, stream, picture: picture.map(picture_name) });
+        let next_slot = self.next_slot;
+        let state = &mut self.lanes[lane(stream)];
+        let status = state.decoding.remove(&frame).unwrap_or(Status::Concealed);
+        let cause = match picture {
+            Some(hash) if frame >= next_slot => {
+                state.ready.insert(frame, (status, hash));
+                return;
+            }
+            Some(_) => LossCause::Late,
+            None => {
+                state.tainted = true;
+                if state.gop == Some(frame) {
+                    state.gop = None; // a key frame without a picture: nothing to build on
+                }
+                LossCause::Decoder
+            }
+        };
+        self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
+    }
+
+    fn show(&mut self, now: Timestamp, stream: Stream, frame: u32) {
+        let state = &mut self.lanes[lane(stream)];
+        let status = match state.ready.remove(&frame) {
+            Some((status, hash)) => {
+                state.shown = Some((frame, hash));
+                status
+            }
+            None => Status::Frozen,
+        };
+        let shown = state.shown.map(|(f, _)| f);
+        let picture = state.shown.map(|(_, hash)| picture_name(hash));
+        self.event(now, EventKind::Slot { frame, stream, status, shown, picture });
+    }
+
+    fn pump(&mut self, now: Timestamp) {
+        while let Some(message) = self.transport.poll_message() {
+            self.message(now, &message.bytes);
+        }
+        while let Some(datagram) = self.transport.poll_transmit() {
+            self.out.push_back(Output::Transmit(datagram));
+        }
+        while let Some(message) = self.transport.poll_signal() {
+            self.out.push_back(Output::Signal(message));
+        }
+    }
+}
+
+impl Endpoint for Receiver {
+    type Job = DecodeJob;
+    type Done = DecodeDone;
+
+    fn handle(&mut self, now: Timestamp, input: Input<'_, DecodeDone>) {
+        match input {
+            Input::Start => self.transport.handle_start(now),
+            Input::Timeout => self.transport.handle_timeout(now),
+            Input::Datagram(datagram) => self.transport.handle_datagram(now, datagram),
+            Input::Signal(message) => self.transport.handle_signal(now, message),
+            Input::Capture(_) => {}
+            Input::JobDone(done) => self.decoded(now, done),
+        }
+        self.pump(now);
+        self.advance(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<DecodeJob>> {
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        let mut times = vec![self.transport.poll_timeout()];
+        match self.clock_t0 {
+            None => times.push(Some(self.give_up_at())),
+            Some(t0) => {
+                let decide = self.session.streams().iter().map(|&s| self.lanes[lane(s)].next).min();
+                times.push(decide.filter(|&f| f < self.frames()).map(|f| self.deadline(t0, f)));
+                let slot = (self.next_slot < self.frames()).then(|| self.deadline(t0, self.next_slot + 1));
+                times.push(slot);
+            }
+        }
+        times.into_iter().flatten().min()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.next_slot >= self.frames() && self.lanes.iter().all(|l| l.decoding.is_empty())
+    }
+}

@@ -1,0 +1,217 @@
+//! The sending end: encode, cut, interleave, pace.
+
+use super::{Session, lane};
+use crate::jobs::{EncodeDone, EncodeJob};
+use contract::{Event, EventKind, Side};
+use link::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use sut_core::packetize::revo::{Chunk, Payload, cut, interleave, repeat};
+use sut_core::wire::revo::Init;
+use sut_core::{Endpoint, Input, Output};
+use transport::{DEPTH, RGB, Transport};
+
+/// How long the sender serves its transport after the last frame, so that nothing in it is cut off.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Sender {
+    session: Session,
+    transport: Transport,
+    out: VecDeque<Output<EncodeJob>>,
+    /// Encoded streams of frames that still wait for their other stream.
+    encoded: BTreeMap<u32, Vec<EncodeDone>>,
+    /// GOP id of every frame that is being encoded.
+    gops: BTreeMap<u32, u32>,
+    /// Messages with the time they are due, in order.
+    queue: VecDeque<(Timestamp, Chunk)>,
+    gop: u32,
+    /// A key frame was due on a frame that was not sent.
+    key_due: bool,
+    captured: u32,
+    over: bool,
+    last_report: (u64, u64),
+}
+
+impl Sender {
+    /// A sender that waits for [`Input::Start`].
+    #[must_use]
+    pub fn new(session: Session, transport: Transport) -> Self {
+        Self {
+            session,
+            transport,
+            out: VecDeque::new(),
+            encoded: BTreeMap::new(),
+            gops: BTreeMap::new(),
+            queue: VecDeque::new(),
+            gop: 0,
+            key_due: false,
+            captured: 0,
+            over: false,
+            last_report: (0, 0),
+        }
+    }
+
+    fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
+        self.out.push_back(Output::Event(Event { t_ns, side: Side::Sender, kind }));
+    }
+
+    fn capture(&mut self, now: Timestamp, frame: u32) {
+        self.captured = frame + 1;
+        let due = self.key_due || frame.is_multiple_of(self.session.options.gop);
+        let refuse = if !self.transport.is_open() {
+            Some("the transport is not open")
+        } else if !self.session.options.compat && self.is_backed_up() {
+            // Before encoding: the encoder's reference chain stays whole, and a key frame moves to the next frame.
+            // (The original drops after encoding, which breaks the chain or costs a whole GOP.)
+            Some("back-pressure")
+        } else {
+            None
+        };
+        if let Some(reason) = refuse {
+            self.key_due = due;
+            self.event(now, EventKind::SenderDrop { frame, reason: reason.into() });
+            return;
+        }
+        self.key_due = false;
+        if due {
+            self.gop = frame;
+        }
+        self.gops.insert(frame, self.gop);
+        for &stream in self.session.streams() {
+            self.out.push_back(Output::Job(EncodeJob { frame, stream, key: due, target_bps: None }));
+        }
+    }
+
+    fn is_backed_up(&self) -> bool {
+        self.session.streams().iter().any(|&s| {
+            self.transport.buffered_amount(lane(s) as u8) > self.session.options.back_pressure_bytes
+        })
+    }
+
+    fn encoded(&mut self, now: Timestamp, done: EncodeDone) {
+        let frame = done.frame;
+        let bytes = done.bytes.len() as u32;
+        self.event(now, EventKind::Encoded { frame, stream: done.stream, bytes, key: done.key });
+        let streams = self.encoded.entry(frame).or_default();
+        streams.push(done);
+        if streams.len() < self.session.streams().len() {
+            return;
+        }
+        let streams = self.encoded.remove(&frame).unwrap_or_default();
+        let gop = self.gops.remove(&frame).unwrap_or(self.gop);
+        if self.session.options.compat && self.is_backed_up() {
+            self.event(now, EventKind::SenderDrop { frame, reason: "back-pressure".into() });
+            return;
+        }
+        self.schedule_frame(now, frame, gop, streams);
+    }
+
+    /// Spreads the frame's messages evenly over what is left of its slot; repeats follow the last one at once.
+    fn schedule_frame(&mut self, now: Timestamp, frame: u32, gop: u32, streams: Vec<EncodeDone>) {
+        let options = &self.session.options;
+        let mut cuts = [Vec::new(), Vec::new()];
+        for done in streams {
+            let payload =
+                Payload { stream: done.stream, frame, gop, qp: options.qp.min(255) as u8, bytes: done.bytes };
+            cuts[lane(done.stream)] = cut(&payload, usize::from(options.chunk_size));
+        }
+        let [rgb, depth] = cuts;
+        let chunks = interleave(rgb, depth);
+        let repeats = repeat(&chunks);
+        let slot_end = self.session.schedule.capture_time(frame) + self.session.slot();
+        let budget = (slot_end - now).as_nanos() as u64;
+        let count = chunks.len().max(1) as u64;
+        let start = self.queue.back().map_or(now, |(t, _)| (*t).max(now));
+        let due = |i: u64| (now + Duration::from_nanos(budget * i / count)).max(start);
+        for (i, chunk) in chunks.into_iter().enumerate() {
+            self.queue.push_back((due(i as u64), chunk));
+        }
+        for chunk in repeats {
+            self.queue.push_back((due(count - 1), chunk));
+        }
+        if frame == gop && (!options.compat || frame == 0) {
+            self.announce(now);
+        }
+    }
+
+    /// INIT travels unreliably, so it comes again with every key frame (the original sends it once).
+    fn announce(&mut self, now: Timestamp) {
+        let (width, height) = self.session.size;
+        let chunk = self.session.options.chunk_size;
+        let init = Init {
+            width,
+            height,
+            fps: self.session.schedule.fps as u16,
+            chunk_size_rgb: chunk,
+            chunk_size_depth: chunk,
+        };
+        self.transport.send(now, RGB, &init.encode());
+    }
+
+    fn send_due(&mut self, now: Timestamp) {
+        while self.queue.front().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, chunk)) = self.queue.pop_front() else { break };
+            let bytes = chunk.message.len() as u32;
+            let desc = chunk.desc;
+            self.transport.send(now, lane(desc.stream) as u8, &chunk.message);
+            let (frame, stream, role) = (desc.frame, desc.stream, chunk.role);
+            self.event(now, EventKind::Sent { frame, stream, role, index: u32::from(desc.index), bytes });
+        }
+    }
+
+    /// Moves what the transport wants to send, and reports its state when it changed.
+    fn pump(&mut self, now: Timestamp) {
+        while let Some(datagram) = self.transport.poll_transmit() {
+            self.out.push_back(Output::Transmit(datagram));
+        }
+        while let Some(message) = self.transport.poll_signal() {
+            self.out.push_back(Output::Signal(message));
+        }
+        while self.transport.poll_message().is_some() {} // ReVo has no feedback
+        let buffered = self.transport.buffered_amount(RGB) + self.transport.buffered_amount(DEPTH);
+        let counters = self.transport.counters();
+        let report = (buffered, counters.refused_not_open + counters.refused_invalid);
+        if report.1 != self.last_report.1 || (report.0 > 0) != (self.last_report.0 > 0) {
+            self.event(now, EventKind::Transport { buffered: report.0, dropped: report.1 });
+            self.last_report = report;
+        }
+    }
+
+    fn end(&self) -> Timestamp {
+        let schedule = &self.session.schedule;
+        schedule.capture_time(schedule.frames) + LINGER
+    }
+}
+
+impl Endpoint for Sender {
+    type Job = EncodeJob;
+    type Done = EncodeDone;
+
+    fn handle(&mut self, now: Timestamp, input: Input<'_, EncodeDone>) {
+        match input {
+            Input::Start => self.transport.handle_start(now),
+            Input::Timeout => self.transport.handle_timeout(now),
+            Input::Datagram(datagram) => self.transport.handle_datagram(now, datagram),
+            Input::Signal(message) => self.transport.handle_signal(now, message),
+            Input::Capture(frame) => self.capture(now, frame),
+            Input::JobDone(done) => self.encoded(now, done),
+        }
+        self.send_due(now);
+        self.pump(now);
+        self.over |= self.captured >= self.session.schedule.frames && now >= self.end();
+    }
+
+    fn poll_output(&mut self) -> Option<Output<EncodeJob>> {
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        let linger = (!self.over && self.captured >= self.session.schedule.frames).then(|| self.end());
+        [self.queue.front().map(|(t, _)| *t), self.transport.poll_timeout(), linger].into_iter().flatten().min()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.over && self.queue.is_empty() && self.gops.is_empty()
+    }
+}

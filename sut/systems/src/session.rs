@@ -1,0 +1,255 @@
+//! Runs any pair of endpoints on either clock, and writes what the contract wants into the run directory.
+
+use crate::control::{Control, MonotonicClock};
+use anyhow::{Context, Result, anyhow, bail};
+use contract::{Event, RunSpec};
+use link::{Direction, Fate, FateRecord, Link, LinkSpec, Timestamp};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use sut_core::drive::{Wiring, drive};
+use sut_core::simulate::{self, Peer, Recorder};
+use sut_core::{Endpoint, Schedule, Worker};
+
+/// Says which frame a datagram belongs to and what it carries, if it can be read on the wire.
+pub type Label = fn(&[u8]) -> Option<(Option<u32>, contract::Role)>;
+
+/// Where a worker leaves its first failure.
+pub type Failure = Arc<Mutex<Option<anyhow::Error>>>;
+
+/// How long after the last capture a run may go on before it is cut off.
+const OVERTIME: Duration = Duration::from_secs(5);
+
+/// An endpoint with its worker, and where the worker leaves a failure.
+pub struct End<E, W> {
+    /// The state machine.
+    pub endpoint: E,
+    /// Who does its jobs.
+    pub worker: W,
+    /// The worker's first failure.
+    pub failure: Failure,
+}
+
+/// What a process of a run is to do.
+#[derive(Clone, Debug)]
+pub enum Mode {
+    /// Both ends in virtual time.
+    Simulate,
+    /// The sender, on the wall clock.
+    Send(Addresses),
+    /// The receiver, on the wall clock.
+    Receive(Addresses),
+}
+
+/// Sockets of a run on the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// To bind.
+    pub local: SocketAddr,
+    /// Of the other end.
+    pub peer: SocketAddr,
+}
+
+impl Addresses {
+    /// Made-up addresses of a simulated sender; the receiver's are these swapped.
+    #[must_use]
+    pub fn simulated() -> Self {
+        let at = |host| SocketAddr::from(([10, 77, 0, host], 5000));
+        Self { local: at(1), peer: at(2) }
+    }
+
+    /// The same, seen from the other end.
+    #[must_use]
+    pub fn swapped(self) -> Self {
+        Self { local: self.peer, peer: self.local }
+    }
+}
+
+/// The captures of a run.
+#[must_use]
+pub fn schedule(spec: &RunSpec) -> Schedule {
+    let mut schedule = Schedule {
+        capture_start: Timestamp(spec.capture_start_ns),
+        frames: spec.clip.frames,
+        fps: spec.clip.fps,
+        end: Timestamp::ZERO,
+    };
+    schedule.end = schedule.capture_time(spec.clip.frames) + OVERTIME;
+    schedule
+}
+
+/// Delay of set-up traffic where the path's own is traced.
+const TRACED_SETUP_DELAY: Duration = Duration::from_millis(20);
+
+fn path(spec: &LinkSpec, direction: Direction, seed: u64) -> Result<simulate::Path> {
+    let link = Link::new(spec, direction.seed(seed)).with_context(|| format!("scenario, path {direction:?}"))?;
+    Ok(simulate::Path { link, setup_delay: spec.constant_delay().unwrap_or(TRACED_SETUP_DELAY) })
+}
+
+/// Runs `mode` with the ends that the closures make; only the ends that the mode needs are made.
+pub fn run<S, SW, R, RW>(
+    mode: &Mode,
+    run_dir: &Path,
+    spec: &RunSpec,
+    label: Label,
+    sender: impl FnOnce(Addresses) -> Result<End<S, SW>>,
+    receiver: impl FnOnce(Addresses) -> Result<End<R, RW>>,
+) -> Result<()>
+where
+    S: Endpoint,
+    R: Endpoint,
+    S::Job: Send + 'static,
+    S::Done: Send + 'static,
+    R::Job: Send + 'static,
+    R::Done: Send + 'static,
+    SW: Worker<Job = S::Job, Done = S::Done> + Send + 'static,
+    RW: Worker<Job = R::Job, Done = R::Done> + Send + 'static,
+{
+    match mode {
+        Mode::Simulate => {
+            let addresses = Addresses::simulated();
+            let (mut tx, mut rx) = (sender(addresses)?, receiver(addresses.swapped())?);
+            let mut record = Record::create(run_dir, label)?;
+            let paths = (
+                path(&spec.scenario.forward, Direction::Forward, spec.seed)?,
+                path(&spec.scenario.reverse, Direction::Reverse, spec.seed)?,
+            );
+            let outcome = simulate::simulate(
+                schedule(spec),
+                paths,
+                Peer { endpoint: &mut tx.endpoint, worker: &mut tx.worker },
+                Peer { endpoint: &mut rx.endpoint, worker: &mut rx.worker },
+                &mut record,
+            );
+            drop((tx.worker, rx.worker)); // stores are complete when their worker is gone
+            record.finish()?;
+            check(&tx.failure)?;
+            check(&rx.failure)?;
+            if !outcome.finished {
+                bail!("the run did not end by itself before {}", outcome.end);
+            }
+            Ok(())
+        }
+        Mode::Send(addresses) => {
+            on_the_wall_clock(run_dir, spec, *addresses, "sender", Some(schedule(spec)), || sender(*addresses))
+        }
+        Mode::Receive(addresses) => {
+            on_the_wall_clock(run_dir, spec, *addresses, "receiver", None, || receiver(*addresses))
+        }
+    }
+}
+
+fn check(failure: &Failure) -> Result<()> {
+    match failure.lock().expect("no thread panics while holding it").take() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// Events and fates of a simulated run, as they happen.
+struct Record {
+    events: BufWriter<File>,
+    fates: BufWriter<File>,
+    error: Option<std::io::Error>,
+    label: Label,
+}
+
+impl Record {
+    fn create(run_dir: &Path, label: Label) -> Result<Self> {
+        let open = |name: &str| -> Result<BufWriter<File>> {
+            let path = run_dir.join(name);
+            let file = File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
+            Ok(BufWriter::with_capacity(1 << 18, file))
+        };
+        Ok(Self { events: open("events.jsonl")?, fates: open("fates.jsonl")?, error: None, label })
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let flushed = self.events.flush().and_then(|()| self.fates.flush());
+        if let Some(error) = self.error.take().or(flushed.err()) {
+            return Err(anyhow!(error).context("failed to write the run's record (is the disk full?)"));
+        }
+        Ok(())
+    }
+}
+
+fn write_line(out: &mut impl Write, value: &impl serde::Serialize) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+impl Recorder for Record {
+    fn event(&mut self, event: Event) {
+        if let Err(error) = write_line(&mut self.events, &event) {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn fate(&mut self, direction: Direction, number: u64, at: Timestamp, datagram: &[u8], fate: &Fate) {
+        let bytes = datagram.len() as u32 + simulate::IP_UDP_HEADER;
+        let mut line = FateRecord::new(number, direction, at, bytes, fate);
+        if let Some((frame, role)) = (self.label)(datagram) {
+            line.frame = frame;
+            line.role = serde_json::to_value(role).ok().and_then(|v| v.as_str().map(str::to_owned));
+        }
+        if let Err(error) = write_line(&mut self.fates, &line) {
+            self.error.get_or_insert(error);
+        }
+    }
+}
+
+fn on_the_wall_clock<E, W>(
+    run_dir: &Path,
+    spec: &RunSpec,
+    addresses: Addresses,
+    name: &str,
+    captures: Option<Schedule>,
+    make: impl FnOnce() -> Result<End<E, W>>,
+) -> Result<()>
+where
+    E: Endpoint,
+    E::Job: Send + 'static,
+    E::Done: Send + 'static,
+    W: Worker<Job = E::Job, Done = E::Done> + Send + 'static,
+{
+    let mut end = make()?;
+    let socket = UdpSocket::bind(addresses.local)
+        .with_context(|| format!("failed to bind {} for the {name}", addresses.local))?;
+    let path = run_dir.join(format!("events.{name}.jsonl"));
+    let file = File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
+    let mut events = BufWriter::with_capacity(1 << 18, file);
+    let mut error = None;
+
+    let (control, to_self, wakeups, epoch_ns) = Control::ready_and_start()?;
+    let clock = MonotonicClock::new(epoch_ns);
+    let finished = {
+        let mut event = |e: Event| {
+            if let Err(e) = write_line(&mut events, &e) {
+                error.get_or_insert(e);
+            }
+        };
+        let mut signal = |message: Vec<u8>| control.signal(&message);
+        let wiring = Wiring {
+            socket,
+            peer: addresses.peer,
+            captures,
+            end: schedule(spec).end,
+            event: &mut event,
+            signal: &mut signal,
+        };
+        drive(&mut end.endpoint, end.worker, &clock, wiring, (to_self, wakeups))
+            .with_context(|| format!("the {name} failed"))?
+    };
+    if let Some(error) = error.or(events.flush().err()) {
+        return Err(anyhow!(error).context("failed to write the run's events (is the disk full?)"));
+    }
+    check(&end.failure)?;
+    if !finished {
+        bail!("the {name} did not end by itself before {}", schedule(spec).end);
+    }
+    control.done();
+    Ok(())
+}
