@@ -12,7 +12,8 @@
 //! ```
 //!
 //! B = 0 is a serialiser: a packet leaves when its last bit has. B > 0 is a token bucket that is full at the
-//! start, as in tbf: what fits the bucket leaves at once.
+//! start, as in tbf: what fits the bucket leaves at once. With `debt`, as in htb, a packet leaves as soon as the
+//! bucket is not below zero, whatever the packet's size: then `v` stands in the second line as it was before L.
 
 use crate::spec::QueueLimit;
 use crate::trace::Playback;
@@ -123,6 +124,7 @@ pub(crate) struct Bottleneck {
     /// `None`: at once.
     capacity: Option<Capacity>,
     burst: u128,
+    debt: bool,
     limit: QueueLimit,
     overhead: u64,
     claimed: u128,
@@ -132,11 +134,18 @@ pub(crate) struct Bottleneck {
 }
 
 impl Bottleneck {
-    pub(crate) fn new(capacity: Option<Capacity>, burst: u64, limit: QueueLimit, overhead: u64) -> Self {
+    pub(crate) fn new(
+        capacity: Option<Capacity>,
+        burst: u64,
+        debt: bool,
+        limit: QueueLimit,
+        overhead: u64,
+    ) -> Self {
         let burst = u128::from(burst) * BYTE;
         Bottleneck {
             capacity,
             burst,
+            debt,
             limit,
             overhead,
             claimed: 0,
@@ -159,8 +168,10 @@ impl Bottleneck {
         let (claimed, leaves) = match &self.capacity {
             None => (0, t),
             Some(capacity) => {
-                let claimed = self.claimed.max(capacity.until(t)).saturating_add(u128::from(bytes) * BYTE);
-                (claimed, capacity.reached(claimed.saturating_sub(self.burst)).max(t))
+                let before = self.claimed.max(capacity.until(t));
+                let claimed = before.saturating_add(u128::from(bytes) * BYTE);
+                let wanted = if self.debt { before } else { claimed };
+                (claimed, capacity.reached(wanted.saturating_sub(self.burst)).max(t))
             }
         };
         let fits = match self.limit {

@@ -13,7 +13,9 @@ use crate::units::{ByteCount, Span};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of `burst 150k` as tc reads it: tc's `k` is 1024 in sizes.
+/// htb's `cburst` when tc is not told one: the largest packet it expects (measured: `cburst 1600b` at every rate).
+const HTB_CBURST: ByteCount = ByteCount(1600);
+/// `burst 150k` as tc reads it: its `k` is 1024 in sizes.
 const REVO_BURST: ByteCount = ByteCount(150 * 1024);
 /// netem's `limit` when a script does not set one.
 const NETEM_LIMIT: QueueLimit = QueueLimit::Packets(1000);
@@ -58,29 +60,27 @@ impl LinkSpec {
         taken("bottleneck.rate", self.bottleneck.as_ref().is_some_and(|b| b.rate != RateSpec::Trace))?;
         taken("order", self.order != Order::default())?;
         let mut spec = self.clone();
-        let compat = trace.replay == Replay::Compat;
+        let replay = trace.replay;
         if let Some(trace) = &mut spec.trace {
             trace.replay = Replay::Columns;
-            trace.last_row_holds = !compat;
+            trace.last_row_holds = replay == Replay::Full;
         }
         spec.loss = LossSpec::Trace;
-        if compat {
+        let burst = match replay {
+            Replay::Compat => HTB_CBURST,
+            Replay::Nominal => REVO_BURST,
+            Replay::Full | Replay::Columns => ByteCount(0),
+        };
+        if replay == Replay::Full {
+            spec.delay.base = DelayBase::Trace;
+        } else {
             spec.order = Order::DelayFirst;
             spec.overhead = ByteCount(14);
             spec.delay.base = DelayBase::Constant(Span::from_millis(40));
-            spec.bottleneck.get_or_insert(BottleneckSpec {
-                rate: RateSpec::Trace,
-                burst: REVO_BURST,
-                queue: NETEM_LIMIT,
-            });
-        } else {
-            spec.delay.base = DelayBase::Trace;
-            spec.bottleneck.get_or_insert(BottleneckSpec {
-                rate: RateSpec::Trace,
-                burst: ByteCount(0),
-                queue: NETEM_LIMIT,
-            });
         }
+        let debt = replay == Replay::Compat;
+        let queue = NETEM_LIMIT;
+        spec.bottleneck.get_or_insert(BottleneckSpec { rate: RateSpec::Trace, burst, debt, queue });
         Ok(spec)
     }
 
@@ -242,7 +242,7 @@ pub(crate) fn bottleneck(spec: &LinkSpec, source: &Source) -> Result<Option<Bott
             Source::Opportunities(times, offset) => Capacity::Opportunities { times: times.clone(), offset: *offset },
         }),
     };
-    Ok(Some(Bottleneck::new(capacity, b.burst.0, b.queue, spec.overhead.0)))
+    Ok(Some(Bottleneck::new(capacity, b.burst.0, b.debt, b.queue, spec.overhead.0)))
 }
 
 pub(crate) fn netem(spec: &LinkSpec, seed: u64) -> Netem {

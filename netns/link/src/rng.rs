@@ -30,6 +30,7 @@ pub(crate) enum Purpose {
     Duplicate = 5,
     Corrupt = 6,
     BitFlip = 7,
+    TraceMaking = 8,
 }
 
 /// The random words of one purpose.

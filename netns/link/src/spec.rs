@@ -198,6 +198,9 @@ pub struct BottleneckSpec {
     /// its bytes / rate, the first one too.
     #[serde(default)]
     pub burst: ByteCount,
+    /// Let a packet go as soon as the bucket is not in debt, as htb does; otherwise when the bucket holds all of it, as tbf does.
+    #[serde(default)]
+    pub debt: bool,
     /// How much may wait: `"6000B"`, `"50p"` (packets), `"150ms"`, or `"unlimited"`. A packet counts until its last bit has left;
     /// one that does not fit whole is dropped (tail drop).
     #[serde(default)]
