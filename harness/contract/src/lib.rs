@@ -12,7 +12,7 @@ mod event;
 pub mod exit;
 pub mod frames;
 pub mod manifest;
-pub mod scenario;
+mod scenario;
 pub mod scores;
 pub mod spec;
 pub mod units;

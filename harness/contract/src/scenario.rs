@@ -1,0 +1,239 @@
+//! A scenario: the network that a run meets, in both directions.
+
+use link::{Bitrate, Direction, LinkError, LinkSpec, Span};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// One condition. Files are TOML; unknown keys are refused.
+///
+/// A path that the file does not describe has a delay of 20 ms and no other effect: enough to keep feedback
+/// honest, and the round-trip time of 40 ms that ReVo's and most of the papers' set-ups have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// On the command line and in tables.
+    pub name: String,
+    /// One line: what it stands for and where its numbers are from.
+    pub description: String,
+    /// Time from capture to the frame's slot on the screen.
+    #[serde(default = "playout", with = "span")]
+    pub playout: Span,
+    /// Rate the systems are asked for, media and protection together; absent: each system's default.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rate")]
+    pub target: Option<Bitrate>,
+    /// From the sender of the video to its receiver.
+    #[serde(default = "clean_path")]
+    pub forward: LinkSpec,
+    /// From the receiver back to the sender.
+    #[serde(default = "clean_path")]
+    pub reverse: LinkSpec,
+}
+
+/// METRICS.md of the design gives 150 ms, which is also how long WebRTC waited for a frame in the papers.
+const fn playout() -> Span {
+    Span::from_millis(150)
+}
+
+fn clean_path() -> LinkSpec {
+    LinkSpec {
+        delay: link::DelaySpec {
+            base: link::DelayBase::Constant(Span::from_millis(20)),
+            ..link::DelaySpec::default()
+        },
+        ..LinkSpec::default()
+    }
+}
+
+/// What can be wrong with a scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// Neither a shipped name nor a file.
+    #[error("no scenario is called {name:?}; there are: {known}; or give the path of a scenario file (docs/NETWORK.md)")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Not readable.
+    #[error("failed to read the scenario {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+    /// Not a scenario.
+    #[error("scenario {name}: {reason}")]
+    Invalid {
+        /// Name or path.
+        name: String,
+        /// Line, field and remedy.
+        reason: String,
+    },
+    /// A path that cannot be.
+    #[error("scenario {name}, {path}: {source}")]
+    Path {
+        /// Name or path of the scenario.
+        name: String,
+        /// `forward` or `reverse`.
+        path: &'static str,
+        /// Field and remedy.
+        source: LinkError,
+    },
+}
+
+impl Scenario {
+    /// A shipped scenario by name, or a file by path; checked, its traces loaded.
+    ///
+    /// # Errors
+    /// Name what is wrong where, and what to write instead.
+    pub fn find(name_or_path: &str) -> Result<Self, ScenarioError> {
+        if let Some((_, text)) = SHIPPED.iter().find(|(name, _)| *name == name_or_path) {
+            return Self::parse(name_or_path, text, Path::new(""));
+        }
+        let path = Path::new(name_or_path);
+        if path.extension().is_none_or(|e| e != "toml") {
+            let known = SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            return Err(ScenarioError::Unknown { name: name_or_path.into(), known });
+        }
+        let io = |source| ScenarioError::Io { path: path.into(), source };
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        let base = std::path::absolute(path).map_err(io)?;
+        Self::parse(name_or_path, &text, base.parent().unwrap_or(Path::new("")))
+    }
+
+    /// A scenario from its text; `name` is for messages, files are looked for from `base`.
+    ///
+    /// # Errors
+    /// Name what is wrong where, and what to write instead.
+    pub fn parse(name: &str, text: &str, base: &Path) -> Result<Self, ScenarioError> {
+        let mut scenario: Scenario = toml::from_str(text)
+            .map_err(|e| ScenarioError::Invalid { name: name.into(), reason: e.to_string() })?;
+        scenario.load(base)?;
+        Ok(scenario)
+    }
+
+    /// Checks both paths and loads their traces, looked for from `base`. Needed once after reading a scenario in another way than
+    /// [`find`](Self::find) and [`parse`](Self::parse), such as from a run's `spec.toml`, where paths are absolute.
+    ///
+    /// # Errors
+    /// Name what is wrong where, and what to write instead.
+    pub fn load(&mut self, base: &Path) -> Result<(), ScenarioError> {
+        for (path, link) in [("forward", &mut self.forward), ("reverse", &mut self.reverse)] {
+            let checked = link.validate().and_then(|()| link.load(base)).and_then(|()| {
+                // Building it once finds what only the trace's content can show.
+                link::Link::new(link, 0).map(|_| ())
+            });
+            checked.map_err(|source| ScenarioError::Path { name: self.name.clone(), path, source })?;
+        }
+        Ok(())
+    }
+
+    /// The scenarios that come with the project, in the order of lists.
+    #[must_use]
+    pub fn shipped() -> Vec<Scenario> {
+        SHIPPED.iter().filter_map(|(name, text)| Self::parse(name, text, Path::new("")).ok()).collect()
+    }
+
+    /// The path of a direction.
+    #[must_use]
+    pub fn path(&self, direction: Direction) -> &LinkSpec {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Reverse => &self.reverse,
+        }
+    }
+}
+
+macro_rules! shipped {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../scenarios/", $name, ".toml")))),*]
+    };
+}
+
+/// Name and text of every file in `harness/scenarios`.
+const SHIPPED: &[(&str, &str)] = shipped![
+    "clean",
+    "ge-low",
+    "ge-medium",
+    "ge-high",
+    "ge-low-packet",
+    "ge-medium-packet",
+    "ge-high-packet",
+    "fifo-320k",
+    "wifi-lossy",
+    "cellular",
+    "step-down",
+    "revo-trace",
+    "both-directions",
+];
+
+mod span {
+    use link::Span;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(span: &Span, s: S) -> Result<S::Ok, S::Error> {
+        span.serialize(s)
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Span, D::Error> {
+        Span::deserialize(d)
+    }
+}
+
+mod rate {
+    use link::{Bitrate, rate_text};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(rate: &Option<Bitrate>, s: S) -> Result<S::Ok, S::Error> {
+        match rate {
+            Some(rate) => s.serialize_str(&rate_text(*rate)),
+            None => s.serialize_none(),
+        }
+    }
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Bitrate>, D::Error> {
+        String::deserialize(d)?.parse().map(Some).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_scenario_is_one_and_knows_its_name() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        files.sort();
+        let mut names: Vec<String> = SHIPPED.iter().map(|(name, _)| (*name).to_owned()).collect();
+        names.sort();
+        assert_eq!(files, names);
+        for (name, _) in SHIPPED {
+            let scenario = Scenario::find(name).unwrap();
+            assert_eq!(scenario.name, *name);
+            let written = toml::to_string_pretty(&scenario).unwrap();
+            let mut again: Scenario = toml::from_str(&written).unwrap();
+            again.load(Path::new("/")).unwrap();
+            assert_eq!(again, scenario, "{written}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_remedy() {
+        let message = |text: &str| Scenario::parse("x", text, Path::new("")).unwrap_err().to_string();
+        let head = "name = \"x\"\ndescription = \"\"\n";
+        let unknown = message(&format!("{head}[forward]\nlose = \"5%\"\n"));
+        assert!(unknown.contains("unknown field `lose`") && unknown.contains("`loss`"), "{unknown}");
+        let model = message(&format!("{head}[forward.loss]\nmodel = \"random\"\nprobability = \"5\"\n"));
+        assert!(model.contains("write a percentage"), "{model}");
+        let inner = message(&format!("{head}[forward.loss]\nmodel = \"random\"\nprobability = \"5%\"\nburst = 3\n"));
+        assert!(inner.contains("unknown field `burst`"), "{inner}");
+        let trace = message(&format!("{head}[reverse.delay]\nbase = \"trace\"\n"));
+        assert!(trace.contains("reverse") && trace.contains("[trace]"), "{trace}");
+        let name = Scenario::find("ge-hgih").unwrap_err().to_string();
+        assert!(name.contains("ge-high"), "{name}");
+    }
+}
