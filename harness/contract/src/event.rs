@@ -179,7 +179,8 @@ impl Status {
 
 impl LossCause {
     /// Every value, in order.
-    pub const ALL: [LossCause; 5] = [LossCause::Network, LossCause::Late, LossCause::Decoder, LossCause::Sender, LossCause::Dependency];
+    pub const ALL: [LossCause; 5] =
+        [LossCause::Network, LossCause::Late, LossCause::Decoder, LossCause::Sender, LossCause::Dependency];
 
     /// Its name in the files.
     #[must_use]

@@ -128,7 +128,11 @@ impl Metric {
     pub const fn higher_is_better(self) -> bool {
         !matches!(
             self,
-            Metric::LpipsVgg | Metric::LpipsAlex | Metric::LpipsSqueeze | Metric::DepthRmseMm | Metric::DepthAbsRel
+            Metric::LpipsVgg
+                | Metric::LpipsAlex
+                | Metric::LpipsSqueeze
+                | Metric::DepthRmseMm
+                | Metric::DepthAbsRel
         )
     }
 
@@ -159,10 +163,16 @@ impl Metric {
             Metric::LpipsVgg => "LPIPS 0.1 with VGG16 features (PIQ, richzhang net='vgg')",
             Metric::LpipsAlex => "LPIPS 0.1 with AlexNet features (richzhang net='alex')",
             Metric::LpipsSqueeze => "LPIPS 0.1 with SqueezeNet features (richzhang net='squeeze')",
-            Metric::FfmpegPsnr => "ffmpeg's psnr filter: mean squared error over the Y, U and V planes of 4:2:0",
+            Metric::FfmpegPsnr => {
+                "ffmpeg's psnr filter: mean squared error over the Y, U and V planes of 4:2:0"
+            }
             Metric::FfmpegSsim => "ffmpeg's ssim filter: 8x8 boxes at stride 4 over the planes of 4:2:0",
-            Metric::DepthRmseMm => "root mean squared error of metric depth over pixels valid in the captured picture",
-            Metric::DepthAbsRel => "mean of |error| / captured depth over pixels valid in the captured picture",
+            Metric::DepthRmseMm => {
+                "root mean squared error of metric depth over pixels valid in the captured picture"
+            }
+            Metric::DepthAbsRel => {
+                "mean of |error| / captured depth over pixels valid in the captured picture"
+            }
             Metric::DepthDelta1 => "share of valid pixels with max(shown/captured, captured/shown) < 1.25",
             Metric::DepthD1 => "point-to-point PSNR of the back-projected clouds, symmetric maximum",
             Metric::DepthD2 => "point-to-plane PSNR of the back-projected clouds, symmetric maximum",
@@ -177,6 +187,14 @@ pub struct Traffic {
     pub packets: u32,
     /// Their sizes together, above transport and encryption.
     pub bytes: u64,
+}
+
+impl Traffic {
+    /// Counts one more packet.
+    pub fn add(&mut self, bytes: u32) {
+        self.packets += 1;
+        self.bytes += u64::from(bytes);
+    }
 }
 
 /// What happened to one stream of one captured frame, from camera to screen.
@@ -281,7 +299,9 @@ pub enum FramesError {
     #[error("failed to read or write frames.csv: {0}")]
     Io(#[from] std::io::Error),
     /// The first line is not the column list of this version.
-    #[error("failed to read frames.csv: line 1: column {column} is missing or out of place; score the run again")]
+    #[error(
+        "failed to read frames.csv: line 1: column {column} is missing or out of place; score the run again"
+    )]
     Header {
         /// The first column that was not found in its place.
         column: String,

@@ -363,7 +363,9 @@ pub enum ScoresError {
         source: serde_json::Error,
     },
     /// Another version wrote it.
-    #[error("failed to read {path}: written as schema {found}, this tool reads {SCHEMA}; run `freezeframe score` on the directory again")]
+    #[error(
+        "failed to read {path}: written as schema {found}, this tool reads {SCHEMA}; run `freezeframe score` on the directory again"
+    )]
     Schema {
         /// The file.
         path: String,
@@ -405,7 +407,8 @@ impl Scores {
             schema: u32,
         }
         let name = || path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ScoresError::Io { path: name(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ScoresError::Io { path: name(), source })?;
         let json = |source| ScoresError::Json { path: name(), source };
         let Versioned { schema } = serde_json::from_str(&text).map_err(json)?;
         if schema != SCHEMA {
@@ -423,7 +426,9 @@ mod tests {
     fn percentiles_interpolate_as_numpy_does() {
         // numpy.percentile([1, 2, 3, 4], [5, 25, 50, 75, 95])
         let v = [1.0, 2.0, 3.0, 4.0];
-        for (p, expected) in [(5.0, 1.15), (25.0, 1.75), (50.0, 2.5), (75.0, 3.25), (95.0, 3.85), (100.0, 4.0)] {
+        for (p, expected) in
+            [(5.0, 1.15), (25.0, 1.75), (50.0, 2.5), (75.0, 3.25), (95.0, 3.85), (100.0, 4.0)]
+        {
             assert!((percentile(&v, p) - expected).abs() < 1e-12, "p{p}");
         }
     }

@@ -1,0 +1,195 @@
+//! What the cross-checks found, each with the next step.
+
+use contract::Stream;
+use contract::scores::Warning;
+use std::fmt;
+
+/// Something a reader must know before using a run's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    /// Frames of the clip that nobody captured.
+    NeverCaptured {
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Slots the receiver never judged; they count as frozen.
+    SlotsMissing {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Slots the receiver judged more than once; the first judgement counts.
+    SlotsRepeated {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Events about frames past the end of the clip.
+    BeyondClip {
+        /// How many.
+        count: u32,
+        /// The first such frame.
+        first: u32,
+    },
+    /// Slots said to be rendered, or concealed, that show another frame.
+    ShowsOther {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// A slot that shows a frame captured after it.
+    ShowsFuture {
+        /// Stream.
+        stream: Stream,
+        /// The slot.
+        frame: u32,
+        /// What it shows.
+        shown: u32,
+    },
+    /// Slots whose picture is not the one that was decoded for the frame they show.
+    PictureDiffers {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Pictures decoded again from the store that are not those that the receiver reported.
+    RedecodeDiffers {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Arrivals of packets that were never sent.
+    NeverSent {
+        /// How many.
+        count: u32,
+        /// The first frame with one.
+        first: u32,
+    },
+    /// The sender's count of datagrams is not the emulator's.
+    LedgerDiffers {
+        /// Packets of frames that the sender says it sent.
+        sent: u64,
+        /// Packets of frames in the ledger.
+        ledger: u64,
+    },
+    /// A scenario that promises loss, and a run without any.
+    NoLoss {
+        /// Packets that passed.
+        packets: u64,
+    },
+    /// A metric that was asked for and could not be computed.
+    MetricMissing {
+        /// Its column name.
+        metric: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+impl Finding {
+    /// Stable name.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Finding::NeverCaptured { .. } => "never_captured",
+            Finding::SlotsMissing { .. } => "slots_missing",
+            Finding::SlotsRepeated { .. } => "slots_repeated",
+            Finding::BeyondClip { .. } => "beyond_clip",
+            Finding::ShowsOther { .. } => "shows_other",
+            Finding::ShowsFuture { .. } => "shows_future",
+            Finding::PictureDiffers { .. } => "picture_differs",
+            Finding::RedecodeDiffers { .. } => "redecode_differs",
+            Finding::NeverSent { .. } => "never_sent",
+            Finding::LedgerDiffers { .. } => "ledger_differs",
+            Finding::NoLoss { .. } => "no_loss",
+            Finding::MetricMissing { .. } => "metric_missing",
+        }
+    }
+
+    /// True if the numbers of the run cannot be trusted because of it.
+    #[must_use]
+    pub fn invalidates(&self) -> bool {
+        !matches!(self, Finding::NoLoss { .. } | Finding::MetricMissing { .. })
+    }
+
+    /// As `scores.json` keeps it.
+    #[must_use]
+    pub fn to_warning(&self) -> Warning {
+        Warning { code: self.code().to_owned(), text: self.to_string() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::NeverCaptured { count, first } => write!(
+                f,
+                "{count} frames of the clip were never captured (first: {first}); the sender ended early, see its log"
+            ),
+            Finding::SlotsMissing { stream, count, first } => write!(
+                f,
+                "the receiver never judged {count} {} slots (first: {first}); they count as frozen; its record must hold one slot per captured frame and stream",
+                stream.name()
+            ),
+            Finding::SlotsRepeated { stream, count, first } => write!(
+                f,
+                "the receiver judged {count} {} slots more than once (first: {first}); the first judgement counts",
+                stream.name()
+            ),
+            Finding::BeyondClip { count, first } => write!(
+                f,
+                "{count} events are about frames past the end of the clip (first: frame {first}); they are left out"
+            ),
+            Finding::ShowsOther { stream, count, first } => write!(
+                f,
+                "{count} {} slots say rendered or concealed and show another frame (first: {first}); scored by what they show",
+                stream.name()
+            ),
+            Finding::ShowsFuture { stream, frame, shown } => write!(
+                f,
+                "{} slot {frame} claims to show frame {shown}, captured after it; frame ids are mixed up",
+                stream.name()
+            ),
+            Finding::PictureDiffers { stream, count, first } => write!(
+                f,
+                "in {count} {} slots the picture is not the one decoded for the frame they show (first: {first}); scored by the store",
+                stream.name()
+            ),
+            Finding::RedecodeDiffers { stream, count, first } => write!(
+                f,
+                "{count} {} pictures decoded again from the store differ from what the receiver reported (first: {first}); the store or the decoder is not the run's",
+                stream.name()
+            ),
+            Finding::NeverSent { count, first } => write!(
+                f,
+                "{count} packets arrived that the sender never reported (first: frame {first}); its record is incomplete"
+            ),
+            Finding::LedgerDiffers { sent, ledger } => write!(
+                f,
+                "the sender reports {sent} packets of frames, the ledger of the path holds {ledger}; trust the ledger"
+            ),
+            Finding::NoLoss { packets } => write!(
+                f,
+                "the scenario promises loss and none of {packets} packets was lost: another seed, a longer clip or another window of the trace meets some"
+            ),
+            Finding::MetricMissing { metric, reason } => write!(f, "{metric} is left empty: {reason}"),
+        }
+    }
+}

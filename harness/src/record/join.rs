@@ -1,0 +1,406 @@
+//! Joins the events of both ends by frame id.
+
+use super::{Finding, Ledger};
+use contract::frames::Traffic;
+use contract::{Event, EventKind, FrameRow, LossCause, Role, Side, Status, Stream};
+use link::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Which slots a run has: every captured frame of every stream, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slots {
+    /// Captured frames.
+    pub frames: u32,
+    /// Streams that are sent.
+    pub streams: Vec<Stream>,
+    /// Time between captures.
+    pub interval: Duration,
+    /// Time from a capture to its deadline.
+    pub playout: Duration,
+    /// True if one message of the system is one packet of the path, so that counts must agree.
+    pub one_packet_per_message: bool,
+}
+
+/// What belongs to no single frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Everything that the sender handed to its transport.
+    pub sent: Traffic,
+    /// Set-up and other packets of the sender.
+    pub control: Traffic,
+    /// What the receiver sent back.
+    pub feedback: Traffic,
+    /// Datagrams that made no sense.
+    pub malformed: u64,
+    /// What the transports dropped themselves, at the end.
+    pub transport_dropped: u64,
+}
+
+/// What [`join`] gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joined {
+    /// By frame, then by stream; `slots.frames * slots.streams.len()` of them.
+    pub rows: Vec<FrameRow>,
+    /// What the cross-checks found.
+    pub findings: Vec<Finding>,
+    /// What belongs to no single frame.
+    pub totals: Totals,
+}
+
+/// One row per captured frame and stream. The order of `events` does not matter beyond ties of repeated events (the
+/// first counts), so the records of both ends can simply follow each other.
+pub fn join<E>(
+    events: impl IntoIterator<Item = Result<Event, E>>,
+    ledger: Option<&Ledger>,
+    slots: &Slots,
+) -> Result<Joined, E> {
+    let mut joiner = Joiner::new(slots);
+    for event in events {
+        joiner.push(&event?);
+    }
+    Ok(joiner.finish(ledger))
+}
+
+struct Joiner<'a> {
+    slots: &'a Slots,
+    cells: Vec<Cell>,
+    dropped: Vec<bool>,
+    capture: Vec<Option<Timestamp>>,
+    totals: Totals,
+    transport_dropped: BTreeMap<Side, u64>,
+    beyond: Tally,
+}
+
+/// Everything seen about one stream of one frame.
+#[derive(Default)]
+struct Cell {
+    encoded: Option<(Timestamp, u32, bool)>,
+    traffic: BTreeMap<Role, Traffic>,
+    packets: BTreeMap<(Role, u32), Packet>,
+    first_sent: Option<Timestamp>,
+    last_sent: Option<Timestamp>,
+    first_received: Option<Timestamp>,
+    last_received: Option<Timestamp>,
+    duplicates: u32,
+    complete: Option<(Timestamp, u32)>,
+    decoded: Option<(Timestamp, Option<String>)>,
+    lost: Option<(LossCause, u32)>,
+    slot: Option<Slot>,
+    repeated_slot: bool,
+}
+
+#[derive(Default)]
+struct Packet {
+    sent: u32,
+    received: u32,
+    first: Option<Timestamp>,
+}
+
+struct Slot {
+    t: Timestamp,
+    status: Status,
+    shown: Option<u32>,
+    picture: Option<String>,
+}
+
+/// Counts and remembers the first.
+#[derive(Default)]
+struct Tally {
+    count: u32,
+    first: u32,
+}
+
+impl Tally {
+    fn add(&mut self, frame: u32) {
+        if self.count == 0 || frame < self.first {
+            self.first = frame;
+        }
+        self.count += 1;
+    }
+
+    fn report(&self, findings: &mut Vec<Finding>, make: impl FnOnce(u32, u32) -> Finding) {
+        if self.count > 0 {
+            findings.push(make(self.count, self.first));
+        }
+    }
+}
+
+impl<'a> Joiner<'a> {
+    fn new(slots: &'a Slots) -> Self {
+        let frames = slots.frames as usize;
+        Self {
+            slots,
+            cells: std::iter::repeat_with(Cell::default).take(frames * slots.streams.len()).collect(),
+            dropped: vec![false; frames],
+            capture: vec![None; frames],
+            totals: Totals::default(),
+            transport_dropped: BTreeMap::new(),
+            beyond: Tally::default(),
+        }
+    }
+
+    fn cell(&mut self, frame: u32, stream: Stream) -> Option<&mut Cell> {
+        let place = self.slots.streams.iter().position(|&s| s == stream);
+        match place {
+            Some(place) if frame < self.slots.frames => {
+                self.cells.get_mut(frame as usize * self.slots.streams.len() + place)
+            }
+            _ => None,
+        }
+    }
+
+    fn push(&mut self, event: &Event) {
+        use EventKind as K;
+        let t = event.t_ns;
+        if let Some(frame) = event.kind.frame()
+            && frame >= self.slots.frames
+            && !matches!(event.kind, K::Sent { role: Role::Control | Role::Feedback, .. })
+            && !matches!(event.kind, K::Received { role: Role::Control | Role::Feedback, .. })
+        {
+            self.beyond.add(frame);
+            return;
+        }
+        match &event.kind {
+            K::Captured { frame } => {
+                self.capture[*frame as usize].get_or_insert(t);
+            }
+            K::SenderDrop { frame, .. } => self.dropped[*frame as usize] = true,
+            K::Encoded { frame, stream, bytes, key } => {
+                if let Some(cell) = self.cell(*frame, *stream) {
+                    cell.encoded.get_or_insert((t, *bytes, *key));
+                }
+            }
+            K::Sent { frame, stream, role, index, bytes } => {
+                self.sent(t, event.side, (*frame, *stream), (*role, *index), *bytes);
+            }
+            K::Received { frame, stream, role, index, duplicate, .. } => {
+                if let Some(cell) = self.cell(*frame, *stream)
+                    && !matches!(role, Role::Control | Role::Feedback)
+                {
+                    cell.duplicates += u32::from(*duplicate);
+                    cell.first_received = earliest(cell.first_received, t);
+                    cell.last_received = cell.last_received.max(Some(t));
+                    let packet = cell.packets.entry((*role, *index)).or_default();
+                    packet.received += 1;
+                    packet.first = earliest(packet.first, t);
+                }
+            }
+            K::Complete { frame, stream, recovered } => {
+                if let Some(cell) = self.cell(*frame, *stream) {
+                    cell.complete.get_or_insert((t, *recovered));
+                }
+            }
+            K::Decoded { frame, stream, picture } => {
+                if let Some(cell) = self.cell(*frame, *stream) {
+                    cell.decoded.get_or_insert_with(|| (t, picture.clone()));
+                }
+            }
+            K::Lost { frame, stream, cause, missing } => {
+                if let Some(cell) = self.cell(*frame, *stream) {
+                    cell.lost.get_or_insert((*cause, *missing));
+                }
+            }
+            K::Slot { frame, stream, status, shown, picture } => {
+                if let Some(cell) = self.cell(*frame, *stream) {
+                    if cell.slot.is_some() {
+                        cell.repeated_slot = true;
+                    } else {
+                        let (status, shown, picture) = (*status, *shown, picture.clone());
+                        cell.slot = Some(Slot { t, status, shown, picture });
+                    }
+                }
+            }
+            K::Malformed { .. } => self.totals.malformed += 1,
+            K::Transport { dropped, .. } => {
+                let so_far = self.transport_dropped.entry(event.side).or_default();
+                *so_far = (*so_far).max(*dropped);
+            }
+            K::Feedback { .. } | K::Note { .. } => {}
+        }
+    }
+
+    fn sent(
+        &mut self,
+        t: Timestamp,
+        side: Side,
+        (frame, stream): (u32, Stream),
+        (role, index): (Role, u32),
+        bytes: u32,
+    ) {
+        if side == Side::Receiver {
+            self.totals.feedback.add(bytes);
+            return;
+        }
+        self.totals.sent.add(bytes);
+        if matches!(role, Role::Control | Role::Feedback) {
+            self.totals.control.add(bytes);
+        } else if let Some(cell) = self.cell(frame, stream) {
+            cell.traffic.entry(role).or_default().add(bytes);
+            cell.packets.entry((role, index)).or_default().sent += 1;
+            cell.first_sent = earliest(cell.first_sent, t);
+            cell.last_sent = cell.last_sent.max(Some(t));
+        }
+    }
+
+    fn finish(mut self, ledger: Option<&Ledger>) -> Joined {
+        self.totals.transport_dropped = self.transport_dropped.values().sum();
+        let mut findings = Vec::new();
+        let never_captured = self.capture.iter().enumerate().filter(|(_, t)| t.is_none());
+        let mut tally = Tally::default();
+        never_captured.for_each(|(frame, _)| tally.add(u32::try_from(frame).unwrap_or(u32::MAX)));
+        tally.report(&mut findings, |count, first| Finding::NeverCaptured { count, first });
+
+        let width = self.slots.streams.len();
+        for (place, &stream) in self.slots.streams.iter().enumerate() {
+            self.check(stream, place, &mut findings);
+        }
+        self.beyond.report(&mut findings, |count, first| Finding::BeyondClip { count, first });
+        let mut rows = Vec::with_capacity(self.cells.len());
+        let mut never_sent = Tally::default();
+        for (i, cell) in self.cells.iter().enumerate() {
+            let frame = i / width.max(1);
+            let id = u32::try_from(frame).unwrap_or(u32::MAX);
+            for packet in cell.packets.values().filter(|p| p.sent == 0) {
+                (0..packet.received).for_each(|_| never_sent.add(id));
+            }
+            let deadline = self.capture[frame].map(|t| t + self.slots.playout);
+            let mut row = cell.row(
+                id,
+                self.slots.streams[i % width],
+                self.capture[frame],
+                deadline,
+                self.dropped[frame],
+            );
+            if row.shown_picture.is_none()
+                && let Some(shown) = row.shown_frame_id
+                && let Some((_, picture)) =
+                    self.cells.get(shown as usize * width + i % width).and_then(|c| c.decoded.as_ref())
+            {
+                row.shown_picture.clone_from(picture);
+            }
+            rows.push(row);
+        }
+        never_sent.report(&mut findings, |count, first| Finding::NeverSent { count, first });
+        if let Some(ledger) = ledger
+            && self.slots.one_packet_per_message
+        {
+            let sent: u64 = rows.iter().map(|r| u64::from(r.sent().packets)).sum();
+            let counted = ledger.forward_frame_packets().unwrap_or_else(|| {
+                // Nobody could parse the packets: all that entered, less set-up.
+                ledger.forward.packets.saturating_sub(u64::from(self.totals.control.packets))
+            });
+            if sent != counted {
+                findings.push(Finding::LedgerDiffers { sent, ledger: counted });
+            }
+        }
+        Joined { rows, findings, totals: self.totals }
+    }
+
+    /// Cross-checks of one stream.
+    fn check(&self, stream: Stream, place: usize, findings: &mut Vec<Finding>) {
+        let width = self.slots.streams.len();
+        let column = || (0..).zip(self.cells.iter().skip(place).step_by(width));
+        let (mut missing, mut repeated, mut other, mut differs) =
+            (Tally::default(), Tally::default(), Tally::default(), Tally::default());
+        for (frame, cell) in column() {
+            if cell.repeated_slot {
+                repeated.add(frame);
+            }
+            let Some(slot) = &cell.slot else {
+                if !self.dropped[frame as usize] {
+                    missing.add(frame);
+                }
+                continue;
+            };
+            if matches!(slot.status, Status::Rendered | Status::Concealed) && slot.shown != Some(frame) {
+                other.add(frame);
+            }
+            let Some(shown) = slot.shown else { continue };
+            if shown > frame {
+                findings.push(Finding::ShowsFuture { stream, frame, shown });
+                continue;
+            }
+            let decoded = self.cells[shown as usize * width + place].decoded.as_ref();
+            if let (Some(claimed), Some((_, Some(decoded)))) = (&slot.picture, decoded)
+                && claimed != decoded
+            {
+                differs.add(frame);
+            }
+        }
+        missing.report(findings, |count, first| Finding::SlotsMissing { stream, count, first });
+        repeated.report(findings, |count, first| Finding::SlotsRepeated { stream, count, first });
+        other.report(findings, |count, first| Finding::ShowsOther { stream, count, first });
+        differs.report(findings, |count, first| Finding::PictureDiffers { stream, count, first });
+    }
+}
+
+impl Cell {
+    fn row(
+        &self,
+        frame: u32,
+        stream: Stream,
+        capture: Option<Timestamp>,
+        deadline: Option<Timestamp>,
+        dropped: bool,
+    ) -> FrameRow {
+        let mut row = FrameRow::new(frame, stream);
+        row.capture = capture;
+        row.deadline = deadline;
+        if let Some((t, bytes, key)) = self.encoded {
+            (row.encode_end, row.encoded_bytes, row.is_key) = (Some(t), bytes, key);
+        }
+        let traffic = |role| self.traffic.get(&role).copied().unwrap_or_default();
+        (row.data, row.parity, row.repeat) =
+            (traffic(Role::Data), traffic(Role::Parity), traffic(Role::Repeat));
+        (row.first_sent, row.last_sent) = (self.first_sent, self.last_sent);
+        (row.first_received, row.last_received) = (self.first_received, self.last_received);
+        row.lost = self.packets.values().map(|p| p.sent.saturating_sub(p.received)).sum();
+        let late = |p: &&Packet| p.first.is_some_and(|t| deadline.is_some_and(|d| t > d));
+        row.late = u32::try_from(self.packets.values().filter(late).count()).unwrap_or(u32::MAX);
+        row.duplicates = self.duplicates;
+        if let Some((t, recovered)) = self.complete {
+            (row.complete, row.recovered) = (Some(t), recovered);
+        }
+        row.decode_end = self.decoded.as_ref().filter(|(_, p)| p.is_some()).map(|(t, _)| *t);
+        row.missing = self.lost.map_or(0, |(_, missing)| missing);
+        if let Some(slot) = &self.slot {
+            row.status = slot.status;
+            row.shown_frame_id = slot.shown;
+            row.shown_picture.clone_from(&slot.picture);
+            row.render = row.is_shown().then_some(slot.t);
+        }
+        if dropped {
+            row.status = Status::DroppedSender;
+            row.render = None;
+        }
+        row.loss_cause = match row.status {
+            Status::Rendered => None,
+            Status::DroppedSender => Some(LossCause::Sender),
+            // The receiver knows its own reasons best; without a word of it the packets tell.
+            Status::Concealed | Status::Frozen => {
+                Some(self.lost.map_or_else(|| self.derive_cause(&row), |(cause, _)| cause))
+            }
+        };
+        row
+    }
+
+    fn derive_cause(&self, row: &FrameRow) -> LossCause {
+        if row.sent().packets == 0 {
+            return LossCause::Sender;
+        }
+        match (row.complete, row.deadline) {
+            (Some(complete), Some(deadline)) if complete > deadline => LossCause::Late,
+            (Some(_), _) if matches!(self.decoded, Some((_, None))) => LossCause::Decoder,
+            (Some(_), _) => LossCause::Dependency,
+            (None, _) if row.lost > 0 => LossCause::Network,
+            (None, _) if row.late > 0 => LossCause::Late,
+            (None, _) if matches!(self.decoded, Some((_, None))) => LossCause::Decoder,
+            (None, _) => LossCause::Dependency,
+        }
+    }
+}
+
+fn earliest(so_far: Option<Timestamp>, t: Timestamp) -> Option<Timestamp> {
+    Some(so_far.map_or(t, |s| s.min(t)))
+}

@@ -1,0 +1,20 @@
+//! From what everybody wrote down to one row per captured frame and stream.
+//!
+//! ```text
+//!  events.jsonl ─┐
+//!                ├─▶ join ─▶ rows (frames.csv), warnings, totals ─▶ score ─▶ report
+//!  fates.jsonl ──┘
+//! ```
+//! Start at [`join`]. Nothing here believes a system: what two files say about the same thing is compared, and a
+//! difference becomes a [`Finding`].
+
+mod events;
+mod fates;
+mod finding;
+mod join;
+pub mod why;
+
+pub use events::{EventsError, read_events};
+pub use fates::{Fate, Ledger, read_fates};
+pub use finding::Finding;
+pub use join::{Joined, Slots, Totals, join};

@@ -1,0 +1,284 @@
+//! Why a frame did not render: its own packets, then the frames it refers to.
+
+use super::fates::{Direction, Fate};
+use contract::{Event, EventKind, FrameRow, LossCause, Role, Side, Status, Stream};
+use link::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+
+/// A packet that the sender reported, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Packet {
+    role: Role,
+    index: u32,
+    sent: Timestamp,
+    bytes: u32,
+    received: Option<Timestamp>,
+    fate: Option<Fate>,
+}
+
+/// The frames that `frame` needs, oldest first, itself last: back to the last key frame sent before it.
+#[must_use]
+pub fn chain(rows: &[FrameRow], frame: u32, stream: Stream) -> Vec<&FrameRow> {
+    let mut chain: Vec<&FrameRow> = Vec::new();
+    for row in rows.iter().filter(|r| r.stream == stream && r.frame_id <= frame).rev() {
+        chain.push(row);
+        if row.is_key {
+            break;
+        }
+    }
+    chain.reverse();
+    chain
+}
+
+/// The answer for one stream of one frame, a few lines of text.
+///
+/// `rows` are the run's joined rows; `events` and `fates` are its whole record, of which only what concerns the frame
+/// and those it needs is kept in memory.
+pub fn explain<E>(
+    rows: &[FrameRow],
+    (frame, stream): (u32, Stream),
+    events: impl IntoIterator<Item = Result<Event, E>>,
+    fates: impl IntoIterator<Item = Result<Fate, E>>,
+) -> Result<String, E> {
+    let chain = chain(rows, frame, stream);
+    let Some(row) = chain.last().filter(|r| r.frame_id == frame) else {
+        return Ok(format!("frame {frame} has no {} picture\n", stream.name()));
+    };
+    let mut text = String::new();
+    headline(&mut text, row);
+    if row.status == Status::Rendered {
+        return Ok(text);
+    }
+    // The first frame of the chain that is not whole is what broke it.
+    let root = chain.iter().find(|r| r.status != Status::Rendered).copied().unwrap_or(row);
+    let packets = packets_of(&[row.frame_id, root.frame_id], stream, events, fates)?;
+    own_packets(&mut text, row, packets.get(&row.frame_id).map_or(&[], Vec::as_slice));
+    if chain.len() > 1 {
+        needs(&mut text, &chain, root);
+        if root.frame_id != row.frame_id {
+            own_packets(&mut text, root, packets.get(&root.frame_id).map_or(&[], Vec::as_slice));
+        }
+    }
+    Ok(text)
+}
+
+fn headline(text: &mut String, row: &FrameRow) {
+    let stream = row.stream.name();
+    let screen = match row.shown_frame_id {
+        Some(shown) if shown == row.frame_id => "the screen showed the frame itself".to_owned(),
+        Some(shown) => format!("the screen kept frame {shown}"),
+        None => "the screen was black".to_owned(),
+    };
+    let status = match row.status {
+        Status::Rendered => "was rendered from complete data",
+        Status::Concealed => "was concealed: shown from partial data",
+        Status::Frozen => "froze",
+        Status::DroppedSender => "was dropped by the sender",
+    };
+    let cause = match row.loss_cause {
+        Some(LossCause::Network) => " (its packets were lost)",
+        Some(LossCause::Late) => " (its packets came too late)",
+        Some(LossCause::Decoder) => " (the decoder gave no picture)",
+        Some(LossCause::Dependency) => " (a frame that it refers to was lost)",
+        Some(LossCause::Sender) => " (it was never sent)",
+        None => "",
+    };
+    let _ = writeln!(text, "frame {} {stream} {status}{cause}; {screen}", row.frame_id);
+    let kind = if row.is_key { "key frame" } else { "frame" };
+    let _ = write!(
+        text,
+        "  {kind} of {} bytes in {} data + {} parity + {} repeated packets",
+        row.encoded_bytes, row.data.packets, row.parity.packets, row.repeat.packets
+    );
+    if let (Some(capture), Some(deadline)) = (row.capture, row.deadline) {
+        let _ = write!(text, "; captured at {}, due at {}", ms(capture), ms(deadline));
+    }
+    text.push('\n');
+    if let (Some(complete), Some(deadline)) = (row.complete, row.deadline) {
+        let (a, b) = (complete.as_nanos(), deadline.as_nanos());
+        let _ = if a > b {
+            writeln!(text, "  complete at {}: missed its deadline by {}", ms(complete), ms(Timestamp(a - b)))
+        } else {
+            writeln!(text, "  complete at {}: {} before its deadline", ms(complete), ms(Timestamp(b - a)))
+        };
+    }
+}
+
+fn own_packets(text: &mut String, row: &FrameRow, packets: &[Packet]) {
+    let id = row.frame_id;
+    if packets.is_empty() {
+        let _ = writeln!(text, "  no packet of frame {id} was sent");
+        return;
+    }
+    let gone: Vec<&Packet> = packets.iter().filter(|p| p.received.is_none()).collect();
+    let late: Vec<&Packet> =
+        packets.iter().filter(|p| p.received.is_some_and(|t| row.deadline.is_some_and(|d| t > d))).collect();
+    let _ = writeln!(
+        text,
+        "  frame {id}: {} of {} packets arrived{}",
+        packets.len() - gone.len(),
+        packets.len(),
+        if row.missing > 0 {
+            format!(", {} source symbols missing at the end", row.missing)
+        } else {
+            String::new()
+        }
+    );
+    // Packets with one reason share a line: a burst reads as a burst.
+    let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for packet in gone {
+        let reason = match &packet.fate {
+            Some(Fate { drop: Some(cause), state, .. }) => match state {
+                Some(state) => format!("lost by {cause}, channel in state {state}"),
+                None => format!("lost by {cause}"),
+            },
+            Some(Fate { out_ns: Some(_), .. }) => {
+                "let through by the path, never seen by the receiver".to_owned()
+            }
+            _ => "never arrived (no ledger of the path)".to_owned(),
+        };
+        by_reason.entry(reason).or_default().push(format!("{} {}", role_name(packet.role), packet.index));
+    }
+    for (reason, names) in by_reason {
+        let _ = writeln!(text, "    {}: {reason}", names.join(", "));
+    }
+    for packet in late {
+        let (Some(arrived), Some(deadline)) = (packet.received, row.deadline) else { continue };
+        let after = Timestamp(arrived.as_nanos() - deadline.as_nanos());
+        let travel = Timestamp(arrived.as_nanos().saturating_sub(packet.sent.as_nanos()));
+        let _ = writeln!(
+            text,
+            "    {} {}: {} on its way, arrived {} after the deadline",
+            role_name(packet.role),
+            packet.index,
+            ms(travel),
+            ms(after)
+        );
+    }
+}
+
+fn needs(text: &mut String, chain: &[&FrameRow], root: &FrameRow) {
+    let (Some(first), Some(last)) = (chain.first(), chain.last()) else { return };
+    let kind = if first.is_key { "key" } else { "no key frame before it" };
+    let _ = match last.frame_id - first.frame_id {
+        1 => write!(text, "  needs frame {} ({kind}): ", first.frame_id),
+        _ => write!(text, "  needs frames {} ({kind}) to {}: ", first.frame_id, last.frame_id - 1),
+    };
+    if root.frame_id == last.frame_id {
+        let _ = writeln!(text, "all rendered");
+        return;
+    }
+    let broken = chain[..chain.len() - 1].iter().filter(|r| r.status != Status::Rendered).count();
+    let _ = writeln!(
+        text,
+        "{broken} of {} not whole; the first was frame {} ({}{})",
+        chain.len() - 1,
+        root.frame_id,
+        root.status.name(),
+        root.loss_cause.map(|c| format!(", {}", c.name())).unwrap_or_default()
+    );
+}
+
+/// The packets of a few frames with what became of each.
+fn packets_of<E>(
+    frames: &[u32],
+    stream: Stream,
+    events: impl IntoIterator<Item = Result<Event, E>>,
+    fates: impl IntoIterator<Item = Result<Fate, E>>,
+) -> Result<BTreeMap<u32, Vec<Packet>>, E> {
+    let mut packets: BTreeMap<u32, Vec<Packet>> = BTreeMap::new();
+    let mut arrivals: BTreeMap<(u32, Role, u32), VecDeque<Timestamp>> = BTreeMap::new();
+    for event in events {
+        let event = event?;
+        match event.kind {
+            EventKind::Sent { frame, stream: s, role, index, bytes }
+                if event.side == Side::Sender
+                    && s == stream
+                    && frames.contains(&frame)
+                    && !matches!(role, Role::Control | Role::Feedback) =>
+            {
+                let packet = Packet { role, index, sent: event.t_ns, bytes, received: None, fate: None };
+                packets.entry(frame).or_default().push(packet);
+            }
+            EventKind::Received { frame, stream: s, role, index, .. }
+                if s == stream && frames.contains(&frame) =>
+            {
+                arrivals.entry((frame, role, index)).or_default().push_back(event.t_ns);
+            }
+            _ => {}
+        }
+    }
+    for (&frame, packets) in &mut packets {
+        packets.sort_by_key(|p| p.sent);
+        for packet in packets {
+            packet.received =
+                arrivals.get_mut(&(frame, packet.role, packet.index)).and_then(VecDeque::pop_front);
+        }
+    }
+    attach_fates(&mut packets, stream, fates)?;
+    Ok(packets)
+}
+
+/// Finds each packet's line in the ledger: by frame, role and index where the ledger could parse packets, else by time and
+/// size (a packet enters the path at or after the moment when it was sent, in order).
+fn attach_fates<E>(
+    packets: &mut BTreeMap<u32, Vec<Packet>>,
+    stream: Stream,
+    fates: impl IntoIterator<Item = Result<Fate, E>>,
+) -> Result<(), E> {
+    let mut waiting: Vec<&mut Packet> = Vec::new();
+    let mut frames: Vec<u32> = Vec::new();
+    for (&frame, list) in packets.iter_mut() {
+        for packet in list {
+            waiting.push(packet);
+            frames.push(frame);
+        }
+    }
+    for fate in fates {
+        let fate = fate?;
+        if fate.direction != Direction::Forward {
+            continue;
+        }
+        let place = if let (Some(frame), Some(role), Some(index)) = (fate.frame, fate.role, fate.index) {
+            (0..waiting.len()).find(|&i| {
+                let p = &waiting[i];
+                p.fate.is_none()
+                    && frames[i] == frame
+                    && (p.role, p.index) == (role, index)
+                    && fate.stream.is_none_or(|s| s == stream)
+            })
+        } else if fate.frame.is_none() {
+            (0..waiting.len()).find(|&i| {
+                let p = &waiting[i];
+                p.fate.is_none()
+                    && fate.in_ns >= p.sent
+                    && fate.in_ns.as_nanos() - p.sent.as_nanos() < 2_000_000
+                    && (p.bytes..=p.bytes + 120).contains(&fate.bytes)
+                    // A packet that arrived was not the one that was dropped.
+                    && (p.received.is_none() || fate.drop.is_none())
+            })
+        } else {
+            None
+        };
+        if let Some(i) = place {
+            waiting[i].fate = Some(fate);
+        }
+    }
+    Ok(())
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Data => "data",
+        Role::Parity => "parity",
+        Role::Repeat => "repeat",
+        Role::Feedback => "feedback",
+        Role::Control => "control",
+    }
+}
+
+fn ms(t: Timestamp) -> String {
+    let tenths = (t.as_nanos() + 50_000) / 100_000;
+    format!("{}.{} ms", tenths / 10, tenths % 10)
+}

@@ -1,0 +1,92 @@
+//! Runs that differ in nothing but the seed.
+
+use super::load::Run;
+use std::collections::BTreeMap;
+
+/// All seeds of one system under one condition.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// System under test ([`system_names`]).
+    pub system: String,
+    /// Scenario.
+    pub scenario: String,
+    /// Clip.
+    pub clip: String,
+    /// Its runs, by seed.
+    pub runs: Vec<&'a Run>,
+}
+
+impl Group<'_> {
+    /// Mean over valid runs of what `get` gives (the unit of replication is the run, never the frame).
+    pub fn mean(&self, get: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
+        let values: Vec<f64> = self.valid().filter_map(get).collect();
+        #[allow(clippy::cast_precision_loss)] // run counts are far below 2^53
+        let n = values.len() as f64;
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / n)
+    }
+
+    /// Runs whose numbers may be used.
+    pub fn valid(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().copied().filter(|r| r.scores.health.valid)
+    }
+
+    /// How many runs were left out.
+    #[must_use]
+    pub fn invalid(&self) -> usize {
+        self.runs.len() - self.valid().count()
+    }
+}
+
+/// How the system of each run is called in tables: its own name, and after it whatever of transport and backend differs
+/// among runs of that name.
+#[must_use]
+pub fn system_names(runs: &[Run]) -> Vec<String> {
+    let transport = |r: &Run| r.scores.run.conditions.get("transport").cloned().unwrap_or_default();
+    let backend = |r: &Run| r.scores.run.backend.clone();
+    let differs = |run: &Run, of: &dyn Fn(&Run) -> String| {
+        runs.iter().any(|r| r.scores.run.system == run.scores.run.system && of(r) != of(run))
+    };
+    let name = |run: &Run| {
+        let mut name = run.scores.run.system.clone();
+        if differs(run, &transport) {
+            name = format!("{name}/{}", transport(run));
+        }
+        if differs(run, &backend) {
+            name = format!("{name}@{}", backend(run));
+        }
+        name
+    };
+    runs.iter().map(name).collect()
+}
+
+/// Groups `runs`; scenarios and systems keep the order of their first run, so that a plan's order is the table's.
+#[must_use]
+pub fn group(runs: &[Run]) -> Vec<Group<'_>> {
+    let names = system_names(runs);
+    let order = |of: &dyn Fn(usize) -> String| {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for i in 0..runs.len() {
+            let next = seen.len();
+            seen.entry(of(i)).or_insert(next);
+        }
+        seen
+    };
+    let clips = order(&|i| runs[i].scores.run.clip.clone());
+    let scenarios = order(&|i| runs[i].scores.run.scenario.clone());
+    let systems = order(&|i| names[i].clone());
+    let mut groups: BTreeMap<(usize, usize, usize), Group> = BTreeMap::new();
+    for (run, system) in runs.iter().zip(&names) {
+        let id = &run.scores.run;
+        let key = (clips[&id.clip], scenarios[&id.scenario], systems[system]);
+        let group = groups.entry(key).or_insert_with(|| Group {
+            system: system.clone(),
+            scenario: id.scenario.clone(),
+            clip: id.clip.clone(),
+            runs: Vec::new(),
+        });
+        group.runs.push(run);
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.iter_mut().for_each(|g| g.runs.sort_by_key(|r| r.scores.run.seed));
+    groups
+}

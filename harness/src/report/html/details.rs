@@ -1,0 +1,244 @@
+//! One run: what it was, what it measured, how to repeat it.
+
+use super::strips::strips;
+use super::svg::escape;
+use super::timeline::timeline;
+use crate::report::load::Run;
+use contract::scores::{Durations, StreamScores};
+use contract::{Metric, Stream};
+use std::fmt::Write as _;
+
+/// The name by which a run is addressed inside the page.
+#[must_use]
+pub fn anchor(system: &str, run: &Run) -> String {
+    let id = &run.scores.run;
+    let name = format!("run-{}-{}-{}-{}", system, id.scenario, id.clip, id.seed);
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// The whole section of a run; `with_pictures` off for all but a few runs of a large sweep keeps the page small.
+#[must_use]
+pub fn details(system: &str, run: &Run, open: bool, with_pictures: bool) -> String {
+    let id = &run.scores.run;
+    let mut out = String::new();
+    let _ = write!(
+        out,
+        r#"<details class="run" id="{}"{}><summary><b>{}</b><span>{}</span><span>seed {}</span>"#,
+        escape(&anchor(system, run)),
+        if open { " open" } else { "" },
+        escape(system),
+        escape(&id.scenario),
+        id.seed
+    );
+    if let Some(rgb) = run.scores.streams.get(&Stream::Rgb) {
+        if let Some(q) = rgb.quality.get(&Metric::Psnr) {
+            let _ = write!(out, "<span>PSNR {:.2} dB</span>", q.all.mean);
+        }
+        if let Some(q) = rgb.quality.get(&Metric::Ssim) {
+            let _ = write!(out, "<span>SSIM {:.4}</span>", q.all.mean);
+        }
+        let _ = write!(out, "<span>{:.1} % not rendered</span>", rgb.non_rendered_play_percent);
+    }
+    if let Some(forward) = run.scores.network.get("forward") {
+        let _ = write!(out, "<span>{:.2} % loss</span>", 100.0 * forward.realised_loss);
+    }
+    if !run.scores.health.valid {
+        out.push_str(r#"<span class="badge bad">invalid</span>"#);
+    }
+    out.push_str(r#"</summary><div class="inside">"#);
+    warnings(&mut out, run);
+    facts(&mut out, run);
+    let _ = write!(
+        out,
+        r#"<div class="cmd"><code>{}</code><button class="copy" type="button">copy</button></div>"#,
+        escape(&id.replay)
+    );
+    if with_pictures {
+        out.push_str("<h3>Frame by frame</h3>");
+        out.push_str(&super::timeline::legend());
+        out.push_str(&timeline(run));
+    }
+    scores_table(&mut out, run);
+    if with_pictures {
+        out.push_str(&strips(run));
+    }
+    out.push_str("</div></details>");
+    out
+}
+
+fn warnings(out: &mut String, run: &Run) {
+    if !run.scores.health.valid {
+        out.push_str(
+            r#"<div class="warnings bad"><b>This run is invalid; its numbers are not averaged.</b>"#,
+        );
+        for problem in &run.scores.health.problems {
+            let _ = write!(out, "<br>{}", escape(problem));
+        }
+        out.push_str("</div>");
+    }
+    for warning in &run.scores.warnings {
+        let _ = write!(
+            out,
+            r#"<div class="warnings"><b>{}</b> {}</div>"#,
+            escape(&warning.code.replace('_', " ")),
+            escape(&warning.text)
+        );
+    }
+}
+
+fn facts(out: &mut String, run: &Run) {
+    let id = &run.scores.run;
+    let scores = &run.scores;
+    let mut facts: Vec<(String, String)> = vec![
+        ("system".into(), id.system.clone()),
+        ("scenario".into(), id.scenario.clone()),
+        ("clip".into(), id.clip.clone()),
+        ("frames".into(), format!("{} at {:.2} per second", scores.frames, 1e9 / to_f64(scores.interval_ns))),
+        ("playout budget".into(), format!("{} ms", scores.playout_ns / 1_000_000)),
+        ("seed".into(), id.seed.to_string()),
+        ("backend".into(), id.backend.clone()),
+        ("revision".into(), id.revision.clone()),
+    ];
+    facts.extend(id.conditions.iter().map(|(k, v)| (k.replace('_', " "), v.clone())));
+    for (direction, path) in &scores.network {
+        let mut text = format!("{} packets, {:.2} % lost", path.packets, 100.0 * path.realised_loss);
+        for (cause, count) in &path.drops {
+            let _ = write!(text, ", {count} {}", cause.replace('_', " "));
+        }
+        facts.push((format!("{direction} path"), text));
+        if let Some(delay) = path.delay {
+            let text =
+                format!("p50 {}, p98 {}, max {} ms", ms(delay.p50_ns), ms(delay.p98_ns), ms(delay.max_ns));
+            facts.push((format!("{direction} delay"), text));
+        }
+    }
+    for (name, lateness) in [
+        ("emulator lateness", scores.health.emulator_lateness),
+        ("capture lateness", scores.health.capture_lateness),
+    ] {
+        if let Some(l) = lateness {
+            let text = format!("p50 {}, p99 {}, max {} ms", ms(l.p50_ns), ms(l.p99_ns), ms(l.max_ns));
+            facts.push((name.to_owned(), text));
+        }
+    }
+    out.push_str(r#"<div class="facts">"#);
+    for (k, v) in facts {
+        let _ = write!(
+            out,
+            r#"<div><span class="k">{}</span><span class="v">{}</span></div>"#,
+            escape(&k),
+            escape(&v)
+        );
+    }
+    out.push_str("</div>");
+}
+
+fn scores_table(out: &mut String, run: &Run) {
+    out.push_str(r#"<h3>Scores</h3><div class="grid2 scores">"#);
+    for (stream, scores) in &run.scores.streams {
+        let (quality, session) = (quality_table(*stream, scores), session_table(*stream, scores));
+        let _ = write!(out, r#"<div><div class="scroll">{quality}</div>{session}</div>"#);
+    }
+    out.push_str("</div>");
+}
+
+fn quality_table(stream: Stream, scores: &StreamScores) -> String {
+    let mut out = format!(
+        r#"<table class="wide"><thead><tr><th class="l">{}, all frames</th><th>mean</th><th>worst 10 %</th><th>p5</th><th>p50</th><th>p95</th><th>rendered</th></tr></thead><tbody>"#,
+        stream.name()
+    );
+    for (metric, q) in &scores.quality {
+        let d = metric.digits();
+        let _ = write!(
+            out,
+            r#"<tr><td class="l">{} {}</td><td>{:.d$}</td><td>{:.d$}</td><td>{:.d$}</td><td>{:.d$}</td><td>{:.d$}</td><td>{}</td></tr>"#,
+            escape(metric.title()),
+            metric.unit(),
+            q.all.mean,
+            q.all.worst10,
+            q.all.p5,
+            q.all.p50,
+            q.all.p95,
+            q.rendered.map(|r| format!("{:.d$}", r.mean)).unwrap_or_default()
+        );
+    }
+    out.push_str("</tbody></table>");
+    out
+}
+
+fn session_table(stream: Stream, scores: &StreamScores) -> String {
+    let mut rows: Vec<(String, String)> = vec![
+        (
+            format!("{} slots", stream.name()),
+            format!(
+                "{} rendered, {} concealed, {} frozen, {} dropped by the sender",
+                scores.rendered, scores.concealed, scores.frozen, scores.dropped_sender
+            ),
+        ),
+        ("non-rendered, play".into(), format!("{:.2} %", scores.non_rendered_play_percent)),
+    ];
+    if let Some(psnr) = scores.non_rendered_psnr_percent {
+        rows.push(("non-rendered, below 30 dB".into(), format!("{psnr:.2} %")));
+    }
+    if !scores.causes.is_empty() {
+        let causes: Vec<String> = scores.causes.iter().map(|(c, n)| format!("{n} {}", c.name())).collect();
+        rows.push(("causes".into(), causes.join(", ")));
+    }
+    for (name, f) in &scores.freezes {
+        let text = format!(
+            "{} · {} ms · {:.2} % of the time · longest {} ms",
+            f.count,
+            f.total_ns / 1_000_000,
+            100.0 * f.ratio,
+            f.longest_ns / 1_000_000
+        );
+        rows.push((format!("freezes, {name}"), text));
+    }
+    let runs = scores.frozen_runs;
+    if runs.count > 0 {
+        let text =
+            format!("{} · p50 {} · p95 {} · longest {} slots", runs.count, runs.p50, runs.p95, runs.max);
+        rows.push(("frozen runs".into(), text));
+    }
+    if runs.terminal > 0 {
+        let text = format!("{} slots, {} ms", runs.terminal, runs.terminal_ns / 1_000_000);
+        rows.push(("frozen at the end".into(), text));
+    }
+    let durations = |d: Option<Durations>| {
+        d.map(|d| {
+            format!(
+                "p50 {} · p95 {} · p98 {} · p99 {} ms",
+                ms(d.p50_ns),
+                ms(d.p95_ns),
+                ms(d.p98_ns),
+                ms(d.p99_ns)
+            )
+        })
+    };
+    for (name, value) in [
+        ("latency to the screen", scores.latency),
+        ("the same, penalised", scores.latency_penalised),
+        ("latency to decoded", scores.decoded_latency),
+        ("encode time", scores.encode_time),
+        ("decode time", scores.decode_time),
+    ] {
+        if let Some(text) = durations(value) {
+            rows.push((name.to_owned(), text));
+        }
+    }
+    let mut out = String::from(r#"<table class="wide pairs"><tbody>"#);
+    for (k, v) in rows {
+        let _ = write!(out, r#"<tr><td class="l">{}</td><td>{}</td></tr>"#, escape(&k), escape(&v));
+    }
+    out.push_str("</tbody></table>");
+    out
+}
+
+fn ms(ns: u64) -> String {
+    format!("{:.1}", to_f64(ns) / 1e6)
+}
+
+#[allow(clippy::cast_precision_loss)] // durations of runs are far below 2^53 ns
+fn to_f64(ns: u64) -> f64 {
+    ns as f64
+}

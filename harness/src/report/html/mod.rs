@@ -1,0 +1,376 @@
+//! `report.html`: one file that needs no network, light or dark as the reader's system is.
+
+mod details;
+mod overview;
+mod strips;
+pub mod svg;
+mod timeline;
+
+use super::columns::{COLUMNS, Column};
+use super::group::{Group, group};
+use super::load::Run;
+use super::table::{Row, Table, show};
+use contract::{Metric, Stream};
+use overview::{colour, conditions, systems};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use svg::escape;
+
+/// Sweeps with more runs than this show pictures and plots only of the worst run of each group.
+const ALL_DETAILS_UP_TO: usize = 30;
+
+/// The page for one run or many.
+#[must_use]
+pub fn page(title: &str, runs: &[Run]) -> String {
+    let groups = group(runs);
+    let mut body = String::new();
+    head(&mut body, title, runs, &groups);
+    body.push_str("<main>");
+    if let [run] = runs {
+        tiles(&mut body, run);
+    } else if runs.is_empty() {
+        body.push_str(r#"<p class="lead">No finished run yet.</p>"#);
+    }
+    if !runs.is_empty() {
+        results(&mut body, &groups);
+    }
+    if runs.len() > 1 {
+        plots(&mut body, &groups);
+    }
+    if !runs.is_empty() {
+        all_details(&mut body, runs, &groups);
+        definitions(&mut body, runs);
+    }
+    body.push_str("<footer>Freezeframe · every number carries its definition, every run the command that repeats it</footer></main>");
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title><style>{}</style></head><body>{body}<script>{}</script></body></html>\n",
+        escape(title),
+        include_str!("style.css"),
+        include_str!("script.js")
+    )
+}
+
+fn head(out: &mut String, title: &str, runs: &[Run], groups: &[Group]) {
+    let _ = write!(out, r#"<header class="top"><div><h1>{}</h1>"#, escape(title));
+    let mut chips: Vec<(String, String)> = Vec::new();
+    if runs.len() > 1 {
+        chips.push((runs.len().to_string(), "runs".into()));
+        chips.push((systems(groups).len().to_string(), "systems".into()));
+        chips.push((conditions(groups).len().to_string(), "conditions".into()));
+    }
+    let shared = |of: fn(&Run) -> String| {
+        let first = of(runs.first()?);
+        runs.iter().all(|r| of(r) == first).then_some(first)
+    };
+    for (name, of) in [
+        ("system", (|r: &Run| r.scores.run.system.clone()) as fn(&Run) -> String),
+        ("scenario", |r| r.scores.run.scenario.clone()),
+        ("clip", |r| r.scores.run.clip.clone()),
+        ("frames", |r| r.scores.frames.to_string()),
+        ("seed", |r| r.scores.run.seed.to_string()),
+        ("backend", |r| r.scores.run.backend.clone()),
+        ("revision", |r| r.scores.run.revision.clone()),
+    ] {
+        if let Some(value) = shared(of) {
+            chips.push((value, name.into()));
+        }
+    }
+    out.push_str(r#"<ul class="chips">"#);
+    for (value, name) in chips {
+        let _ = write!(out, "<li>{} <b>{}</b></li>", escape(&name), escape(&value));
+    }
+    out.push_str("</ul></div></header><nav><div>");
+    out.push_str(r##"<a href="#results">Results</a>"##);
+    if runs.len() > 1 {
+        out.push_str(r##"<a href="#quality">Quality</a><a href="#rates">Bitrate</a>"##);
+    }
+    out.push_str(r##"<a href="#runs">Runs</a><a href="#definitions">Definitions</a><button id="theme" type="button">light / dark</button></div></nav>"##);
+}
+
+fn tiles(out: &mut String, run: &Run) {
+    let scores = &run.scores;
+    out.push_str(r#"<div class="tiles">"#);
+    if let Some(rgb) = scores.streams.get(&Stream::Rgb) {
+        for metric in [Metric::Psnr, Metric::Ssim] {
+            if let Some(q) = rgb.quality.get(&metric) {
+                let d = metric.digits();
+                tile(
+                    out,
+                    "",
+                    metric.title(),
+                    (&format!("{:.d$}", q.all.mean), metric.unit()),
+                    &format!("worst tenth {:.d$}", q.all.worst10),
+                );
+            }
+        }
+        let share = rgb.non_rendered_play_percent;
+        let below =
+            rgb.non_rendered_psnr_percent.map(|p| format!("{p:.1} % below 30 dB")).unwrap_or_default();
+        tile(out, level(share, 1.0, 10.0), "Not rendered", (&format!("{share:.1}"), "%"), &below);
+        if let Some(f) = rgb.freezes.get("w3c") {
+            let detail =
+                format!("{} ms frozen, longest {} ms", f.total_ns / 1_000_000, f.longest_ns / 1_000_000);
+            tile(out, level(f64::from(f.count), 0.5, 3.5), "Freezes", (&f.count.to_string(), ""), &detail);
+        }
+        if let Some(l) = rgb.latency {
+            tile(
+                out,
+                "",
+                "Latency to screen",
+                (&format!("{:.0}", to_ms(l.p50_ns)), "ms"),
+                &format!("p98 {:.0} ms", to_ms(l.p98_ns)),
+            );
+        }
+    }
+    if let Some(depth) = scores.streams.get(&Stream::Depth)
+        && let Some(q) = depth.quality.get(&Metric::DepthRmseMm).or_else(|| depth.quality.get(&Metric::Ssim))
+    {
+        let is_rmse = depth.quality.contains_key(&Metric::DepthRmseMm);
+        let (value, unit) =
+            if is_rmse { (format!("{:.1}", q.all.mean), "mm") } else { (format!("{:.4}", q.all.mean), "") };
+        let name = if is_rmse { "Depth error (RMSE)" } else { "Depth SSIM" };
+        tile(
+            out,
+            "",
+            name,
+            (&value, unit),
+            &format!("{:.1} % not rendered", depth.non_rendered_play_percent),
+        );
+    }
+    let b = &scores.bitrate;
+    let wire = b.wire_bps.unwrap_or(b.with_headers_bps);
+    tile(
+        out,
+        "",
+        "On the wire",
+        (&format!("{:.0}", to_kbps(wire)), "kbit/s"),
+        &format!("media {:.0}, repair {:.0} %", to_kbps(b.media_bps), 100.0 * b.redundancy),
+    );
+    if let Some(forward) = scores.network.get("forward") {
+        let detail = format!("{} of {} packets", forward.packets - forward.delivered, forward.packets);
+        tile(out, "", "Realised loss", (&format!("{:.2}", 100.0 * forward.realised_loss), "%"), &detail);
+    }
+    out.push_str("</div>");
+}
+
+fn tile(out: &mut String, class: &str, name: &str, (value, unit): (&str, &str), detail: &str) {
+    let _ = write!(
+        out,
+        r#"<div class="tile {class}"><div class="k">{}</div><div class="v">{}<small>{}</small></div><div class="d">{}</div></div>"#,
+        escape(name),
+        escape(value),
+        escape(unit),
+        escape(detail)
+    );
+}
+
+fn level(value: f64, warn: f64, bad: f64) -> &'static str {
+    match value {
+        v if v >= bad => "bad",
+        v if v >= warn => "warn",
+        _ => "good",
+    }
+}
+
+fn results(out: &mut String, groups: &[Group]) {
+    let table = Table::of(groups);
+    out.push_str(r#"<h2 id="results">Results</h2><p class="note">Means over all sent frames, a frozen slot counting with the stale picture on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Green: best system of its scenario.</p><div class="card scroll">"#);
+    let used: Vec<(usize, &Column)> =
+        COLUMNS.iter().enumerate().zip(table.used()).filter(|(_, u)| *u).map(|(c, _)| c).collect();
+    let several = table.rows.iter().any(|r| r.runs + r.invalid > 1);
+    let lead = 2 + usize::from(several) + usize::from(!table.one_clip());
+    let _ = write!(out, r#"<table class="wide"><thead><tr><th colspan="{lead}"></th>"#);
+    let mut k = 0;
+    while k < used.len() {
+        let name = used[k].1.group;
+        let end = (k..used.len()).find(|&j| used[j].1.group != name).unwrap_or(used.len());
+        let _ = write!(out, r#"<th class="g first" colspan="{}">{}</th>"#, end - k, escape(name));
+        k = end;
+    }
+    out.push_str(r#"</tr><tr><th class="l">scenario</th>"#);
+    if !table.one_clip() {
+        out.push_str(r#"<th class="l">clip</th>"#);
+    }
+    out.push_str(r#"<th class="l">system</th>"#);
+    if several {
+        out.push_str("<th>runs</th>");
+    }
+    for (j, (_, column)) in used.iter().enumerate() {
+        let _ = write!(out, r#"<th{}>{}</th>"#, first(&used, j), escape(column.name));
+    }
+    out.push_str("</tr></thead><tbody>");
+    let names = systems(groups);
+    for (i, row) in table.rows.iter().enumerate() {
+        let new = i == 0 || table.rows[i - 1].scenario != row.scenario || table.rows[i - 1].clip != row.clip;
+        let _ = write!(
+            out,
+            r#"<tr{}><td class="l">{}</td>"#,
+            if new && i > 0 { r#" class="sep""# } else { "" },
+            if new { escape(&row.scenario) } else { String::new() }
+        );
+        if !table.one_clip() {
+            let _ = write!(
+                out,
+                r#"<td class="l dim">{}</td>"#,
+                if new { escape(&row.clip) } else { String::new() }
+            );
+        }
+        let place = names.iter().position(|n| *n == row.system).unwrap_or(0);
+        let _ = write!(
+            out,
+            r##"<td class="l {}"><span class="sw c"></span><a href="#{}">{}</a>{}</td>"##,
+            colour(place),
+            escape(&anchor_of(groups, row)),
+            escape(&row.system),
+            invalid(row)
+        );
+        if several {
+            let _ = write!(out, "<td>{}</td>", row.runs);
+        }
+        for (j, (c, column)) in used.iter().enumerate() {
+            let text = show(column, row.values[*c]);
+            let mut classes: Vec<&str> = Vec::new();
+            if !first(&used, j).is_empty() {
+                classes.push("first");
+            }
+            if row.best[*c] {
+                classes.push("best");
+            } else if text.is_empty() {
+                classes.push("dim");
+            }
+            let _ = write!(
+                out,
+                r#"<td class="{}">{}</td>"#,
+                classes.join(" "),
+                if text.is_empty() { "–" } else { &text }
+            );
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></div>");
+}
+
+fn invalid(row: &Row) -> String {
+    match row.invalid {
+        0 => String::new(),
+        n => format!(r#" <span class="badge bad">{n} invalid</span>"#),
+    }
+}
+
+fn first(used: &[(usize, &Column)], j: usize) -> &'static str {
+    if j == 0 || used[j - 1].1.group != used[j].1.group { r#" class="first""# } else { "" }
+}
+
+fn anchor_of(groups: &[Group], row: &Row) -> String {
+    groups
+        .iter()
+        .find(|g| g.system == row.system && g.scenario == row.scenario && g.clip == row.clip)
+        .and_then(|g| worst(g).map(|r| details::anchor(&g.system, r)))
+        .unwrap_or_default()
+}
+
+/// The run of a group worth a look: the one with the worst mean PSNR.
+fn worst<'a>(group: &Group<'a>) -> Option<&'a Run> {
+    let quality = |r: &Run| {
+        let rgb = r.scores.streams.get(&Stream::Rgb);
+        rgb.and_then(|s| s.quality.get(&Metric::Psnr)).map_or(f64::INFINITY, |q| q.all.mean)
+    };
+    group.runs.iter().copied().min_by(|a, b| quality(a).total_cmp(&quality(b)))
+}
+
+fn plots(out: &mut String, groups: &[Group]) {
+    out.push_str(r#"<h2 id="quality">Quality</h2><p class="note">Whiskers: 5 to 95 % of frames; box: 25 to 75 %; bar: median; dot: mean; triangle: mean of the worst tenth. Hover for numbers.</p>"#);
+    out.push_str(&overview::legend(groups));
+    out.push_str(if overview::is_wide(groups) { "<div>" } else { r#"<div class="grid2">"# });
+    for (stream, metric) in [
+        (Stream::Rgb, Metric::Psnr),
+        (Stream::Rgb, Metric::Ssim),
+        (Stream::Rgb, Metric::LpipsVgg),
+        (Stream::Depth, Metric::Ssim),
+        (Stream::Depth, Metric::DepthRmseMm),
+    ] {
+        if let Some(plot) = overview::percentile_bars(groups, stream, metric) {
+            let _ = write!(out, r#"<div class="card">{plot}</div>"#);
+        }
+    }
+    out.push_str("</div>");
+    out.push_str(r#"<h3 style="margin-top:26px">Distributions over frames</h3><p class="note">Left and low is bad: the share of frames at or below a value. Last: the share displayed below a PSNR threshold.</p>"#);
+    for condition in conditions(groups) {
+        let cards: Vec<String> = [
+            overview::cdf(groups, condition, Stream::Rgb, Metric::Psnr),
+            overview::cdf(groups, condition, Stream::Rgb, Metric::Ssim),
+            overview::theta_curve(groups, condition),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if !cards.is_empty() {
+            let _ =
+                write!(out, r#"<h3 style="margin-top:18px">{}</h3><div class="grid3">"#, escape(condition.0));
+            for card in cards {
+                let _ = write!(out, r#"<div class="card">{card}</div>"#);
+            }
+            out.push_str("</div>");
+        }
+    }
+    let psnr = |r: &Run| Some(r.scores.streams.get(&Stream::Rgb)?.quality.get(&Metric::Psnr)?.all.mean);
+    let frozen = |r: &Run| Some(r.scores.streams.get(&Stream::Rgb)?.non_rendered_play_percent);
+    let cards: Vec<String> = [
+        overview::against_loss(groups, "PSNR dB, mean over frames", psnr),
+        overview::against_loss(groups, "non-rendered frames, %", frozen),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !cards.is_empty() {
+        out.push_str(r#"<h3 style="margin-top:26px">Against the loss that each run really met</h3><div class="grid2">"#);
+        for card in cards {
+            let _ = write!(out, r#"<div class="card">{card}</div>"#);
+        }
+        out.push_str("</div>");
+    }
+    if let Some(plot) = overview::bitrates(groups) {
+        out.push_str(r#"<h2 id="rates">Bitrate and redundancy</h2><p class="note">Mean over the clip's duration; on the wire means IP packets as they entered the forward path, where a ledger exists.</p>"#);
+        let _ = write!(out, r#"{}<div class="card">{plot}</div>"#, overview::bitrate_legend());
+    }
+}
+
+fn all_details(out: &mut String, runs: &[Run], groups: &[Group]) {
+    out.push_str(r#"<h2 id="runs">Runs</h2>"#);
+    let everything = runs.len() <= ALL_DETAILS_UP_TO;
+    if !everything {
+        out.push_str(r#"<p class="note">Plots and pictures are shown for the run with the worst PSNR of each group; every run directory has a report of its own.</p>"#);
+    }
+    for group in groups {
+        let shown = worst(group).map(|r| r.dir.clone());
+        for run in &group.runs {
+            let pictures = everything || shown.as_ref() == Some(&run.dir);
+            out.push_str(&details::details(&group.system, run, runs.len() == 1, pictures));
+        }
+    }
+}
+
+fn definitions(out: &mut String, runs: &[Run]) {
+    let mut all: BTreeMap<&str, &str> = BTreeMap::new();
+    for run in runs {
+        all.extend(run.scores.definitions.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+    }
+    if all.is_empty() {
+        return;
+    }
+    out.push_str(r#"<h2 id="definitions">Definitions</h2><div class="card"><dl class="defs">"#);
+    for (name, text) in all {
+        let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(text));
+    }
+    out.push_str("</dl></div>");
+}
+
+#[allow(clippy::cast_precision_loss)] // durations and rates are far below 2^53
+fn to_ms(ns: u64) -> f64 {
+    ns as f64 / 1e6
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn to_kbps(bps: u64) -> f64 {
+    bps as f64 / 1e3
+}

@@ -1,0 +1,61 @@
+//! Picture strips of the worst frames: captured, shown, amplified difference.
+
+use super::svg::escape;
+use crate::report::load::Run;
+use base64::Engine as _;
+use contract::{FrameRow, Metric, Stream};
+use std::fmt::Write as _;
+
+/// Strips that scoring left in the run's directory (`strips/<stream>-<frame>.jpg`), worst first; empty without any.
+#[must_use]
+pub fn strips(run: &Run) -> String {
+    let mut out = String::new();
+    for stream in run.streams() {
+        let found: Vec<(&FrameRow, Vec<u8>)> = run
+            .stream(stream)
+            .filter_map(|row| {
+                let name = format!("{}-{:06}.jpg", stream.name(), row.frame_id);
+                Some((row, std::fs::read(run.dir.join("strips").join(name)).ok()?))
+            })
+            .collect();
+        if found.is_empty() {
+            continue;
+        }
+        let _ =
+            write!(out, "<h3>Worst {} pictures</h3>", if stream == Stream::Rgb { "colour" } else { "depth" });
+        let mut found = found;
+        let key = |row: &FrameRow| row.metrics.get(&Metric::Psnr).copied().unwrap_or(f64::INFINITY);
+        found.sort_by(|a, b| key(a.0).total_cmp(&key(b.0)));
+        for (row, jpeg) in found {
+            let _ = write!(
+                out,
+                r#"<div class="strip"><p class="cap">{}</p><img alt="captured, shown and difference of frame {}" src="data:image/jpeg;base64,{}"><div class="heads"><span>captured</span><span>shown</span><span>difference, 4 times</span></div></div>"#,
+                caption(row),
+                row.frame_id,
+                base64::engine::general_purpose::STANDARD.encode(&jpeg)
+            );
+        }
+    }
+    out
+}
+
+fn caption(row: &FrameRow) -> String {
+    let mut text = format!("<b>frame {}</b> · {}", row.frame_id, row.status.name().replace('_', " "));
+    if let Some(cause) = row.loss_cause {
+        let _ = write!(text, " ({})", cause.name());
+    }
+    match row.shown_frame_id {
+        Some(shown) if shown != row.frame_id => {
+            let _ = write!(text, " · shows frame {shown}");
+        }
+        None => text.push_str(" · shows black"),
+        Some(_) => {}
+    }
+    for metric in [Metric::Psnr, Metric::Ssim] {
+        if let Some(value) = row.metrics.get(&metric) {
+            let _ =
+                write!(text, " · {} {value:.*} {}", escape(metric.title()), metric.digits(), metric.unit());
+        }
+    }
+    text
+}

@@ -1,0 +1,73 @@
+//! Finding and loading finished runs.
+
+use anyhow::Context as _;
+use contract::frames::{FrameRow, read_frames};
+use contract::{Scores, Stream};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its `scores.json`.
+    pub scores: Scores,
+    /// Its `frames.csv`.
+    pub rows: Vec<FrameRow>,
+}
+
+impl Run {
+    /// Loads one run directory.
+    ///
+    /// # Errors
+    /// When `scores.json` or `frames.csv` is missing or makes no sense (the message names the file and what to do).
+    pub fn load(dir: &Path) -> anyhow::Result<Self> {
+        let scores = Scores::read(&dir.join("scores.json"))?;
+        let path = dir.join("frames.csv");
+        let file = File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
+        let rows = read_frames(BufReader::new(file))
+            .with_context(|| format!("failed to read {}", path.display()))?;
+        Ok(Self { dir: dir.to_owned(), scores, rows })
+    }
+
+    /// Rows of one stream, in frame order.
+    pub fn stream(&self, stream: Stream) -> impl Iterator<Item = &FrameRow> {
+        self.rows.iter().filter(move |r| r.stream == stream)
+    }
+
+    /// Streams that it has, colour first.
+    pub fn streams(&self) -> impl Iterator<Item = Stream> {
+        self.scores.streams.keys().copied()
+    }
+}
+
+/// All finished runs in `dir` and below, in the order of their paths. A directory without `scores.json` is no run (one
+/// that was interrupted, or a folder of runs); a broken one is an error.
+///
+/// # Errors
+/// When a directory cannot be read, or a run in it cannot be loaded.
+pub fn load_all(dir: &Path) -> anyhow::Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    collect(dir, &mut runs)?;
+    Ok(runs)
+}
+
+fn collect(dir: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
+    if dir.join("scores.json").is_file() {
+        runs.push(Run::load(dir)?);
+        return Ok(()); // runs do not nest
+    }
+    let entries =
+        std::fs::read_dir(dir).with_context(|| format!("failed to read the directory {}", dir.display()))?;
+    let mut children: Vec<PathBuf> = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("failed to read the directory {}", dir.display()))?.path();
+        if path.is_dir() && !path.is_symlink() {
+            children.push(path);
+        }
+    }
+    children.sort();
+    children.iter().try_for_each(|child| collect(child, runs))
+}

@@ -1,0 +1,103 @@
+//! The result table, before anybody decides how it looks.
+
+use super::columns::{Better, COLUMNS, Column};
+use super::group::Group;
+
+/// One row: a system under a condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// System.
+    pub system: String,
+    /// Scenario.
+    pub scenario: String,
+    /// Clip.
+    pub clip: String,
+    /// Runs whose mean it is.
+    pub runs: usize,
+    /// Runs left out because their record is invalid.
+    pub invalid: usize,
+    /// One per column of [`COLUMNS`].
+    pub values: Vec<Option<f64>>,
+    /// True where the row is best among the systems of its scenario and clip, at the digits shown.
+    pub best: Vec<bool>,
+}
+
+/// The table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// By clip, scenario, system.
+    pub rows: Vec<Row>,
+}
+
+impl Table {
+    /// The table of `groups`.
+    #[must_use]
+    pub fn of(groups: &[Group]) -> Self {
+        let mut rows: Vec<Row> = groups
+            .iter()
+            .map(|g| Row {
+                system: g.system.clone(),
+                scenario: g.scenario.clone(),
+                clip: g.clip.clone(),
+                runs: g.valid().count(),
+                invalid: g.invalid(),
+                values: COLUMNS.iter().map(|c| g.mean(c.get)).collect(),
+                best: vec![false; COLUMNS.len()],
+            })
+            .collect();
+        mark_best(&mut rows);
+        Self { rows }
+    }
+
+    /// Columns in which at least one row has a value; `true` per column of [`COLUMNS`].
+    #[must_use]
+    pub fn used(&self) -> Vec<bool> {
+        (0..COLUMNS.len()).map(|c| self.rows.iter().any(|r| r.values[c].is_some())).collect()
+    }
+
+    /// True if all rows are of one clip, which then belongs above the table.
+    #[must_use]
+    pub fn one_clip(&self) -> bool {
+        self.rows.windows(2).all(|w| w[0].clip == w[1].clip)
+    }
+}
+
+/// The value as it is shown: equal text counts as equal.
+#[must_use]
+pub fn show(column: &Column, value: Option<f64>) -> String {
+    match value {
+        Some(v) => {
+            let text = format!("{v:.*}", column.digits);
+            // "-0.0" is a rounding of a tiny negative, not a value.
+            if text.trim_start_matches('-').bytes().all(|b| b == b'0' || b == b'.') {
+                text.trim_start_matches('-').to_owned()
+            } else {
+                text
+            }
+        }
+        None => String::new(),
+    }
+}
+
+fn mark_best(rows: &mut [Row]) {
+    for (c, column) in COLUMNS.iter().enumerate() {
+        if column.better == Better::Neither {
+            continue;
+        }
+        for i in 0..rows.len() {
+            let rivals: Vec<&Row> = rows
+                .iter()
+                .filter(|r| r.scenario == rows[i].scenario && r.clip == rows[i].clip && r.values[c].is_some())
+                .collect();
+            let Some(own) = rows[i].values[c] else { continue };
+            let beaten = rivals.iter().any(|r| {
+                let other = r.values[c].unwrap_or(own);
+                let better = if column.better == Better::Higher { other > own } else { other < own };
+                better && show(column, r.values[c]) != show(column, Some(own))
+            });
+            // Everybody alike is no distinction.
+            let all_alike = rivals.iter().all(|r| show(column, r.values[c]) == show(column, Some(own)));
+            rows[i].best[c] = !beaten && !all_alike;
+        }
+    }
+}

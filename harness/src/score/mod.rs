@@ -1,0 +1,4 @@
+//! From rows and pictures to `scores.json`.
+
+mod freeze;
+pub mod session;

@@ -1,0 +1,268 @@
+//! A run made up for tests: the events of both ends and the ledger of a path with bursts, without codecs or networks.
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use contract::scores::{BitrateScores, Health, RunIdentity, SCHEMA, Scores};
+use contract::{Event, EventKind, FrameRow, LossCause, Metric, Role, Side, Status, Stream};
+use freezeframe::record::{Fate, Joined, Ledger, Slots, join};
+use freezeframe::report::load::Run;
+use freezeframe::score::session;
+use link::Timestamp;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+pub const INTERVAL: u64 = 33_333_333;
+pub const PLAYOUT: u64 = 150_000_000;
+const K: u32 = 4;
+
+/// What to make up.
+#[derive(Clone, Debug)]
+pub struct MadeUp {
+    pub system: &'static str,
+    pub scenario: &'static str,
+    pub seed: u64,
+    pub frames: u32,
+    pub gop: u32,
+    /// Repair packets per 4 source packets.
+    pub repair: u32,
+    /// Chance of a burst to begin at a frame, per cent.
+    pub burst_percent: u64,
+    /// Extra picture quality, dB.
+    pub bonus: f64,
+}
+
+impl Default for MadeUp {
+    fn default() -> Self {
+        Self {
+            system: "revo-h265",
+            scenario: "ge-high",
+            seed: 1,
+            frames: 300,
+            gop: 30,
+            repair: 2,
+            burst_percent: 7,
+            bonus: 0.0,
+        }
+    }
+}
+
+/// A small generator that is the same everywhere; its quality does not matter.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub fn roll(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % below
+    }
+}
+
+pub fn slots(frames: u32) -> Slots {
+    Slots {
+        frames,
+        streams: vec![Stream::Rgb, Stream::Depth],
+        interval: Duration::from_nanos(INTERVAL),
+        playout: Duration::from_nanos(PLAYOUT),
+        one_packet_per_message: true,
+    }
+}
+
+/// Events of the sender, then of the receiver, and the fates of all packets.
+pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<Fate>) {
+    let mut dice = Dice::new(what.seed);
+    let (mut sender, mut receiver, mut fates) = (Vec::new(), Vec::new(), Vec::new());
+    let mut bad = false;
+    let mut shown: BTreeMap<Stream, Option<u32>> = BTreeMap::new();
+    let mut broken: BTreeMap<Stream, bool> = BTreeMap::new();
+    for frame in 0..what.frames {
+        let t = u64::from(frame) * INTERVAL;
+        let key = frame % what.gop == 0;
+        bad = if bad { dice.roll(100) >= 60 } else { dice.roll(100) < what.burst_percent };
+        sender.push(event(t, Side::Sender, EventKind::Captured { frame }));
+        for stream in [Stream::Rgb, Stream::Depth] {
+            let at = if stream == Stream::Rgb { t + 6_000_000 } else { t + 9_000_000 };
+            let size = if key { 9_000 } else { 1_800 + u32::try_from(dice.roll(900)).unwrap() };
+            sender.push(event(at, Side::Sender, EventKind::Encoded { frame, stream, bytes: size, key }));
+            let packets = K + what.repair;
+            let mut arrived = 0;
+            let mut arrived_data = 0;
+            let mut last = 0;
+            for index in 0..packets {
+                let role = if index < K { Role::Data } else { Role::Parity };
+                let number = if index < K { index } else { index - K };
+                let out = at + 500_000 * u64::from(index);
+                let bytes = size / K + 14;
+                let sent = EventKind::Sent { frame, stream, role, index: number, bytes };
+                sender.push(event(out, Side::Sender, sent));
+                let gone = dice.roll(100) < if bad { 75 } else { 2 };
+                let arrival = out + 20_000_000;
+                fates.push(Fate {
+                    direction: serde_json::from_str("\"forward\"").unwrap(),
+                    in_ns: Timestamp(out),
+                    out_ns: (!gone).then_some(Timestamp(arrival)),
+                    bytes: bytes + 28,
+                    drop: gone.then(|| if bad { "ge_bad" } else { "ge_good" }.to_owned()),
+                    state: Some(if bad { "bad" } else { "good" }.to_owned()),
+                    frame: Some(frame),
+                    stream: Some(stream),
+                    role: Some(role),
+                    index: Some(number),
+                });
+                if !gone {
+                    arrived += 1;
+                    arrived_data += u32::from(index < K);
+                    last = arrival;
+                    let kind = EventKind::Received {
+                        frame,
+                        stream,
+                        role,
+                        index: number,
+                        bytes,
+                        duplicate: arrived > K,
+                    };
+                    receiver.push(event(arrival, Side::Receiver, kind));
+                }
+            }
+            let whole = arrived >= K;
+            if whole {
+                let recovered = K - arrived_data;
+                receiver.push(event(last, Side::Receiver, EventKind::Complete { frame, stream, recovered }));
+            }
+            let was_broken = broken.entry(stream).or_default();
+            *was_broken = !whole || (*was_broken && !key);
+            let show = whole && !*was_broken;
+            if show {
+                let picture = Some(picture(stream, frame));
+                receiver.push(event(
+                    last + 4_000_000,
+                    Side::Receiver,
+                    EventKind::Decoded { frame, stream, picture },
+                ));
+            } else {
+                let cause = if whole { LossCause::Dependency } else { LossCause::Network };
+                let missing = K - arrived.min(K);
+                let lost = EventKind::Lost { frame, stream, cause, missing };
+                receiver.push(event(t + PLAYOUT, Side::Receiver, lost));
+            }
+            let screen = shown.entry(stream).or_default();
+            if show {
+                *screen = Some(frame);
+            }
+            let status = if show { Status::Rendered } else { Status::Frozen };
+            let picture = screen.map(|f| picture(stream, f));
+            let slot = EventKind::Slot { frame, stream, status, shown: *screen, picture };
+            receiver.push(event(t + PLAYOUT, Side::Receiver, slot));
+        }
+    }
+    sender.extend(receiver);
+    (sender, fates)
+}
+
+fn event(t: u64, side: Side, kind: EventKind) -> Event {
+    Event { t_ns: Timestamp(t), side, kind }
+}
+
+pub fn picture(stream: Stream, frame: u32) -> String {
+    format!("{:032x}", u128::from(frame) << 8 | stream as u128)
+}
+
+pub fn joined(what: &MadeUp) -> (Joined, Ledger) {
+    let (events, fates) = record(what);
+    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>)).unwrap();
+    let joined =
+        join(events.into_iter().map(Ok::<_, Infallible>), Some(&ledger), &slots(what.frames)).unwrap();
+    (joined, ledger)
+}
+
+/// Picture scores that fall with the age of what is shown.
+pub fn score(rows: &mut [FrameRow], what: &MadeUp) {
+    let mut dice = Dice::new(what.seed ^ 0xABCD);
+    for row in rows {
+        let noise = f64::from(u32::try_from(dice.roll(1000)).unwrap()) / 1000.0;
+        let wave = (f64::from(row.frame_id) / 40.0).sin();
+        let age = row.shown_frame_id.map_or(60, |s| row.frame_id - s);
+        let psnr = 38.0 + what.bonus + 1.5 * wave + 0.6 * noise - 4.5 * f64::from(age).sqrt();
+        let ssim = 0.972 + 0.002 * what.bonus + 0.006 * wave + 0.003 * noise - 0.035 * f64::from(age).sqrt();
+        row.metrics.insert(Metric::Psnr, psnr.max(9.0));
+        row.metrics.insert(Metric::Ssim, ssim.max(0.1));
+        if row.stream == Stream::Depth {
+            row.metrics.insert(Metric::DepthRmseMm, 22.0 + 6.0 * f64::from(age).sqrt() + 2.0 * noise);
+        }
+    }
+}
+
+/// A whole run in memory.
+pub fn run(what: &MadeUp) -> Run {
+    let (mut joined, ledger) = joined(what);
+    score(&mut joined.rows, what);
+    let slots = slots(what.frames);
+    let streams = slots
+        .streams
+        .iter()
+        .map(|&s| (s, session::stream_scores(&session::of_stream(&joined.rows, s), &slots)))
+        .collect();
+    let bitrate: BitrateScores = session::bitrate_scores(&joined.rows, &joined.totals, Some(&ledger), &slots);
+    let mut network = BTreeMap::new();
+    network.insert("forward".to_owned(), ledger.forward.clone());
+    let conditions = [
+        ("transport", "datagram"),
+        ("loss", "Gilbert-Elliott 6.8 % / 85.2 %, loss 4 % / 75 %, drawn per packet by the new state"),
+        ("stage_order", "loss, queue, delay"),
+        ("size", "512x512"),
+    ];
+    let mut definitions: BTreeMap<String, String> = BTreeMap::new();
+    for metric in [Metric::Psnr, Metric::Ssim, Metric::DepthRmseMm] {
+        definitions.insert(metric.name().to_owned(), metric.definition().to_owned());
+    }
+    Run {
+        dir: format!("runs/{}-{}-{}", what.system, what.scenario, what.seed).into(),
+        scores: Scores {
+            schema: SCHEMA,
+            run: RunIdentity {
+                system: what.system.to_owned(),
+                scenario: what.scenario.to_owned(),
+                clip: "builtin:0".to_owned(),
+                seed: what.seed,
+                backend: "virtual".to_owned(),
+                revision: "0123456789ab".to_owned(),
+                replay: format!(
+                    "freezeframe run {} --system {} --seed {}",
+                    what.scenario, what.system, what.seed
+                ),
+                conditions: conditions.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            },
+            health: Health { valid: true, ..Health::default() },
+            frames: what.frames,
+            interval_ns: INTERVAL,
+            playout_ns: PLAYOUT,
+            streams,
+            bitrate,
+            network,
+            warnings: joined.findings.iter().map(freezeframe::record::Finding::to_warning).collect(),
+            definitions,
+        },
+        rows: joined.rows,
+    }
+}
+
+/// Three systems under four conditions.
+pub fn sweep(seeds: u64) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for (scenario, burst_percent) in [("clean", 0), ("ge-low", 2), ("ge-medium", 5), ("ge-high", 9)] {
+        for (system, repair, bonus) in
+            [("revo-h264", 2, -0.7), ("revo-h265", 2, 0.5), ("vp9-tambur", 4, -2.0)]
+        {
+            for seed in 1..=seeds {
+                let what =
+                    MadeUp { system, scenario, seed, repair, bonus, burst_percent, ..MadeUp::default() };
+                runs.push(run(&what));
+            }
+        }
+    }
+    runs
+}

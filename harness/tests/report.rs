@@ -1,0 +1,173 @@
+//! The report: tables as snapshots, the page well-formed and alone.
+
+mod made_up;
+
+use contract::frames::write_frames;
+use freezeframe::report::group::group;
+use freezeframe::report::html::page;
+use freezeframe::report::load::{Run, load_all};
+use freezeframe::report::table::Table;
+use freezeframe::report::{csv, json, latex, markdown, terminal};
+use made_up::{MadeUp, run, sweep};
+use std::path::Path;
+
+#[test]
+fn the_table_in_every_form() {
+    let runs = sweep(1);
+    let table = Table::of(&group(&runs));
+    insta::assert_snapshot!("terminal", terminal(&table, false));
+    insta::assert_snapshot!("csv", csv(&table));
+    insta::assert_snapshot!("markdown", markdown(&table));
+    insta::assert_snapshot!("latex", latex(&table));
+    insta::assert_snapshot!("json", serde_json::to_string_pretty(&json(&table)).unwrap());
+}
+
+#[test]
+fn colours_change_no_letter() {
+    let runs = sweep(1);
+    let table = Table::of(&group(&runs));
+    let coloured = terminal(&table, true);
+    assert!(coloured.contains("\x1b["));
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some(at) = rest.find("\x1b[") {
+        plain.push_str(&rest[..at]);
+        rest = &rest[at..][rest[at..].find('m').unwrap() + 1..];
+    }
+    plain.push_str(rest);
+    let trimmed: Vec<&str> = plain.lines().map(str::trim_end).collect();
+    assert_eq!(trimmed.join("\n") + "\n", terminal(&table, false));
+}
+
+#[test]
+fn several_seeds_are_one_row_and_invalid_runs_are_left_out() {
+    let mut runs: Vec<Run> = (1..=3).map(|seed| run(&MadeUp { seed, ..MadeUp::default() })).collect();
+    let all = Table::of(&group(&runs)).rows[0].clone();
+    assert_eq!((all.runs, all.invalid), (3, 0));
+    runs[1].scores.health.valid = false;
+    let table = Table::of(&group(&runs));
+    let row = &table.rows[0];
+    assert_eq!((row.runs, row.invalid), (2, 1));
+    let psnr =
+        |i: usize| runs[i].scores.streams[&contract::Stream::Rgb].quality[&contract::Metric::Psnr].all.mean;
+    assert!((row.values[0].unwrap() - f64::midpoint(psnr(0), psnr(2))).abs() < 1e-12);
+    insta::assert_snapshot!("terminal_with_invalid", terminal(&table, false));
+}
+
+#[test]
+fn transport_and_backend_are_named_where_they_differ() {
+    let mut runs: Vec<Run> = (0..3).map(|_| run(&MadeUp { frames: 30, ..MadeUp::default() })).collect();
+    runs[1].scores.run.conditions.insert("transport".into(), "datachannel".into());
+    runs[2].scores.run.backend = "namespaces".into();
+    let groups = group(&runs);
+    let names: Vec<&str> = groups.iter().map(|g| g.system.as_str()).collect();
+    assert_eq!(
+        names,
+        ["revo-h265/datagram@virtual", "revo-h265/datachannel@virtual", "revo-h265/datagram@namespaces"]
+    );
+}
+
+#[test]
+fn pages_are_well_formed_and_need_no_network() {
+    let mut hostile = run(&MadeUp { frames: 60, ..MadeUp::default() });
+    hostile.scores.run.clip = "</script><img src=x onerror=alert(1)> & \"quotes\"".into();
+    hostile.scores.run.scenario = "<b>".into();
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for (name, page) in [
+        ("sweep", page("Default plan", &sweep(1))),
+        ("seeds", page("Seeds", &sweep(4))),
+        ("run", page("revo-h265 under ge-high", &[run(&MadeUp::default())])),
+        ("long", page("A long clip", &[run(&MadeUp { frames: 5400, ..MadeUp::default() })])),
+        ("hostile", page("<title>", &[hostile.clone(), hostile])),
+        ("empty", page("Nothing yet", &[])),
+    ] {
+        // Kept for a look at it.
+        std::fs::write(dir.join(format!("{name}.html")), &page).unwrap();
+        check_page(name, &page);
+    }
+}
+
+#[test]
+fn equal_runs_give_equal_pages() {
+    assert_eq!(page("x", &sweep(1)), page("x", &sweep(1)));
+}
+
+#[test]
+fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, seed) in [("b/seed-2", 2), ("a/seed-1", 1)] {
+        let dir = root.path().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let run = run(&MadeUp { seed, frames: 30, ..MadeUp::default() });
+        run.scores.write(&dir.join("scores.json")).unwrap();
+        write_frames(std::fs::File::create(dir.join("frames.csv")).unwrap(), &run.rows).unwrap();
+    }
+    let unfinished = root.path().join("c");
+    std::fs::create_dir_all(&unfinished).unwrap();
+    std::fs::write(unfinished.join("events.jsonl"), "").unwrap();
+    let runs = load_all(root.path()).unwrap();
+    assert_eq!(runs.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [1, 2]);
+    let again = run(&MadeUp { seed: 1, frames: 30, ..MadeUp::default() });
+    assert_eq!(runs[0].rows, again.rows, "frames.csv keeps every bit");
+    assert_eq!(runs[0].scores.run, again.scores.run);
+    let table = |runs: &[Run]| terminal(&Table::of(&group(runs)), false);
+    assert_eq!(table(&runs[..1]), table(&[again]));
+
+    std::fs::write(root.path().join("a/seed-1/scores.json"), "{\"schema\": 1").unwrap();
+    let error = load_all(root.path()).unwrap_err().to_string();
+    assert!(error.contains("a/seed-1/scores.json") && error.contains("freezeframe score"), "{error}");
+}
+
+/// Every tag is closed in order, every attribute quoted, and nothing is fetched from anywhere.
+fn check_page(name: &str, page: &str) {
+    for word in ["http:", "https:", "<link", "@import", "url(", "//cdn", "<iframe", "<object"] {
+        assert!(!page.contains(word), "{name}: `{word}` would need a network");
+    }
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = page;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at..];
+        if rest.starts_with("<!DOCTYPE") {
+            rest = &rest[rest.find('>').unwrap() + 1..];
+            continue;
+        }
+        let end = tag_end(rest).unwrap_or_else(|| panic!("{name}: open tag {:.60}", rest));
+        let tag = &rest[1..end];
+        rest = &rest[end + 1..];
+        if let Some(closing) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closing), "{name}: </{closing}> closes something else");
+            continue;
+        }
+        let element = tag.split([' ', '/']).next().unwrap();
+        for part in ["src=\"", "href=\""] {
+            if let Some(at) = tag.find(part) {
+                let target = &tag[at + part.len()..];
+                assert!(target.starts_with('#') || target.starts_with("data:"), "{name}: {tag:.80}");
+            }
+        }
+        if tag.ends_with('/') || ["meta", "br", "img"].contains(&element) {
+            continue;
+        }
+        if ["script", "style"].contains(&element) {
+            let close = format!("</{element}>");
+            rest = &rest[rest.find(&close).expect("raw text ends") + close.len()..];
+            continue;
+        }
+        open.push(element);
+    }
+    assert_eq!(open, Vec::<&str>::new(), "{name}: never closed");
+}
+
+/// Where a tag ends, quoted attributes respected.
+fn tag_end(text: &str) -> Option<usize> {
+    let mut quoted = false;
+    for (i, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '>' if !quoted => return Some(i),
+            '<' if i > 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
