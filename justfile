@@ -8,3 +8,11 @@ default:
 # data channels and datagrams under loss at ReVo's own rate, in virtual time
 bench-transport *ARGS:
     cargo run --release -q -p freezeframe-transport --example bench_transport -- "$@"
+
+# compare runs, pictures and repair bytes with golden/, and say what moved
+golden *ARGS:
+    cargo run --release -q -p freezeframe -- golden --check "$@"
+
+# write what moved into golden/, for a commit of its own with the reason
+golden-review *ARGS:
+    cargo run --release -q -p freezeframe -- golden --review "$@"

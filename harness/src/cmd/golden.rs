@@ -1,0 +1,107 @@
+//! `freezeframe golden`: what was kept when somebody last looked, and what has moved since.
+
+use crate::golden::{self, Case, Findings, Product, Walk};
+use crate::launch::clip::ClipRequest;
+use crate::launch::{self, Request, clip};
+use anyhow::{Context, Result, bail};
+use clap::Args as ClapArgs;
+use contract::{Backend, exit};
+use std::path::{Path, PathBuf};
+
+/// Compare runs, pictures and repair bytes with what was kept, or keep what they are now
+#[derive(ClapArgs, Debug)]
+#[command(after_help = "\
+Examples:
+  freezeframe golden --check                     everything; exit code 3 if something moved
+  freezeframe golden --check --filter revo       folders whose path contains \"revo\"
+  freezeframe golden --review --filter vp9       write what moved; commit it alone, with the reason")]
+pub struct Args {
+    /// Compare and explain; write nothing below the goldens
+    #[arg(long, conflicts_with = "review", required_unless_present = "review")]
+    pub check: bool,
+    /// Explain, and write what moved
+    #[arg(long)]
+    pub review: bool,
+    /// Only goldens whose path contains this
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Folder of goldens; default: golden/ of this project
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Where runs and picture differences are left for a look
+    #[arg(long, value_name = "DIR", default_value = "out/golden")]
+    pub out: PathBuf,
+}
+
+/// Runs the subcommand.
+pub fn run(args: &Args) -> Result<i32> {
+    launch::child::catch_interrupts();
+    let dir = args.dir.clone().map_or_else(find_dir, Ok)?;
+    let fixed = golden::repair_texts()?;
+    let runs = args.out.join("runs");
+    let findings = golden::walk(&mut Walk {
+        dir: &dir,
+        filter: args.filter.as_deref(),
+        out: &args.out,
+        review: args.review,
+        produce: &mut |case| produce(case, &runs),
+        fixed: &fixed,
+        progress: &mut |name| eprintln!("golden: {name}"),
+    })?;
+    if findings.compared == 0 {
+        bail!("no golden below {} matches", dir.display());
+    }
+    print(&findings);
+    Ok(if findings.moved.is_empty() || args.review { exit::OK } else { exit::DIFFERENT })
+}
+
+/// Runs a case as `freezeframe run` does, in virtual time, and scores it.
+fn produce(case: &Case, runs: &Path) -> Result<Product> {
+    let request = Request {
+        scenario: case.scenario.clone(),
+        system: case.system.clone(),
+        clip: ClipRequest {
+            rgb: case.clip.clone(),
+            depth: None,
+            no_depth: false,
+            shape: (case.size.0, case.size.1, 30),
+            frames: Some(case.frames),
+        },
+        backend: Backend::Virtual,
+        seed: case.seed,
+        options: case.options.clone(),
+        // A stream kept by an earlier version of the encoder's settings would hide what a change does.
+        cache: false,
+    };
+    let clip = clip::resolve(&request.clip, &mut |_| {})?;
+    let (spec, manifest) = request.resolve(clip)?;
+    let run_dir = runs.join(super::run::relative_dir(&spec));
+    launch::launch(&spec, &manifest, &run_dir, false)?;
+    crate::outcome::score_and_report(&run_dir, false)?;
+    Product::of_run(&run_dir, case)
+}
+
+fn find_dir() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("failed to name the current folder")?;
+    let above = here.ancestors().map(|folder| folder.join("golden"));
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden");
+    let found = above.chain([built]).find(|dir| dir.join("README.md").is_file());
+    found.context("no folder golden/ here or above; name it with --dir")
+}
+
+fn print(findings: &Findings) {
+    for moved in &findings.moved {
+        println!("{}: {}", moved.file.display(), moved.summary);
+        for line in moved.explanation.lines() {
+            println!("    {line}");
+        }
+    }
+    let (compared, moved) = (findings.compared, findings.moved.len());
+    match (moved, findings.written.len()) {
+        (0, _) => println!("{compared} goldens, none moved"),
+        (_, 0) => println!(
+            "{compared} goldens, {moved} moved; if that is meant, `just golden-review` writes them, for a commit of their own with the reason"
+        ),
+        (_, written) => println!("{compared} goldens, {moved} moved, {written} written; look at `git diff golden/` before the commit"),
+    }
+}

@@ -1,0 +1,108 @@
+//! `case.toml`: the run that a golden folder keeps.
+
+use contract::Stream;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Name of the file.
+pub const FILE_NAME: &str = "case.toml";
+
+/// A short run in virtual time.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it guards, in one line.
+    pub description: String,
+    /// Scenario name, as for `freezeframe run`.
+    pub scenario: String,
+    /// System name.
+    pub system: String,
+    /// Clip name; absent: the embedded one.
+    #[serde(default)]
+    pub clip: Option<String>,
+    /// Columns and rows of captured frames.
+    pub size: (u32, u32),
+    /// Captured frames.
+    pub frames: u32,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Options of the system, `key=value`.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// What is kept besides the scores.
+    #[serde(default)]
+    pub keep: Vec<Keep>,
+    /// Slots whose picture is kept.
+    #[serde(default)]
+    pub pictures: Vec<Moment>,
+    /// A kept picture has moved when its PSNR to the new one is below this, dB.
+    #[serde(default = "picture_psnr_db")]
+    pub picture_psnr_db: f64,
+}
+
+/// A text that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// `ladder.txt`.
+    Ladder,
+    /// `timeline.txt`.
+    Timeline,
+}
+
+/// One slot of one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moment {
+    /// Which stream.
+    pub stream: Stream,
+    /// Captured frame whose slot it is.
+    pub slot: u32,
+}
+
+impl Moment {
+    /// Name of the picture's file.
+    #[must_use]
+    pub fn file_name(self) -> String {
+        format!("{}-{:04}.png", self.stream.name(), self.slot)
+    }
+}
+
+/// Two decoders of one standard agree to the bit; two encoder versions on a test clip to about this.
+fn picture_psnr_db() -> f64 {
+    40.0
+}
+
+/// What can be wrong with a case.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// The operating system refused.
+    #[error("failed to read {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Its own words.
+        source: std::io::Error,
+    },
+    /// Not valid.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Line, field and remedy.
+        reason: String,
+    },
+}
+
+impl Case {
+    /// Reads the case of a golden folder.
+    ///
+    /// # Errors
+    /// [`CaseError`] with the file's name and the place in it.
+    pub fn read(folder: &Path) -> Result<Self, CaseError> {
+        let path = folder.join(FILE_NAME);
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| CaseError::Io { path: path.clone(), source })?;
+        toml::from_str(&text).map_err(|e| CaseError::Invalid { path, reason: e.to_string() })
+    }
+}

@@ -1,0 +1,71 @@
+//! What a run directory gives to the goldens.
+
+use super::{Case, Keep, Moment, Product, flatten, ladder, stream, timeline};
+use anyhow::{Context, Result, bail};
+use contract::units::{self, UnitsReader};
+use contract::{Event, EventKind, Scores};
+use media::convert::{Colour, to_rgb};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+impl Product {
+    /// Reads a scored run.
+    ///
+    /// # Errors
+    /// A file of the run that is missing or damaged; a slot in `case` that the run does not have.
+    pub fn of_run(run_dir: &Path, case: &Case) -> Result<Self> {
+        let events = events(&run_dir.join("events.jsonl"))?;
+        let mut product = Product::default();
+        for keep in &case.keep {
+            let (name, text) = match keep {
+                Keep::Ladder => ("ladder.txt", ladder(&events)),
+                Keep::Timeline => ("timeline.txt", timeline(&events)),
+            };
+            product.texts.insert(name.to_owned(), text);
+        }
+        product.numbers = flatten(&Scores::read(&run_dir.join("scores.json"))?);
+        for &moment in &case.pictures {
+            product.pictures.insert(moment.file_name(), picture(run_dir, &events, moment)?);
+        }
+        Ok(product)
+    }
+}
+
+fn events(path: &Path) -> Result<Vec<Event>> {
+    let file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
+    let mut events = Vec::new();
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let place = || format!("failed to read {}, line {}", path.display(), number + 1);
+        events.push(serde_json::from_str(&line.with_context(place)?).with_context(place)?);
+    }
+    Ok(events)
+}
+
+/// The picture on the screen in that slot, decoded again from what the decoder was fed.
+fn picture(run_dir: &Path, events: &[Event], moment: Moment) -> Result<media::Rgb> {
+    let shown = events.iter().find_map(|e| match e.kind {
+        EventKind::Slot { frame, stream, shown, .. } if (frame, stream) == (moment.slot, moment.stream) => {
+            Some(shown)
+        }
+        _ => None,
+    });
+    let Some(Some(shown)) = shown else {
+        bail!(
+            "slot {} of {} has no picture; choose another in {}",
+            moment.slot,
+            moment.stream.name(),
+            super::case::FILE_NAME
+        );
+    };
+    let mut reader = UnitsReader::open(&run_dir.join(units::file_name(moment.stream)))?;
+    let mut decoder = stream::decoder(reader.header())?;
+    while let Some((frame, unit)) = reader.read()? {
+        let picture = decoder.decode(&unit);
+        if frame == shown {
+            let picture = picture.with_context(|| format!("frame {shown} decodes to no picture"))?;
+            return Ok(to_rgb(&picture, Colour::BT601));
+        }
+    }
+    bail!("frame {shown} is shown, but the decoder was never fed it")
+}
