@@ -5,13 +5,20 @@
 //! | [`zfec`] | the `zfec` package's k-of-n code: ReVo's I-frames |
 //! | [`reed_solomon`] | Reed-Solomon over the points 0, 1, 2, ... |
 //! | [`streaming`] | Tambur's streaming code, and Reed-Solomon per frame and per block in the same packets |
+//! | [`ulpfec`] | exclusive-or over RTP packets in RED (RFC 5109) |
+//! | [`flexfec`] | FlexFEC, draft 03 and RFC 8627 |
+//! | [`xor`], [`masks`] | what these two share: recovery, and which packets a repair packet covers |
 //! | [`gf256`], [`gf32`] | GF(2^8) and GF(2^32) arithmetic on byte strings |
 
+pub mod flexfec;
 pub mod gf256;
 pub mod gf32;
+pub mod masks;
 mod mds;
 pub mod reed_solomon;
 pub mod streaming;
+pub mod ulpfec;
+pub mod xor;
 pub mod zfec;
 
 pub use mds::{BlockCode, MAX_N};
