@@ -8,11 +8,13 @@
 //! | [`wire`] | message and packet formats, encode and decode side by side |
 //! | [`packetize`] | encoded frames to packets and back |
 //! | [`fec`] | erasure codes |
+//! | [`rtp`] | RTP, payload descriptors, RED, RTCP |
 
 pub mod drive;
 pub mod endpoint;
 pub mod fec;
 pub mod packetize;
+pub mod rtp;
 pub mod simulate;
 pub mod wire;
 
