@@ -7,6 +7,7 @@
 //! | [`drive`](mod@drive) | one end on the wall clock and a UDP socket |
 //! | [`wire`] | message and packet formats, encode and decode side by side |
 //! | [`packetize`] | encoded frames to packets and back |
+//! | [`self_drop`] | which tokens Reparo leaves out to meet a bitrate |
 //! | [`fec`] | erasure codes |
 //! | [`rtp`] | RTP, payload descriptors, RED, RTCP |
 
@@ -15,6 +16,7 @@ pub mod endpoint;
 pub mod fec;
 pub mod packetize;
 pub mod rtp;
+pub mod self_drop;
 pub mod simulate;
 pub mod wire;
 

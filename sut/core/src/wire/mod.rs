@@ -1,3 +1,4 @@
 //! Message and packet formats, encode and decode side by side, one file per system.
 
+pub mod reparo;
 pub mod revo;
