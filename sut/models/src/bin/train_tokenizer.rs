@@ -8,7 +8,10 @@
 use anyhow::{Context, ensure};
 use clap::Parser;
 use models::tokenizer::{MODEL, Preset, Tokenizer, codebook_hash, nearest};
-use models::train::{AdamW, Clip, Codebook, Log, Random, Schedule, load_images, load_videos};
+use models::train::{
+    AdamW, Clip, Codebook, Log, Random, Schedule, add_gradients, checkpoint, load_images, load_videos,
+    place_of,
+};
 use models::{layers, weights};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,9 +37,9 @@ struct Args {
     #[arg(long, default_value_t = 1024)]
     codes: usize,
     /// Pixels of a crop and side
-    #[arg(long, default_value_t = 192)]
+    #[arg(long, default_value_t = 160)]
     crop: usize,
-    /// Crops per step, shared by the workers
+    /// Crops per step, shared by the workers; half as many of 256 pixels in the last quarter
     #[arg(long, default_value_t = 8)]
     batch: usize,
     /// Workers of one thread
@@ -58,6 +61,9 @@ struct Args {
 
 /// Steps without the codebook, before k-means makes it.
 const UNQUANTISED: u64 = 300;
+/// From this share of the training on, crops are larger: the network learns to use its surroundings.
+const LARGE_FROM: f64 = 0.75;
+const LARGE_CROP: usize = 256;
 /// Clips that training never sees: the validation curve is measured on them.
 const HELD_OUT: [&str; 2] = ["t08_lp_s29", "t20_vr_face3"];
 /// Minutes between validations and checkpoints.
@@ -210,6 +216,8 @@ impl<'a> Trainer<'a> {
         }
         let (args, data, step) = (self.args, self.data, self.step);
         let workers = self.replicas.len();
+        let large = progress >= LARGE_FROM;
+        let (crop, batch) = if large { (LARGE_CROP, args.batch / 2) } else { (args.crop, args.batch) };
         let found: Vec<Found> = std::thread::scope(|scope| {
             let handles: Vec<_> = self
                 .replicas
@@ -219,14 +227,16 @@ impl<'a> Trainer<'a> {
                     scope.spawn(move || {
                         tch::set_num_threads(1);
                         let mut random = Random::of_step(args.seed, step * workers as u64 + index as u64);
-                        let batch = data.batch(args.batch / workers, args.crop, &mut random);
+                        let batch = data.batch(batch.div_ceil(workers), crop, &mut random);
                         work(replica, &batch, quantise, args.commit, workers)
                     })
                 })
                 .collect();
             handles.into_iter().map(|h| h.join().expect("a worker panicked")).collect()
         });
-        self.gather_gradients();
+        for other in &self.replicas[1..] {
+            add_gradients(self.replicas[0].store(), other.store());
+        }
         let norm = self.optimiser.step(self.step, rate, 1.0);
         if quantise {
             let features = Tensor::cat(&found.iter().map(|f| &f.features).collect::<Vec<_>>(), 0);
@@ -240,20 +250,6 @@ impl<'a> Trainer<'a> {
         }
         let mean = |value: fn(&Found) -> f64| found.iter().map(value).sum::<f64>() / workers as f64;
         [mean(|f| f.loss), mean(|f| f.psnr), mean(|f| f.commit), norm]
-    }
-
-    /// Adds the gradients of all replicas into those of the first.
-    fn gather_gradients(&mut self) {
-        let target = self.replicas[0].store().variables();
-        for other in &self.replicas[1..] {
-            for (name, variable) in other.store().variables() {
-                let mut grad = variable.grad();
-                if grad.defined() {
-                    let _ = target[&name].grad().g_add_(&grad);
-                    let _ = grad.zero_();
-                }
-            }
-        }
     }
 
     fn start_codebook(&mut self) {
@@ -309,9 +305,7 @@ impl<'a> Trainer<'a> {
         for (name, tensor) in self.codebook.state() {
             state.insert(name.to_owned(), tensor);
         }
-        let place = [("step", self.step.to_string()), ("minutes", minutes.to_string())];
-        let place: Vec<(&str, &str)> = place.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        weights::write(&self.args.work.join("tokenizer.state.safetensors"), &state, &place, false)?;
+        checkpoint(&self.state_file(), &state, self.step, minutes)?;
         if self.step > UNQUANTISED {
             let mut tensors = self.optimiser.averaged();
             tensors.insert("codebook".into(), self.codebook.state()[0].1.shallow_clone());
@@ -325,19 +319,19 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    fn state_file(&self) -> PathBuf {
+        self.args.work.join("tokenizer.state.safetensors")
+    }
+
     fn restore(&mut self) -> anyhow::Result<()> {
-        let state = weights::Weights::read(&self.args.work.join("tokenizer.state.safetensors"))?;
+        let state = weights::Weights::read(&self.state_file())?;
         ensure!(self.optimiser.restore(&state.tensors), "the state is of another network");
         for (name, mut tensor) in self.codebook.state() {
             let found = state.tensors.get(name).context("the state lacks the codebook")?;
             ensure!(found.size() == tensor.size(), "the state has another codebook");
             no_grad(|| tensor.copy_(found));
         }
-        let number = |key: &str| -> anyhow::Result<f64> {
-            Ok(state.metadata.get(key).context("the state lacks its place")?.parse()?)
-        };
-        self.step = number("step")? as u64;
-        self.minutes_before = number("minutes")?;
+        (self.step, self.minutes_before) = place_of(&state)?;
         Ok(())
     }
 }

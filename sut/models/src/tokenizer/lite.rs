@@ -37,7 +37,7 @@ impl Encoder {
     pub(super) fn new(path: &nn::Path) -> Self {
         Self {
             stem: Conv::pointwise(&(path / "stem"), 3 * STEM * STEM, FINE, 1.0),
-            fine: stack(&(path / "fine"), 2, FINE, 5),
+            fine: stack(&(path / "fine"), 1, FINE, 5),
             down: Conv::down(&(path / "down"), FINE, COARSE_ENCODER, 2),
             coarse: stack(&(path / "coarse"), 4, COARSE_ENCODER, 5),
             norm: ChannelNorm::new(&(path / "norm"), COARSE_ENCODER),
@@ -70,9 +70,9 @@ impl Decoder {
     pub(super) fn new(path: &nn::Path) -> Self {
         Self {
             stem: Conv::pointwise(&(path / "stem"), CODE_DIM, COARSE_DECODER, 1.0),
-            coarse: stack(&(path / "coarse"), 5, COARSE_DECODER, 7),
+            coarse: stack(&(path / "coarse"), 5, COARSE_DECODER, 5),
             up: Conv::pointwise(&(path / "up"), COARSE_DECODER, 4 * FINE, 1.0),
-            fine: stack(&(path / "fine"), 3, FINE, 5),
+            fine: stack(&(path / "fine"), 2, FINE, 5),
             norm: ChannelNorm::new(&(path / "norm"), FINE),
             head: Conv::pointwise(&(path / "head"), FINE, 3 * STEM * STEM, 0.3),
         }

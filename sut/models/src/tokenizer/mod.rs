@@ -4,6 +4,7 @@
 //! is made for CPUs.
 
 mod lite;
+mod paper;
 
 use crate::layers::{to_bytes, to_signed};
 use crate::weights::{Weights, WeightsError};
@@ -19,6 +20,8 @@ pub const TOKEN_PIXELS: usize = 16;
 pub enum Preset {
     /// For CPUs.
     Lite,
+    /// The paper's sizes, for GPUs.
+    Paper,
 }
 
 impl Preset {
@@ -27,6 +30,7 @@ impl Preset {
     pub fn name(self) -> &'static str {
         match self {
             Self::Lite => "lite",
+            Self::Paper => "paper",
         }
     }
 }
@@ -36,22 +40,35 @@ impl Preset {
 pub struct Tokenizer {
     store: nn::VarStore,
     codes: usize,
-    encoder: lite::Encoder,
-    decoder: lite::Decoder,
+    net: Net,
     codebook: Tensor,
+}
+
+#[derive(Debug)]
+enum Net {
+    Lite(lite::Encoder, lite::Decoder),
+    Paper(paper::Encoder, paper::Decoder),
 }
 
 impl Tokenizer {
     /// A network with fresh weights (`tch::manual_seed` decides which).
     #[must_use]
     pub fn new(preset: Preset, codes: usize, device: Device) -> Self {
-        let Preset::Lite = preset;
         let store = nn::VarStore::new(device);
         let root = store.root();
-        let encoder = lite::Encoder::new(&(&root / "encoder"));
-        let decoder = lite::Decoder::new(&(&root / "decoder"));
-        let codebook = root.zeros_no_train("codebook", &[codes as i64, lite::CODE_DIM]);
-        Self { store, codes, encoder, decoder, codebook }
+        let (encoder, decoder) = (&root / "encoder", &root / "decoder");
+        let (net, values) = match preset {
+            Preset::Lite => {
+                let net = Net::Lite(lite::Encoder::new(&encoder), lite::Decoder::new(&decoder));
+                (net, lite::CODE_DIM)
+            }
+            Preset::Paper => {
+                let net = Net::Paper(paper::Encoder::new(&encoder), paper::Decoder::new(&decoder));
+                (net, paper::CODE_DIM)
+            }
+        };
+        let codebook = root.zeros_no_train("codebook", &[codes as i64, values]);
+        Self { store, codes, net, codebook }
     }
 
     /// The network in a weight file, which must be of this preset.
@@ -99,7 +116,10 @@ impl Tokenizer {
 
     /// `[n, 3, h, w]` in -1..1 to `[n, h/16, w/16, values]`, before the codebook.
     pub fn features(&self, picture: &Tensor) -> Tensor {
-        self.encoder.forward(picture)
+        match &self.net {
+            Net::Lite(encoder, _) => encoder.forward(picture),
+            Net::Paper(encoder, _) => encoder.forward(picture),
+        }
     }
 
     /// The nearest code of every feature vector (squared distance; the first among equals).
@@ -114,7 +134,10 @@ impl Tokenizer {
 
     /// `[n, rows, columns, values]` to `[n, 3, h, w]`, about -1..1.
     pub fn draw(&self, codes: &Tensor) -> Tensor {
-        self.decoder.forward(codes)
+        match &self.net {
+            Net::Lite(_, decoder) => decoder.forward(codes),
+            Net::Paper(_, decoder) => decoder.forward(codes),
+        }
     }
 
     /// One picture of interleaved RGB bytes to its tokens, row by row.
@@ -175,3 +198,7 @@ pub fn nearest(features: &Tensor, codebook: &Tensor) -> Tensor {
     let squares = codebook.square().sum_dim_intlist(1, false, Kind::Float);
     (flat.matmul(&codebook.transpose(0, 1)) * 2.0 - squares).argmax(1, false).view(shape.as_slice())
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -33,12 +33,13 @@ impl Clip {
     }
 }
 
-/// Every `stride`-th frame of every `.mp4` in `folder`, scaled to `size`, in the order of the names.
+/// Every `stride`-th frame of every `.mp4` in `folder`, scaled to `size`, in the order of the names; decoded
+/// frames are kept in `cache`.
 ///
 /// # Errors
 /// When the folder cannot be read or the `ffmpeg` program fails.
 pub fn load_videos(folder: &Path, cache: &Path, size: usize, stride: usize) -> anyhow::Result<Vec<Clip>> {
-    load(folder, "mp4", cache, size, stride)
+    list(folder, "mp4")?.iter().map(|file| load_cached(file, cache, size, stride)).collect()
 }
 
 /// Every `.jpg` in `folder`, scaled to `size`, in the order of the names.
@@ -46,42 +47,58 @@ pub fn load_videos(folder: &Path, cache: &Path, size: usize, stride: usize) -> a
 /// # Errors
 /// As [`load_videos`].
 pub fn load_images(folder: &Path, cache: &Path, size: usize) -> anyhow::Result<Vec<Clip>> {
-    load(folder, "jpg", cache, size, 1)
+    list(folder, "jpg")?.iter().map(|file| load_cached(file, cache, size, 1)).collect()
 }
 
-fn load(folder: &Path, ending: &str, cache: &Path, size: usize, stride: usize) -> anyhow::Result<Vec<Clip>> {
-    std::fs::create_dir_all(cache).with_context(|| format!("failed to make {}", cache.display()))?;
+/// The files of `folder` with an ending, in the order of their names.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn list(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
     let entries =
         std::fs::read_dir(folder).with_context(|| format!("failed to list {}", folder.display()))?;
     let mut files = entries.map(|e| Ok(e?.path())).collect::<anyhow::Result<Vec<PathBuf>>>()?;
     files.retain(|f| f.extension().is_some_and(|e| e == ending));
     files.sort();
-    files.iter().map(|file| load_one(file, cache, size, stride)).collect()
+    Ok(files)
 }
 
-fn load_one(file: &Path, cache: &Path, size: usize, stride: usize) -> anyhow::Result<Clip> {
+/// Decodes every `stride`-th frame of one file, scaled to `size`.
+///
+/// # Errors
+/// When the `ffmpeg` program fails.
+pub fn decode(file: &Path, size: usize, stride: usize) -> anyhow::Result<Clip> {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let filter = format!("select=not(mod(n\\,{stride})),scale={size}:{size}:flags=lanczos");
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-threads", "1", "-i"])
+        .arg(file)
+        .args(["-vf", &filter, "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("failed to start the ffmpeg program")?;
+    ensure!(output.status.success(), "ffmpeg could not decode {}", file.display());
+    whole(Clip { name, size, data: output.stdout }, file)
+}
+
+fn load_cached(file: &Path, cache: &Path, size: usize, stride: usize) -> anyhow::Result<Clip> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let raw = cache.join(format!("{name}.{size}.{stride}.rgb"));
-    if !raw.exists() {
-        let part = raw.with_extension("part");
-
-        let filter = format!("select=not(mod(n\\,{stride})),scale={size}:{size}:flags=lanczos");
-        let status = Command::new("ffmpeg")
-            .args(["-v", "error", "-y", "-threads", "1", "-i"])
-            .arg(file)
-            .args(["-vf", &filter, "-vsync", "passthrough", "-f", "rawvideo", "-pix_fmt", "rgb24"])
-            .arg(&part)
-            .status()
-            .context("failed to start the ffmpeg program")?;
-        ensure!(status.success(), "ffmpeg could not decode {}", file.display());
-        std::fs::rename(&part, &raw)?;
+    if raw.exists() {
+        let data = std::fs::read(&raw).with_context(|| format!("failed to read {}", raw.display()))?;
+        return whole(Clip { name, size, data }, &raw);
     }
-    let data = std::fs::read(&raw).with_context(|| format!("failed to read {}", raw.display()))?;
-    let clip = Clip { name, size, data };
-    ensure!(
-        !clip.data.is_empty() && clip.data.len().is_multiple_of(clip.frame_bytes()),
-        "{}: not whole frames",
-        raw.display()
-    );
+    let clip = decode(file, size, stride)?;
+    let part = raw.with_extension("part");
+    std::fs::create_dir_all(cache)
+        .and_then(|()| std::fs::write(&part, &clip.data))
+        .and_then(|()| std::fs::rename(&part, &raw))
+        .with_context(|| format!("failed to write {}", raw.display()))?;
+    Ok(clip)
+}
+
+fn whole(clip: Clip, from: &Path) -> anyhow::Result<Clip> {
+    let whole = !clip.data.is_empty() && clip.data.len().is_multiple_of(clip.frame_bytes());
+    ensure!(whole, "{}: not whole frames", from.display());
     Ok(clip)
 }

@@ -4,12 +4,14 @@ mod adamw;
 mod clips;
 mod log;
 mod random;
+mod replicas;
 mod schedule;
 mod vq;
 
 pub use adamw::AdamW;
-pub use clips::{Clip, load_images, load_videos};
+pub use clips::{Clip, decode, list, load_images, load_videos};
 pub use log::Log;
 pub use random::Random;
+pub use replicas::{add_gradients, checkpoint, place_of};
 pub use schedule::Schedule;
 pub use vq::Codebook;

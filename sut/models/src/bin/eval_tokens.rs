@@ -1,0 +1,279 @@
+//! Measures Reparo's models on clips: `just eval-tokens`.
+//!
+//! Per clip: PSNR (RGB, mean of frames, and of the worst tenth) without loss, with 50 % self-drop, and with
+//! Gilbert-Elliott losses "high" (SYSTEMS.md 5.3 n: per-frame states, packets independent inside a state); for the
+//! lossy conditions also what filling with the last received token would give, on all and on moving blocks.
+//! At the end milliseconds per stage.
+
+use anyhow::ensure;
+use clap::Parser;
+use models::token_recovery::Recovery;
+use models::tokenizer::{Preset, TOKEN_PIXELS, Tokenizer};
+use models::train::{Clip, Random, decode, list};
+use std::path::PathBuf;
+use std::time::Instant;
+use tch::Device;
+
+/// Measures Reparo's models on clips.
+#[derive(Parser)]
+struct Args {
+    /// Folder of clips
+    #[arg(long, default_value = "../shared/media/dev/talkinghead")]
+    clips: PathBuf,
+    /// Tokenizer weights
+    #[arg(long, default_value = "weights/reparo-tokenizer-lite.safetensors")]
+    tokenizer: PathBuf,
+    /// Recovery weights; without them lost tokens are copied
+    #[arg(long, default_value = "weights/reparo-recovery-lite.safetensors")]
+    recovery: PathBuf,
+    /// Measure without recovery
+    #[arg(long)]
+    no_recovery: bool,
+    /// Frames per clip, from the first on
+    #[arg(long, default_value_t = 90)]
+    frames: usize,
+    /// Threads
+    #[arg(long, default_value_t = 2)]
+    threads: i32,
+    /// Of the losses
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+const SIZE: usize = 512;
+const GRID: usize = SIZE / TOKEN_PIXELS;
+/// A block moves when its mean squared difference from the frame before is larger (levels squared).
+const MOVING: f64 = 25.0;
+
+/// How tokens get lost.
+#[derive(Clone, Copy)]
+enum Condition {
+    SelfDrop,
+    GilbertElliott,
+}
+
+/// Squared errors of one condition.
+#[derive(Default)]
+struct Score {
+    frames: Vec<f64>,
+    moving: f64,
+    moving_samples: f64,
+}
+
+impl Score {
+    fn add(&mut self, shown: &[u8], truth: &[u8], before: Option<&[u8]>) {
+        let mut total = 0.0;
+        for row in 0..GRID {
+            for column in 0..GRID {
+                let error = block_error(shown, truth, row, column);
+                total += error;
+                if before.is_some_and(|b| block_error(b, truth, row, column) > MOVING * BLOCK) {
+                    self.moving += error;
+                    self.moving_samples += BLOCK;
+                }
+            }
+        }
+        self.frames.push(psnr(total / (SIZE * SIZE * 3) as f64));
+    }
+
+    fn mean(&self) -> f64 {
+        self.frames.iter().sum::<f64>() / self.frames.len() as f64
+    }
+
+    fn worst_tenth(&self) -> f64 {
+        let mut sorted = self.frames.clone();
+        sorted.sort_by(f64::total_cmp);
+        let n = sorted.len().div_ceil(10);
+        sorted[..n].iter().sum::<f64>() / n as f64
+    }
+
+    fn on_moving(&self) -> f64 {
+        psnr(self.moving / self.moving_samples.max(1.0))
+    }
+}
+
+/// Samples of a block.
+const BLOCK: f64 = (TOKEN_PIXELS * TOKEN_PIXELS * 3) as f64;
+
+fn psnr(mse: f64) -> f64 {
+    -10.0 * (mse / 65025.0 + 1e-8).log10()
+}
+
+fn block_error(a: &[u8], b: &[u8], row: usize, column: usize) -> f64 {
+    let mut sum = 0u64;
+    for y in row * TOKEN_PIXELS..(row + 1) * TOKEN_PIXELS {
+        let from = 3 * (y * SIZE + column * TOKEN_PIXELS);
+        let line = from..from + 3 * TOKEN_PIXELS;
+        sum +=
+            a[line.clone()].iter().zip(&b[line]).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum::<u64>();
+    }
+    sum as f64
+}
+
+/// Draws which tokens of a frame arrive.
+struct Losses {
+    condition: Condition,
+    random: Random,
+    bad: bool,
+}
+
+impl Losses {
+    fn next(&mut self, tokens: &[u16]) -> Vec<Option<u16>> {
+        let mut keep = vec![true; tokens.len()];
+        match self.condition {
+            // Half of each packet's tokens, as the sender's self-drop leaves them.
+            Condition::SelfDrop => {
+                for packet in 0..4 {
+                    let mut places: Vec<usize> =
+                        (0..tokens.len()).filter(|&i| packet_of(i) == packet).collect();
+                    for i in 0..places.len() / 2 {
+                        let j = i + self.random.below(places.len() - i);
+                        places.swap(i, j);
+                        keep[places[i]] = false;
+                    }
+                }
+            }
+            Condition::GilbertElliott => {
+                self.bad = if self.bad { !self.random.chance(0.852) } else { self.random.chance(0.068) };
+                let rate = if self.bad { 0.75 } else { 0.04 };
+                let lost: [bool; 4] = std::array::from_fn(|_| self.random.chance(rate));
+                for (i, keep) in keep.iter_mut().enumerate() {
+                    *keep = !lost[packet_of(i)];
+                }
+            }
+        }
+        tokens.iter().zip(keep).map(|(&t, keep)| keep.then_some(t)).collect()
+    }
+}
+
+fn packet_of(place: usize) -> usize {
+    2 * (place / GRID % 2) + place % GRID % 2
+}
+
+#[derive(Default)]
+struct Times {
+    encode: Vec<f64>,
+    recover: Vec<f64>,
+    decode: Vec<f64>,
+}
+
+fn timed<T>(into: &mut Vec<f64>, f: impl FnOnce() -> T) -> T {
+    let begin = Instant::now();
+    let value = f();
+    into.push(begin.elapsed().as_secs_f64() * 1e3);
+    value
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+struct Models {
+    tokenizer: Tokenizer,
+    recovery: Option<Recovery>,
+}
+
+impl Models {
+    fn measure(&self, clip: &Clip, args: &Args, times: &mut Times) -> Vec<f64> {
+        let frames = args.frames.min(clip.frames());
+        let tokens: Vec<Vec<u16>> = (0..frames)
+            .map(|i| timed(&mut times.encode, || self.tokenizer.encode(clip.frame(i), SIZE, SIZE)))
+            .collect();
+        let mut clean = Score::default();
+        for (i, tokens) in tokens.iter().enumerate() {
+            let shown = timed(&mut times.decode, || self.tokenizer.decode(tokens, GRID, GRID));
+            clean.add(&shown, clip.frame(i), (i > 0).then(|| clip.frame(i - 1)));
+        }
+        let mut row = vec![clean.mean(), clean.worst_tenth(), clean.on_moving()];
+        for condition in [Condition::SelfDrop, Condition::GilbertElliott] {
+            let (filled, copied) = self.lossy(clip, &tokens, condition, args.seed, times);
+            row.extend([
+                filled.mean(),
+                filled.worst_tenth(),
+                filled.on_moving(),
+                copied.mean(),
+                copied.on_moving(),
+            ]);
+        }
+        row
+    }
+
+    fn lossy(
+        &self,
+        clip: &Clip,
+        tokens: &[Vec<u16>],
+        condition: Condition,
+        seed: u64,
+        times: &mut Times,
+    ) -> (Score, Score) {
+        let mut losses = Losses { condition, random: Random::of_step(seed, 7), bad: false };
+        let mut history = self.recovery.as_ref().map(|r| r.history(GRID, GRID));
+        let mut last = vec![None; GRID * GRID];
+        let (mut filled, mut copied) = (Score::default(), Score::default());
+        for (i, tokens) in tokens.iter().enumerate() {
+            let arrived = losses.next(tokens);
+            for (last, arrived) in last.iter_mut().zip(&arrived) {
+                *last = arrived.or(*last);
+            }
+            let before = (i > 0).then(|| clip.frame(i - 1));
+            let copy: Vec<u16> = last.iter().map(|t| t.unwrap_or_default()).collect();
+            let by_copy = self.tokenizer.decode(&copy, GRID, GRID);
+            copied.add(&by_copy, clip.frame(i), before);
+            match (&self.recovery, &mut history) {
+                (Some(recovery), Some(history)) => {
+                    let fill = timed(&mut times.recover, || recovery.fill(history, &arrived));
+                    filled.add(&self.tokenizer.decode(&fill, GRID, GRID), clip.frame(i), before);
+                }
+                _ => filled.add(&by_copy, clip.frame(i), before),
+            }
+        }
+        (filled, copied)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    tch::set_num_threads(args.threads);
+    let tokenizer = Tokenizer::load(&args.tokenizer, Preset::Lite, Device::Cpu)?;
+    let recovery = match args.no_recovery {
+        true => None,
+        false => Some(Recovery::load(&args.recovery, Preset::Lite, &tokenizer, Device::Cpu)?),
+    };
+    let models = Models { tokenizer, recovery };
+    let files = list(&args.clips, "mp4")?;
+    ensure!(!files.is_empty(), "no clips in {}", args.clips.display());
+    println!("dB, mean | worst tenth | moving blocks; copy = last received token, mean | moving blocks");
+    println!(
+        "{:<18}{:>23}{:>23}{:>15}{:>23}{:>15}",
+        "clip", "no loss", "self-drop 50 %", "copy", "GE high", "copy"
+    );
+    let (mut times, mut sums) = (Times::default(), Vec::new());
+    for file in &files {
+        let clip = decode(file, SIZE, 1)?;
+        let row = models.measure(&clip, &args, &mut times);
+        print_row(&clip.name, &row);
+        sums.resize(row.len(), 0.0);
+        for (sum, value) in sums.iter_mut().zip(&row) {
+            *sum += value / files.len() as f64;
+        }
+    }
+    print_row("mean of clips", &sums);
+    println!(
+        "milliseconds per frame, median, {} threads: encode {:.1}, recover {:.1}, decode {:.1}",
+        args.threads,
+        median(&mut times.encode),
+        median(&mut times.recover),
+        median(&mut times.decode)
+    );
+    Ok(())
+}
+
+fn print_row(name: &str, row: &[f64]) {
+    print!("{name:<18}");
+    for (i, value) in row.iter().enumerate() {
+        let gap = if [3, 6, 8, 11].contains(&i) || i == 0 { "  " } else { "" };
+        print!("{gap}{value:>7.2}");
+    }
+    println!();
+}

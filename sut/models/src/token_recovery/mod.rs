@@ -1,0 +1,211 @@
+//! Reparo's loss recovery: fills the tokens of a frame that did not arrive from those that did, in this frame
+//! and the five before it, in one pass (SYSTEMS.md 5.1, 5.2, 5.3 d-f, o, p).
+//!
+//! Start at [`Recovery::fill`]. Tokens generated for past frames are never looked at again, only what was
+//! received; keys and values of past frames wait in a ring, so that one frame costs one frame. `lite` also
+//! knows the last token received at each position, however old it is.
+
+mod cache;
+mod lite;
+mod paper;
+
+use crate::tokenizer::{Preset, Tokenizer};
+use crate::weights::{Weights, WeightsError};
+use cache::{Cache, Layer};
+use std::path::Path;
+use tch::{Device, Tensor, nn, no_grad};
+
+/// Frames that attention sees, the current one included.
+pub const WINDOW: usize = 6;
+
+/// `model` in the metadata of recovery weights.
+pub const MODEL: &str = "reparo-token-recovery";
+
+/// The network.
+#[derive(Debug)]
+pub struct Recovery {
+    store: nn::VarStore,
+    codes: usize,
+    net: Net,
+}
+
+#[derive(Debug)]
+enum Net {
+    Lite(lite::Net),
+    Paper(paper::Net),
+}
+
+/// What one session remembers.
+#[derive(Debug)]
+pub struct History {
+    columns: usize,
+    rows: usize,
+    last: Vec<i64>,
+    age: Vec<i64>,
+    cache: Cache,
+}
+
+impl Recovery {
+    /// A network with fresh weights for tokens of `codes` codes.
+    #[must_use]
+    pub fn new(preset: Preset, codes: usize, device: Device) -> Self {
+        let store = nn::VarStore::new(device);
+        let root = store.root();
+        let net = match preset {
+            Preset::Lite => Net::Lite(lite::Net::new(&root, codes as i64)),
+            Preset::Paper => Net::Paper(paper::Net::new(&root, codes as i64)),
+        };
+        Self { store, codes, net }
+    }
+
+    /// The network in a weight file of this preset, trained for the tokens of `tokenizer`.
+    ///
+    /// # Errors
+    /// See [`WeightsError`]; weights for another codebook are a mismatch.
+    pub fn load(
+        path: &Path,
+        preset: Preset,
+        tokenizer: &Tokenizer,
+        device: Device,
+    ) -> Result<Self, WeightsError> {
+        let weights = Weights::read(path)?;
+        weights.expect("model", MODEL)?;
+        weights.expect("preset", preset.name())?;
+        weights.expect("codebook", &tokenizer.codebook_hash())?;
+        let recovery = Self::new(preset, tokenizer.codes(), device);
+        weights.fill(&recovery.store.variables())?;
+        Ok(recovery)
+    }
+
+    /// The store that owns all weights.
+    #[must_use]
+    pub fn store(&self) -> &nn::VarStore {
+        &self.store
+    }
+
+    /// Mutable access to the store.
+    pub fn store_mut(&mut self) -> &mut nn::VarStore {
+        &mut self.store
+    }
+
+    /// Number of codes; also the number that stands for "no token" in tensors.
+    #[must_use]
+    pub fn codes(&self) -> usize {
+        self.codes
+    }
+
+    /// Starts from the geometry of a codebook (where the preset can).
+    pub fn adopt(&self, codebook: &Tensor) {
+        if let Net::Lite(net) = &self.net {
+            net.adopt(codebook);
+        }
+    }
+
+    /// Features `[n * frames, channels, h, w]` of whole sequences for training: `[n * frames, h, w]` tokens,
+    /// last tokens (both [`codes`](Self::codes) for "none") and ages (see [`Past`]).
+    pub fn sequence(&self, tokens: &Tensor, last: &Tensor, age: &Tensor, frames: usize) -> Tensor {
+        match &self.net {
+            Net::Lite(net) => net.sequence(tokens, last, age, frames as i64),
+            Net::Paper(net) => net.sequence(tokens, frames as i64),
+        }
+    }
+
+    /// Scores `[m, codes]` at `m` positions, from their features `[m, channels]` and last tokens `[m]`.
+    pub fn scores(&self, features: &Tensor, last: &Tensor) -> Tensor {
+        match &self.net {
+            Net::Lite(net) => net.scores(features, last),
+            Net::Paper(net) => net.scores(features),
+        }
+    }
+
+    /// An empty memory for a grid of `columns x rows` tokens.
+    ///
+    /// # Panics
+    /// When `paper` is asked for more than 1024 tokens.
+    #[must_use]
+    pub fn history(&self, columns: usize, rows: usize) -> History {
+        let places = columns * rows;
+        let layers = match &self.net {
+            Net::Lite(_) => lite::Net::layers(),
+            Net::Paper(_) => {
+                assert!(places <= 1024, "the paper's network has 1024 positions");
+                paper::Net::layers()
+            }
+        };
+        History {
+            columns,
+            rows,
+            last: vec![self.codes as i64; places],
+            age: vec![0; places],
+            cache: Cache::new(&layers, places, self.store.device()),
+        }
+    }
+
+    /// The next frame: what arrived of it, row by row, completed. What arrived is never changed. Scores are
+    /// computed for missing tokens only; a complete frame is only remembered.
+    ///
+    /// # Panics
+    /// When `received` is not a grid of this history or holds a token outside the codebook.
+    #[must_use]
+    pub fn fill(&self, history: &mut History, received: &[Option<u16>]) -> Vec<u16> {
+        assert_eq!(received.len(), history.last.len(), "a whole grid");
+        assert!(received.iter().flatten().all(|&t| usize::from(t) < self.codes), "tokens of this codebook");
+        let none = self.codes as i64;
+        let device = self.store.device();
+        let shape = [1, history.rows as i64, history.columns as i64];
+        let grid = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(device);
+        let tokens: Vec<i64> = received.iter().map(|t| t.map_or(none, i64::from)).collect();
+        let filled = no_grad(|| {
+            let (tokens, last, age) = (grid(&tokens), grid(&history.last), grid(&history.age));
+            let features = match &self.net {
+                Net::Lite(net) => net.step(&tokens, &last, &age, &mut history.cache),
+                Net::Paper(net) => net.step(&tokens, &mut history.cache),
+            };
+            let missing: Vec<i64> =
+                (0..received.len()).filter(|&i| received[i].is_none()).map(|i| i as i64).collect();
+            if missing.is_empty() {
+                return Vec::new();
+            }
+            let at = Tensor::from_slice(&missing).to_device(device);
+            let channels = features.size()[1];
+            let features = features.permute([0, 2, 3, 1]).reshape([-1, channels]).index_select(0, &at);
+            let best = self.scores(&features, &last.view([-1]).index_select(0, &at)).argmax(1, false);
+            let best = Vec::<i64>::try_from(&best.to_device(Device::Cpu)).unwrap_or_default();
+            missing.into_iter().zip(best).collect()
+        });
+        Past { last: &mut history.last, age: &mut history.age, none }.pass(&tokens);
+        let mut complete: Vec<u16> = received.iter().map(|t| t.unwrap_or_default()).collect();
+        for (place, token) in filled {
+            complete[place as usize] = token as u16;
+        }
+        complete
+    }
+}
+
+/// The last token received at each position and its age in frames: 0 never, 1 the frame before, 8 and more is 8.
+#[derive(Debug)]
+pub struct Past<'a> {
+    /// Last tokens, `none` where there is none.
+    pub last: &'a mut [i64],
+    /// Ages.
+    pub age: &'a mut [i64],
+    /// Stands for "no token".
+    pub none: i64,
+}
+
+impl Past<'_> {
+    /// A frame with `tokens` (or `none`) goes by.
+    pub fn pass(&mut self, tokens: &[i64]) {
+        for ((last, age), &token) in self.last.iter_mut().zip(self.age.iter_mut()).zip(tokens) {
+            if token != self.none {
+                (*last, *age) = (token, 1);
+            } else if *age > 0 {
+                *age = (*age + 1).min(lite::AGES - 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

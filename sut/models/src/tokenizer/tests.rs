@@ -1,0 +1,131 @@
+use super::*;
+use crate::layers::parameters;
+use crate::train::Random;
+use crate::weights;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn saved(tokenizer: &Tokenizer, folder: &Path, preset: &str, half: bool) -> PathBuf {
+    let path = folder.join("w.safetensors");
+    let tensors: BTreeMap<String, Tensor> = tokenizer.store().variables().into_iter().collect();
+    let hash = tokenizer.codebook_hash();
+    let about = [("model", MODEL), ("preset", preset), ("codebook", &hash)];
+    weights::write(&path, &tensors, &about, half).unwrap();
+    path
+}
+
+fn fresh() -> Tokenizer {
+    tch::manual_seed(4);
+    let tokenizer = Tokenizer::new(Preset::Lite, 64, Device::Cpu);
+    let _ = no_grad(|| tokenizer.codebook().shallow_clone().normal_(0.0, 1.0));
+    tokenizer
+}
+
+fn picture(seed: u64) -> Vec<u8> {
+    let mut random = Random::of_step(seed, 0);
+    (0..3 * 64 * 48).map(|_| random.below(256) as u8).collect()
+}
+
+#[test]
+fn paper_has_its_sizes() {
+    let tokenizer = Tokenizer::new(Preset::Paper, 1024, Device::Cpu);
+    let of = |part: &str| -> i64 {
+        let variables = tokenizer.store().variables();
+        variables.iter().filter(|(k, _)| k.starts_with(part)).map(|(_, t)| t.numel() as i64).sum()
+    };
+    // SYSTEMS.md 5.3 b: 23.61 M + 0.26 M and 30.56 M.
+    assert_eq!(of("encoder."), 23_611_264);
+    assert_eq!(of("codebook"), 262_144);
+    assert_eq!(of("decoder."), 30_560_259);
+    let drawn = no_grad(|| {
+        let features = tokenizer.features(&Tensor::zeros([1, 3, 32, 48], (Kind::Float, Device::Cpu)));
+        tokenizer.draw(&tokenizer.embed(&tokenizer.nearest(&features))).size()
+    });
+    assert_eq!(drawn, [1, 3, 32, 48]);
+}
+
+#[test]
+fn lite_is_small() {
+    assert!(parameters(fresh().store()) < 3_000_000);
+}
+
+#[test]
+fn pictures_survive_in_size_and_files_in_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = fresh();
+    let picture = picture(1);
+    let tokens = tokenizer.encode(&picture, 64, 48);
+    assert_eq!(tokens.len(), 4 * 3);
+    assert_eq!(tokenizer.decode(&tokens, 4, 3).len(), picture.len());
+    let path = saved(&tokenizer, folder.path(), "lite", false);
+    let again = Tokenizer::load(&path, Preset::Lite, Device::Cpu).unwrap();
+    assert_eq!(again.encode(&picture, 64, 48), tokens);
+    assert_eq!(again.decode(&tokens, 4, 3), tokenizer.decode(&tokens, 4, 3));
+}
+
+#[test]
+fn nearest_code_is_the_nearest() {
+    let codes = Tensor::from_slice(&[0.0f32, 0.0, 1.0, 0.0, 0.0, 3.0]).view([3, 2]);
+    let features = Tensor::from_slice(&[0.4f32, 0.0, 0.9, 0.2, 0.0, 1.6]).view([1, 3, 2]);
+    let found = Vec::<i64>::try_from(nearest(&features, &codes).view([-1])).unwrap();
+    assert_eq!(found, [0, 1, 2]);
+}
+
+#[test]
+fn foreign_and_damaged_weights_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = fresh();
+    let load = |path: &Path| Tokenizer::load(path, Preset::Lite, Device::Cpu).map(|_| ()).unwrap_err();
+
+    let path = saved(&tokenizer, folder.path(), "paper", true);
+    assert!(load(&path).to_string().contains("preset"), "another preset");
+
+    let path = saved(&tokenizer, folder.path(), "lite", true);
+    assert!(Tokenizer::load(&path, Preset::Lite, Device::Cpu).is_ok());
+    assert!(matches!(
+        Tokenizer::load(&path, Preset::Paper, Device::Cpu).unwrap_err(),
+        WeightsError::Mismatch { .. }
+    ));
+    let whole = std::fs::read(&path).unwrap();
+    for length in [0, 7, 100, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        assert!(matches!(load(&path), WeightsError::Damaged { .. }), "{length} bytes");
+    }
+    // An infinite weight (exponent bits all set) among the last values of the file.
+    let mut infinite = whole.clone();
+    let end = infinite.len();
+    infinite[end - 2..].copy_from_slice(&[0x00, 0x7c]);
+    std::fs::write(&path, &infinite).unwrap();
+    assert!(matches!(load(&path), WeightsError::Damaged { .. }), "infinity");
+
+    assert!(matches!(load(&folder.path().join("absent")), WeightsError::Io { .. }));
+
+    let other = Tokenizer::new(Preset::Lite, 64, Device::Cpu);
+    let tensors: BTreeMap<String, Tensor> = other.store().variables().into_iter().collect();
+    let hash = tokenizer.codebook_hash();
+    let about = [("model", MODEL), ("preset", "lite"), ("codebook", hash.as_str())];
+    weights::write(&path, &tensors, &about, true).unwrap();
+    assert!(load(&path).to_string().contains("codebook"), "codebook that is not the announced one");
+
+    let mut fewer = tensors;
+    fewer.retain(|name, _| name != "decoder.head.bias");
+    weights::write(&path, &fewer, &about, true).unwrap();
+    assert!(load(&path).to_string().contains("missing"));
+}
+
+#[test]
+fn recovery_weights_of_another_codebook_are_refused() {
+    use crate::token_recovery::{self, Recovery};
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = fresh();
+    let recovery = Recovery::new(Preset::Lite, 64, Device::Cpu);
+    let path = folder.path().join("r.safetensors");
+    let tensors: BTreeMap<String, Tensor> = recovery.store().variables().into_iter().collect();
+    let hash = tokenizer.codebook_hash();
+    let about = [("model", token_recovery::MODEL), ("preset", "lite"), ("codebook", hash.as_str())];
+    weights::write(&path, &tensors, &about, true).unwrap();
+    assert!(Recovery::load(&path, Preset::Lite, &tokenizer, Device::Cpu).is_ok());
+    let _ = no_grad(|| tokenizer.codebook().get(0).fill_(0.25));
+    let refused = Recovery::load(&path, Preset::Lite, &tokenizer, Device::Cpu).unwrap_err();
+    assert!(refused.to_string().contains("codebook"), "{refused}");
+}
