@@ -16,3 +16,15 @@ golden *ARGS:
 # write what moved into golden/, for a commit of its own with the reason
 golden-review *ARGS:
     cargo run --release -q -p freezeframe -- golden --review "$@"
+
+# train Reparo's tokenizer (weights/reparo-tokenizer-lite.safetensors); --resume goes on
+train-tokenizer *ARGS:
+    cargo run --release -q -p freezeframe-models --bin train_tokenizer -- "$@"
+
+# train Reparo's token recovery for the tokenizer in weights/
+train-recovery *ARGS:
+    cargo run --release -q -p freezeframe-models --bin train_recovery -- "$@"
+
+# Reparo's models on clips: PSNR per clip without loss, with self-drop, under bursts; milliseconds per stage
+eval-tokens *ARGS:
+    cargo run --release -q -p freezeframe-models --bin eval_tokens -- "$@"
