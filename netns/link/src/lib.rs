@@ -11,18 +11,22 @@
 mod bottleneck;
 mod error;
 mod fate;
+mod ledger;
 mod link;
 mod loss;
 mod netem;
 mod resolve;
 mod rng;
 mod spec;
+mod tc;
+mod text;
 mod time;
 pub mod trace;
 mod units;
 
 pub use error::LinkError;
 pub use fate::{Channel, DropCause, Fate, FateRecord, Outcome, State};
+pub use ledger::{LedgerError, LedgerWriter, read_ledger};
 pub use link::{Delivery, Link, Stats};
 pub use netem::{Netem, NetemEntry, NetemLoss, Prandom};
 pub use rng::Direction;
@@ -30,6 +34,8 @@ pub use spec::{
     BottleneckSpec, DelayBase, DelaySpec, Epoch, LinkSpec, LossBy, LossSpec, Model, Order, Pattern,
     PatternError, QueueLimit, RateSpec, Step,
 };
+pub use tc::{TcScript, tc_script};
+pub use text::LossTextError;
 pub use time::{Bitrate, Timestamp};
 pub use trace::{TraceError, TraceSpec};
 pub use units::{ByteCount, Probability, Span, UnitError, rate_text};

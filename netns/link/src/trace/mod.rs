@@ -7,10 +7,12 @@
 
 pub mod mahimahi;
 pub mod make;
+mod convert;
 mod play;
 pub mod revo;
 mod shipped;
 
+pub use convert::Summary;
 pub(crate) use play::Playback;
 pub use shipped::{SHIPPED, Shipped};
 
