@@ -176,6 +176,9 @@ pub struct FateRecord {
     /// What it carries (data, parity, repeat, feedback, control), if the system says how to read its packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// First bytes of the IP packet in hexadecimal, from a live driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 impl FateRecord {
@@ -201,6 +204,7 @@ impl FateRecord {
             row,
             frame: None,
             role: None,
+            head: None,
         }
     }
 }

@@ -1,0 +1,53 @@
+//! Checks of the emulated network that run programs of their own: `differential`, `fault`, `bench`.
+mod bench;
+mod differential;
+mod fault;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Checks of the emulated network.
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    check: Check,
+}
+
+#[derive(Subcommand)]
+enum Check {
+    /// The same seeded channels through a live lab and in virtual time: every packet's fate must be the same
+    Differential(differential::Args),
+    /// Kill owners, emulators and endpoints at random points: nothing may be left behind
+    Fault(fault::Args),
+    /// Forwarding rate and delay error of the user-space emulator
+    Bench(bench::Args),
+    /// A lab to be killed: for `fault`
+    #[command(hide = true)]
+    Owner(fault::OwnerArgs),
+}
+
+fn main() -> ExitCode {
+    netns::emulator_main_if_asked();
+    let command = Command::parse();
+    if let Err(e) = netns::become_capable() {
+        eprintln!("skipped: {e}");
+        return ExitCode::from(SKIPPED);
+    }
+    let outcome = match &command.check {
+        Check::Differential(args) => differential::run(args),
+        Check::Fault(args) => fault::run(args),
+        Check::Bench(args) => bench::run(args),
+        Check::Owner(args) => fault::own(args),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Exit code of a check that this machine does not permit (as automake's).
+const SKIPPED: u8 = 77;

@@ -1,0 +1,136 @@
+//! One seeded channel, identical fates: what came out of a live lab against what the pure [`Link`] says in virtual time.
+
+use crate::error::LabError;
+use crate::lab::{End, Lab, LabConfig};
+use crate::traffic::{self, Flow};
+use link::{Direction, Link, LinkSpec, LossBy, LossSpec, Model, Probability, Step, Timestamp};
+use std::fmt;
+
+/// Both sides of one comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// Packets sent.
+    pub packets: u64,
+    /// Packets that virtual time loses.
+    pub lost_predicted: u64,
+    /// Packets that did not come out of the lab.
+    pub lost_observed: u64,
+    /// Number of the first packet whose fate differs.
+    pub first_difference: Option<u64>,
+    /// Packets whose fate differs.
+    pub differences: u64,
+    /// Who shaped.
+    pub shaper: String,
+    /// Packets that the lab itself lost: differences that say nothing about the channel. Seen where the kernel grants a user
+    /// without rights only a small receive buffer; a longer interval helps.
+    pub lost_here: u64,
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} lost in virtual time, {} in the lab ({}): ",
+            self.lost_predicted, self.packets, self.lost_observed, self.shaper
+        )?;
+        match self.first_difference {
+            None => f.write_str("all fates identical"),
+            Some(n) => write!(
+                f,
+                "{} fates differ, the first at packet {n}; {} packets were lost outside the model",
+                self.differences, self.lost_here
+            ),
+        }
+    }
+}
+
+/// `netem loss random P`, or `loss gemodel P R 1-H 1-K`, as a specification of the netem model.
+#[must_use]
+pub fn netem_spec(loss: LossSpec) -> LinkSpec {
+    LinkSpec { model: Model::Netem, loss, ..LinkSpec::default() }
+}
+
+/// The channels that the differential tests run, with their equivalents in tc's words.
+///
+/// # Panics
+/// Never: the probabilities are constants.
+#[must_use]
+pub fn channels() -> Vec<(&'static str, LinkSpec)> {
+    let p = |text: &str| text.parse::<Probability>().expect("a constant percentage");
+    let ge = |a, b, bad, good| LossSpec::GilbertElliott {
+        good_to_bad: p(a),
+        bad_to_good: p(b),
+        loss_bad: p(bad),
+        loss_good: p(good),
+        step: Step::Packet,
+        loss_by: LossBy::Old,
+    };
+    vec![
+        ("loss gemodel 6.8% 85.2% 50% 4%", netem_spec(ge("6.8%", "85.2%", "50%", "4%"))),
+        ("loss gemodel 1% 10% 75% 0.1%", netem_spec(ge("1%", "10%", "75%", "0.1%"))),
+        ("loss random 7.4%", netem_spec(LossSpec::Random { probability: p("7.4%") })),
+    ]
+}
+
+/// Sends `flow` forward through a new lab and compares each packet's fate with virtual time. For channels whose fates do not
+/// depend on time (steps per packet); the others are compared by [`replay`].
+///
+/// # Errors
+/// When the lab cannot be built or used.
+pub fn compare(config: &LabConfig, flow: &Flow) -> Result<Comparison, LabError> {
+    let mut virtual_link = Link::new(&config.forward, Direction::Forward.seed(config.seed))?;
+    let predicted: Vec<bool> = (0..flow.packets)
+        .map(|n| virtual_link.enqueue(Timestamp(n * 1_000_000), n, flow.ip_bytes()).at().is_some())
+        .collect();
+    let lab = Lab::new(config)?;
+    let arrivals = traffic::run(&lab, End::Sender, flow)?;
+    let shaper = if lab.shaper().kernel { "kernel" } else { "user" }.to_owned();
+    let lost_here = lab.stop()?.forward.lost_here;
+    let mut observed = vec![false; predicted.len()];
+    for arrival in &arrivals {
+        if let Some(seen) = usize::try_from(arrival.n).ok().and_then(|n| observed.get_mut(n)) {
+            *seen = true;
+        }
+    }
+    let different = |n: &usize| predicted[*n] != observed[*n];
+    Ok(Comparison {
+        packets: flow.packets,
+        lost_predicted: predicted.iter().filter(|p| !**p).count() as u64,
+        lost_observed: observed.iter().filter(|o| !**o).count() as u64,
+        first_difference: (0..predicted.len()).find(different).map(|n| n as u64),
+        differences: (0..predicted.len()).filter(different).count() as u64,
+        shaper,
+        lost_here,
+    })
+}
+
+/// Puts the packets of a ledger through a new link in virtual time, at the times at which they entered the lab, and returns the
+/// numbers of those whose record would differ in fate, cause, state or intended time.
+///
+/// # Errors
+/// When the specification is refused.
+pub fn replay(
+    spec: &LinkSpec,
+    seed: u64,
+    direction: Direction,
+    records: &[link::FateRecord],
+) -> Result<Vec<u64>, LabError> {
+    let mut own: Vec<&link::FateRecord> = records.iter().filter(|r| r.direction == direction).collect();
+    own.sort_by_key(|r| r.n);
+    let mut virtual_link = Link::new(spec, direction.seed(seed))?;
+    let mut differing = Vec::new();
+    for record in own {
+        let fate = virtual_link.enqueue(record.in_ns, record.n, record.bytes);
+        let expected = link::FateRecord {
+            actual_ns: record.actual_ns,
+            frame: record.frame,
+            role: record.role.clone(),
+            head: record.head.clone(),
+            ..link::FateRecord::new(record.n, direction, record.in_ns, record.bytes, &fate)
+        };
+        if expected != *record {
+            differing.push(record.n);
+        }
+    }
+    Ok(differing)
+}

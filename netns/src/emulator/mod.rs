@@ -1,0 +1,378 @@
+//! The emulator process: packets in at one veth, the pure link's decision, out at the other when their time has come.
+//!
+//! ```text
+//!  tx0 ─recvmmsg─▶ Link (forward) ─sendmmsg─▶ rx0        one thread, ppoll to the next departure, spin the rest
+//!  tx0 ◀─sendmmsg─ Link (reverse) ◀─recvmmsg─ rx0        fate records go to a second thread that writes the file
+//! ```
+//! Packets count from the kernel's time stamp of their arrival, so that being woken late costs nothing as long as the
+//! delay is longer than the wait. Departures are stamped after the system call that sent them.
+
+mod clock;
+mod path;
+mod socket;
+
+use crate::control::{Answer, Health, Request, Setup};
+use crate::error::LabError;
+use crate::lateness::Histogram;
+use crate::ledger::{Ledger, LedgerSender};
+use crate::names::{LabName, Role};
+use crate::{leftovers, wire};
+use link::Direction;
+use path::Path;
+use socket::PacketSocket;
+use std::io::Write;
+
+/// Body of the emulator process: `lab` names the namespaces, everything else comes by standard input.
+/// Returns the exit code.
+pub(crate) fn run(lab: &str) -> i32 {
+    ignore_terminal();
+    let mut control = Control { pending: Vec::new() };
+    let outcome = control
+        .first_line()
+        .and_then(|line| {
+            serde_json::from_str::<Setup>(&line).map_err(|e| LabError::Emulator(format!("bad setup: {e}")))
+        })
+        .and_then(|setup| {
+            if setup.kernel {
+                watch(&mut control)
+            } else {
+                Emulator::new(setup).and_then(|mut e| e.serve(&mut control))
+            }
+        });
+    match outcome {
+        Ok(End::Told) => 0,
+        Ok(End::OwnerGone) => {
+            clean_up(lab);
+            0
+        }
+        Err(e) => {
+            // The owner reads this and removes the lab; if it is gone as well, the lab is ours to remove.
+            say(&Answer::Failed(chain(&e)));
+            if matches!(control.wait(None), Some(Incoming::Closed)) {
+                clean_up(lab);
+            }
+            1
+        }
+    }
+}
+
+/// How a service ended.
+enum End {
+    Told,
+    OwnerGone,
+}
+
+struct Emulator {
+    setup: Setup,
+    towards_tx: PacketSocket,
+    towards_rx: PacketSocket,
+    forward: Path,
+    reverse: Path,
+    lateness: Histogram,
+    ledger: Option<(Ledger, LedgerSender)>,
+    /// Time zero, `CLOCK_MONOTONIC`; the first shaped packet's arrival if nobody says otherwise.
+    epoch: Option<u64>,
+    realtime: bool,
+}
+
+impl Emulator {
+    fn new(mut setup: Setup) -> Result<Emulator, LabError> {
+        // A trace's content does not travel in the setup; its path (as the owner sees it) and its hash do.
+        let here = std::path::Path::new("");
+        setup.forward.load(here)?;
+        setup.reverse.load(here)?;
+        let socket = |interface| {
+            let index = wire::index_of(interface)?;
+            PacketSocket::bind(index).map_err(|e| LabError::io("open a packet socket", e))
+        };
+        let [tx, rx] = setup.addresses;
+        let ledger = setup.fates.as_deref().map(Ledger::create).transpose()?;
+        Ok(Emulator {
+            towards_tx: socket(wire::TOWARDS_TX)?,
+            towards_rx: socket(wire::TOWARDS_RX)?,
+            forward: Path::new(Direction::Forward, &setup.forward, setup.seed, tx, rx)?,
+            reverse: Path::new(Direction::Reverse, &setup.reverse, setup.seed, rx, tx)?,
+            lateness: Histogram::default(),
+            ledger: ledger.map(|l| {
+                let sender = l.sender();
+                (l, sender)
+            }),
+            epoch: None,
+            realtime: clock::become_punctual(setup.timing.realtime),
+            setup,
+        })
+    }
+
+    fn serve(&mut self, control: &mut Control) -> Result<End, LabError> {
+        say(&Answer::Ready);
+        let mut watched = [self.towards_tx.raw(), self.towards_rx.raw(), libc::STDIN_FILENO]
+            .map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        loop {
+            let more = self.take(Direction::Forward)? | self.take(Direction::Reverse)?;
+            self.send_due();
+            if !more {
+                let wait = self.next_departure().map(|at| at.saturating_sub(clock::monotonic()));
+                match wait {
+                    Some(ns) if ns <= self.setup.timing.spin_ns => {}
+                    Some(ns) => {
+                        clock::sleep_until_readable(&mut watched, Some(ns - self.setup.timing.spin_ns))
+                    }
+                    None => clock::sleep_until_readable(&mut watched, None),
+                }
+            }
+            if watched[2].revents != 0 {
+                watched[2].revents = 0;
+                for incoming in control.take() {
+                    match incoming {
+                        Incoming::Asked(Request::Start) => self.restart()?,
+                        Incoming::Asked(Request::Health) => say(&Answer::Health(self.health())),
+                        Incoming::Asked(Request::Stop) => {
+                            let health = self.health();
+                            self.close_ledger()?;
+                            say(&Answer::Health(health));
+                            return Ok(End::Told);
+                        }
+                        Incoming::Closed => {
+                            self.close_ledger()?;
+                            return Ok(End::OwnerGone);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one batch of a direction's packets; says whether there may be more.
+    fn take(&mut self, direction: Direction) -> Result<bool, LabError> {
+        let (socket, out, path) = match direction {
+            Direction::Forward => (&mut self.towards_tx, &self.towards_rx, &mut self.forward),
+            Direction::Reverse => (&mut self.towards_rx, &self.towards_tx, &mut self.reverse),
+        };
+        let count = socket.receive().map_err(|e| LabError::io("receive packets", e))?;
+        if count == 0 {
+            return Ok(false);
+        }
+        let difference = clock::realtime_minus_monotonic();
+        let now = clock::monotonic();
+        for i in 0..count {
+            let received = socket.frame(i);
+            if received.truncated {
+                path.counts.lost_here += 1;
+            } else if path.shapes(received.frame) {
+                let arrival = if received.realtime_ns == 0 {
+                    now
+                } else {
+                    (received.realtime_ns - difference).min(now)
+                };
+                let epoch = *self.epoch.get_or_insert(arrival);
+                path.enqueue(
+                    arrival.saturating_sub(epoch),
+                    received.frame,
+                    self.ledger.as_mut().map(|(_, sender)| sender),
+                );
+            } else {
+                path.counts.unshaped += 1;
+                path.counts.lost_here += 1 - out.send(std::iter::once(received.frame)) as u64;
+            }
+        }
+        Ok(count == socket::BATCH)
+    }
+
+    fn send_due(&mut self) {
+        let Some(epoch) = self.epoch else { return };
+        for (path, out) in [(&mut self.forward, &self.towards_rx), (&mut self.reverse, &self.towards_tx)] {
+            let now = clock::monotonic().saturating_sub(epoch);
+            if path.next_departure().is_some_and(|at| at <= now) {
+                path.depart(
+                    epoch,
+                    now,
+                    out,
+                    &mut self.lateness,
+                    self.ledger.as_mut().map(|(_, sender)| sender),
+                );
+            }
+        }
+        if let Some((_, sender)) = &mut self.ledger {
+            sender.flush_if_full();
+        }
+    }
+
+    /// `CLOCK_MONOTONIC` of the next departure in either direction.
+    fn next_departure(&self) -> Option<u64> {
+        let epoch = self.epoch?;
+        let next =
+            [self.forward.next_departure(), self.reverse.next_departure()].into_iter().flatten().min()?;
+        Some(epoch.saturating_add(next))
+    }
+
+    fn restart(&mut self) -> Result<(), LabError> {
+        self.forward.restart()?;
+        self.reverse.restart()?;
+        self.lateness = Histogram::default();
+        let _ = (self.towards_tx.take_overflow(), self.towards_rx.take_overflow());
+        if let Some((_, sender)) = &mut self.ledger {
+            sender.restart();
+        }
+        self.epoch = Some(clock::monotonic());
+        say(&Answer::Started);
+        Ok(())
+    }
+
+    fn health(&mut self) -> Health {
+        self.forward.counts.lost_here += self.towards_tx.take_overflow();
+        self.reverse.counts.lost_here += self.towards_rx.take_overflow();
+        let epoch = self.epoch.unwrap_or_else(clock::monotonic);
+        let mut health = Health {
+            lateness: self.lateness.summary(),
+            forward: self.forward.counts(),
+            reverse: self.reverse.counts(),
+            realtime: self.realtime,
+            shaper: "user".to_owned(),
+            epoch_monotonic_ns: epoch,
+            epoch_realtime_ns: epoch + clock::realtime_minus_monotonic(),
+            ..Health::default()
+        };
+        health.judge(self.setup.bound);
+        health
+    }
+
+    fn close_ledger(&mut self) -> Result<(), LabError> {
+        let Some((ledger, mut sender)) = self.ledger.take() else { return Ok(()) };
+        for record in self.forward.unfinished().chain(self.reverse.unfinished()) {
+            sender.write(record);
+        }
+        sender.flush();
+        drop(sender);
+        ledger.close()
+    }
+}
+
+/// The emulator of a lab that the kernel shapes: nothing to forward, only an owner to outlive.
+fn watch(control: &mut Control) -> Result<End, LabError> {
+    say(&Answer::Ready);
+    loop {
+        match control.wait(None) {
+            Some(Incoming::Asked(Request::Start)) => say(&Answer::Started),
+            Some(Incoming::Asked(request)) => {
+                let epoch = clock::monotonic();
+                say(&Answer::Health(Health {
+                    shaper: "kernel".to_owned(),
+                    epoch_monotonic_ns: epoch,
+                    epoch_realtime_ns: epoch + clock::realtime_minus_monotonic(),
+                    ..Health::default()
+                }));
+                if request == Request::Stop {
+                    return Ok(End::Told);
+                }
+            }
+            Some(Incoming::Closed) => return Ok(End::OwnerGone),
+            None => {}
+        }
+    }
+}
+
+enum Incoming {
+    Asked(Request),
+    /// Standard input ended: the owner is gone.
+    Closed,
+}
+
+/// The owner's side of standard input.
+struct Control {
+    pending: Vec<u8>,
+}
+
+impl Control {
+    fn first_line(&mut self) -> Result<String, LabError> {
+        loop {
+            if let Some(line) = self.line() {
+                return Ok(line);
+            }
+            if !self.read() {
+                return Err(LabError::Emulator("its owner ended before saying what to do".to_owned()));
+            }
+        }
+    }
+
+    /// Waits for one message.
+    fn wait(&mut self, _limit: Option<u64>) -> Option<Incoming> {
+        loop {
+            if let Some(line) = self.line() {
+                return serde_json::from_str(&line).ok().map(Incoming::Asked);
+            }
+            if !self.read() {
+                return Some(Incoming::Closed);
+            }
+        }
+    }
+
+    /// Everything that one read brings; call it when standard input is readable.
+    fn take(&mut self) -> Vec<Incoming> {
+        let open = self.read();
+        let mut all: Vec<Incoming> = std::iter::from_fn(|| self.line())
+            .filter_map(|l| serde_json::from_str(&l).ok())
+            .map(Incoming::Asked)
+            .collect();
+        if !open {
+            all.push(Incoming::Closed);
+        }
+        all
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let end = self.pending.iter().position(|b| *b == b'\n')?;
+        let line = self.pending.drain(..=end).collect::<Vec<u8>>();
+        Some(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// Reads once; `false` at the end.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        // SAFETY of unbuffered reading: std's Stdin buffers, which ppoll would not see; File::from would close fd 0.
+        let got = nix::unistd::read(std::io::stdin(), &mut buffer);
+        match got {
+            Ok(0) => false,
+            Ok(n) => {
+                self.pending.extend_from_slice(&buffer[..n]);
+                true
+            }
+            Err(nix::errno::Errno::EINTR) => true,
+            Err(_) => false,
+        }
+    }
+}
+
+fn say(answer: &Answer) {
+    let Ok(line) = serde_json::to_string(answer) else { return };
+    let mut out = std::io::stdout().lock();
+    // A closed pipe means the owner is gone, which standard input tells as well.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Signals meant for the owner's terminal must not end the process that cleans up after the owner.
+fn ignore_terminal() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGPIPE] {
+        // SAFETY: SIG_IGN is a valid disposition; no handler runs.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// The owner is gone: ends the endpoints and removes the lab, in its place.
+fn clean_up(lab: &str) {
+    let Some((name, _)) = LabName::parse(&format!("{lab}-tx")) else { return };
+    for role in Role::ALL {
+        if let Err(e) = leftovers::remove(&name.namespace(role)) {
+            eprintln!("emulator: {}", chain(&e));
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        text.push_str(&format!(": {e}"));
+        cause = e.source();
+    }
+    text
+}

@@ -1,0 +1,187 @@
+//! One direction inside the emulator: the pure [`Link`] decides, this keeps the bytes meanwhile.
+
+use super::clock;
+use super::socket::{BATCH, PacketSocket};
+use crate::control::Counts;
+use crate::lateness::Histogram;
+use crate::ledger::{Entry, LedgerSender};
+use link::{Delivery, Direction, Fate, FateRecord, Link, LinkError, LinkSpec, Timestamp};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// Bytes before the IP header.
+const ETHERNET: usize = 14;
+/// IPv4 header without options, UDP header.
+const HEADERS: usize = 20 + 8;
+
+/// A packet that the link has accepted.
+struct Waiting {
+    frame: Vec<u8>,
+    /// Deliveries still to come: two for a duplicated packet.
+    copies: u8,
+    record: FateRecord,
+}
+
+pub(super) struct Path {
+    direction: Direction,
+    spec: LinkSpec,
+    seed: u64,
+    link: Link,
+    from: Ipv4Addr,
+    to: Ipv4Addr,
+    waiting: BTreeMap<u64, Waiting>,
+    /// Buffers of packets that left, to be used again.
+    spare: Vec<Vec<u8>>,
+    next_id: u64,
+    last_in: u64,
+    pub(super) counts: Counts,
+}
+
+impl Path {
+    pub(super) fn new(
+        direction: Direction,
+        spec: &LinkSpec,
+        run_seed: u64,
+        from: Ipv4Addr,
+        to: Ipv4Addr,
+    ) -> Result<Path, LinkError> {
+        let seed = direction.seed(run_seed);
+        Ok(Path {
+            direction,
+            spec: spec.clone(),
+            seed,
+            link: Link::new(spec, seed)?,
+            from,
+            to,
+            waiting: BTreeMap::new(),
+            spare: Vec::new(),
+            next_id: 0,
+            last_in: 0,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Forgets every packet and starts the link anew.
+    pub(super) fn restart(&mut self) -> Result<(), LinkError> {
+        self.link = Link::new(&self.spec, self.seed)?;
+        self.waiting.clear();
+        (self.next_id, self.last_in, self.counts) = (0, 0, Counts::default());
+        Ok(())
+    }
+
+    /// Whether the model decides over this frame: UDP over IPv4 from this direction's source to its destination.
+    pub(super) fn shapes(&self, frame: &[u8]) -> bool {
+        // Ethernet 14 bytes; IPv4: protocol at 9, addresses at 12 and 16 (RFC 791 section 3.1).
+        frame.len() >= 34
+            && frame[12..14] == [0x08, 0x00]
+            && frame[14] >> 4 == 4
+            && frame[23] == libc::IPPROTO_UDP as u8
+            && frame[26..30] == self.from.octets()
+            && frame[30..34] == self.to.octets()
+    }
+
+    /// Asks the link about a packet that arrived `at` ns after time zero.
+    pub(super) fn enqueue(&mut self, at: u64, frame: &[u8], ledger: Option<&mut LedgerSender>) {
+        // The realtime stamps of two batches may overlap by the error of the clocks' difference.
+        self.last_in = self.last_in.max(at);
+        let id = self.next_id;
+        self.next_id += 1;
+        // The IP header says its packet's size; the frame may be padded.
+        let bytes = u32::from(u16::from_be_bytes([frame[16], frame[17]]));
+        let fate = self.link.enqueue(Timestamp(self.last_in), id, bytes);
+        self.counts.packets_in += 1;
+        self.counts.bytes_in += u64::from(bytes);
+        let record = FateRecord::new(id, self.direction, Timestamp(self.last_in), bytes, &fate);
+        let copies = match fate {
+            Fate::Dropped { .. } => {
+                self.counts.dropped += 1;
+                if let Some(ledger) = ledger {
+                    ledger.write(Entry::new(record, &frame[ETHERNET..]));
+                }
+                return;
+            }
+            Fate::Delivered { copy, .. } => 1 + u8::from(copy.is_some()),
+        };
+        let mut kept = self.spare.pop().unwrap_or_default();
+        kept.clear();
+        kept.extend_from_slice(frame);
+        self.waiting.insert(id, Waiting { frame: kept, copies, record });
+    }
+
+    /// When the next packet is to leave, ns after time zero.
+    pub(super) fn next_departure(&self) -> Option<u64> {
+        self.link.next_delivery().map(Timestamp::as_nanos)
+    }
+
+    /// Sends what is due at `now`, ns after `epoch`, in batches.
+    pub(super) fn depart(
+        &mut self,
+        epoch: u64,
+        now: u64,
+        out: &PacketSocket,
+        lateness: &mut Histogram,
+        mut ledger: Option<&mut LedgerSender>,
+    ) {
+        loop {
+            let mut batch: [Option<(Delivery, Vec<u8>)>; BATCH] = [const { None }; BATCH];
+            let mut count = 0;
+            while count < BATCH {
+                let Some(delivery) = self.link.deliver(Timestamp(now)) else { break };
+                let Some(waiting) = self.waiting.get_mut(&delivery.id) else { continue };
+                waiting.copies -= 1;
+                let mut frame = if waiting.copies == 0 {
+                    std::mem::take(&mut waiting.frame)
+                } else {
+                    waiting.frame.clone()
+                };
+                // The checksum stays as it was: the receiver's kernel discards the datagram, as behind a real link.
+                if let Some(payload) = frame.get_mut(ETHERNET + HEADERS..) {
+                    delivery.damage(payload);
+                }
+                batch[count] = Some((delivery, frame));
+                count += 1;
+            }
+            if count == 0 {
+                return;
+            }
+            let frames: [&[u8]; BATCH] =
+                std::array::from_fn(|i| batch[i].as_ref().map_or(&[][..], |(_, frame)| frame));
+            let sent = out.send(frames[..count].iter().copied());
+            // After the call: the packets are in the receiver's queue now, and not a moment before is claimed.
+            let left = clock::monotonic().saturating_sub(epoch);
+            self.counts.packets_out += sent as u64;
+            self.counts.lost_here += (count - sent) as u64;
+            for (i, (delivery, frame)) in batch.into_iter().flatten().enumerate() {
+                let id = delivery.id;
+                if i < sent {
+                    lateness.add(left.saturating_sub(delivery.at.as_nanos()));
+                }
+                let Some(waiting) = self.waiting.get_mut(&id) else { continue };
+                let last = waiting.copies == 0;
+                if i < sent && !delivery.duplicate {
+                    waiting.record.actual_ns = Some(Timestamp(left));
+                }
+                if last && let Some(waiting) = self.waiting.remove(&id) {
+                    if let Some(ledger) = ledger.as_deref_mut() {
+                        ledger.write(Entry::new(waiting.record, &frame[ETHERNET..]));
+                    }
+                    if self.spare.len() < 4096 {
+                        self.spare.push(frame);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts as of now.
+    pub(super) fn counts(&self) -> Counts {
+        Counts { waiting: self.waiting.len() as u64, ..self.counts }
+    }
+
+    /// Records of packets that are still on their way when the run ends.
+    pub(super) fn unfinished(&mut self) -> impl Iterator<Item = Entry> {
+        std::mem::take(&mut self.waiting)
+            .into_values()
+            .map(|w| Entry::new(w.record, w.frame.get(ETHERNET..).unwrap_or_default()))
+    }
+}

@@ -1,0 +1,372 @@
+//! A lab: `[sender] ─ veth ─ [emulator] ─ veth ─ [receiver]`, three namespaces that exist as long as this value.
+
+use crate::control::{Answer, Bound, Health, Request, Setup, Timing};
+use crate::error::LabError;
+use crate::names::{LabName, Role};
+use crate::privilege;
+use crate::shaper::{Choice, Shaper};
+use crate::space::Space;
+use crate::{EMULATOR_FLAG, leftovers, shaper, wire};
+use link::{Direction, Link, LinkSpec};
+use nix::sched::{CloneFlags, setns};
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct LabConfig {
+    /// Sender to receiver.
+    pub forward: LinkSpec,
+    /// Receiver to sender.
+    pub reverse: LinkSpec,
+    /// Seed of the channel; each direction derives its own, see [`link::Direction::seed`].
+    pub seed: u64,
+    /// Who shapes.
+    pub shaper: Shaper,
+    /// Where the fate ledger goes (JSON lines, [`crate::ledger`]); none is written without it.
+    pub fates: Option<PathBuf>,
+    /// How the emulator meets its departures.
+    pub timing: Timing,
+    /// What lateness makes a run invalid.
+    pub bound: Bound,
+    /// The program that becomes the emulator: its `main` calls [`crate::emulator_main_if_asked`] first. This program if absent.
+    pub emulator: Option<PathBuf>,
+}
+
+impl LabConfig {
+    /// The same channel in both directions' own specifications, everything else at its default.
+    #[must_use]
+    pub fn new(forward: LinkSpec, reverse: LinkSpec, seed: u64) -> LabConfig {
+        LabConfig {
+            forward,
+            reverse,
+            seed,
+            shaper: Shaper::Auto,
+            fates: None,
+            timing: Timing::default(),
+            bound: Bound::default(),
+            emulator: None,
+        }
+    }
+}
+
+/// An end of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Where packets of the forward path come from.
+    Sender,
+    /// Where they go.
+    Receiver,
+}
+
+impl End {
+    fn role(self) -> Role {
+        match self {
+            End::Sender => Role::Tx,
+            End::Receiver => Role::Rx,
+        }
+    }
+}
+
+/// Three namespaces, two cables and an emulator. Dropping it ends every process inside and removes everything; if this
+/// process is killed instead, the emulator does the same, and if both are, the next lab or `doctor --clean` does.
+#[derive(Debug)]
+pub struct Lab {
+    name: LabName,
+    /// Sender's, emulator's, receiver's; empty once removed.
+    spaces: Vec<Space>,
+    emulator: Option<Emulator>,
+    choice: Choice,
+    stopped: Option<Health>,
+    bound: Bound,
+}
+
+#[derive(Debug)]
+struct Emulator {
+    child: Child,
+    input: ChildStdin,
+    /// In a mutex only so that a lab can be shared between threads that use its ends.
+    answers: Mutex<Receiver<String>>,
+}
+
+/// Longest wait for an answer of the emulator. It answers within a millisecond; a loaded machine may starve it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Lab {
+    /// Builds a lab and returns when packets can flow. Leftovers of owners that were killed are removed on the way.
+    ///
+    /// # Errors
+    /// When namespaces are not permitted, a link specification is refused, or the kernel or the emulator fails; whatever
+    /// had been made by then is removed.
+    pub fn new(config: &LabConfig) -> Result<Lab, LabError> {
+        privilege::become_capable()?;
+        // Refused here rather than by the emulator: nothing has been made yet.
+        for (spec, direction) in
+            [(&config.forward, Direction::Forward), (&config.reverse, Direction::Reverse)]
+        {
+            Link::new(spec, direction.seed(config.seed))?;
+        }
+        let choice = shaper::choose(config.shaper, &config.forward, &config.reverse, config.fates.is_some())?;
+        leftovers::clean()?;
+        let taken = leftovers::labs();
+        let name = LabName::for_this_process(&taken)
+            .ok_or_else(|| LabError::Emulator("no free subnet: 32768 labs exist".to_owned()))?;
+        // From here on `Drop` removes what exists.
+        let mut lab =
+            Lab { name, spaces: Vec::new(), emulator: None, choice, stopped: None, bound: config.bound };
+        for role in Role::ALL {
+            lab.spaces.push(Space::create(&name.namespace(role))?);
+        }
+        wire::lay(&name, &lab.spaces[0], &lab.spaces[1], &lab.spaces[2])?;
+        lab.emulator = Some(lab.start_emulator(config)?);
+        match lab.answer()? {
+            Answer::Ready => Ok(lab),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// `command`, to be run inside the namespace of `end`. The child enters it between fork and exec; its descendants
+    /// inherit it.
+    #[must_use]
+    pub fn command(&self, end: End, mut command: Command) -> Command {
+        let space = self.space(end.role());
+        let handle = space.file().try_clone();
+        // SAFETY: between fork and exec only a system call is made, on a handle that the closure owns.
+        unsafe {
+            command.pre_exec(move || match &handle {
+                Ok(file) => setns(file, CloneFlags::CLONE_NEWNET).map_err(Into::into),
+                Err(e) => Err(std::io::Error::from(e.kind())),
+            });
+        }
+        command
+    }
+
+    /// Runs `f` inside the namespace of `end`, on a thread of its own. A socket made there stays there, wherever it is used.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn inside<T: Send>(&self, end: End, f: impl FnOnce() -> T + Send) -> Result<T, LabError> {
+        self.space(end.role()).run(f)
+    }
+
+    /// Address of `end`, on its `eth0`.
+    #[must_use]
+    pub fn address(&self, end: End) -> Ipv4Addr {
+        self.name.address(end.role())
+    }
+
+    /// Name of the namespace of `end`, for `ip netns exec`.
+    #[must_use]
+    pub fn namespace(&self, end: End) -> String {
+        self.name.namespace(end.role())
+    }
+
+    /// Who shapes and why.
+    #[must_use]
+    pub fn shaper(&self) -> &Choice {
+        &self.choice
+    }
+
+    /// Process id of the emulator, while it runs.
+    #[must_use]
+    pub fn emulator_pid(&self) -> Option<u32> {
+        self.emulator.as_ref().map(|e| e.child.id())
+    }
+
+    /// Makes now the time zero of the run: both links start anew (traces at their beginning, draws at the first), and
+    /// so do counters and ledger. Without it, time zero is the first shaped packet.
+    ///
+    /// # Errors
+    /// When the emulator is gone.
+    pub fn start(&mut self) -> Result<(), LabError> {
+        self.ask(Request::Start)?;
+        match self.answer()? {
+            Answer::Started => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Lateness and counts so far.
+    ///
+    /// # Errors
+    /// When the emulator is gone: then the run is worthless.
+    pub fn health(&mut self) -> Result<Health, LabError> {
+        if let Some(health) = &self.stopped {
+            return Ok(health.clone());
+        }
+        self.ask(Request::Health)?;
+        self.read_health()
+    }
+
+    /// Finishes the ledger, removes everything, and returns the last word on the run's health.
+    ///
+    /// # Errors
+    /// When the emulator was gone already or something cannot be removed.
+    pub fn stop(mut self) -> Result<Health, LabError> {
+        let health = self.finish();
+        let removed = self.remove();
+        removed.and(health)
+    }
+
+    fn finish(&mut self) -> Result<Health, LabError> {
+        self.ask(Request::Stop)?;
+        let health = self.read_health()?;
+        self.stopped = Some(health.clone());
+        Ok(health)
+    }
+
+    fn read_health(&mut self) -> Result<Health, LabError> {
+        match self.answer()? {
+            Answer::Health(mut health) => {
+                if self.choice.kernel {
+                    shaper::count_kernel(self.space(Role::Emulator), &mut health)?;
+                }
+                health.judge(self.bound);
+                Ok(health)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn space(&self, role: Role) -> &Space {
+        &self.spaces[role as usize]
+    }
+
+    fn start_emulator(&self, config: &LabConfig) -> Result<Emulator, LabError> {
+        let setup = Setup {
+            addresses: [self.name.address(Role::Tx), self.name.address(Role::Rx)],
+            forward: config.forward.clone(),
+            reverse: config.reverse.clone(),
+            seed: config.seed,
+            fates: config.fates.clone(),
+            timing: config.timing,
+            bound: config.bound,
+            kernel: self.choice.kernel,
+        };
+        if self.choice.kernel {
+            shaper::install(self.space(Role::Emulator), &config.forward, &config.reverse, config.seed)?;
+        }
+        // Not `current_exe`: the file may have been replaced by a rebuild since this process started.
+        let program = config.emulator.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+        let mut command = Command::new(program);
+        command.arg(EMULATOR_FLAG).arg(self.name.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Its own process group: Ctrl-C must not reach it, for it cleans up when this process has died of it.
+        command.process_group(0);
+        let handle = self
+            .space(Role::Emulator)
+            .file()
+            .try_clone()
+            .map_err(|e| LabError::io("duplicate a namespace handle", e))?;
+        // SAFETY: only a system call on an owned handle between fork and exec.
+        unsafe {
+            command.pre_exec(move || setns(&handle, CloneFlags::CLONE_NEWNET).map_err(Into::into));
+        }
+        let mut child = command.spawn().map_err(|e| LabError::io("start the emulator", e))?;
+        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(LabError::Emulator("has no pipes".to_owned()));
+        };
+        let (sender, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let told = writeln!(
+            input,
+            "{}",
+            serde_json::to_string(&setup).map_err(|e| LabError::Emulator(e.to_string()))?
+        );
+        told.map_err(|e| LabError::io("tell the emulator its setup", e))?;
+        Ok(Emulator { child, input, answers: Mutex::new(answers) })
+    }
+
+    fn ask(&mut self, request: Request) -> Result<(), LabError> {
+        let emulator =
+            self.emulator.as_mut().ok_or_else(|| LabError::Emulator("has been stopped".to_owned()))?;
+        let line = serde_json::to_string(&request).map_err(|e| LabError::Emulator(e.to_string()))?;
+        writeln!(emulator.input, "{line}").map_err(|_| ended(&mut emulator.child))
+    }
+
+    fn answer(&mut self) -> Result<Answer, LabError> {
+        let emulator =
+            self.emulator.as_mut().ok_or_else(|| LabError::Emulator("has been stopped".to_owned()))?;
+        let answers =
+            emulator.answers.get_mut().map_err(|_| LabError::Emulator("its reader panicked".to_owned()))?;
+        match answers.recv_timeout(PATIENCE) {
+            Ok(line) => serde_json::from_str(&line).map_err(|_| {
+                LabError::Emulator(format!(
+                    "said `{line}`: does its main call netns::emulator_main_if_asked() first?"
+                ))
+            }),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(LabError::Emulator(format!("said nothing for {} s", PATIENCE.as_secs())))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(ended(&mut emulator.child)),
+        }
+    }
+
+    /// Ends every process inside, removes the namespaces and with them the cables. Does nothing the second time.
+    fn remove(&mut self) -> Result<(), LabError> {
+        if let Some(Emulator { mut child, input, answers }) = self.emulator.take() {
+            if self.stopped.is_none() {
+                // Nobody asked for the health. Killed rather than told to end, so that it cannot race us to the cleanup.
+                let _ = child.kill();
+            }
+            drop((input, answers));
+            wait(&mut child, Duration::from_secs(2));
+        }
+        let mut result = Ok(());
+        for space in self.spaces.drain(..) {
+            space.end_processes();
+            result = result.and(space.remove());
+        }
+        result
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.stopped.is_none() && self.emulator.is_some() && !std::thread::panicking() {
+            // So that the ledger is whole; a dead emulator fails at once.
+            let _ = self.finish();
+        }
+        if let Err(e) = self.remove() {
+            eprintln!("warning: {e}; `freezeframe doctor --clean` tries again");
+        }
+    }
+}
+
+fn wait(child: &mut Child, patience: Duration) {
+    let give_up = Instant::now() + patience;
+    while Instant::now() < give_up {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(300));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn ended(child: &mut Child) -> LabError {
+    wait(child, Duration::from_secs(1));
+    LabError::Emulator(match child.try_wait() {
+        Ok(Some(status)) => format!("ended before it was told to ({status})"),
+        _ => "closed its output".to_owned(),
+    })
+}
+
+fn unexpected(answer: &Answer) -> LabError {
+    LabError::Emulator(match answer {
+        Answer::Failed(why) => why.clone(),
+        other => format!("gave an answer to another question: {other:?}"),
+    })
+}

@@ -1,0 +1,385 @@
+//! A lab on this machine's kernel: built, used, removed. Every test here is called `ns_...`, runs alone
+//! (`.config/nextest.toml`) and says why when it is skipped.
+
+use link::{
+    Bitrate, ByteCount, DelayBase, DelaySpec, Direction, FateRecord, LinkSpec, LossSpec, Outcome,
+    Probability, Span,
+};
+use netns::differential::replay;
+use netns::traffic::{self, Flow};
+use netns::{End, Lab, LabConfig, LabError, Shaper};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A lab, or `None` with the reason printed where this machine does not permit one.
+fn lab(config: &LabConfig) -> Option<Lab> {
+    match Lab::new(config) {
+        Ok(lab) => Some(lab),
+        Err(LabError::NotPermitted { reason }) => {
+            eprintln!("skipped: {reason}");
+            None
+        }
+        Err(e) => panic!("{e}: {:?}", std::error::Error::source(&e)),
+    }
+}
+
+fn config(forward: LinkSpec, reverse: LinkSpec) -> LabConfig {
+    let mut config = LabConfig::new(forward, reverse, 42);
+    config.shaper = Shaper::User;
+    config.emulator = Some(PathBuf::from(env!("CARGO_BIN_EXE_netns-lab")));
+    config
+}
+
+fn delay(ms: u64) -> LinkSpec {
+    LinkSpec {
+        delay: DelaySpec { base: DelayBase::Constant(Span::from_millis(ms)), ..DelaySpec::default() },
+        ..LinkSpec::default()
+    }
+}
+
+fn flow(packets: u64, interval_us: u64) -> Flow {
+    Flow {
+        packets,
+        payload: 1172,
+        interval: Duration::from_micros(interval_us),
+        patience: Duration::from_millis(500),
+    }
+}
+
+fn percent(text: &str) -> Probability {
+    text.parse().expect("a percentage")
+}
+
+fn names_of(lab_names: &[String]) -> Vec<&String> {
+    lab_names.iter().filter(|n| Path::new("/var/run/netns").join(n).exists()).collect()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn ns_labs_come_and_go_within_100_ms() {
+    let (mut creation, mut removal) = (Vec::new(), Vec::new());
+    for _ in 0..9 {
+        let start = Instant::now();
+        let Some(lab) = lab(&config(LinkSpec::default(), LinkSpec::default())) else { return };
+        creation.push(start.elapsed());
+        let names = [End::Sender, End::Receiver].map(|e| lab.namespace(e));
+        assert_eq!(names_of(&names).len(), 2);
+        let start = Instant::now();
+        lab.stop().expect("a lab that nobody disturbed stops");
+        removal.push(start.elapsed());
+        assert!(names_of(&names).is_empty());
+    }
+    let (creation, removal) = (median(creation), median(removal));
+    println!("median of creation {creation:?}, of removal {removal:?}");
+    assert!(
+        creation < Duration::from_millis(100) && removal < Duration::from_millis(100),
+        "{creation:?}, {removal:?}"
+    );
+}
+
+#[test]
+fn ns_datagrams_pass_both_ways_byte_for_byte() {
+    let Some(mut lab) = lab(&config(LinkSpec::default(), LinkSpec::default())) else { return };
+    let flow = flow(500, 200);
+    for from in [End::Sender, End::Receiver] {
+        let arrivals = traffic::run(&lab, from, &flow).expect("the flow runs");
+        assert!(arrivals.iter().all(|a| a.intact));
+        assert_eq!(arrivals.iter().map(|a| a.n).collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
+    }
+    let health = lab.health().expect("the emulator answers");
+    for counts in [health.forward, health.reverse] {
+        assert_eq!(
+            (counts.packets_in, counts.packets_out, counts.dropped, counts.lost_here),
+            (500, 500, 0, 0)
+        );
+        assert_eq!(counts.bytes_in, 500 * u64::from(flow.ip_bytes()));
+        assert_eq!(counts.unshaped, 0, "no ARP, no IPv6: nothing but the flow is on the wire");
+    }
+}
+
+#[test]
+fn ns_two_labs_at_once_keep_apart() {
+    let Some(first) = lab(&config(delay(3), LinkSpec::default())) else { return };
+    let second = lab(&config(
+        LinkSpec { loss: LossSpec::Random { probability: percent("100%") }, ..LinkSpec::default() },
+        delay(1),
+    ))
+    .expect("the first lab was permitted");
+    assert_ne!(first.address(End::Sender), second.address(End::Sender));
+    let flow = flow(200, 500);
+    std::thread::scope(|scope| {
+        let one = scope.spawn(|| traffic::run(&first, End::Sender, &flow).expect("the flow runs"));
+        let other = scope.spawn(|| traffic::run(&second, End::Sender, &flow).expect("the flow runs"));
+        assert_eq!(one.join().expect("no panic").len(), 200);
+        assert_eq!(other.join().expect("no panic").len(), 0, "everything is lost in the second lab");
+    });
+    drop(first);
+    assert_eq!(
+        traffic::run(&second, End::Receiver, &flow).expect("the flow runs").len(),
+        200,
+        "the second outlives the first"
+    );
+}
+
+#[test]
+fn ns_a_delay_is_never_short_and_seldom_long() {
+    let Some(lab) = lab(&config(delay(20), delay(20))) else { return };
+    let arrivals = traffic::run(&lab, End::Sender, &flow(1000, 1000)).expect("the flow runs");
+    let health = lab.stop().expect("the emulator answers");
+    assert_eq!(arrivals.len(), 1000);
+    let mut over: Vec<i64> =
+        arrivals.iter().map(|a| a.received_ns.cast_signed() - a.sent_ns.cast_signed() - 20_000_000).collect();
+    over.sort_unstable();
+    println!(
+        "delay beyond 20 ms: p50 {} ns, p99 {} ns; in the emulator {:?}",
+        over[500], over[990], health.lateness
+    );
+    // Two realtime readings and their difference to the monotonic clock: microseconds.
+    assert!(over[0] > -50_000, "a packet came {} ns too early", -over[0]);
+    assert!(over[500] < 2_000_000, "half of the packets came more than {} ns late", over[500]);
+    assert_eq!(health.lateness.packets, 1000);
+    assert_eq!(health.valid, health.lateness.p99_ns <= 5_000_000 && health.lateness.max_ns <= 33_333_333);
+}
+
+#[test]
+fn ns_a_late_run_is_invalid() {
+    let mut strict = config(delay(2), LinkSpec::default());
+    strict.bound.max_ns = 1;
+    let Some(lab) = lab(&strict) else { return };
+    traffic::run(&lab, End::Sender, &flow(20, 500)).expect("the flow runs");
+    let health = lab.stop().expect("the emulator answers");
+    assert!(
+        !health.valid
+            && health.why_invalid.len() == 1
+            && health.why_invalid[0].starts_with("maximum lateness"),
+        "{health:?}"
+    );
+}
+
+#[test]
+fn ns_live_fates_equal_virtual_ones() {
+    // Every stage at once, and draws that depend on time, in both directions.
+    let busy: LinkSpec = toml::from_str(
+        r#"
+        loss = { model = "gilbert_elliott", good_to_bad = "6.8%", bad_to_good = "85.2%", loss_good = "4%", loss_bad = "50%", step = "frame", loss_by = "new" }
+        bottleneck = { rate = "8Mbit", queue = "12000B" }
+        delay = { base = "7ms", jitter = "2ms", reorder = true }
+        duplicate = "6%"
+        corrupt = "5%"
+        "#,
+    )
+    .expect("a link specification");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fates = folder.path().join("fates.jsonl");
+    let mut config = config(busy.clone(), busy.clone());
+    config.fates = Some(fates.clone());
+    let Some(mut lab) = lab(&config) else { return };
+    lab.start().expect("the emulator answers");
+    let flow = flow(3000, 1500);
+    let (forward, reverse) = (
+        traffic::run(&lab, End::Sender, &flow).expect("the flow runs"),
+        traffic::run(&lab, End::Receiver, &flow).expect("the flow runs"),
+    );
+    let health = lab.stop().expect("the emulator answers");
+    let text = std::fs::read_to_string(&fates).expect("a ledger");
+    let records: Vec<FateRecord> = text.lines().map(|l| serde_json::from_str(l).expect("a record")).collect();
+    assert_eq!(records.len(), 6000);
+    for (direction, arrivals, counts) in
+        [(Direction::Forward, &forward, health.forward), (Direction::Reverse, &reverse, health.reverse)]
+    {
+        assert_eq!(replay(&busy, 42, direction, &records).expect("a valid specification"), Vec::<u64>::new());
+        let own: Vec<&FateRecord> = records.iter().filter(|r| r.direction == direction).collect();
+        let of = |outcome| own.iter().filter(|r| r.fate == outcome).count() as u64;
+        assert_eq!(of(Outcome::Dropped), counts.dropped);
+        println!(
+            "{direction:?}: {} delivered, {} dropped, {} duplicated, {} corrupted",
+            of(Outcome::Delivered),
+            of(Outcome::Dropped),
+            of(Outcome::Duplicated),
+            of(Outcome::Corrupted)
+        );
+        assert!(of(Outcome::Dropped) > 100 && of(Outcome::Duplicated) > 30 && of(Outcome::Corrupted) > 20);
+        // Damaged datagrams are discarded by the receiver's checksum; a copy of a damaged one is as damaged or not as its record says.
+        let whole = own.iter().filter(|r| matches!(r.fate, Outcome::Delivered | Outcome::Duplicated)).count();
+        let mut seen: Vec<u64> = arrivals.iter().map(|a| a.n).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert!(arrivals.iter().all(|a| a.intact));
+        assert!(seen.len() >= whole, "{} datagrams arrived, {whole} should have", seen.len());
+        assert!(arrivals.len() > seen.len(), "copies arrived");
+        assert!(own.iter().all(|r| r.actual_ns.is_some() == r.out_ns.is_some() && r.actual_ns >= r.out_ns));
+        let head = own[0].head.as_deref().expect("the packet's first bytes");
+        assert!(head.starts_with("45") && head.len() == 192, "{head}");
+    }
+}
+
+#[test]
+fn ns_seeded_channels_match_packet_by_packet() {
+    let output = run_tool(&["differential", "--packets", "20000", "--seeds", "42,7"]);
+    let Some(output) = output else { return };
+    assert_eq!(output.matches("all fates identical").count(), 6, "{output}");
+}
+
+#[test]
+fn ns_only_udp_between_the_endpoints_is_shaped() {
+    let everything_lost =
+        LinkSpec { loss: LossSpec::Random { probability: percent("100%") }, ..LinkSpec::default() };
+    let Some(lab) = lab(&config(everything_lost.clone(), everything_lost)) else { return };
+    let to = (lab.address(End::Receiver), 5000);
+    let listener = lab.inside(End::Receiver, || TcpListener::bind(to)).expect("enter").expect("bind");
+    let mut client =
+        lab.inside(End::Sender, || TcpStream::connect(to)).expect("enter").expect("TCP is not shaped");
+    client.write_all(b"signalling").expect("write");
+    drop(client);
+    let mut heard = String::new();
+    listener.accept().expect("accept").0.read_to_string(&mut heard).expect("read");
+    assert_eq!(heard, "signalling");
+    assert_eq!(traffic::run(&lab, End::Sender, &flow(50, 100)).expect("the flow runs").len(), 0);
+    let health = lab.stop().expect("the emulator answers");
+    assert!(health.forward.unshaped > 3 && health.reverse.unshaped > 2, "{health:?}");
+    assert_eq!((health.forward.packets_in, health.forward.dropped), (50, 50));
+}
+
+#[test]
+fn ns_commands_run_inside_and_end_with_the_lab() {
+    let Some(lab) = lab(&config(LinkSpec::default(), LinkSpec::default())) else { return };
+    let mut cat = Command::new("cat");
+    cat.arg("/proc/self/net/fib_trie").stdout(Stdio::piped());
+    let output = lab.command(End::Receiver, cat).output().expect("cat runs");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&lab.address(End::Receiver).to_string()));
+    // A grandchild that nobody holds a handle of.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "sleep 60 & sleep 60"]);
+    let mut endpoint = lab.command(End::Sender, shell).spawn().expect("sh runs");
+    drop(lab);
+    let status = endpoint.try_wait().expect("our child").expect("it ended with the lab");
+    assert!(!status.success());
+}
+
+#[test]
+fn ns_a_panic_removes_the_lab() {
+    let Some(lab) = lab(&config(LinkSpec::default(), LinkSpec::default())) else { return };
+    let names = [End::Sender, End::Receiver].map(|e| lab.namespace(e));
+    let emulator = lab.emulator_pid().expect("it runs");
+    let panic = std::thread::spawn(move || {
+        let _lab = lab;
+        panic!("on purpose");
+    });
+    assert!(panic.join().is_err());
+    assert!(names_of(&names).is_empty());
+    assert!(!Path::new(&format!("/proc/{emulator}")).exists());
+}
+
+#[test]
+fn ns_a_killed_emulator_is_an_error_not_a_result() {
+    let Some(mut lab) = lab(&config(LinkSpec::default(), LinkSpec::default())) else { return };
+    let names = [End::Sender, End::Receiver].map(|e| lab.namespace(e));
+    let pid = lab.emulator_pid().expect("it runs");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), nix::sys::signal::Signal::SIGKILL)
+        .expect("our child");
+    let error = lab.health().expect_err("nobody can answer");
+    assert!(error.to_string().contains("signal: 9"), "{error}");
+    drop(lab);
+    assert!(names_of(&names).is_empty());
+}
+
+#[test]
+fn ns_nothing_is_left_after_kill_9() {
+    let Some(output) = run_tool(&["fault", "--kills", "20", "--seed", "3"]) else { return };
+    assert!(output.contains("20 kills") && output.contains("nothing left behind"), "{output}");
+}
+
+#[test]
+fn ns_a_user_without_rights_gets_a_lab_too() {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netns-lab"));
+    command.args(["differential", "--packets", "2000", "--seeds", "1", "--interval-us", "300"]);
+    if nix::unistd::geteuid().is_root() {
+        // nobody
+        command.uid(65_534).gid(65_534);
+    }
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(e) => {
+            eprintln!("skipped: another user cannot run {}: {e}", env!("CARGO_BIN_EXE_netns-lab"));
+            return;
+        }
+    };
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.code() == Some(77) {
+        eprintln!("{err}");
+        return;
+    }
+    assert_eq!(out.matches("all fates identical").count(), 3, "{out}{err}");
+}
+
+#[test]
+fn ns_the_kernel_shapes_what_it_can_say() {
+    // 4 Mbit/s with a queue of 15 000 bytes and a bucket of two frames, counted as tbf counts.
+    let rate = Bitrate::from_kbps(4000);
+    let limited: LinkSpec = toml::from_str(
+        "overhead = \"14B\"\nbottleneck = { rate = \"4Mbit\", burst = \"3028B\", queue = \"15000B\" }",
+    )
+    .expect("a link specification");
+    let mut config = config(limited, LinkSpec::default());
+    config.shaper = Shaper::Kernel;
+    let lab = match Lab::new(&config) {
+        Err(LabError::NotPermitted { reason }) => return eprintln!("skipped: {reason}"),
+        Err(LabError::Shaper(why)) => return eprintln!("skipped: {why}"),
+        other => other.expect("a lab"),
+    };
+    assert!(lab.shaper().kernel);
+    let flow = Flow { interval: Duration::from_micros(1500), ..flow(2000, 0) };
+    let arrivals = traffic::run(&lab, End::Sender, &flow).expect("the flow runs");
+    let health = lab.stop().expect("the emulator answers");
+    println!("{:?}", health.forward);
+    assert_eq!(health.forward.packets_out, arrivals.len() as u64);
+    assert_eq!(health.forward.packets_in, 2000);
+    assert_eq!(health.forward.dropped, 2000 - arrivals.len() as u64);
+    let span_ns = arrivals[arrivals.len() - 1].received_ns - arrivals[10].received_ns;
+    let bits = (arrivals.len() - 11) as u64 * u64::from(flow.ip_bytes() + 14) * 8;
+    let measured = bits as f64 / (span_ns as f64 / 1e9);
+    println!("{measured:.0} bit/s through tbf");
+    assert!((measured / rate.as_bps() as f64 - 1.0).abs() < 0.01, "{measured}");
+    let longest = arrivals.iter().map(|a| a.received_ns - a.sent_ns).max().expect("arrivals");
+    let full =
+        Bitrate::from_kbps(4000).serialisation_time(ByteCount(15_000).0).expect("a rate").as_nanos() as u64;
+    assert!(longest < full + 20_000_000, "{longest} ns in a queue of {full} ns");
+}
+
+#[test]
+fn ns_auto_says_why_it_chose() {
+    let spec = netns::differential::channels().remove(0).1;
+    let mut config = config(spec, LinkSpec::default());
+    config.shaper = Shaper::Auto;
+    let Some(lab) = lab(&config) else { return };
+    let probe = netns::shaper::probe().expect("a lab was permitted");
+    println!("{} ({probe:?})", lab.shaper());
+    assert_eq!(lab.shaper().kernel, probe.netem && probe.seed && probe.bridge);
+    if !probe.netem {
+        assert!(lab.shaper().reason.contains("netem"), "{}", lab.shaper());
+    }
+}
+
+/// Runs the crate's own tool; `None`, with the reason printed, where it says that this machine does not permit the check.
+fn run_tool(arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_netns-lab")).args(arguments).output().expect("the tool starts");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    if output.status.code() == Some(77) {
+        eprintln!("{err}");
+        return None;
+    }
+    assert!(output.status.success(), "{out}{err}");
+    Some(out)
+}
