@@ -52,6 +52,9 @@ struct Source {
     produced: u64,
 }
 
+// SAFETY: a scaler is plain memory of its own that only its owner touches; FFmpeg ties it to no thread.
+unsafe impl Send for Source {}
+
 impl Reader {
     /// Opens a file.
     ///
