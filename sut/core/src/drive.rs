@@ -89,7 +89,11 @@ where
                     }
                 }
                 Ok(_) => {} // not our peer
-                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                    ) => {}
                 // A peer that has ended answers with an ICMP error: its packets are lost, as on any network.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(e) => {
@@ -116,7 +120,11 @@ where
         }
         let capture = captures.as_ref().filter(|s| next_frame < s.frames).map(|s| s.capture_time(next_frame));
         if capture.is_some_and(|t| t <= now) {
-            (outlet.event)(Event { t_ns: now, side: Side::Sender, kind: EventKind::Captured { frame: next_frame } });
+            (outlet.event)(Event {
+                t_ns: now,
+                side: Side::Sender,
+                kind: EventKind::Captured { frame: next_frame },
+            });
             outlet.feed(endpoint, now, Input::Capture(next_frame))?;
             next_frame += 1;
             continue;
@@ -128,7 +136,9 @@ where
         }
         let until = [Some(end), capture, timeout].into_iter().flatten().min().unwrap_or(end);
         match wakeups.recv_timeout(until - now) {
-            Ok(Wakeup::Datagram(datagram)) => outlet.feed(endpoint, clock.now(), Input::Datagram(&datagram))?,
+            Ok(Wakeup::Datagram(datagram)) => {
+                outlet.feed(endpoint, clock.now(), Input::Datagram(&datagram))?
+            }
             Ok(Wakeup::JobDone(done)) => outlet.feed(endpoint, clock.now(), Input::JobDone(done))?,
             Ok(Wakeup::Signal(message)) => outlet.feed(endpoint, clock.now(), Input::Signal(&message))?,
             Ok(Wakeup::Stop) => break,
@@ -168,7 +178,9 @@ impl<Job> Outlet<'_, Job> {
                 Output::Signal(message) => (self.signal)(message),
                 Output::Event(e) => (self.event)(e),
                 Output::Job(job) => {
-                    self.jobs.send(job).map_err(|_| io::Error::other("the worker thread ended (a codec panicked?)"))?;
+                    self.jobs
+                        .send(job)
+                        .map_err(|_| io::Error::other("the worker thread ended (a codec panicked?)"))?;
                 }
             }
         }
@@ -179,7 +191,9 @@ impl<Job> Outlet<'_, Job> {
         match self.socket.send_to(datagram, self.peer) {
             Ok(_) => Ok(()),
             // A peer that has ended, or a full queue of this host: the packet is lost, as on any network.
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock) => Ok(()),
+            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::WouldBlock) => {
+                Ok(())
+            }
             Err(e) if e.raw_os_error() == Some(ENOBUFS) => Ok(()),
             Err(e) => Err(e),
         }

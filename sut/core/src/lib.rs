@@ -9,12 +9,14 @@
 //! | [`packetize`] | encoded frames to packets and back |
 //! | [`self_drop`] | which tokens Reparo leaves out to meet a bitrate |
 //! | [`fec`] | erasure codes |
+//! | [`playout`] | in-order decoding and slots for streams whose frames refer to each other |
 //! | [`rtp`] | RTP, payload descriptors, RED, RTCP |
 
 pub mod drive;
 pub mod endpoint;
 pub mod fec;
 pub mod packetize;
+pub mod playout;
 pub mod rtp;
 pub mod self_drop;
 pub mod simulate;

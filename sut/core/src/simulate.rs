@@ -233,11 +233,8 @@ where
             sender.peer.endpoint.poll_timeout(),
             receiver.peer.endpoint.poll_timeout(),
         ];
-        let Some((which, at)) = candidates
-            .iter()
-            .enumerate()
-            .filter_map(|(i, t)| t.map(|t| (i, t)))
-            .min_by_key(|&(i, t)| (t, i))
+        let Some((which, at)) =
+            candidates.iter().enumerate().filter_map(|(i, t)| t.map(|t| (i, t))).min_by_key(|&(i, t)| (t, i))
         else {
             return Outcome { end: now, finished: false }; // nothing will ever happen again
         };

@@ -2,7 +2,9 @@
 
 use contract::{Role, Stream};
 use proptest::prelude::*;
-use sut_core::packetize::revo::{Assembled, Assembly, Chunk, MAX_K, Payload, Refused, cut, interleave, repeat};
+use sut_core::packetize::revo::{
+    Assembled, Assembly, Chunk, MAX_K, Payload, Refused, cut, interleave, repeat,
+};
 use sut_core::wire::revo::{DESC_LEN, Message, parse};
 
 const CHUNK: usize = 1024;
@@ -34,7 +36,16 @@ fn lengths() -> impl Strategy<Value = usize> {
 
 #[test]
 fn counts_are_the_original_s() {
-    for (length, k, n) in [(1, 1, 2), (1024, 1, 2), (1025, 2, 3), (3000, 3, 5), (4096, 4, 6), (5000, 5, 8), (174_080, 170, 255), (174_081, 171, 171)] {
+    for (length, k, n) in [
+        (1, 1, 2),
+        (1024, 1, 2),
+        (1025, 2, 3),
+        (3000, 3, 5),
+        (4096, 4, 6),
+        (5000, 5, 8),
+        (174_080, 170, 255),
+        (174_081, 171, 171),
+    ] {
         let chunks = cut(&payload(length, true), CHUNK);
         assert_eq!(chunks.len(), n, "{length} bytes");
         assert!(chunks.iter().all(|c| usize::from(c.desc.k) == k && usize::from(c.desc.n) == n));

@@ -56,12 +56,10 @@ mod tests {
     use super::*;
 
     /// Whether peeling brings back all of `lost` with the repair packets in `have`.
-    fn recovers(masks: &[u128], mut lost: u128, have: u32) -> bool {
+    fn recovers(masks: &[u128], mut lost: u128, have: u64) -> bool {
         loop {
-            let one = masks
-                .iter()
-                .enumerate()
-                .find(|(r, m)| have >> r & 1 == 1 && (*m & lost).count_ones() == 1);
+            let one =
+                masks.iter().enumerate().find(|(r, m)| have >> r & 1 == 1 && (*m & lost).count_ones() == 1);
             match one {
                 Some((_, m)) => lost &= !m,
                 None => return lost == 0,
@@ -81,7 +79,7 @@ mod tests {
                 let starts = if media > GRAPH_LIMIT { media - repair } else { (media - repair).min(1) };
                 for start in 0..=starts {
                     let lost = ((1u128 << repair) - 1) << start;
-                    assert!(recovers(&masks, lost, u32::MAX), "{media} {repair} {start}");
+                    assert!(recovers(&masks, lost, u64::MAX), "{media} {repair} {start}");
                 }
             }
         }
@@ -93,7 +91,7 @@ mod tests {
         let mut sum = 0.0;
         for pattern in 0..1u32 << all {
             let lost = u128::from(pattern) & ((1 << media) - 1);
-            let have = !(pattern >> media);
+            let have = u64::from(!(pattern >> media));
             if !recovers(masks, lost, have) {
                 sum += 0.1f64.powi(pattern.count_ones() as i32)
                     * 0.9f64.powi((all - pattern.count_ones() as usize) as i32);
@@ -109,7 +107,11 @@ mod tests {
                 .map(|r| (0..media).filter(|i| i % repair == r).fold(0, |m, i| m | 1 << i))
                 .collect();
             let (ours, theirs) = (residual(&masks(media, repair), media), residual(&interleaved, media));
-            println!("{media} + {repair}: block fails {:.3} % of the time, interleaved {:.3} %", 100.0 * ours, 100.0 * theirs);
+            println!(
+                "{media} + {repair}: block fails {:.3} % of the time, interleaved {:.3} %",
+                100.0 * ours,
+                100.0 * theirs
+            );
             assert!(ours <= theirs, "{media} {repair}: {ours} > {theirs}");
         }
     }

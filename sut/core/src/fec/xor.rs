@@ -141,7 +141,9 @@ impl XorDecoder {
 
     /// Takes a media packet (fixed RTP header and more); returns the packets that it brings back.
     pub fn media(&mut self, packet: &[u8]) -> Vec<Vec<u8>> {
-        let Some(sequence) = sequence_of(packet).filter(|_| packet.len() >= RTP_FIXED) else { return Vec::new() };
+        let Some(sequence) = sequence_of(packet).filter(|_| packet.len() >= RTP_FIXED) else {
+            return Vec::new();
+        };
         let number = self.unwrap(sequence);
         self.advance(number);
         if self.media.insert(number, packet.to_vec()).is_some() {

@@ -71,7 +71,8 @@ pub fn cut(payload: &Payload, chunk_size: usize) -> Vec<Chunk> {
     let mut padded = payload.bytes.clone();
     padded.resize(k * length, 0);
     let data: Vec<&[u8]> = (0..k).map(|i| &padded[i * length..(i + 1) * length]).collect();
-    let parity = if n > k { Zfec::new(k, n).expect("1 <= k <= 170 and n <= 255").parity(&data) } else { Vec::new() };
+    let parity =
+        if n > k { Zfec::new(k, n).expect("1 <= k <= 170 and n <= 255").parity(&data) } else { Vec::new() };
     let data = data.iter().enumerate().map(|(i, d)| chunk(desc(i, n, k), Role::Data, d));
     let parity = parity.iter().enumerate().map(|(i, p)| chunk(desc(k + i, n, k), Role::Parity, p));
     data.chain(parity).collect()
@@ -178,7 +179,12 @@ impl Assembly {
         match (n, index + 1 == n) {
             (1, _) => length == total,
             (_, false) => length > 0 && (n - 1) * length < total && n * length >= total,
-            (_, true) => length > 0 && length < total && (total - length).is_multiple_of(n - 1) && length <= (total - length) / (n - 1),
+            (_, true) => {
+                length > 0
+                    && length < total
+                    && (total - length).is_multiple_of(n - 1)
+                    && length <= (total - length) / (n - 1)
+            }
         }
     }
 

@@ -62,9 +62,8 @@ impl Packet {
             if header[0] >> 6 != 2 {
                 return None;
             }
-            let word = |i: usize| {
-                packet.get(4 * i..4 * i + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
-            };
+            let word =
+                |i: usize| packet.get(4 * i..4 * i + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
             let count = header[0] & 31;
             match (header[1], count) {
                 (201, 1..) => packets.push(Packet::ReceiverReport {
@@ -164,7 +163,8 @@ mod tests {
         for sequence in [65_533, 65_534, 0, 1] {
             statistics.packet(sequence, 0, 0);
         }
-        let Some(Packet::ReceiverReport { fraction_lost, lost, highest, .. }) = statistics.report(1, 2) else {
+        let Some(Packet::ReceiverReport { fraction_lost, lost, highest, .. }) = statistics.report(1, 2)
+        else {
             panic!("no report");
         };
         assert_eq!((fraction_lost, lost, highest), (51, 1, 0x0001_0001));

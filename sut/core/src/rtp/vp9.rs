@@ -20,8 +20,7 @@ impl Descriptor {
     /// I, P, B, E; 15-bit picture number.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
-        let first =
-            0x80 | u8::from(self.inter) << 6 | u8::from(self.begin) << 3 | u8::from(self.end) << 2;
+        let first = 0x80 | u8::from(self.inter) << 6 | u8::from(self.begin) << 3 | u8::from(self.end) << 2;
         let number = self.picture | 0x8000;
         [first, (number >> 8) as u8, number as u8]
     }

@@ -208,10 +208,7 @@ mod tests {
             total: 0x0A0B_0C0D,
         };
         let bytes = desc.encode(&[0xEE]);
-        assert_eq!(
-            bytes,
-            [2, 4, 4, 3, 2, 1, 8, 7, 6, 5, 30, 2, 1, 4, 3, 3, 2, 0x0D, 0x0C, 0x0B, 0x0A, 0xEE]
-        );
+        assert_eq!(bytes, [2, 4, 4, 3, 2, 1, 8, 7, 6, 5, 30, 2, 1, 4, 3, 3, 2, 0x0D, 0x0C, 0x0B, 0x0A, 0xEE]);
     }
 
     fn any_desc() -> impl Strategy<Value = Desc> {

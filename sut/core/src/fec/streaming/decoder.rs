@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub struct Recovered {
     /// Its number.
     pub video_frame: u32,
+    /// FEC frame of its last part.
+    pub fec_frame: u64,
     /// It can be decoded alone.
     pub key: bool,
     /// The encoded frame.
@@ -261,6 +263,7 @@ impl Decoder {
             if let Some(parts) = self.parts.remove(&video_frame) {
                 out.push(Recovered {
                     video_frame,
+                    fec_frame: parts.newest,
                     key: parts.key,
                     bytes: parts.parts.into_iter().flatten().flatten().collect(),
                     recovered_stripes: parts.recovered,

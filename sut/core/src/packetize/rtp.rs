@@ -1,0 +1,169 @@
+//! VP8 frames to RTP packets and back.
+
+use crate::rtp::vp8::{self, Descriptor};
+use crate::rtp::{Header, Unwrapper, VIDEO_CLOCK};
+use std::collections::BTreeMap;
+
+/// RTP timestamp of a captured frame.
+#[must_use]
+pub fn timestamp(frame: u32, fps: u32) -> u32 {
+    (u64::from(frame) * u64::from(VIDEO_CLOCK) / u64::from(fps.max(1))) as u32
+}
+
+/// Cuts VP8 frames into packets.
+#[derive(Clone, Debug)]
+pub struct Packetizer {
+    /// The stream.
+    pub ssrc: u32,
+    /// VP8's payload type.
+    pub payload_type: u8,
+    /// Most bytes of a packet, RTP header included.
+    pub max_packet: usize,
+    /// Captures per second.
+    pub fps: u32,
+    /// Next sequence number. ULPFEC's packets take theirs from here too.
+    pub sequence: u16,
+}
+
+impl Packetizer {
+    /// Takes the next sequence number.
+    pub fn next_sequence(&mut self) -> u16 {
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        sequence
+    }
+
+    /// The packets of a frame, of about one size.
+    pub fn packets(&mut self, frame: u32, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let most = self.max_packet.saturating_sub(12 + Descriptor::BYTES).max(1);
+        let count = bytes.len().div_ceil(most).max(1);
+        let share = bytes.len().div_ceil(count).max(1);
+        (0..count)
+            .map(|i| {
+                let header = Header {
+                    marker: i + 1 == count,
+                    payload_type: self.payload_type,
+                    sequence: self.next_sequence(),
+                    timestamp: timestamp(frame, self.fps),
+                    ssrc: self.ssrc,
+                    csrcs: Vec::new(),
+                };
+                let picture = (frame & 0x7FFF) as u16;
+                let descriptor = Descriptor { start: i == 0, non_reference: false, picture };
+                let part = &bytes[(i * share).min(bytes.len())..((i + 1) * share).min(bytes.len())];
+                header.packet(&[&descriptor.to_bytes()[..], part].concat())
+            })
+            .collect()
+    }
+}
+
+/// A frame that is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complete {
+    /// Captured frame.
+    pub frame: u32,
+    /// It can be decoded alone.
+    pub key: bool,
+    /// The encoded frame.
+    pub bytes: Vec<u8>,
+    /// Packets of it that came from repair packets.
+    pub recovered: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Partial {
+    packets: BTreeMap<u64, Vec<u8>>,
+    first: Option<u64>,
+    last: Option<u64>,
+    recovered: u32,
+}
+
+/// Puts VP8 frames together.
+#[derive(Clone, Debug, Default)]
+pub struct Assembler {
+    sequences: Unwrapper,
+    newest: u32,
+    frames: BTreeMap<u32, Partial>,
+    done: BTreeMap<u32, ()>,
+}
+
+/// Frames that may be incomplete at one time.
+const KEPT_FRAMES: u32 = 64;
+
+impl Assembler {
+    /// The captured frame that a VP8 packet belongs to; `None` if it is none.
+    #[must_use]
+    pub fn frame_of(&self, payload: &[u8]) -> Option<u32> {
+        let (descriptor, _) = Descriptor::parse(payload)?;
+        let offset =
+            (i32::from(descriptor.picture) - (self.newest & 0x7FFF) as i32 + 0x4000).rem_euclid(0x8000);
+        self.newest.checked_add_signed(offset - 0x4000)
+    }
+
+    /// Takes a media packet; returns the frame if that completes it. `recovered`: it came from repair packets.
+    pub fn push(&mut self, header: &Header, payload: &[u8], recovered: bool) -> Option<Complete> {
+        let frame = self.frame_of(payload)?;
+        let (descriptor, bytes) = Descriptor::parse(payload)?;
+        let number = self.sequences.unwrap(header.sequence);
+        self.newest = self.newest.max(frame);
+        let oldest = self.newest.saturating_sub(KEPT_FRAMES);
+        self.frames = self.frames.split_off(&oldest);
+        self.done = self.done.split_off(&oldest);
+        if frame < oldest || self.done.contains_key(&frame) {
+            return None;
+        }
+        let partial = self.frames.entry(frame).or_default();
+        if partial.packets.contains_key(&number) {
+            return None;
+        }
+        partial.packets.insert(number, bytes.to_vec());
+        partial.recovered += u32::from(recovered);
+        if descriptor.start {
+            partial.first = Some(number);
+        }
+        if header.marker {
+            partial.last = Some(number);
+        }
+        let (first, last) = (partial.first?, partial.last?);
+        let whole = first <= last && partial.packets.range(first..=last).count() as u64 == last - first + 1;
+        if !whole {
+            return None;
+        }
+        let partial = self.frames.remove(&frame)?;
+        self.done.insert(frame, ());
+        let bytes: Vec<u8> =
+            partial.packets.range(first..=last).flat_map(|(_, b)| b.iter().copied()).collect();
+        Some(Complete { frame, key: vp8::is_key(&bytes), bytes, recovered: partial.recovered })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_in_any_order_of_packets_and_never_in_part() {
+        let mut packetizer =
+            Packetizer { ssrc: 7, payload_type: 96, max_packet: 1200, fps: 30, sequence: 65_530 };
+        let mut assembler = Assembler::default();
+        for frame in (0..40_000u32).step_by(37) {
+            let bytes: Vec<u8> = (0..1 + frame as usize % 5000).map(|i| (i as u32 ^ frame) as u8).collect();
+            let mut packets = packetizer.packets(frame, &bytes);
+            assert!(packets.iter().all(|p| p.len() <= 1200));
+            packets.reverse();
+            let lost = frame % 3 == 0;
+            let mut got = Vec::new();
+            for packet in packets.iter().skip(usize::from(lost)) {
+                let (header, payload) = Header::parse(packet).unwrap();
+                assert_eq!(assembler.frame_of(payload), Some(frame));
+                got.extend(assembler.push(&header, payload, false));
+                assert_eq!(assembler.push(&header, payload, false), None, "a repeat");
+            }
+            if lost {
+                assert_eq!(got, []);
+            } else {
+                assert_eq!((got.len(), &got[0].bytes, got[0].frame), (1, &bytes, frame));
+            }
+        }
+    }
+}
