@@ -53,9 +53,9 @@ pub fn read_ledger(input: impl BufRead) -> impl Iterator<Item = Result<FateRecor
     input.lines().enumerate().filter_map(|(index, line)| match line {
         Err(e) => Some(Err(e.into())),
         Ok(line) if line.trim().is_empty() => None,
-        Ok(line) => {
-            Some(serde_json::from_str(&line).map_err(|problem| LedgerError::Line { line: index + 1, problem }))
-        }
+        Ok(line) => Some(
+            serde_json::from_str(&line).map_err(|problem| LedgerError::Line { line: index + 1, problem }),
+        ),
     })
 }
 

@@ -137,6 +137,10 @@ impl LinkSpec {
                 "with order = \"delay_first\" packets stand before the queue in order: remove it, or use order = \"loss_first\"",
             );
         }
+        const HOUR: Span = Span(3_600_000_000_000);
+        if spec.delay.jitter > HOUR || matches!(spec.delay.base, DelayBase::Constant(base) if base > HOUR) {
+            return field("delay", "more than an hour: write a time such as \"20ms\"");
+        }
         if spec.delay.jitter.0 > 0
             && matches!(spec.delay.base, DelayBase::Constant(base) if base < spec.delay.jitter)
         {

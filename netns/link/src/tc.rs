@@ -1,7 +1,9 @@
 //! The `tc` commands that come nearest to a link, so that others can check a scenario with their own tools.
 
 use crate::error::LinkError;
-use crate::spec::{BottleneckSpec, DelayBase, LinkSpec, LossBy, LossSpec, Model, Order, QueueLimit, RateSpec, Step};
+use crate::spec::{
+    BottleneckSpec, DelayBase, LinkSpec, LossBy, LossSpec, Model, Order, QueueLimit, RateSpec, Step,
+};
 use crate::trace::Trace;
 use crate::trace::revo::Row;
 use crate::units::{Probability, Span};
@@ -66,7 +68,12 @@ pub fn tc_script(spec: &LinkSpec, dev: &str, seed: u64) -> Result<TcScript, Link
         DelayBase::Constant(span) => span,
         DelayBase::Trace => Span(row.map_or(0, |r| r.rtt.0 / 2)),
     };
+    // Every `tc qdisc change` seeds netem's generator anew, so later rows need seeds of their own.
     let netem = |row: Option<Row>, loss: &str| {
+        let seed = match row {
+            Some(row) if row.start > offset => seed.wrapping_add(row.start.0),
+            _ => seed,
+        };
         let mut words = format!("netem limit {}", netem_limit(spec));
         if delay(row).0 > 0 || spec.delay.jitter.0 > 0 {
             words += &format!(" delay {}", delay(row));
@@ -93,12 +100,22 @@ pub fn tc_script(spec: &LinkSpec, dev: &str, seed: u64) -> Result<TcScript, Link
             // The queue is netem's own, below the shaper.
             let burst = if htb { "150k".to_owned() } else { tbf_burst(b).to_string() };
             commands.push(format!("tc qdisc replace dev {dev} root handle 1: htb default 10"));
-            commands.push(format!("tc class replace dev {dev} parent 1: classid 1:10 htb rate {} burst {burst}", rate_text(first_rate)));
-            commands.push(format!("tc qdisc replace dev {dev} parent 1:10 handle 10: {}", netem(first, &loss)));
+            commands.push(format!(
+                "tc class replace dev {dev} parent 1: classid 1:10 htb rate {} burst {burst}",
+                rate_text(first_rate)
+            ));
+            commands
+                .push(format!("tc qdisc replace dev {dev} parent 1:10 handle 10: {}", netem(first, &loss)));
             trace_steps(spec, &rows, commands, |row, commands| {
-                commands.push(format!("tc class change dev {dev} parent 1: classid 1:10 htb rate {} burst {burst}", rate_text(row.rate)));
+                commands.push(format!(
+                    "tc class change dev {dev} parent 1: classid 1:10 htb rate {} burst {burst}",
+                    rate_text(row.rate)
+                ));
                 let loss = if spec.loss == LossSpec::Trace { row_loss(row.loss) } else { loss.clone() };
-                commands.push(format!("tc qdisc change dev {dev} parent 1:10 handle 10: {}", netem(Some(*row), &loss)));
+                commands.push(format!(
+                    "tc qdisc change dev {dev} parent 1:10 handle 10: {}",
+                    netem(Some(*row), &loss)
+                ));
             });
         }
         (Some(b), Some(first_rate)) => {
@@ -109,7 +126,8 @@ pub fn tc_script(spec: &LinkSpec, dev: &str, seed: u64) -> Result<TcScript, Link
             commands.push(format!("tc qdisc replace dev {dev} parent 1:1 handle 2: {}", tbf(first_rate)));
             trace_steps(spec, &rows, commands, |row, commands| {
                 let loss = if spec.loss == LossSpec::Trace { row_loss(row.loss) } else { loss.clone() };
-                commands.push(format!("tc qdisc change dev {dev} root handle 1: {}", netem(Some(*row), &loss)));
+                commands
+                    .push(format!("tc qdisc change dev {dev} root handle 1: {}", netem(Some(*row), &loss)));
                 if let Some(rate) = rate(Some(*row)) {
                     commands.push(format!("tc qdisc change dev {dev} parent 1:1 handle 2: {}", tbf(rate)));
                 }
@@ -119,7 +137,8 @@ pub fn tc_script(spec: &LinkSpec, dev: &str, seed: u64) -> Result<TcScript, Link
             commands.push(format!("tc qdisc replace dev {dev} root handle 1: {}", netem(first, &loss)));
             trace_steps(spec, &rows, commands, |row, commands| {
                 let loss = if spec.loss == LossSpec::Trace { row_loss(row.loss) } else { loss.clone() };
-                commands.push(format!("tc qdisc change dev {dev} root handle 1: {}", netem(Some(*row), &loss)));
+                commands
+                    .push(format!("tc qdisc change dev {dev} root handle 1: {}", netem(Some(*row), &loss)));
             });
         }
     }
@@ -158,10 +177,14 @@ fn bottleneck_differences(b: &BottleneckSpec, overhead: u64, htb: bool, differs:
         return;
     }
     if overhead != ETHERNET {
-        differs(&format!("tc's shapers count {ETHERNET} bytes of Ethernet header per packet, the link counts {overhead}"));
+        differs(&format!(
+            "tc's shapers count {ETHERNET} bytes of Ethernet header per packet, the link counts {overhead}"
+        ));
     }
     if b.burst.0 == 0 {
-        differs("tc's shapers let a full bucket of one packet through at once, the link takes its bytes / rate");
+        differs(
+            "tc's shapers let a full bucket of one packet through at once, the link takes its bytes / rate",
+        );
     }
     if !htb && matches!(b.queue, QueueLimit::Packets(_)) {
         differs("tbf's limit is in bytes: packets are taken to have 1514");
@@ -179,7 +202,9 @@ fn tbf_limit(b: &BottleneckSpec, rate: Bitrate) -> String {
         QueueLimit::Packets(n) => format!("limit {}", n.saturating_mul(1514)),
         QueueLimit::Delay(span) => format!("latency {span}"),
         // An hour at the rate, as far as tc's 32 bits reach.
-        QueueLimit::Unlimited => format!("limit {}", (rate.as_bps() / 8).saturating_mul(3600).min(u64::from(u32::MAX))),
+        QueueLimit::Unlimited => {
+            format!("limit {}", (rate.as_bps() / 8).saturating_mul(3600).min(u64::from(u32::MAX)))
+        }
     }
 }
 
@@ -192,7 +217,12 @@ fn netem_limit(spec: &LinkSpec) -> u64 {
 }
 
 /// Commands for the later rows of a trace, each after a pause.
-fn trace_steps(spec: &LinkSpec, rows: &[Row], commands: &mut Vec<String>, step: impl Fn(&Row, &mut Vec<String>)) {
+fn trace_steps(
+    spec: &LinkSpec,
+    rows: &[Row],
+    commands: &mut Vec<String>,
+    step: impl Fn(&Row, &mut Vec<String>),
+) {
     let Some(trace) = &spec.trace else { return };
     let end = trace.duration.map_or(u64::MAX, |d| trace.offset.0.saturating_add(d.0));
     let mut previous = trace.offset.0;

@@ -142,9 +142,20 @@ mod tests {
 
     #[test]
     fn mistakes_come_with_the_grammar() {
-        for text in ["", "gemodel", "gemodel 5%", "gemodel 1% 2% 3% 4% 5%", "random", "random 5% 25%", "uniform 3%", "120%",
-            "gemodel 1% 2% by both", "gemodel 1% 2% step", "pattern ..y", "pattern ... twice"]
-        {
+        for text in [
+            "",
+            "gemodel",
+            "gemodel 5%",
+            "gemodel 1% 2% 3% 4% 5%",
+            "random",
+            "random 5% 25%",
+            "uniform 3%",
+            "120%",
+            "gemodel 1% 2% by both",
+            "gemodel 1% 2% step",
+            "pattern ..y",
+            "pattern ... twice",
+        ] {
             let message = text.parse::<LossSpec>().unwrap_err().to_string();
             assert!(message.contains("write `none`"), "{text}: {message}");
         }

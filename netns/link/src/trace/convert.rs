@@ -45,7 +45,13 @@ impl Rows {
     #[must_use]
     pub fn window(&self, from: Span, length: Span) -> Summary {
         let end = from.0 + length.0;
-        let mut s = Summary { from, length, rate_min: Bitrate(u64::MAX), rtt_min: Span(u64::MAX), ..Summary::default() };
+        let mut s = Summary {
+            from,
+            length,
+            rate_min: Bitrate(u64::MAX),
+            rtt_min: Span(u64::MAX),
+            ..Summary::default()
+        };
         let (mut rate, mut rtt, mut loss, mut total) = (0u128, 0u128, 0u128, 0u64);
         let mut burst = 0u64;
         for (i, row) in self.rows.iter().enumerate() {
@@ -83,7 +89,8 @@ impl Rows {
     #[must_use]
     pub fn lossiest(&self, length: Span, hop: Span) -> Vec<Summary> {
         let end = self.rows.last().map_or(0, |r| r.start.0) + self.last_step().0;
-        let starts = (0..=end.saturating_sub(length.0)).step_by(usize::try_from(hop.0.max(NS_PER_MS)).unwrap_or(1));
+        let starts =
+            (0..=end.saturating_sub(length.0)).step_by(usize::try_from(hop.0.max(NS_PER_MS)).unwrap_or(1));
         let mut windows: Vec<Summary> = starts.map(|from| self.window(Span(from), length)).collect();
         windows.sort_by_key(|w| std::cmp::Reverse(w.loss_mean));
         windows
@@ -119,9 +126,11 @@ impl Opportunities {
     #[must_use]
     pub fn summary(&self) -> Summary {
         let period = Span(self.at_ms.last().map_or(1, |ms| ms * NS_PER_MS));
-        let mut summary = self.rows(Span::from_millis(100)).map_or_else(Summary::default, |rows| rows.summary());
+        let mut summary =
+            self.rows(Span::from_millis(100)).map_or_else(Summary::default, |rows| rows.summary());
         let bits = self.at_ms.len() as u128 * u128::from(OPPORTUNITY_BYTES) * 8;
-        summary.rate_mean = Bitrate(u64::try_from(bits * 1_000_000_000 / u128::from(period.0)).unwrap_or(u64::MAX));
+        summary.rate_mean =
+            Bitrate(u64::try_from(bits * 1_000_000_000 / u128::from(period.0)).unwrap_or(u64::MAX));
         summary.length = period;
         summary
     }

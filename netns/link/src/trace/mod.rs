@@ -5,9 +5,9 @@
 //! | `revo` | time, rate, round-trip time, loss of the next 15 ms | [`revo`] |
 //! | `mahimahi` | the millisecond at which 1500 bytes may leave | [`mahimahi`] |
 
+mod convert;
 pub mod mahimahi;
 pub mod make;
-mod convert;
 mod play;
 pub mod revo;
 mod shipped;

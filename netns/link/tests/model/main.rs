@@ -1,0 +1,9 @@
+//! The link model against laws, theory and slow restatements of itself.
+
+mod bottleneck;
+mod kernel;
+mod ladder;
+mod laws;
+mod specs;
+mod statistics;
+mod traces;
