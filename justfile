@@ -28,3 +28,11 @@ train-recovery *ARGS:
 # Reparo's models on clips: PSNR per clip without loss, with self-drop, under bursts; milliseconds per stage
 eval-tokens *ARGS:
     cargo run --release -q -p freezeframe-models --bin eval_tokens -- "$@"
+
+# the differential test on a real kernel: Debian's under QEMU, its netem against virtual time
+netem-vm *ARGS:
+    netns/netem-vm/run "$@"
+
+# kill -9 every party of a lab at random moments, 200 times: nothing may be left behind
+fault-lab *ARGS:
+    cargo run --release -q -p freezeframe-netns --bin netns-lab -- fault "$@"

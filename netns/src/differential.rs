@@ -15,6 +15,8 @@ pub struct Comparison {
     pub lost_predicted: u64,
     /// Packets that did not come out of the lab.
     pub lost_observed: u64,
+    /// Packets that came out of the lab twice.
+    pub twice_observed: u64,
     /// Number of the first packet whose fate differs.
     pub first_difference: Option<u64>,
     /// Packets whose fate differs.
@@ -34,6 +36,9 @@ impl fmt::Display for Comparison {
             self.lost_predicted, self.packets, self.lost_observed, self.shaper
         )?;
         match self.first_difference {
+            None if self.twice_observed > 0 => {
+                write!(f, "all fates identical, {} of them twice", self.twice_observed)
+            }
             None => f.write_str("all fates identical"),
             Some(n) => write!(
                 f,
@@ -69,6 +74,10 @@ pub fn channels() -> Vec<(&'static str, LinkSpec)> {
         ("loss gemodel 6.8% 85.2% 50% 4%", netem_spec(ge("6.8%", "85.2%", "50%", "4%"))),
         ("loss gemodel 1% 10% 75% 0.1%", netem_spec(ge("1%", "10%", "75%", "0.1%"))),
         ("loss random 7.4%", netem_spec(LossSpec::Random { probability: p("7.4%") })),
+        (
+            "loss random 5% duplicate 3%",
+            LinkSpec { duplicate: p("3%"), ..netem_spec(LossSpec::Random { probability: p("5%") }) },
+        ),
     ]
 }
 
@@ -79,24 +88,30 @@ pub fn channels() -> Vec<(&'static str, LinkSpec)> {
 /// When the lab cannot be built or used.
 pub fn compare(config: &LabConfig, flow: &Flow) -> Result<Comparison, LabError> {
     let mut virtual_link = Link::new(&config.forward, Direction::Forward.seed(config.seed))?;
-    let predicted: Vec<bool> = (0..flow.packets)
-        .map(|n| virtual_link.enqueue(Timestamp(n * 1_000_000), n, flow.ip_bytes()).at().is_some())
-        .collect();
+    let mut predicted = vec![0u8; usize::try_from(flow.packets).unwrap_or(usize::MAX)];
+    for n in 0..flow.packets {
+        virtual_link.enqueue(Timestamp(n * 1_000_000), n, flow.ip_bytes());
+    }
+    while let Some(delivery) = virtual_link.deliver(Timestamp::MAX) {
+        // The receiver discards damaged datagrams by their checksum.
+        predicted[delivery.id as usize] += u8::from(!delivery.corrupted);
+    }
     let lab = Lab::new(config)?;
     let arrivals = traffic::run(&lab, End::Sender, flow)?;
     let shaper = if lab.shaper().kernel { "kernel" } else { "user" }.to_owned();
     let lost_here = lab.stop()?.forward.lost_here;
-    let mut observed = vec![false; predicted.len()];
+    let mut observed = vec![0u8; predicted.len()];
     for arrival in &arrivals {
-        if let Some(seen) = usize::try_from(arrival.n).ok().and_then(|n| observed.get_mut(n)) {
-            *seen = true;
+        if let Some(times) = usize::try_from(arrival.n).ok().and_then(|n| observed.get_mut(n)) {
+            *times = times.saturating_add(1);
         }
     }
     let different = |n: &usize| predicted[*n] != observed[*n];
     Ok(Comparison {
         packets: flow.packets,
-        lost_predicted: predicted.iter().filter(|p| !**p).count() as u64,
-        lost_observed: observed.iter().filter(|o| !**o).count() as u64,
+        lost_predicted: predicted.iter().filter(|times| **times == 0).count() as u64,
+        lost_observed: observed.iter().filter(|times| **times == 0).count() as u64,
+        twice_observed: observed.iter().filter(|times| **times == 2).count() as u64,
         first_difference: (0..predicted.len()).find(different).map(|n| n as u64),
         differences: (0..predicted.len()).filter(different).count() as u64,
         shaper,

@@ -25,6 +25,7 @@ pub mod ledger;
 mod leftovers;
 mod names;
 mod offload;
+pub mod pcapng;
 mod privilege;
 pub mod shaper;
 mod space;

@@ -224,7 +224,7 @@ fn ns_live_fates_equal_virtual_ones() {
 fn ns_seeded_channels_match_packet_by_packet() {
     let output = run_tool(&["differential", "--packets", "20000", "--seeds", "42,7"]);
     let Some(output) = output else { return };
-    assert_eq!(output.matches("all fates identical").count(), 6, "{output}");
+    assert_eq!(output.matches("all fates identical").count(), 8, "{output}");
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn ns_a_user_without_rights_gets_a_lab_too() {
         eprintln!("{err}");
         return;
     }
-    assert_eq!(out.matches("all fates identical").count(), 3, "{out}{err}");
+    assert_eq!(out.matches("all fates identical").count(), 4, "{out}{err}");
 }
 
 #[test]

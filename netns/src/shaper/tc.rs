@@ -203,7 +203,9 @@ pub(crate) fn reports() -> Result<Vec<Report>, LabError> {
                 match kind {
                     NLMSG_DONE => return Ok(found),
                     NLMSG_ERROR => {
-                        return Err(io::Error::from_raw_os_error(-(word(body, 0).unwrap_or(0).cast_signed())));
+                        return Err(io::Error::from_raw_os_error(
+                            -(word(body, 0).unwrap_or(0).cast_signed()),
+                        ));
                     }
                     RTM_NEWQDISC => found.extend(report(body)),
                     _ => {}
