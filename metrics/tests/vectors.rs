@@ -1,7 +1,10 @@
 //! Reference values of PIQ, pytorch_msssim, skimage and FFmpeg. The project's own small vectors are beside this file;
 //! the larger set lies outside the repository and is skipped, saying so, where it is absent.
 
+mod naive;
+
 use media::Rgb;
+use naive::{FULL, POOLED, Ssim};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -56,12 +59,6 @@ fn picture_pairs_match_the_reference_libraries() {
             if a.width.min(a.height) > 160 {
                 let ours = scorer.ms_ssim(&a, &b).unwrap();
                 close(&n, "ms_ssim", ours, &pair["pytorch_msssim_msssim_f64"], 1e-6);
-                eprintln!(
-                    "{n}: {:.2e} {:.2e} {:.2e}",
-                    scorer.ssim(&a, &b).unwrap() - pair["piq_ssim_ds_f64"].as_f64().unwrap(),
-                    scorer.ssim_full(&a, &b).unwrap() - pair["piq_ssim_nods_f64"].as_f64().unwrap(),
-                    ours - pair["pytorch_msssim_msssim_f64"].as_f64().unwrap()
-                );
             } else {
                 assert!(scorer.ms_ssim(&a, &b).is_err());
             }
@@ -144,5 +141,93 @@ fn ffmpeg_filters_match() {
         let average: f64 =
             summary.split("average:").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         assert!((clip.value().unwrap().avg() - average).abs() < 1e-6);
+    }
+}
+
+fn own() -> Value {
+    serde_json::from_str(include_str!("vectors.json")).unwrap()
+}
+
+/// The pictures of `vectors.json`, checked against the sum that the generator saw.
+fn own_pictures() -> Vec<(String, Rgb, Rgb, Value)> {
+    let pair = |p: &Value| {
+        let size = |k: &str| p[k].as_u64().unwrap() as usize;
+        let a = naive::picture(size("width"), size("height"));
+        let b = naive::noisy(&a, p["amplitude"].as_i64().unwrap(), p["offset"].as_i64().unwrap());
+        let sum: u64 = b.data.iter().map(|&v| u64::from(v)).sum();
+        assert_eq!(sum, p["sum_shown"].as_u64().unwrap());
+        (format!("{}x{}", a.width, a.height), a, b, p.clone())
+    };
+    own()["pictures"].as_array().unwrap().iter().map(pair).collect()
+}
+
+#[test]
+fn own_pictures_match_the_reference_libraries() {
+    for (name, a, b, expected) in own_pictures() {
+        for level in metrics::SimdLevel::available() {
+            let mut scorer = metrics::Scorer::with_level(level);
+            let n = format!("{name} {level:?}");
+            close(&n, "psnr", scorer.psnr(&a, &b).unwrap(), &expected["psnr"], 1e-9);
+            close(&n, "ssim", scorer.ssim(&a, &b).unwrap(), &expected["ssim"], 1e-6);
+            close(&n, "ssim_full", scorer.ssim_full(&a, &b).unwrap(), &expected["ssim_full"], 1e-6);
+            close(&n, "skimage", scorer.ssim_full(&a, &b).unwrap(), &expected["skimage_ssim_full"], 1e-6);
+            if !expected["ms_ssim"].is_null() {
+                close(&n, "ms_ssim", scorer.ms_ssim(&a, &b).unwrap(), &expected["ms_ssim"], 1e-6);
+            }
+        }
+    }
+}
+
+/// The vectors are worth something only if they tell the definition from its neighbours.
+#[test]
+fn the_vectors_catch_a_wrong_definition() {
+    let full: [(&str, Ssim); 7] = [
+        ("window 9", Ssim { window: 9, ..FULL }),
+        ("window 13", Ssim { window: 13, ..FULL }),
+        ("sigma 1.4", Ssim { sigma: 1.4, ..FULL }),
+        ("sample covariance", Ssim { sample_covariance: true, ..FULL }),
+        ("k2 0.02", Ssim { k2: 0.02, ..FULL }),
+        ("reflected border", Ssim { padded: true, ..FULL }),
+        ("7x7 box", Ssim { window: 7, uniform: true, sample_covariance: true, ..FULL }),
+    ];
+    let pooled: [(&str, Ssim); 3] = [
+        ("no pooling", FULL),
+        ("halves away from zero", Ssim { pooling: Some(f64::round), ..FULL }),
+        ("pooling rounded down", Ssim { pooling: Some(f64::floor), ..FULL }),
+    ];
+    // The small pictures tell windows apart, the larger ones pooling; the largest would only take time.
+    let pictures: Vec<_> = own_pictures().into_iter().filter(|(_, a, ..)| a.width < 1000).collect();
+    let value = |v: &Value| v.as_f64().unwrap();
+    let (_, a, b, expected) = &pictures[0];
+    assert!((FULL.of(a, b) - value(&expected["ssim_full"])).abs() < 1e-9, "the naive implementation itself");
+    for (what, wrong) in full {
+        let off = (wrong.of(a, b) - value(&expected["ssim_full"])).abs();
+        assert!(off > 1e-5, "{what} is off by only {off:e}");
+    }
+    let large: Vec<_> = pictures.iter().filter(|(_, a, ..)| a.width >= 640).collect();
+    for (_, a, b, expected) in &large {
+        assert!((POOLED.of(a, b) - value(&expected["ssim"])).abs() < 1e-9, "the naive implementation itself");
+    }
+    for (what, wrong) in pooled {
+        let off =
+            large.iter().map(|(_, a, b, e)| (wrong.of(a, b) - value(&e["ssim"])).abs()).fold(0.0, f64::max);
+        assert!(off > 1e-5, "{what} is off by only {off:e}");
+    }
+}
+
+#[test]
+fn statistics_match_scipy() {
+    let list =
+        |v: &Value| -> Vec<f64> { v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
+    for case in own()["wilcoxon"].as_array().unwrap() {
+        let ours = metrics::stats::wilcoxon_signed_rank(&list(&case["a"]), &list(&case["b"])).unwrap();
+        let statistic = ours.rank_sum_positive.min(ours.rank_sum_negative);
+        close("wilcoxon", "statistic", statistic, &case["statistic"], 0.0);
+        close("wilcoxon", "p", ours.p, &case["p"], 1e-12);
+    }
+    for case in own()["pchip"].as_array().unwrap() {
+        let curve = metrics::stats::Pchip::new(&list(&case["x"]), &list(&case["y"])).unwrap();
+        let ours = curve.integral(case["from"].as_f64().unwrap(), case["to"].as_f64().unwrap());
+        close("pchip", "integral", ours, &case["integral"], 1e-12);
     }
 }
