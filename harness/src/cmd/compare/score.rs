@@ -1,0 +1,247 @@
+//! Scores every picture pair of two sources on some threads, in constant memory: one thread reads (FFmpeg's readers stay
+//! on theirs), hands pairs to the others while they have room, and scores the rest itself; buffers come back to it.
+
+use super::source::{Picture, Source};
+use crate::cmd::weights;
+use anyhow::Result;
+use contract::Metric;
+use media::Rgb;
+use metrics::{Intrinsics, MetricError, Scorer};
+use models::lpips::{Lpips, Net};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::mpsc::{TrySendError, channel, sync_channel};
+use tch::Device;
+
+/// What to compute.
+pub struct Options {
+    pub metrics: Vec<Metric>,
+    pub threads: usize,
+    pub cuda: bool,
+    pub fov: Option<f64>,
+}
+
+/// Which of the two clips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Reference,
+    Shown,
+}
+
+/// Everything that was computed.
+pub struct Scored {
+    pub metrics: Vec<Metric>,
+    /// Per frame, a value per metric.
+    pub frames: Vec<Vec<Option<f64>>>,
+    /// Mean squared error over frames, for FFmpeg's clip PSNR.
+    pub mean_mse: Option<f64>,
+    /// Metrics without a value, and why.
+    pub missing: BTreeMap<Metric, String>,
+    /// The clip that has more pictures than the other.
+    pub longer: Option<Side>,
+}
+
+/// A picture pair and its place in the clip.
+struct Pair {
+    frame: usize,
+    reference: Picture,
+    shown: Picture,
+}
+
+/// One scored pair.
+struct Row {
+    frame: usize,
+    values: Vec<Option<f64>>,
+    mse: Option<f64>,
+}
+
+/// What one thread computed: rows, and why metrics have no value.
+type Part = (Vec<Row>, BTreeMap<Metric, String>);
+
+/// Scores all pairs.
+///
+/// # Errors
+/// [`super::source::Unreadable`] pictures, libtorch's failures.
+pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Result<Scored> {
+    // Frames are scored side by side, so that libtorch needs no threads of its own.
+    tch::set_num_threads(1);
+    let helpers = options.threads - 1;
+    let (work, queue) = sync_channel::<Pair>(2 * helpers);
+    let (used, spare) = channel::<Pair>();
+    let queue = Mutex::new(queue);
+    let mut longer = None;
+    let parts: Vec<Part> = std::thread::scope(|scope| -> Result<Vec<Part>> {
+        let threads: Vec<_> = (0..helpers)
+            .map(|_| {
+                let (queue, used) = (&queue, used.clone());
+                scope.spawn(move || -> Result<Part> {
+                    let mut worker = Worker::new(options)?;
+                    loop {
+                        // The lock is held while waiting; whoever waits for it would wait for a pair anyway.
+                        let next = queue.lock().expect("no worker panicked").recv();
+                        let Ok(pair) = next else { return Ok(worker.part()) };
+                        worker.score(&pair)?;
+                        // The reader may be gone already.
+                        used.send(pair).ok();
+                    }
+                })
+            })
+            .collect();
+        let read = || -> Result<Part> {
+            // Ends the helpers' queue when this closure ends, however it ends.
+            let work = work;
+            let mut worker = Worker::new(options)?;
+            let mut kept: Vec<Pair> = Vec::new();
+            for frame in 0.. {
+                kept.extend(spare.try_iter());
+                let mut pair = kept.pop().unwrap_or(Pair {
+                    frame,
+                    reference: Picture::Nothing,
+                    shown: Picture::Nothing,
+                });
+                pair.frame = frame;
+                match (reference.next_into(&mut pair.reference)?, shown.next_into(&mut pair.shown)?) {
+                    (true, true) => {}
+                    (false, false) => break,
+                    (more, _) => {
+                        longer = Some(if more { Side::Reference } else { Side::Shown });
+                        break;
+                    }
+                }
+                // This thread scores, too, whenever the helpers have enough to do.
+                match work.try_send(pair) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(pair) | TrySendError::Disconnected(pair)) => {
+                        worker.score(&pair)?;
+                        kept.push(pair);
+                    }
+                }
+            }
+            Ok(worker.part())
+        };
+        let own = read();
+        let others: Vec<Result<Part>> =
+            threads.into_iter().map(|t| t.join().expect("a worker panicked")).collect();
+        std::iter::once(own).chain(others).collect()
+    })?;
+    let (mut rows, mut missing) = (Vec::new(), BTreeMap::new());
+    for (some, reasons) in parts {
+        rows.extend(some);
+        missing.extend(reasons);
+    }
+    rows.sort_by_key(|r| r.frame);
+    let mses: Vec<f64> = rows.iter().filter_map(|r| r.mse).collect();
+    Ok(Scored {
+        metrics: options.metrics.clone(),
+        mean_mse: metrics::mean(&mses),
+        frames: rows.into_iter().map(|r| r.values).collect(),
+        missing,
+        longer,
+    })
+}
+
+struct Worker<'a> {
+    options: &'a Options,
+    scorer: Scorer,
+    nets: BTreeMap<Metric, Lpips>,
+    missing: BTreeMap<Metric, String>,
+    rgb: [Rgb; 2],
+    rows: Vec<Row>,
+}
+
+impl<'a> Worker<'a> {
+    fn new(options: &'a Options) -> Result<Self> {
+        let (mut nets, mut missing) = (BTreeMap::new(), BTreeMap::new());
+        for net in Net::ALL {
+            let metric = Metric::from_name(net.metric()).expect("every net is a metric");
+            if !options.metrics.contains(&metric) {
+                continue;
+            }
+            match weights::find(net.file()) {
+                Ok(path) => {
+                    let device = if options.cuda { Device::Cuda(0) } else { Device::Cpu };
+                    nets.insert(metric, Lpips::load(net, &path, device)?);
+                }
+                Err(absent) => {
+                    missing.insert(metric, absent.to_string());
+                }
+            }
+        }
+        let empty = || Rgb { width: 0, height: 0, data: Vec::new() };
+        Ok(Self { options, scorer: Scorer::new(), nets, missing, rgb: [empty(), empty()], rows: Vec::new() })
+    }
+
+    fn part(self) -> Part {
+        (self.rows, self.missing)
+    }
+
+    fn score(&mut self, pair: &Pair) -> Result<()> {
+        let Pair { frame, reference, shown } = pair;
+        let mut mse = None;
+        let [buffer_a, buffer_b] = &mut self.rgb;
+        let needs_rgb =
+            self.options.metrics.iter().any(|m| !matches!(m, Metric::FfmpegPsnr | Metric::FfmpegSsim));
+        let rgb = if needs_rgb { reference.rgb(buffer_a).zip(shown.rgb(buffer_b)) } else { None };
+        let mut cloud = None;
+        let mut values = Vec::with_capacity(self.options.metrics.len());
+        for &metric in &self.options.metrics {
+            let value: Result<f64, String> = match (metric, rgb, reference, shown) {
+                (Metric::Psnr, Some((a, b)), ..) => text(self.scorer.psnr(a, b)),
+                (Metric::Ssim, Some((a, b)), ..) => text(self.scorer.ssim(a, b)),
+                (Metric::SsimFull, Some((a, b)), ..) => text(self.scorer.ssim_full(a, b)),
+                (Metric::MsSsim, Some((a, b)), ..) => text(self.scorer.ms_ssim(a, b)),
+                (Metric::LpipsVgg | Metric::LpipsAlex | Metric::LpipsSqueeze, Some((a, b)), ..) => {
+                    let Some(net) = self.nets.get(&metric) else {
+                        values.push(None);
+                        continue;
+                    };
+                    match net.distance(a, b) {
+                        Ok(v) => Ok(v),
+                        Err(e @ models::lpips::LpipsError::Picture { .. }) => Err(e.to_string()),
+                        Err(e) => return Err(e.into()),
+                    }
+                }
+                (Metric::FfmpegPsnr, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
+                    text(metrics::ffmpeg_psnr(a, b).map(|p| {
+                        mse = Some(p.mse_avg);
+                        p.avg()
+                    }))
+                }
+                (Metric::FfmpegSsim, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
+                    text(metrics::ffmpeg_ssim(a, b).map(|s| s.all))
+                }
+                (Metric::FfmpegPsnr | Metric::FfmpegSsim, ..) => Err("needs two 4:2:0 videos".into()),
+                (Metric::DepthRmseMm, _, Picture::Depth(a), Picture::Depth(b)) => {
+                    text(metrics::depth_errors(a, b).map(|e| e.rmse_mm))
+                }
+                (Metric::DepthAbsRel, _, Picture::Depth(a), Picture::Depth(b)) => {
+                    text(metrics::depth_errors(a, b).map(|e| e.abs_rel))
+                }
+                (Metric::DepthDelta1, _, Picture::Depth(a), Picture::Depth(b)) => {
+                    text(metrics::depth_errors(a, b).map(|e| e.delta1))
+                }
+                (Metric::DepthD1 | Metric::DepthD2, _, Picture::Depth(a), Picture::Depth(b)) => {
+                    let psnr = cloud.get_or_insert_with(|| match self.options.fov {
+                        Some(fov) => {
+                            let camera = Intrinsics::from_field_of_view(a.width, a.height, fov);
+                            text(metrics::cloud_psnr(a, b, &camera))
+                        }
+                        None => Err("needs the camera: --fov DEGREES".into()),
+                    });
+                    psnr.clone().map(|p| if metric == Metric::DepthD1 { p.d1 } else { p.d2 })
+                }
+                _ => Err("does not apply to these inputs".into()),
+            };
+            if let Err(reason) = &value {
+                self.missing.entry(metric).or_insert_with(|| reason.clone());
+            }
+            values.push(value.ok());
+        }
+        self.rows.push(Row { frame: *frame, values, mse });
+        Ok(())
+    }
+}
+
+fn text<T>(value: Result<T, MetricError>) -> Result<T, String> {
+    value.map_err(|e| e.to_string())
+}
