@@ -16,8 +16,8 @@
 //! bucket is not below zero, whatever the packet's size: then `v` stands in the second line as it was before L.
 
 use crate::spec::QueueLimit;
-use crate::trace::Playback;
 use crate::trace::mahimahi::{OPPORTUNITY_BYTES, Opportunities};
+use crate::trace::{Playback, last_not_above};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -30,9 +30,18 @@ pub(crate) enum Capacity {
     /// Bits per second, above zero.
     Constant(u64),
     /// Rows of a trace; `before[i]` is the capacity before row i within a lap, `lap` of a whole one.
-    Rows { rows: Arc<Playback>, before: Vec<u128>, lap: u128 },
+    Rows { rows: Arc<Playback>, before: Vec<u128>, lap: u128, hints: Hints },
     /// Milliseconds at which 1500 bytes may leave.
     Opportunities { times: Arc<Opportunities>, offset: u64 },
+}
+
+/// Where the last searches ended: packets come in order, so the next ones end there or close by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hints {
+    until: usize,
+    reached: usize,
+    /// Laps before the last one reached, and their capacity.
+    laps: (u128, u128),
 }
 
 impl Capacity {
@@ -47,17 +56,17 @@ impl Capacity {
         }
         let last = rows.rates[rows.rates.len() - 1].as_bps();
         let lasts = if rows.period.is_some() { sum > 0 } else { last > 0 };
-        lasts.then_some(Capacity::Rows { rows, before, lap: sum })
+        lasts.then_some(Capacity::Rows { rows, before, lap: sum, hints: Hints::default() })
     }
 
     /// Nanobits until `t`, the moment `t` included.
-    fn until(&self, t: u64) -> u128 {
+    fn until(&mut self, t: u64) -> u128 {
         match self {
             Capacity::Constant(bps) => u128::from(*bps) * u128::from(t),
-            Capacity::Rows { rows, before, lap } => {
+            Capacity::Rows { rows, before, lap, hints } => {
                 let (laps, t) = rows.period.map_or((0, t), |period| (t / period, t % period));
-                let i = rows.starts.partition_point(|start| *start <= t) - 1;
-                u128::from(laps) * lap
+                let i = last_not_above(&rows.starts, &t, &mut hints.until);
+                u128::from(laps) * *lap
                     + before[i]
                     + u128::from(rows.rates[i].as_bps()) * u128::from(t - rows.starts[i])
             }
@@ -73,21 +82,26 @@ impl Capacity {
     }
 
     /// First time at which [`until`](Self::until) has reached `nanobits`.
-    fn reached(&self, nanobits: u128) -> u64 {
+    fn reached(&mut self, nanobits: u128) -> u64 {
         if nanobits == 0 {
             return 0;
         }
         match self {
             Capacity::Constant(bps) => ceil_div(nanobits, *bps),
-            Capacity::Rows { rows, before, lap } => {
-                let (laps, rest) = match rows.period {
-                    Some(_) => ((nanobits - 1) / lap, (nanobits - 1) % lap + 1),
-                    None => (0, nanobits),
-                };
-                // The last row before which less than `rest` was sent; its rate is above zero, or the next row
+            Capacity::Rows { rows, before, lap, hints } => {
+                // What is missing is the last nanobit, number `nanobits - 1` from 0.
+                let nanobit = nanobits - 1;
+                let repeats = rows.period.is_some();
+                if repeats && nanobit.checked_sub(hints.laps.1).is_none_or(|rest| rest >= *lap) {
+                    let laps = nanobit / *lap;
+                    hints.laps = (laps, laps * *lap);
+                }
+                let (laps, base) = hints.laps;
+                let rest = nanobit - base;
+                // The last row before which no more than `rest` was sent; its rate is above zero, or the next row
                 // would have the same sum before it.
-                let i = before.partition_point(|sum| *sum < rest) - 1;
-                let within = ceil_div(rest - before[i], rows.rates[i].as_bps());
+                let i = last_not_above(before, &rest, &mut hints.reached);
+                let within = ceil_div(rest + 1 - before[i], rows.rates[i].as_bps());
                 let laps = u64::try_from(laps).unwrap_or(u64::MAX);
                 rows.period
                     .unwrap_or(0)
@@ -165,7 +179,7 @@ impl Bottleneck {
             self.waiting.pop_front();
             self.waiting_bytes -= size;
         }
-        let (claimed, leaves) = match &self.capacity {
+        let (claimed, leaves) = match &mut self.capacity {
             None => (0, t),
             Some(capacity) => {
                 let before = self.claimed.max(capacity.until(t));

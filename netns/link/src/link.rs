@@ -121,6 +121,7 @@ impl Link {
             delay: Delay {
                 base: resolve::constant_delay(&spec.delay).unwrap_or(0),
                 rows: delay_rows,
+                hint: 0,
                 jitter: spec.delay.jitter.0,
                 reorder: spec.delay.reorder,
                 draws: Stream::new(seed, Purpose::Jitter),
@@ -362,6 +363,7 @@ fn shifted(t: u64, delay: i64) -> u64 {
 struct Delay {
     base: u64,
     rows: Option<Arc<Playback>>,
+    hint: usize,
     jitter: u64,
     reorder: bool,
     draws: Stream,
@@ -374,7 +376,7 @@ impl Delay {
     fn out(&mut self, t: u64, n: u64, copy: bool) -> u64 {
         let base = match &self.rows {
             None => self.base,
-            Some(rows) => rows.row_at(t).rtt.0 / 2,
+            Some(rows) => rows.row_at(t, &mut self.hint).rtt.0 / 2,
         };
         let delay = if self.jitter == 0 {
             base

@@ -16,7 +16,7 @@ pub(crate) enum Loss {
     Random { chance: Chance, draws: Stream, packets: u64 },
     GilbertElliott { chain: Chain, good: Chance, bad: Chance, draws: Stream, place: Place },
     Pattern { lost: Vec<bool>, repeat: bool, place: Place },
-    Trace { rows: Arc<Playback>, draws: Stream, row: Option<(u64, u64)> },
+    Trace { rows: Arc<Playback>, draws: Stream, row: Option<(u64, u64)>, hint: usize },
 }
 
 impl Loss {
@@ -45,7 +45,7 @@ impl Loss {
                 Loss::Pattern { lost: pattern.0.clone(), repeat: *repeat, place: Place::new(*step) }
             }
             LossSpec::Trace => {
-                trace.map_or(Loss::None, |rows| Loss::Trace { rows: rows.clone(), draws, row: None })
+                trace.map_or(Loss::None, |rows| Loss::Trace { rows: rows.clone(), draws, row: None, hint: 0 })
             }
         }
     }
@@ -75,8 +75,8 @@ impl Loss {
                 let hit = usize::try_from(i).ok().and_then(|i| lost.get(i)).copied().unwrap_or(false);
                 (hit.then_some(DropCause::Pattern), Channel::default())
             }
-            Loss::Trace { rows, draws, row } => {
-                let at = rows.row_at(t);
+            Loss::Trace { rows, draws, row, hint } => {
+                let at = rows.row_at(t, hint);
                 let j = row.map_or(0, |(previous, j)| if previous == at.played { j + 1 } else { 0 });
                 *row = Some((at.played, j));
                 let lost = Chance::of(at.loss).hits(draws.draw_in(at.played, j));

@@ -13,7 +13,7 @@ pub mod revo;
 mod shipped;
 
 pub use convert::Summary;
-pub(crate) use play::Playback;
+pub(crate) use play::{Playback, last_not_above};
 pub use shipped::{SHIPPED, Shipped};
 
 use crate::units::Span;

@@ -58,10 +58,11 @@ impl Playback {
         })
     }
 
-    /// The row that holds `t` nanoseconds after the window's beginning.
-    pub(crate) fn row_at(&self, t: u64) -> Played {
+    /// The row that holds `t` nanoseconds after the window's beginning. `hint`: the caller's last place in the window, which
+    /// makes the search short when time goes on in small steps.
+    pub(crate) fn row_at(&self, t: u64, hint: &mut usize) -> Played {
         let (lap, t) = self.period.map_or((0, t), |period| (t / period, t % period));
-        let i = self.starts.partition_point(|start| *start <= t) - 1;
+        let i = last_not_above(&self.starts, &t, hint);
         Played {
             played: lap * self.starts.len() as u64 + i as u64,
             row: self.first_row + i as u32,
@@ -69,4 +70,15 @@ impl Playback {
             rtt: self.rtts[i],
         }
     }
+}
+
+/// Index of the last element of a sorted list that is not above `x`; the first element never is. Looks at `hint` and the element after
+/// it first.
+pub(crate) fn last_not_above<T: Ord>(sorted: &[T], x: &T, hint: &mut usize) -> usize {
+    let is = |i: usize| sorted[i] <= *x && sorted.get(i + 1).is_none_or(|next| next > x);
+    if !is(*hint) {
+        let next = *hint + 1;
+        *hint = if next < sorted.len() && is(next) { next } else { sorted.partition_point(|e| e <= x) - 1 };
+    }
+    *hint
 }
