@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`convert`] | 4:2:0 <-> RGB |
 //! | [`depth`] | metric depth <-> its 8-bit view |
+//! | [`scene`] | the embedded clip: a synthetic person, RGB and exact depth |
 //! | [`y4m`], [`still`] | uncompressed video, PNG |
 //!
 //! Compressed video is the business of the crate `video`.
@@ -13,6 +14,7 @@
 pub mod convert;
 pub mod depth;
 mod frame;
+pub mod scene;
 pub mod still;
 pub mod y4m;
 

@@ -4,6 +4,7 @@
 //! any video ──▶ Reader ──▶ Yuv420 at one size and rate ──▶ Writer ──▶ mp4 / mkv
 //! gray16 video, folder of PNGs ──▶ DepthReader ──▶ Depth16 ──▶ DepthWriter ──▶ FFV1
 //! 8-bit depth view ──▶ DepthSource::View(Reader)
+//! the embedded clip ──▶ scene::cached ──▶ three FFV1 files
 //! ```
 //! Everything streams: memory does not grow with the clip. A damaged file is an error that names the picture,
 //! never a silently shorter or concealed clip: these pictures are what a system is judged against.
@@ -15,6 +16,7 @@ mod error;
 mod probe;
 mod reader;
 mod retime;
+pub mod scene;
 mod shape;
 mod writer;
 
