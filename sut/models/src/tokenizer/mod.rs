@@ -65,11 +65,15 @@ impl Tokenizer {
         let (encoder, decoder) = (&root / "encoder", &root / "decoder");
         let (net, values) = match preset {
             Preset::Lite => {
-                let net = Net::Lite(Box::new(lite::Encoder::new(&encoder)), Box::new(lite::Decoder::new(&decoder)));
+                let net =
+                    Net::Lite(Box::new(lite::Encoder::new(&encoder)), Box::new(lite::Decoder::new(&decoder)));
                 (net, lite::CODE_DIM)
             }
             Preset::Paper => {
-                let net = Net::Paper(Box::new(paper::Encoder::new(&encoder)), Box::new(paper::Decoder::new(&decoder)));
+                let net = Net::Paper(
+                    Box::new(paper::Encoder::new(&encoder)),
+                    Box::new(paper::Decoder::new(&decoder)),
+                );
                 (net, paper::CODE_DIM)
             }
         };
