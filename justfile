@@ -36,3 +36,7 @@ netem-vm *ARGS:
 # kill -9 every party of a lab at random moments, 200 times: nothing may be left behind
 fault-lab *ARGS:
     cargo run --release -q -p freezeframe-netns --bin netns-lab -- fault "$@"
+
+# the emulator's forwarding rate and delay error at 20 ms and 1000 packets/s, beside zero delay and Rattan
+bench-lab *ARGS:
+    cargo run --release -q -p freezeframe-netns --bin netns-lab -- bench "$@"

@@ -67,11 +67,7 @@ pub fn run(lab: &Lab, from: End, flow: &Flow) -> Result<Vec<Arrival>, LabError> 
     let receiver = socket(to)?;
     let sender = socket(from)?;
     sender.connect((lab.address(to), PORT)).map_err(|e| LabError::io("connect a UDP socket", e))?;
-    setsockopt(&receiver, RcvBufForce, &(64 << 20))
-        .or_else(|_| setsockopt(&receiver, RcvBuf, &(64 << 20)))
-        .and_then(|()| setsockopt(&receiver, ReceiveTimestampns, &true))
-        .map_err(|e| LabError::io("prepare a UDP socket", e.into()))?;
-    receiver.set_read_timeout(Some(flow.patience)).map_err(|e| LabError::io("prepare a UDP socket", e))?;
+    prepare(&receiver, flow)?;
     std::thread::scope(|scope| {
         let receiving = scope.spawn(|| receive(&receiver, flow));
         send(&sender, flow)?;
@@ -79,7 +75,23 @@ pub fn run(lab: &Lab, from: End, flow: &Flow) -> Result<Vec<Arrival>, LabError> 
     })
 }
 
-fn send(socket: &UdpSocket, flow: &Flow) -> Result<(), LabError> {
+/// Makes a socket ready to [`receive`].
+///
+/// # Errors
+/// When an option is refused.
+pub fn prepare(socket: &UdpSocket, flow: &Flow) -> Result<(), LabError> {
+    setsockopt(socket, RcvBufForce, &(64 << 20))
+        .or_else(|_| setsockopt(socket, RcvBuf, &(64 << 20)))
+        .and_then(|()| setsockopt(socket, ReceiveTimestampns, &true))
+        .map_err(|e| LabError::io("prepare a UDP socket", e.into()))?;
+    socket.set_read_timeout(Some(flow.patience)).map_err(|e| LabError::io("prepare a UDP socket", e))
+}
+
+/// Sends a flow from a connected socket, at its intervals.
+///
+/// # Errors
+/// When the kernel refuses a datagram.
+pub fn send(socket: &UdpSocket, flow: &Flow) -> Result<(), LabError> {
     // SAFETY: plain system call; the default slack of 50 us would blur the intervals.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1usize, 0usize, 0usize, 0usize) };
     let clock = ClockId::CLOCK_MONOTONIC;
@@ -120,7 +132,11 @@ fn fill(payload: &mut [u8], n: u64, sent_ns: u64) {
     }
 }
 
-fn receive(socket: &UdpSocket, flow: &Flow) -> Result<Vec<Arrival>, LabError> {
+/// Receives a flow until every number has come once or nothing has for [`Flow::patience`].
+///
+/// # Errors
+/// When the socket cannot be read.
+pub fn receive(socket: &UdpSocket, flow: &Flow) -> Result<Vec<Arrival>, LabError> {
     let mut arrivals = Vec::with_capacity(usize::try_from(flow.packets).unwrap_or(0));
     let mut buffer = vec![0; 2048];
     let mut expected = vec![0; flow.payload.max(Flow::SMALLEST)];
