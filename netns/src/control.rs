@@ -59,8 +59,8 @@ impl Default for Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
-    /// Time zero is now: links, counters and ledger start anew.
-    Start,
+    /// Links, counters and ledger start anew with time zero at this reading of `CLOCK_MONOTONIC`, ns.
+    Start { at_ns: u64 },
     /// Answer with [`Answer::Health`].
     Health,
     /// Finish the ledger, answer with [`Answer::Health`], end.

@@ -5,7 +5,7 @@ use crate::error::LabError;
 use crate::names::{LabName, Role};
 use crate::privilege;
 use crate::shaper::{Choice, Shaper};
-use crate::space::Space;
+use crate::space::{self, Space};
 use crate::{EMULATOR_FLAG, leftovers, shaper, wire};
 use link::{Direction, Link, LinkSpec};
 use nix::sched::{CloneFlags, setns};
@@ -185,7 +185,16 @@ impl Lab {
     /// # Errors
     /// When the emulator is gone.
     pub fn start(&mut self) -> Result<(), LabError> {
-        self.ask(Request::Start)?;
+        self.start_at(monotonic_ns())
+    }
+
+    /// As [`Lab::start`], with time zero at this reading of `CLOCK_MONOTONIC` (ns), which may lie ahead: the one that the
+    /// endpoints were told, so that the ledger and their events share a clock. Packets before it count as entering at zero.
+    ///
+    /// # Errors
+    /// When the emulator is gone.
+    pub fn start_at(&mut self, at_ns: u64) -> Result<(), LabError> {
+        self.ask(Request::Start { at_ns })?;
         match self.answer()? {
             Answer::Started => Ok(()),
             other => Err(unexpected(&other)),
@@ -324,8 +333,8 @@ impl Lab {
             wait(&mut child, Duration::from_secs(2));
         }
         let mut result = Ok(());
+        space::end_processes(&self.spaces);
         for space in self.spaces.drain(..) {
-            space.end_processes();
             result = result.and(space.remove());
         }
         result
@@ -342,6 +351,11 @@ impl Drop for Lab {
             eprintln!("warning: {e}; `freezeframe doctor --clean` tries again");
         }
     }
+}
+
+fn monotonic_ns() -> u64 {
+    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+    nix::time::clock_gettime(clock).map_or(0, |t| Duration::from(t).as_nanos() as u64)
 }
 
 fn wait(child: &mut Child, patience: Duration) {

@@ -3,6 +3,7 @@
 use crate::error::LabError;
 use crate::names::{LabName, Role};
 use crate::space::{self, Space};
+use std::path::Path;
 
 /// Every lab that has at least one namespace now, in order.
 #[must_use]
@@ -24,31 +25,27 @@ pub fn leftovers() -> Vec<LabName> {
 /// # Errors
 /// When a namespace cannot be removed.
 pub fn clean() -> Result<Vec<String>, LabError> {
+    let dead =
+        namespaces().into_iter().filter(|(_, name, _)| !name.owner_runs()).map(|(namespace, ..)| namespace);
+    remove(&dead.collect::<Vec<_>>())
+}
+
+/// Ends the processes inside namespaces and removes them; returns those that were still there.
+pub(crate) fn remove(namespaces: &[String]) -> Result<Vec<String>, LabError> {
+    // A name without a namespace (half made) opens as a plain file, which no process is in.
+    let spaces: Vec<Space> = namespaces.iter().filter_map(|n| Space::open(n).ok()).collect();
+    space::end_processes(&spaces);
+    drop(spaces);
     let mut removed = Vec::new();
-    for (namespace, name, _) in namespaces() {
-        if name.owner_runs() {
-            continue;
-        }
-        match remove(&namespace) {
+    for namespace in namespaces {
+        match space::remove_name(namespace) {
             // Another process cleans at the same moment.
-            Err(_) if !std::path::Path::new(space::DIRECTORY).join(&namespace).exists() => {}
+            Err(_) if !Path::new(space::DIRECTORY).join(namespace).exists() => {}
             Err(e) => return Err(e),
-            Ok(()) => removed.push(namespace),
+            Ok(()) => removed.push(namespace.clone()),
         }
     }
     Ok(removed)
-}
-
-/// Ends the processes inside one namespace and removes it.
-pub(crate) fn remove(namespace: &str) -> Result<(), LabError> {
-    match Space::open(namespace) {
-        Ok(space) => {
-            space.end_processes();
-            space.remove()
-        }
-        // Half made: a name without a namespace.
-        Err(_) => space::remove_name(namespace),
-    }
 }
 
 fn namespaces() -> Vec<(String, LabName, Role)> {

@@ -62,22 +62,6 @@ impl Space {
         })
     }
 
-    /// Kills every process inside and waits until they are gone, at most two seconds. Nobody but the lab's own children
-    /// (and theirs) can be in there, so that membership is the list of what was started.
-    pub(crate) fn end_processes(&self) {
-        let give_up = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < give_up {
-            let inside = processes_in(self.inode);
-            if inside.is_empty() {
-                return;
-            }
-            for process in inside {
-                process.kill();
-            }
-            std::thread::sleep(Duration::from_micros(500));
-        }
-    }
-
     /// Takes the name away; the kernel frees the namespace with its last process and handle.
     pub(crate) fn remove(self) -> Result<(), LabError> {
         let Space { name, file, .. } = self;
@@ -96,6 +80,26 @@ pub(crate) fn remove_name(name: &str) -> Result<(), LabError> {
     Ok(())
 }
 
+/// Kills every process inside these namespaces and waits until they are gone, at most two seconds. Nobody but a lab's own
+/// children (and theirs) can be in there, so that membership is the list of what was started.
+pub(crate) fn end_processes(spaces: &[Space]) {
+    let inodes: Vec<(u64, u64)> = spaces.iter().map(|s| s.inode).collect();
+    let give_up = Instant::now() + Duration::from_secs(2);
+    // Again until a look finds nobody: what was killed may just have started another.
+    while Instant::now() < give_up {
+        let inside = processes_in(&inodes);
+        if inside.is_empty() {
+            return;
+        }
+        for process in &inside {
+            process.kill();
+        }
+        for process in &inside {
+            process.wait(give_up);
+        }
+    }
+}
+
 /// A process pinned by a pidfd, so that the number cannot be reused between looking and killing.
 struct Pinned {
     pidfd: OwnedFd,
@@ -103,21 +107,22 @@ struct Pinned {
 
 impl Pinned {
     fn kill(&self) {
+        let (fd, no_info) = (self.pidfd.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
         // SAFETY: pidfd_send_signal takes a descriptor that we own, a signal and a null siginfo.
-        unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                self.pidfd.as_raw_fd(),
-                libc::SIGKILL,
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        };
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, libc::SIGKILL, no_info, 0) };
+    }
+
+    /// Waits until the process has ended: then its pidfd is readable.
+    fn wait(&self, give_up: Instant) {
+        let left = give_up.saturating_duration_since(Instant::now()).as_millis() as libc::c_int;
+        let mut watched = libc::pollfd { fd: self.pidfd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: the structure outlives the call.
+        unsafe { libc::poll(&raw mut watched, 1, left) };
     }
 }
 
-/// Processes (this one excepted) that have a thread in the namespace. A zombie has none.
-fn processes_in(inode: (u64, u64)) -> Vec<Pinned> {
+/// Processes (this one excepted) that are in one of the namespaces. A zombie is in none.
+fn processes_in(inodes: &[(u64, u64)]) -> Vec<Pinned> {
     let this = std::process::id();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     entries
@@ -125,17 +130,17 @@ fn processes_in(inode: (u64, u64)) -> Vec<Pinned> {
         .filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok())
         .filter(|pid| *pid != this)
         .filter_map(|pid| {
-            is_in(pid, inode).then_some(())?;
+            is_in(pid, inodes).then_some(())?;
             // SAFETY: pidfd_open takes a pid and flags; the result is a new descriptor or -1.
             let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
             let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
             // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
             let pidfd = unsafe { OwnedFd::from_raw_fd(fd) };
-            is_in(pid, inode).then_some(Pinned { pidfd })
+            is_in(pid, inodes).then_some(Pinned { pidfd })
         })
         .collect()
 }
 
-fn is_in(pid: u32, inode: (u64, u64)) -> bool {
-    std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| (m.dev(), m.ino()) == inode)
+fn is_in(pid: u32, inodes: &[(u64, u64)]) -> bool {
+    std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| inodes.contains(&(m.dev(), m.ino())))
 }

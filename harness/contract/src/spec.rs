@@ -120,11 +120,7 @@ impl RunSpec {
             doing: "read",
             source,
         })?;
-        let mut spec: RunSpec = toml::from_str(&text)
-            .map_err(|e| SpecError::Invalid { path: path.clone(), reason: e.to_string() })?;
-        // A trace is in the file by path and hash only.
-        spec.scenario.load(run_dir).map_err(|e| SpecError::Invalid { path, reason: e.to_string() })?;
-        Ok(spec)
+        toml::from_str(&text).map_err(|e| SpecError::Invalid { path, reason: e.to_string() })
     }
 
     /// Writes `spec.toml` into a run directory.

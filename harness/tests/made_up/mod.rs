@@ -3,10 +3,10 @@
 
 use contract::scores::{BitrateScores, Health, RunIdentity, SCHEMA, Scores};
 use contract::{Event, EventKind, FrameRow, LossCause, Metric, Role, Side, Status, Stream};
-use freezeframe::record::{Joined, Ledger, Slots, join};
+use freezeframe::record::{Fate, Joined, Ledger, Slots, join};
 use freezeframe::report::load::Run;
 use freezeframe::score::session;
-use link::{Direction, DropCause, FateRecord, Outcome, State, Timestamp};
+use link::Timestamp;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub fn slots(frames: u32) -> Slots {
 }
 
 /// Events of the sender, then of the receiver, and the fates of all packets.
-pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<FateRecord>) {
+pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<Fate>) {
     let mut dice = Dice::new(what.seed);
     let (mut sender, mut receiver, mut fates) = (Vec::new(), Vec::new(), Vec::new());
     let mut bad = false;
@@ -101,21 +101,17 @@ pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<FateRecord>) {
                 sender.push(event(out, Side::Sender, sent));
                 let gone = dice.roll(100) < if bad { 75 } else { 2 };
                 let arrival = out + 20_000_000;
-                fates.push(FateRecord {
-                    n: fates.len() as u64,
-                    direction: Direction::Forward,
+                fates.push(Fate {
+                    direction: serde_json::from_str("\"forward\"").unwrap(),
                     in_ns: Timestamp(out),
                     out_ns: (!gone).then_some(Timestamp(arrival)),
-                    actual_ns: None,
-                    copy_ns: None,
                     bytes: bytes + 28,
-                    fate: if gone { Outcome::Dropped } else { Outcome::Delivered },
-                    cause: gone.then_some(if bad { DropCause::GeBad } else { DropCause::GeGood }),
-                    state: Some(if bad { State::Bad } else { State::Good }),
-                    row: None,
-                    head: None,
+                    drop: gone.then(|| if bad { "ge_bad" } else { "ge_good" }.to_owned()),
+                    state: Some(if bad { "bad" } else { "good" }.to_owned()),
                     frame: Some(frame),
-                    role: Some(if role == Role::Data { "data" } else { "parity" }.to_owned()),
+                    stream: Some(stream),
+                    role: Some(role),
+                    index: Some(number),
                 });
                 if !gone {
                     arrived += 1;

@@ -124,7 +124,7 @@ impl Emulator {
                 watched[2].revents = 0;
                 for incoming in control.take() {
                     match incoming {
-                        Incoming::Asked(Request::Start) => self.restart()?,
+                        Incoming::Asked(Request::Start { at_ns }) => self.restart(at_ns)?,
                         Incoming::Asked(Request::Health) => say(&Answer::Health(self.health())),
                         Incoming::Asked(Request::Stop) => {
                             let health = self.health();
@@ -205,7 +205,7 @@ impl Emulator {
         Some(epoch.saturating_add(next))
     }
 
-    fn restart(&mut self) -> Result<(), LabError> {
+    fn restart(&mut self, at_ns: u64) -> Result<(), LabError> {
         self.forward.restart()?;
         self.reverse.restart()?;
         self.lateness = Histogram::default();
@@ -213,7 +213,7 @@ impl Emulator {
         if let Some((_, sender)) = &mut self.ledger {
             sender.restart();
         }
-        self.epoch = Some(clock::monotonic());
+        self.epoch = Some(at_ns);
         say(&Answer::Started);
         Ok(())
     }
@@ -252,7 +252,7 @@ fn watch(control: &mut Control) -> Result<End, LabError> {
     say(&Answer::Ready);
     loop {
         match control.wait(None) {
-            Some(Incoming::Asked(Request::Start)) => say(&Answer::Started),
+            Some(Incoming::Asked(Request::Start { .. })) => say(&Answer::Started),
             Some(Incoming::Asked(request)) => {
                 let epoch = clock::monotonic();
                 say(&Answer::Health(Health {
@@ -360,10 +360,8 @@ fn ignore_terminal() {
 /// The owner is gone: ends the endpoints and removes the lab, in its place.
 fn clean_up(lab: &str) {
     let Some((name, _)) = LabName::parse(&format!("{lab}-tx")) else { return };
-    for role in Role::ALL {
-        if let Err(e) = leftovers::remove(&name.namespace(role)) {
-            eprintln!("emulator: {}", chain(&e));
-        }
+    if let Err(e) = leftovers::remove(&Role::ALL.map(|role| name.namespace(role))) {
+        eprintln!("emulator: {}", chain(&e));
     }
 }
 

@@ -84,7 +84,7 @@ fn say(line: &str) -> std::io::Result<()> {
 pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     netns::clean()?;
     let mut random = Prandom::new(args.seed);
-    let mut slowest = Duration::ZERO;
+    let mut slowest = (Duration::ZERO, String::new());
     let mut of = [0u32; VICTIMS.len()];
     let start = Instant::now();
     for round in 0..args.kills {
@@ -94,18 +94,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
         // While it is built (some 40 ms), or in the first 60 ms of its life.
         let early = random.draw() % 4 == 0 && matches!(victim, Victim::Owner | Victim::Interrupt);
         let wait = Duration::from_micros(u64::from(random.draw() % 60_000));
-        let took = kill_one(victim, early, wait).with_context(|| {
-            format!("round {round}: {victim:?}, while being built: {early}, after {wait:?}")
-        })?;
-        slowest = slowest.max(took);
+        let round = format!(
+            "round {round}: {victim:?}{} after {wait:?}",
+            if early { " while being built," } else { "" }
+        );
+        let took = kill_one(victim, early, wait).with_context(|| round.clone())?;
+        if took > slowest.0 {
+            slowest = (took, round);
+        }
     }
     let counts: Vec<String> = VICTIMS.iter().zip(of).map(|(v, n)| format!("{v:?} {n}")).collect();
     println!(
-        "{} kills ({}) in {:.1} s, nothing left behind; gone at the latest {:.1} ms after the kill",
+        "{} kills ({}) in {:.1} s, nothing left behind; gone at the latest {:.1} ms after the kill ({})",
         args.kills,
         counts.join(", "),
         start.elapsed().as_secs_f64(),
-        slowest.as_secs_f64() * 1e3
+        slowest.0.as_secs_f64() * 1e3,
+        slowest.1
     );
     Ok(true)
 }
