@@ -40,3 +40,7 @@ fault-lab *ARGS:
 # the emulator's forwarding rate and delay error at 20 ms and 1000 packets/s, beside zero delay and Rattan
 bench-lab *ARGS:
     cargo run --release -q -p freezeframe-netns --bin netns-lab -- bench "$@"
+
+# packets per second through the link model in virtual time, on one core
+bench-link-model:
+    cargo run --release -p freezeframe-link --example bench_link

@@ -130,6 +130,12 @@ impl Scenario {
         Ok(())
     }
 
+    /// What a study should know about this scenario, with the next step.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<link::Warning> {
+        self.forward.warnings_with(&self.reverse)
+    }
+
     /// The scenarios that come with the project, in the order of lists.
     #[must_use]
     pub fn shipped() -> Vec<Scenario> {

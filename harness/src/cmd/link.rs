@@ -347,8 +347,8 @@ impl Summary {
                 writeln!(out, "delivered at {rate} on average")?;
             }
         }
-        if resolved.loss == LossSpec::Trace && lost == 0 {
-            writeln!(out, "warning: no packet was lost: the replayed window of the trace holds no loss; see `freezeframe trace info --window 30s`")?;
+        for warning in spec.warnings() {
+            writeln!(out, "warning: {warning}")?;
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ mod text;
 mod time;
 pub mod trace;
 mod units;
+mod warning;
 
 pub use error::LinkError;
 pub use fate::{Channel, DropCause, Fate, FateRecord, Outcome, State};
@@ -39,3 +40,4 @@ pub use text::LossTextError;
 pub use time::{Bitrate, Timestamp};
 pub use trace::{TraceError, TraceSpec};
 pub use units::{ByteCount, Probability, Span, UnitError, rate_text};
+pub use warning::Warning;

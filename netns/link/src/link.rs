@@ -135,21 +135,25 @@ impl Link {
         })
     }
 
-    /// Sets where time zero of intervals and traces lies, instead of at the first packet. For drivers that start both
-    /// directions of a path at one moment; later calls than the first packet change nothing.
+    /// Sets where time zero of intervals and traces lies, instead of at the first packet: for drivers that start both directions
+    /// of a path at one moment. A packet that enters before that moment starts the channel itself; after the first packet
+    /// nothing changes any more.
     pub fn start_at(&mut self, epoch: Timestamp) {
-        self.epoch.get_or_insert(epoch.0);
+        if self.stats.offered == 0 {
+            self.epoch = Some(epoch.0);
+        }
     }
 
     /// Puts an IP packet of `bytes` bytes in at `now` and tells its fate. A `now` before the last one counts as the last one.
     pub fn enqueue(&mut self, now: Timestamp, id: u64, bytes: u32) -> Fate {
         let now = now.0.max(self.last);
         self.last = now;
-        let epoch = *self.epoch.get_or_insert(now);
         let n = self.stats.offered;
         self.stats.offered += 1;
-        // Stages count time from the epoch; a driver may have set it after `now`.
-        let t = now.saturating_sub(epoch);
+        // Stages count time from the epoch.
+        let epoch = self.epoch.map_or(now, |epoch| epoch.min(now));
+        self.epoch = Some(epoch);
+        let t = now - epoch;
         let mut way = Way {
             order: self.order,
             bottleneck: &mut self.bottleneck,
@@ -157,7 +161,6 @@ impl Link {
             flight: &mut self.flight,
             stats: &mut self.stats,
             epoch,
-            now,
             t,
             id,
             bytes,
@@ -207,8 +210,6 @@ struct Way<'a> {
     flight: &'a mut Flight,
     stats: &'a mut Stats,
     epoch: u64,
-    /// Of entering, on the run's clock.
-    now: u64,
     /// Of entering, from the epoch.
     t: u64,
     id: u64,
@@ -338,8 +339,8 @@ impl Way<'_> {
     }
 
     fn fly(&mut self, t: u64, corrupted: bool, duplicate: bool) -> Timestamp {
-        // A driver may have set an epoch after `now`: nothing comes out before it went in.
-        let at = Timestamp(self.epoch.saturating_add(t).max(self.now));
+        // A negative delay of netem's is none.
+        let at = Timestamp(self.epoch.saturating_add(t.max(self.t)));
         self.flight.push(Delivery { id: self.id, at, corrupted, duplicate, flip: self.flip });
         at
     }

@@ -79,7 +79,7 @@ impl Loss {
                 let at = rows.row_at(t, hint);
                 let j = row.map_or(0, |(previous, j)| if previous == at.played { j + 1 } else { 0 });
                 *row = Some((at.played, j));
-                let lost = Chance::of(at.loss).hits(draws.draw_in(at.played, j));
+                let lost = at.loss.hits(draws.draw_in(at.played, j));
                 (lost.then_some(DropCause::Trace), Channel { state: None, row: Some(at.row) })
             }
         }
@@ -156,6 +156,12 @@ impl Chain {
 
     /// State `k`; asked in any order, fast when `k` does not decrease.
     pub(crate) fn state(&mut self, k: u64) -> bool {
+        // What never leaves the good state, or always changes, remembers for ever: no looking back.
+        match (self.good_to_bad, self.bad_to_good) {
+            (Chance::NEVER, _) => return false,
+            (Chance::ALWAYS, Chance::ALWAYS) => return k % 2 == 1,
+            _ => {}
+        }
         let (from, known) = if k >= self.known { (self.known, self.bad) } else { (0, false) };
         let mut bad = known;
         // `flips`: the steps seen so far, taken together, swap the states.
@@ -213,9 +219,14 @@ mod tests {
 
     #[test]
     fn a_pause_of_years_costs_nothing() {
-        let mut chain = chain(68_000_000_000, 852_000_000_000, 1);
-        for years in 1..1000u64 {
-            chain.state(years * 31_536_000 * 1_000_000);
+        const ONE: u64 = 1_000_000_000_000;
+        for (gb, bg) in
+            [(68_000_000_000, 852_000_000_000), (0, 0), (0, 1), (ONE, ONE), (ONE, 0), (ONE / 2, ONE / 2)]
+        {
+            let mut chain = chain(gb, bg, 1);
+            for years in 1..1000u64 {
+                chain.state(years * 31_536_000 * 1_000_000);
+            }
         }
     }
 }

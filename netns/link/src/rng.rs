@@ -66,6 +66,9 @@ impl Stream {
 pub(crate) struct Chance(u32);
 
 impl Chance {
+    pub(crate) const NEVER: Chance = Chance(0);
+    pub(crate) const ALWAYS: Chance = Chance(u32::MAX);
+
     pub(crate) fn of(p: crate::Probability) -> Self {
         Chance(p.threshold())
     }

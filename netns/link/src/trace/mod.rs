@@ -88,7 +88,7 @@ pub struct TraceSpec {
     pub sha256: Option<String>,
     /// The last row holds as long as the one before it. Not so in ReVo's own replay, whose next lap begins at
     /// the time of the last row.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub last_row_holds: bool,
     /// The file's content, once loaded.
     #[serde(skip)]
@@ -97,6 +97,11 @@ pub struct TraceSpec {
 
 const fn yes() -> bool {
     true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 const fn columns() -> Replay {

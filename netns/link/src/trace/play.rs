@@ -3,7 +3,8 @@
 use super::revo::Rows;
 use super::{TraceError, TraceSpec};
 use crate::Bitrate;
-use crate::units::{Probability, Span};
+use crate::rng::Chance;
+use crate::units::Span;
 
 /// The window of a trace that a link plays, with times from the window's beginning.
 #[derive(Clone, Debug)]
@@ -12,7 +13,7 @@ pub(crate) struct Playback {
     pub(crate) starts: Vec<u64>,
     pub(crate) rates: Vec<Bitrate>,
     rtts: Vec<Span>,
-    losses: Vec<Probability>,
+    losses: Vec<Chance>,
     first_row: u32,
     /// After this time the window begins again; `None`: the last row holds on.
     pub(crate) period: Option<u64>,
@@ -25,7 +26,7 @@ pub(crate) struct Played {
     pub(crate) played: u64,
     /// In the file, from 0.
     pub(crate) row: u32,
-    pub(crate) loss: Probability,
+    pub(crate) loss: Chance,
     pub(crate) rtt: Span,
 }
 
@@ -52,10 +53,15 @@ impl Playback {
             starts: window.iter().map(|r| r.start.0.saturating_sub(offset)).collect(),
             rates: window.iter().map(|r| r.rate).collect(),
             rtts: window.iter().map(|r| r.rtt).collect(),
-            losses: window.iter().map(|r| r.loss).collect(),
+            losses: window.iter().map(|r| Chance::of(r.loss)).collect(),
             first_row: u32::try_from(first).unwrap_or(u32::MAX),
             period: spec.repeat.then_some(length),
         })
+    }
+
+    /// Whether every row of the window is without loss.
+    pub(crate) fn is_lossless(&self) -> bool {
+        self.losses.iter().all(|loss| *loss == Chance::NEVER)
     }
 
     /// The row that holds `t` nanoseconds after the window's beginning. `hint`: the caller's last place in the window, which

@@ -3,6 +3,7 @@
 use crate::specs::{any_spec, link};
 use link::*;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use std::path::Path;
 
 /// A link of `spec` with its trace, if the spec is one.
@@ -20,7 +21,7 @@ fn traffic() -> impl Strategy<Value = Vec<(u64, u32)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     /// Every packet comes out or is dropped, once, when its fate said; copies too. Nothing comes out early, and
     /// out of order only where that is asked for.
@@ -178,4 +179,34 @@ fn jitter_reorders_only_when_asked() {
         latest = latest.max(*f);
         assert_eq!(*h, latest);
     }
+}
+
+/// A driver's epoch aligns intervals with the capture clock, whatever the first packet's own delay; a packet before it starts the channel.
+#[test]
+fn the_epoch_is_the_drivers_or_the_first_packets() {
+    let pattern = "loss = { model = \"pattern\", pattern = \"x.\", repeat = true, step = \"10ms\" }\ndelay = { base = \"1ms\" }";
+    let lost = |epoch: Option<u64>, first_ms: u64| {
+        let mut link = link(pattern, 1);
+        if let Some(ms) = epoch {
+            link.start_at(Timestamp::from_millis(ms));
+        }
+        let ms = |ms: u64| Timestamp::from_millis(ms);
+        (0..4).map(|n| link.enqueue(ms(first_ms + 5 * n), n, 100).at().is_none()).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(None, 107), [true, true, false, false]);
+    assert_eq!(lost(Some(100), 107), [true, false, false, true]);
+    // Before the epoch: the channel starts with the packet, and nothing is held back until the epoch.
+    assert_eq!(lost(Some(900), 107), [true, true, false, false]);
+    let mut link = link("delay = { base = \"1ms\" }", 1);
+    link.start_at(Timestamp::from_millis(900));
+    assert_eq!(link.enqueue(Timestamp::from_millis(5), 0, 100).at(), Some(Timestamp::from_millis(6)));
+}
+
+/// The laws above are worth something only if enough of the specs they try are links.
+#[test]
+fn many_of_the_specs_tried_are_links() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let links =
+        (0..2000).filter(|_| build(any_spec().new_tree(&mut runner).unwrap().current(), 1).is_some()).count();
+    assert!(links > 150, "{links} of 2000");
 }

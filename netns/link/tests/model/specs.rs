@@ -30,9 +30,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn loss() -> impl Strategy<Value = LossSpec> {
     prop_oneof![
-        Just(LossSpec::None),
-        probability().prop_map(|probability| LossSpec::Random { probability }),
-        (probability(), probability(), probability(), probability(), step(), any::<bool>()).prop_map(
+        3 => Just(LossSpec::None),
+        2 => probability().prop_map(|probability| LossSpec::Random { probability }),
+        4 => (probability(), probability(), probability(), probability(), step(), any::<bool>()).prop_map(
             |(good_to_bad, bad_to_good, loss_good, loss_bad, step, old)| LossSpec::GilbertElliott {
                 good_to_bad,
                 bad_to_good,
@@ -42,18 +42,18 @@ fn loss() -> impl Strategy<Value = LossSpec> {
                 loss_by: if old { LossBy::Old } else { LossBy::New },
             }
         ),
-        (proptest::collection::vec(any::<bool>(), 0..20), any::<bool>(), step())
+        2 => (proptest::collection::vec(any::<bool>(), 0..20), any::<bool>(), step())
             .prop_map(|(lost, repeat, step)| LossSpec::Pattern { pattern: Pattern(lost), repeat, step }),
-        Just(LossSpec::Trace),
+        1 => Just(LossSpec::Trace),
     ]
 }
 
 fn bottleneck() -> impl Strategy<Value = BottleneckSpec> {
     let rate = prop_oneof![
-        (0u64..5_000_000_000).prop_map(|bps| RateSpec::Constant(Bitrate(bps))),
-        Just(RateSpec::Constant(Bitrate(u64::MAX))),
-        Just(RateSpec::Unlimited),
-        Just(RateSpec::Trace),
+        8 => (0u64..5_000_000_000).prop_map(|bps| RateSpec::Constant(Bitrate(bps))),
+        1 => Just(RateSpec::Constant(Bitrate(u64::MAX))),
+        1 => Just(RateSpec::Unlimited),
+        2 => Just(RateSpec::Trace),
     ];
     let queue = prop_oneof![
         Just(QueueLimit::Unlimited),
@@ -78,26 +78,31 @@ fn trace() -> impl Strategy<Value = TraceSpec> {
         Just(named("step-down", Format::Revo, Replay::Nominal)),
         Just(named("cellular", Format::Mahimahi, Replay::Columns)),
     ];
-    (which, 0u64..70_000_000_000, proptest::option::of(0u64..70_000_000_000), any::<bool>()).prop_map(
-        |(mut t, offset, duration, repeat)| {
+    (
+        which,
+        0u64..40_000_000_000,
+        proptest::option::weighted(0.3, 0u64..40_000_000_000),
+        proptest::bool::weighted(0.8),
+    )
+        .prop_map(|(mut t, offset, duration, repeat)| {
             (t.offset, t.duration, t.repeat) = (Span(offset), duration.map(Span), repeat);
             t
-        },
-    )
+        })
 }
 
 /// Anything that a scenario file can say, sense or nonsense.
 pub fn any_spec() -> impl Strategy<Value = LinkSpec> {
-    let model = prop_oneof![Just(Model::Native), Just(Model::Netem)];
+    let model = prop_oneof![4 => Just(Model::Native), 1 => Just(Model::Netem)];
     let order = prop_oneof![Just(Order::LossFirst), Just(Order::QueueFirst), Just(Order::DelayFirst)];
     let epoch = prop_oneof![Just(Epoch::FirstPacket), Just(Epoch::Run)];
     let base = prop_oneof![
-        (0u64..200_000_000).prop_map(|ns| DelayBase::Constant(Span(ns))),
-        Just(DelayBase::Trace),
-        Just(DelayBase::Constant(Span(u64::MAX)))
+        20 => (0u64..200_000_000).prop_map(|ns| DelayBase::Constant(Span(ns))),
+        2 => Just(DelayBase::Trace),
+        1 => Just(DelayBase::Constant(Span(u64::MAX)))
     ];
-    let delay = (base, prop_oneof![Just(0u64), 0u64..50_000_000, Just(u64::MAX)], any::<bool>())
-        .prop_map(|(base, jitter, reorder)| DelaySpec { base, jitter: Span(jitter), reorder });
+    let delay =
+        (base, prop_oneof![10 => Just(0u64), 10 => 0u64..50_000_000, 1 => Just(u64::MAX)], any::<bool>())
+            .prop_map(|(base, jitter, reorder)| DelaySpec { base, jitter: Span(jitter), reorder });
     (
         (model, order, epoch, 0u64..50),
         loss(),
@@ -105,7 +110,7 @@ pub fn any_spec() -> impl Strategy<Value = LinkSpec> {
         delay,
         probability(),
         probability(),
-        proptest::option::of(trace()),
+        proptest::option::weighted(0.3, trace()),
     )
         .prop_map(
             |((model, order, epoch, overhead), loss, bottleneck, delay, duplicate, corrupt, trace)| {
