@@ -86,6 +86,19 @@ proptest! {
     }
 
     #[test]
+    fn ffmpeg_values_do_not_depend_on_the_level(width in 15usize..150, height in 15usize..90, seed: u64) {
+        let (a, b) = hard_pair(width, height, (seed % 6) as u8, seed);
+        let [a, b] = [a, b].map(|p| media::convert::to_yuv420(&p, media::convert::Colour::BT601));
+        let portable = Scorer::with_level(SimdLevel::Portable).ffmpeg_ssim(&a, &b).unwrap();
+        for level in SimdLevel::available() {
+            let mut s = Scorer::with_level(level);
+            let ssim = s.ffmpeg_ssim(&a, &b).unwrap();
+            prop_assert!((ssim.all - portable.all).abs() < 1e-6);
+            prop_assert_eq!(s.ffmpeg_psnr(&a, &b).unwrap(), metrics::ffmpeg_psnr(&a, &b).unwrap());
+        }
+    }
+
+    #[test]
     fn sse_is_exact(pairs in prop::collection::vec((any::<u8>(), any::<u8>()), 0..5000)) {
         let (a, b): (Vec<u8>, Vec<u8>) = pairs.iter().copied().unzip();
         let plain: u64 = pairs.iter().map(|&(x, y)| (i64::from(x) - i64::from(y)).pow(2) as u64).sum();

@@ -1,5 +1,6 @@
 //! Picture metrics with reused memory.
 
+use super::ffmpeg::BlockRows;
 use super::lanes::SimdLevel;
 use super::window::Scratch;
 use super::{psnr, same_rgb};
@@ -21,6 +22,7 @@ pub struct Scorer {
     pub(super) row: Vec<u16>,
     /// Pooled reference and shown picture; MS-SSIM alternates between the two pairs.
     pub(super) pooled: [[Vec<u16>; 2]; 2],
+    pub(super) blocks: BlockRows,
 }
 
 impl Default for Scorer {
@@ -43,6 +45,7 @@ impl Scorer {
             level: level.supported(),
             scratch: Scratch::default(),
             row: Vec::new(),
+            blocks: BlockRows::default(),
             pooled: std::array::from_fn(|_| std::array::from_fn(|_| Vec::new())),
         }
     }
