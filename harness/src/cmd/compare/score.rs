@@ -202,13 +202,13 @@ impl<'a> Worker<'a> {
                     }
                 }
                 (Metric::FfmpegPsnr, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
-                    text(metrics::ffmpeg_psnr(a, b).map(|p| {
+                    text(self.scorer.ffmpeg_psnr(a, b).map(|p| {
                         mse = Some(p.mse_avg);
                         p.avg()
                     }))
                 }
                 (Metric::FfmpegSsim, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
-                    text(metrics::ffmpeg_ssim(a, b).map(|s| s.all))
+                    text(self.scorer.ffmpeg_ssim(a, b).map(|s| s.all))
                 }
                 (Metric::FfmpegPsnr | Metric::FfmpegSsim, ..) => Err("needs two 4:2:0 videos".into()),
                 (Metric::DepthRmseMm, _, Picture::Depth(a), Picture::Depth(b)) => {
