@@ -37,8 +37,9 @@ netem-vm *ARGS:
 fault-lab *ARGS:
     cargo run --release -q -p freezeframe-netns --bin netns-lab -- fault "$@"
 
-# the emulator's forwarding rate and delay error at 20 ms and 1000 packets/s, beside zero delay and Rattan
-bench-lab *ARGS:
+# the link alone in virtual time, then the emulator: rate and delay error beside zero delay and Rattan
+bench-link *ARGS:
+    cargo run --release -q -p freezeframe-link --example bench_link
     cargo run --release -q -p freezeframe-netns --bin netns-lab -- bench "$@"
 
 # packets per second through the link model in virtual time, on one core

@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn a_run_is_valid_up_to_its_bound_and_no_further() {
         let bound = Bound::default();
-        let mut health = Health::default();
-        health.lateness = Lateness { packets: 100, p50_ns: 1, p99_ns: bound.p99_ns, max_ns: bound.max_ns };
+        let lateness = Lateness { packets: 100, p50_ns: 1, p99_ns: bound.p99_ns, max_ns: bound.max_ns };
+        let mut health = Health { lateness, ..Health::default() };
         health.judge(bound);
         assert!(health.valid && health.why_invalid.is_empty());
         health.lateness.max_ns += 1;

@@ -115,7 +115,7 @@ impl Emulator {
                 match wait {
                     Some(ns) if ns <= self.setup.timing.spin_ns => {}
                     Some(ns) => {
-                        clock::sleep_until_readable(&mut watched, Some(ns - self.setup.timing.spin_ns))
+                        clock::sleep_until_readable(&mut watched, Some(ns - self.setup.timing.spin_ns));
                     }
                     None => clock::sleep_until_readable(&mut watched, None),
                 }

@@ -167,9 +167,7 @@ fn obstacle(forward: &LinkSpec, reverse: &LinkSpec, ledger: bool) -> Result<Opti
         Some(format!("this kernel lacks {what} ({})", said.join("; ")))
     };
     let netem = plans.iter().any(|p| p.netem.is_some());
-    Ok(if netem && !probe.netem {
-        missing("netem")
-    } else if netem && !probe.seed {
+    Ok(if netem && !(probe.netem && probe.seed) {
         missing("netem")
     } else if plans.iter().any(|p| p.tbf.is_some()) && !probe.tbf {
         missing("tbf")
@@ -229,14 +227,23 @@ pub fn kernel_plan(spec: &LinkSpec, seed: u64) -> Result<Plan, String> {
             return Err("netem steps its two-state channel per packet and judges by the old state".to_owned());
         }
         LossSpec::Pattern { .. } => return Err("netem has no loss patterns".to_owned()),
-        LossSpec::Trace => return Err("a loss trace would reseed netem at every row".to_owned()),
+        LossSpec::Trace => {
+            return Err(
+                "netem may start its draws anew at every change: a loss trace has no seed to speak of"
+                    .to_owned(),
+            );
+        }
     }
     netem.duplicate = spec.duplicate.threshold();
     netem.corrupt = spec.corrupt.threshold();
     netem.jitter_ns = spec.delay.jitter.as_nanos();
     netem.delay_ns = match spec.delay.base {
         DelayBase::Constant(span) => span.as_nanos(),
-        DelayBase::Trace => return Err("a delay trace needs the emulator".to_owned()),
+        DelayBase::Trace => {
+            return Err(
+                "netem may start its draws anew at every change: a delay trace needs the emulator".to_owned()
+            );
+        }
     };
     if netem.jitter_ns > 0 && !spec.delay.reorder {
         return Err("netem's jitter reorders packets (delay.reorder = true)".to_owned());
@@ -257,7 +264,10 @@ pub fn kernel_plan(spec: &LinkSpec, seed: u64) -> Result<Plan, String> {
 
 fn tbf(bottleneck: &BottleneckSpec, spec: &LinkSpec) -> Result<Tbf, String> {
     let RateSpec::Constant(rate) = bottleneck.rate else {
-        return Err("a traced rate needs the emulator".to_owned());
+        return Err(
+            "tbf fills its bucket anew at every change: a traced rate would let a burst through per row"
+                .to_owned(),
+        );
     };
     let QueueLimit::Bytes(limit) = bottleneck.queue else {
         return Err("tbf's queue is limited in bytes (queue = \"6000B\")".to_owned());
@@ -348,4 +358,59 @@ pub(crate) fn count_kernel(emulator: &Space, health: &mut Health) -> Result<(), 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> LinkSpec {
+        toml::from_str(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+    }
+
+    #[test]
+    fn the_kernel_gets_exactly_what_the_specification_says() {
+        let plan = kernel_plan(
+            &spec(
+                r#"
+                model = "netem"
+                order = "delay_first"
+                overhead = "14B"
+                loss = { model = "gilbert_elliott", good_to_bad = "6.8%", bad_to_good = "85.2%", loss_good = "4%", loss_bad = "50%", step = "packet", loss_by = "old" }
+                bottleneck = { rate = "320kbit", burst = "1540B", queue = "6000B" }
+                delay = { base = "20ms" }
+                "#,
+            ),
+            42,
+        )
+        .expect("netem and tbf can say this");
+        let netem = plan.netem.expect("loss and delay");
+        // tc's rounding: share of 2^32 - 1, to the nearest.
+        let share = |p: f64| (p * f64::from(u32::MAX)).round() as u32;
+        assert_eq!(netem.gemodel, Some([share(0.068), share(0.852), u32::MAX - share(0.5), share(0.04)]));
+        assert_eq!((netem.delay_ns, netem.loss, netem.seed), (20_000_000, 0, Some(42)));
+        assert_eq!(plan.tbf, Some(Tbf { bytes_per_second: 40_000, burst: 1540, limit: 6000 }));
+        assert_eq!(kernel_plan(&LinkSpec::default(), 0), Ok(Plan::default()), "nothing to do needs no qdisc");
+    }
+
+    #[test]
+    fn what_the_kernel_cannot_say_is_refused_with_the_reason() {
+        let bottleneck =
+            |rest: &str| format!("overhead = \"14B\"\nbottleneck = {{ rate = \"1Mbit\", {rest} }}");
+        let cases = [
+            ("loss = { model = \"random\", probability = \"1%\" }".to_owned(), "native"),
+            ("model = \"netem\"\nloss = { model = \"pattern\", pattern = \"..x\" }".to_owned(), "patterns"),
+            ("model = \"netem\"\ndelay = { base = \"20ms\", jitter = \"2ms\" }".to_owned(), "reorder"),
+            (bottleneck("burst = \"1540B\", queue = \"50p\""), "limited in bytes"),
+            (bottleneck("burst = \"1000B\", queue = \"6000B\""), "whole frame"),
+            (
+                "bottleneck = { rate = \"1Mbit\", burst = \"1540B\", queue = \"6000B\" }".to_owned(),
+                "Ethernet",
+            ),
+        ];
+        for (text, reason) in cases {
+            let refused = kernel_plan(&spec(&text), 1).expect_err(&text);
+            assert!(refused.contains(reason), "{text}: {refused}");
+        }
+    }
 }

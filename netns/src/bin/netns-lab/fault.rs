@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
         let victim = VICTIMS[choice];
         of[choice] += 1;
         // While it is built (some 40 ms), or in the first 60 ms of its life.
-        let early = random.draw() % 4 == 0 && matches!(victim, Victim::Owner | Victim::Interrupt);
+        let early = random.draw().is_multiple_of(4) && matches!(victim, Victim::Owner | Victim::Interrupt);
         let wait = Duration::from_micros(u64::from(random.draw() % 60_000));
         let round = format!(
             "round {round}: {victim:?}{} after {wait:?}",
@@ -145,7 +145,7 @@ fn kill_one(victim: Victim, early: bool, wait: Duration) -> anyhow::Result<Durat
         match victim {
             Victim::Owner | Victim::Interrupt => vec![owner.id()],
             Victim::Emulator => vec![emulator],
-            Victim::Endpoint => vec![if wait.as_micros() % 2 == 0 { sender } else { receiver }],
+            Victim::Endpoint => vec![if wait.as_micros().is_multiple_of(2) { sender } else { receiver }],
             Victim::Both => vec![owner.id(), emulator],
         }
     };
