@@ -63,6 +63,8 @@ fn exit_code(error: &anyhow::Error) -> i32 {
         e.is::<contract::SpecError>()
             || e.is::<contract::ManifestError>()
             || e.is::<contract::ScenarioError>()
+            || e.is::<link::LinkError>()
+            || e.is::<link::TraceError>()
             || e.is::<video::Error>()
             || e.is::<toml::de::Error>()
             || e.is::<freezeframe::BadInput>()

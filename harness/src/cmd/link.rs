@@ -315,7 +315,7 @@ impl Summary {
         let percent = |part: u64, whole: u64| 100.0 * part as f64 / whole.max(1) as f64;
         let lost: u64 = self.causes.values().sum();
         let resolved = spec.resolved()?;
-        writeln!(out, "loss model   {} ({:?}, {:?})", resolved.loss, resolved.model, resolved.order)?;
+        writeln!(out, "loss model   {} (model {}, order {})", resolved.loss, resolved.model, resolved.order)?;
         writeln!(out, "packets      {} of {} bytes, every {}, seed {}", self.packets, args.size, args.interval, args.seed)?;
         let expected = match resolved.loss.mean() {
             Some(mean) => format!("   (the loss model's mean: {:.3} %)", 100.0 * mean),

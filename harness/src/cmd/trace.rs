@@ -5,7 +5,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args as ClapArgs, Subcommand};
 use contract::{Scenario, exit};
 use link::trace::{Format, SHIPPED, Summary, Trace, TraceSpec, mahimahi, revo};
-use link::{Direction, Span, rate_text, tc_script};
+use link::{Direction, Span, TraceError, rate_text, tc_script};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -120,7 +120,8 @@ pub fn run(args: &Args) -> Result<i32> {
         Command::Make { name } => {
             let known = || SHIPPED.iter().map(|s| s.name).collect::<Vec<_>>().join(", ");
             let shipped = SHIPPED.iter().find(|s| s.name == name);
-            let shipped = shipped.ok_or_else(|| anyhow!("no trace is called {name:?}; there are: {}", known()))?;
+            let unknown = || TraceError::NotShipped { name: name.clone(), known: known() };
+            let shipped = shipped.ok_or_else(unknown)?;
             write(None, &(shipped.make)())?;
         }
     }
@@ -131,21 +132,18 @@ fn read(trace: &str, format: Option<FormatArg>) -> Result<Trace> {
     if let Some(shipped) = SHIPPED.iter().find(|s| s.name == trace) {
         return Ok(Trace::parse(trace, shipped.format, shipped.text.as_bytes())?);
     }
-    let format = match format {
-        Some(format) => format.into(),
-        None => guess(Path::new(trace))?,
-    };
+    let format = format.map_or_else(|| guess(Path::new(trace)), Format::from);
     let mut spec = TraceSpec::file(Path::new(trace), format);
     spec.load(Path::new(""))?;
     let content = spec.content.context("the trace has no content")?;
     Ok((*content).clone())
 }
 
-/// One column is mahimahi's, more are ReVo's.
-fn guess(path: &Path) -> Result<Format> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read trace {}", path.display()))?;
+/// One column is mahimahi's, more are ReVo's. A file that cannot be read is reported when it is loaded.
+fn guess(path: &Path) -> Format {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
     let line = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#')).unwrap_or("");
-    Ok(if line.split_whitespace().count() > 1 { Format::Revo } else { Format::Mahimahi })
+    if line.split_whitespace().count() == 1 { Format::Mahimahi } else { Format::Revo }
 }
 
 fn rows(trace: &str, format: Option<FormatArg>, step: Span) -> Result<revo::Rows> {

@@ -7,6 +7,24 @@
 //! Start at [`LinkSpec`] (what a scenario says) and [`Link`] (what runs). A packet's whole [`Fate`] is known when it
 //! enters, so the same link serves a clock that jumps, a process between two network interfaces, and a prediction of
 //! what the kernel will do.
+//!
+//! ```
+//! use link::{Direction, Link, LinkSpec, Timestamp};
+//!
+//! // 320 kbit/s behind 6000 bytes, then 20 ms, as a scenario file says it.
+//! let spec: LinkSpec = toml::from_str(
+//!     "bottleneck = { rate = \"320kbit\", queue = \"6000B\" }\ndelay = { base = \"20ms\" }",
+//! )?;
+//! let mut link = Link::new(&spec, Direction::Forward.seed(42))?;
+//!
+//! let fate = link.enqueue(Timestamp::ZERO, 7, 1200);
+//! assert_eq!(fate.at(), Some(Timestamp::from_millis(50)));
+//!
+//! assert_eq!(link.next_delivery(), fate.at());
+//! let packet = link.deliver(Timestamp::from_millis(50)).unwrap();
+//! assert_eq!((packet.id, packet.duplicate), (7, false));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod bottleneck;
 mod error;

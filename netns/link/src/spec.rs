@@ -54,6 +54,15 @@ pub enum Model {
     Netem,
 }
 
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Model::Native => "native",
+            Model::Netem => "netem",
+        })
+    }
+}
+
 /// In which order the stages see a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,6 +75,16 @@ pub enum Order {
     /// Loss, delay, queue: netem below tbf or htb, as most scripts set it up. With a queue counted in packets, those in the
     /// delay line count too, as netem's `limit` does.
     DelayFirst,
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Order::LossFirst => "loss_first",
+            Order::QueueFirst => "queue_first",
+            Order::DelayFirst => "delay_first",
+        })
+    }
 }
 
 /// Where time zero of intervals and traces lies.

@@ -210,3 +210,36 @@ fn many_of_the_specs_tried_are_links() {
         (0..2000).filter(|_| build(any_spec().new_tree(&mut runner).unwrap().current(), 1).is_some()).count();
     assert!(links > 150, "{links} of 2000");
 }
+
+/// By the old state a packet is judged as the packet before it is by the new one; the first by the good state a chain starts in.
+#[test]
+fn old_is_new_one_step_later() {
+    for step in ["packet", "frame"] {
+        let states = |by: &str, seed| {
+            let mut link = link(
+                &format!(
+                    "loss = {{ model = \"gilbert_elliott\", good_to_bad = \"40%\", bad_to_good = \"40%\", \
+                          loss_good = \"0%\", loss_bad = \"100%\", step = \"{step}\", loss_by = \"{by}\" }}"
+                ),
+                seed,
+            );
+            (0..200u64)
+                .map(|n| {
+                    let fate = link.enqueue(Timestamp(n * 33_333_333), n, 100);
+                    let bad = fate.channel().state == Some(State::Bad);
+                    assert_eq!(fate.at().is_none(), bad);
+                    bad
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut first_new = 0;
+        for seed in 0..100 {
+            let (old, new) = (states("old", seed), states("new", seed));
+            assert!(!old[0]);
+            assert_eq!(old[1..], new[..199]);
+            first_new += u32::from(new[0]);
+        }
+        // By the new state the first packet may well be bad: 40 of 100, give or take.
+        assert!((20..60).contains(&first_new), "{first_new}");
+    }
+}
