@@ -1,13 +1,28 @@
-//! The `freezeframe` tool, from a run directory to results.
+//! The `freezeframe` tool: from what a user asks for to run directories, scores and reports.
 //!
 //! | room | what |
 //! |---|---|
+//! | [`cmd`] | one file per subcommand |
+//! | [`launch`] | one run: resolve, launch, wait, leave a complete run directory or none |
+//! | [`plan`] | sweeps |
 //! | [`record`] | events and fates joined into one row per frame and stream |
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
 //! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
-//! | [`cmd`] | one file per subcommand |
+//! | [`outcome`] | scores and reports written after a run |
+//! | [`golden`] | what was kept when somebody last looked, and what has moved |
 
 pub mod cmd;
+pub mod golden;
+pub mod launch;
+pub mod outcome;
+pub mod plan;
+pub mod progress;
 pub mod record;
 pub mod report;
 pub mod score;
+
+/// Something the user gave is wrong; the message names it and the remedy. Ends the program with
+/// [`contract::exit::BAD_INPUT`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);

@@ -35,16 +35,23 @@ enum Command {
     Score(cmd::score::Args),
     Report(cmd::report::Args),
     Why(cmd::why::Args),
+    Golden(cmd::golden::Args),
+    Link(cmd::link::Args),
+    Trace(cmd::trace::Args),
     List(cmd::list::Args),
 }
 
 fn main() -> ExitCode {
+    netns::emulator_main_if_asked();
     let result = match Cli::parse().command {
         Command::Run(args) => cmd::run::run(&args),
         Command::Sweep(args) => cmd::sweep::run(&args),
         Command::Score(args) => cmd::score::run(&args),
         Command::Report(args) => cmd::report::run(&args),
         Command::Why(args) => cmd::why::run(&args),
+        Command::Golden(args) => cmd::golden::run(&args),
+        Command::Link(args) => cmd::link::run(&args),
+        Command::Trace(args) => cmd::trace::run(&args),
         Command::List(args) => cmd::list::run(&args),
     };
     let code = result.unwrap_or_else(|error| {

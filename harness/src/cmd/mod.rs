@@ -1,5 +1,11 @@
 //! One file per subcommand.
 
+pub mod golden;
+pub mod link;
+pub mod list;
 pub mod report;
+pub mod run;
 pub mod score;
+pub mod sweep;
+pub mod trace;
 pub mod why;

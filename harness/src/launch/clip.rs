@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use contract::ClipSpec;
 use media::depth::DepthView;
+use media::scene::SceneConfig;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         if request.depth.is_some() {
             bail!("clip {name} brings its own depth; leave --depth out");
         }
-        return embedded(request, person, tell);
+        return embedded(request, person);
     }
 
     let target = Target::new((width as usize, height as usize), (fps, 1));
@@ -92,23 +93,23 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     })
 }
 
-fn embedded(request: &ClipRequest, person: u32, tell: &mut dyn FnMut(&str)) -> Result<ClipSpec> {
+fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
     let (width, height, fps) = request.shape;
     let frames = request.frames.unwrap_or(10 * fps);
-    let config = media::scene::SceneConfig { person, seed: 0, width: width as usize, height: height as usize, fps, frames };
+    let (columns, rows) = (width as usize, height as usize);
+    let config = SceneConfig { person, width: columns, height: rows, fps, frames, ..SceneConfig::default() };
     let directory = cache_dir()?.join("clips");
     let bar = crate::progress::bar(u64::from(frames), &format!("rendering the embedded clip person-{person} (once)"));
-    let paths = video::scene::cached(&directory, &config, |done, _| bar.set_position(u64::from(done)))?;
+    let paths = video::scene::cached(&directory, config, |done, _| bar.set_position(u64::from(done)))?;
     bar.finish_and_clear();
-    let _ = tell;
-    let view = paths.view;
+    let view = media::scene::depth_view();
     let mut hash = Xxh3::new();
     hash_file(&paths.rgb, &mut hash)?;
-    hash_file(&paths.depth, &mut hash)?;
+    hash_file(&paths.depth16, &mut hash)?;
     Ok(ClipSpec {
         name: format!("person-{person}"),
         rgb: paths.rgb,
-        depth: (!request.no_depth).then_some(paths.depth),
+        depth: (!request.no_depth).then_some(paths.depth16),
         depth_range_mm: (!request.no_depth).then_some((view.near_mm(), view.far_mm())),
         width,
         height,

@@ -6,11 +6,13 @@
 //! | [`clip`] | clips: files, the embedded people, what is done to them |
 //! | [`simulated`] | virtual time: one child process |
 //! | [`lab`] | namespaces: two children, the emulator between them |
+//! | [`playable`] | what was on the screen, as an ordinary video file |
 //! | [`child`] | children: control lines, time limits, no orphans |
 
 pub mod child;
 pub mod clip;
 pub mod lab;
+pub mod playable;
 pub mod request;
 pub mod simulated;
 

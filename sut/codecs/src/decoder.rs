@@ -4,6 +4,9 @@ use crate::{Codec, CodecError, ff::read_frame};
 use ffmpeg_next as ff;
 use media::Yuv420;
 
+/// Zeros after every unit, bytes.
+const OVERREAD: usize = 1 << 16;
+
 /// An open decoder. Same units in the same order give the same pictures, on every machine.
 pub struct Decoder {
     inner: ff::decoder::Video,
@@ -36,8 +39,15 @@ impl Decoder {
         if unit.is_empty() {
             return None; // FFmpeg reads an empty packet as "end of stream"
         }
-        // `copy` pads the buffer as the bitstream readers demand.
-        if self.inner.send_packet(&ff::Packet::copy(unit)).is_err() {
+        // The entropy decoders read on past the end of damaged units: let them find zeros there, always the same,
+        // not whatever lies in memory.
+        let mut packet = ff::Packet::new(unit.len() + OVERREAD);
+        if let Some(bytes) = packet.data_mut() {
+            bytes[..unit.len()].copy_from_slice(unit);
+            bytes[unit.len()..].fill(0);
+        }
+        packet.shrink(unit.len());
+        if self.inner.send_packet(&packet).is_err() {
             self.errors += 1;
         }
         let mut newest = None;

@@ -11,8 +11,13 @@ use std::time::Duration;
 use sut_core::Worker;
 
 /// One stream to decode.
+///
+/// A whole key frame gets a new decoder: what a decoder makes of damaged units depends on everything it has seen
+/// before (FFmpeg's error concealment looks at motion and pictures of earlier GOPs), and a picture shall depend on
+/// the units of its own GOP alone, so that it can be decoded again and its hash reused.
 struct Lane {
     stream: Stream,
+    codec: Codec,
     decoder: Decoder,
     store: UnitsWriter,
 }
@@ -38,7 +43,7 @@ impl DecodeWorker {
             .map(|&stream| {
                 let header = UnitsHeader { codec: codec.to_string(), width, height, fps };
                 let path = run_dir.join(contract::units::file_name(stream));
-                Ok(Lane { stream, decoder: Decoder::new(codec)?, store: UnitsWriter::create(&path, &header)? })
+                Ok(Lane { stream, codec, decoder: Decoder::new(codec)?, store: UnitsWriter::create(&path, &header)? })
             })
             .collect::<Result<_>>()?;
         Ok(Self { lanes, cost, failure: Arc::default() })
@@ -56,11 +61,18 @@ impl Worker for DecodeWorker {
     type Done = DecodeDone;
 
     fn run(&mut self, job: DecodeJob) -> DecodeDone {
-        let DecodeJob { frame, stream, unit } = job;
+        let DecodeJob { frame, stream, unit, fresh } = job;
         let mut picture = None;
         if let Some(lane) = self.lanes.iter_mut().find(|l| l.stream == stream) {
-            if let Err(error) = lane.store.append(frame, &unit) {
-                self.failure.lock().expect("no thread panics while holding it").get_or_insert(error.into());
+            let mut done = lane.store.append(frame, &unit).map_err(anyhow::Error::from);
+            if fresh {
+                match Decoder::new(lane.codec) {
+                    Ok(decoder) => lane.decoder = decoder,
+                    Err(error) => done = Err(error.into()),
+                }
+            }
+            if let Err(error) = done {
+                self.failure.lock().expect("no thread panics while holding it").get_or_insert(error);
             }
             picture = lane.decoder.decode(&unit).map(|p| p.content_hash());
         }

@@ -37,6 +37,8 @@ pub struct DecodeJob {
     pub stream: Stream,
     /// The bitstream, perhaps with holes.
     pub unit: Vec<u8>,
+    /// A whole key frame: decoding starts here, with a decoder that has seen nothing before.
+    pub fresh: bool,
 }
 
 /// What the decoder made of it.

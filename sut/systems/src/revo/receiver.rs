@@ -233,7 +233,7 @@ impl Receiver {
         }
         state.decoding.insert(frame, status);
         self.event(now, event);
-        self.out.push_back(Output::Job(DecodeJob { frame, stream, unit }));
+        self.out.push_back(Output::Job(DecodeJob { frame, stream, unit, fresh: key }));
         true
     }
 

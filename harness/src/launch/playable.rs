@@ -1,0 +1,82 @@
+//! `rendered.<stream>.mp4`: what was on the screen, slot by slot, for any player.
+
+use anyhow::{Context, Result};
+use codecs::{Codec, Decoder};
+use contract::units::{UnitsReader, file_name};
+use contract::{Event, EventKind, RunSpec, Stream};
+use media::Yuv420;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use media::convert::Colour;
+use video::{Quality, Writer};
+
+/// Writes a playable file per stream that has stored units; systems that store pictures have one already.
+pub fn write(run_dir: &Path) -> Result<()> {
+    let spec = RunSpec::read(run_dir)?;
+    for &stream in spec.clip.streams() {
+        if run_dir.join(file_name(stream)).is_file() {
+            write_stream(run_dir, &spec, stream)
+                .with_context(|| format!("failed to write the playable video of {}", run_dir.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
+    let shown = shown_frames(run_dir, stream)?;
+    let mut units = UnitsReader::open(&run_dir.join(file_name(stream)))?;
+    let Some(codec) = codec(&units.header().codec) else { return Ok(()) };
+    let mut decoder = Decoder::new(codec)?;
+    let path = run_dir.join(format!("rendered.{}.mp4", stream.name()));
+    let colour = match stream {
+        Stream::Rgb => video::probe(&spec.clip.rgb)?.colour,
+        Stream::Depth => Colour::BT601,
+    };
+    let size = (spec.clip.width as usize, spec.clip.height as usize);
+    let mut writer = Writer::create(&path, size, (spec.clip.fps, 1), colour, Quality::Crf(18))?;
+    let mut screen = Yuv420::black(size.0, size.1);
+    let mut decoded: Option<(u32, Yuv420)> = None;
+    for (_, frame) in shown {
+        // Slots come in order and show frames in order: decode on until the slot's frame is there.
+        while let Some(wanted) = frame
+            && decoded.as_ref().is_none_or(|(f, _)| *f < wanted)
+        {
+            let Some((f, unit)) = units.read()? else { break };
+            match decoder.decode(&unit) {
+                Some(picture) => decoded = Some((f, picture)),
+                None => continue,
+            }
+        }
+        if let (Some(wanted), Some((f, picture))) = (frame, &decoded)
+            && *f == wanted
+            && (picture.width, picture.height) == size
+        {
+            screen.clone_from(picture);
+        }
+        writer.write(&screen)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+fn codec(name: &str) -> Option<Codec> {
+    [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9].into_iter().find(|c| c.to_string() == name)
+}
+
+/// Captured frame on the screen in each slot.
+fn shown_frames(run_dir: &Path, stream: Stream) -> Result<BTreeMap<u32, Option<u32>>> {
+    let path = run_dir.join("events.jsonl");
+    let file = File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
+    let mut slots = BTreeMap::new();
+    for line in BufReader::new(file).lines() {
+        let event: Event = serde_json::from_str(&line?).with_context(|| format!("in {}", path.display()))?;
+        if let EventKind::Slot { frame, stream: s, shown, .. } = event.kind
+            && s == stream
+        {
+            slots.insert(frame, shown);
+        }
+    }
+    Ok(slots)
+}

@@ -1,0 +1,70 @@
+//! What is written after a run or a sweep: scores, frames, reports.
+
+use crate::report::load::Run;
+use crate::report::{self, group::group, html, table::Table};
+use crate::score;
+use anyhow::{Context, Result};
+use contract::{Scores, exit};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Scores a run directory and writes its report; with `video`, a playable file too.
+pub fn score_and_report(dir: &Path, video: bool) -> Result<()> {
+    let bar = crate::progress::bar(0, "scoring");
+    let scores = score::score_run(dir, &score::Options::default(), &|slots| bar.inc(u64::from(slots)))
+        .with_context(|| format!("failed to score {}", dir.display()))?;
+    bar.finish_and_clear();
+    if video {
+        crate::launch::playable::write(dir)?;
+    }
+    let run = Run::load(dir)?;
+    let title = format!("{} under {}", scores.run.system, scores.run.scenario);
+    write_report(dir, &title, &[run])
+}
+
+/// The report of a whole sweep over the runs in `dirs`, in `out`.
+pub fn sweep_report(out: &Path, name: &str, dirs: &[PathBuf]) -> Result<()> {
+    write_report(out, &format!("Plan {name}"), &load(dirs)?)
+}
+
+fn load(dirs: &[PathBuf]) -> Result<Vec<Run>> {
+    dirs.iter().map(|d| Run::load(d)).collect()
+}
+
+/// `report.html`, `report.csv`, `report.md` and `report.tex`, each whole or not at all.
+pub fn write_report(dir: &Path, title: &str, runs: &[Run]) -> Result<()> {
+    let groups = group(runs);
+    let table = Table::of(&groups);
+    for (name, text) in [
+        ("report.html", html::page(title, runs)),
+        ("report.csv", report::csv(&table)),
+        ("report.md", report::markdown(&table)),
+        ("report.tex", report::latex(&table)),
+    ] {
+        let path = dir.join(name);
+        let temporary = dir.join(format!(".{name}.partial"));
+        std::fs::write(&temporary, text)
+            .and_then(|()| std::fs::rename(&temporary, &path))
+            .with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Prints the table of these runs.
+pub fn print(dirs: &[PathBuf], json: bool) -> Result<()> {
+    let runs = load(dirs)?;
+    let groups = group(&runs);
+    let table = Table::of(&groups);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report::json(&table))?);
+    } else {
+        print!("{}", report::terminal(&table, std::io::stdout().is_terminal()));
+    }
+    Ok(())
+}
+
+/// [`exit::INVALID`] for a run whose numbers must not be used.
+pub fn exit_code(dir: &Path) -> Result<i32> {
+    let scores = Scores::read(&dir.join("scores.json"))?;
+    Ok(if scores.health.valid { exit::OK } else { exit::INVALID })
+}
