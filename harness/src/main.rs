@@ -35,10 +35,13 @@ enum Command {
     Score(cmd::score::Args),
     Report(cmd::report::Args),
     Why(cmd::why::Args),
+    Compare(cmd::compare::Args),
     Golden(cmd::golden::Args),
     Link(cmd::link::Args),
     Trace(cmd::trace::Args),
     List(cmd::list::Args),
+    Doctor(cmd::doctor::Args),
+    Weights(cmd::weights::Args),
 }
 
 fn main() -> ExitCode {
@@ -49,10 +52,13 @@ fn main() -> ExitCode {
         Command::Score(args) => cmd::score::run(&args),
         Command::Report(args) => cmd::report::run(&args),
         Command::Why(args) => cmd::why::run(&args),
+        Command::Compare(args) => cmd::compare::run(&args),
         Command::Golden(args) => cmd::golden::run(&args),
         Command::Link(args) => cmd::link::run(&args),
         Command::Trace(args) => cmd::trace::run(&args),
         Command::List(args) => cmd::list::run(&args),
+        Command::Doctor(args) => cmd::doctor::run(&args),
+        Command::Weights(args) => cmd::weights::run(&args),
     };
     let code = result.unwrap_or_else(|error| {
         eprintln!("freezeframe: {error:#}");

@@ -4,7 +4,7 @@ mod made_up;
 
 use contract::frames::Traffic;
 use contract::{Event, EventKind as K, FrameRow, LossCause, Role, Side, Status, Stream};
-use freezeframe::record::{Fate, Finding, Joined, Ledger, Slots, join};
+use freezeframe::record::{Finding, Joined, Ledger, Slots, join};
 use link::Timestamp;
 use made_up::{MadeUp, joined, record};
 use std::convert::Infallible;
@@ -223,9 +223,9 @@ fn the_order_of_the_record_does_not_matter() {
 #[test]
 fn the_ledger_counts_every_packet_once() {
     let (_, fates) = record(&MadeUp::default());
-    let drops = fates.iter().filter(|f| f.drop.is_some()).count() as u64;
+    let drops = fates.iter().filter(|f| f.cause.is_some()).count() as u64;
     let total = fates.len() as u64;
-    let ledger = Ledger::of(fates.into_iter().map(Ok::<Fate, Infallible>)).unwrap();
+    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>)).unwrap();
     let forward = ledger.forward;
     assert_eq!((forward.packets, forward.delivered), (total, total - drops));
     assert_eq!(forward.drops.values().sum::<u64>(), drops);

@@ -3,8 +3,8 @@
 mod made_up;
 
 use contract::{FrameRow, Status, Stream};
-use freezeframe::record::Fate;
 use freezeframe::record::why::{chain, explain};
+use link::FateRecord;
 use made_up::{MadeUp, joined, record};
 use std::convert::Infallible;
 
@@ -14,7 +14,7 @@ fn ask(what: &MadeUp, frame: u32, fates_known: bool) -> String {
     if !fates_known {
         // A ledger that could not parse packets: only times and sizes.
         for fate in &mut fates {
-            *fate = Fate { frame: None, stream: None, role: None, index: None, ..fate.clone() };
+            *fate = FateRecord { frame: None, role: None, ..fate.clone() };
         }
     }
     let events = events.into_iter().map(Ok::<_, Infallible>);

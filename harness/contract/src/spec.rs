@@ -120,7 +120,11 @@ impl RunSpec {
             doing: "read",
             source,
         })?;
-        toml::from_str(&text).map_err(|e| SpecError::Invalid { path, reason: e.to_string() })
+        let mut spec: RunSpec = toml::from_str(&text)
+            .map_err(|e| SpecError::Invalid { path: path.clone(), reason: e.to_string() })?;
+        // A trace is in the file by path and hash only.
+        spec.scenario.load(run_dir).map_err(|e| SpecError::Invalid { path, reason: e.to_string() })?;
+        Ok(spec)
     }
 
     /// Writes `spec.toml` into a run directory.

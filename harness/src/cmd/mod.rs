@@ -1,5 +1,7 @@
 //! One file per subcommand.
 
+pub mod compare;
+pub mod doctor;
 pub mod golden;
 pub mod link;
 pub mod list;
@@ -8,4 +10,5 @@ pub mod run;
 pub mod score;
 pub mod sweep;
 pub mod trace;
+pub mod weights;
 pub mod why;

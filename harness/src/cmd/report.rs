@@ -1,1 +1,76 @@
-//! `freezeframe report`.
+//! `freezeframe report`: tables and pages from finished runs.
+
+use crate::report;
+use crate::report::load::load_all;
+use anyhow::Context as _;
+use contract::exit;
+use std::path::PathBuf;
+
+/// Show finished runs: a table here, a page beside them
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  freezeframe report runs/default                         table, and runs/default/report.html
+  freezeframe report runs/default --format latex          for a paper
+  freezeframe report runs --out everything.html           one page over several sweeps")]
+pub struct Args {
+    /// A run directory, or a directory of runs
+    pub dir: PathBuf,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Terminal)]
+    pub format: Format,
+    /// The same as --format json
+    #[arg(long)]
+    pub json: bool,
+    /// Where the page goes; default: report.html in the directory
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print only, write no file
+    #[arg(long)]
+    pub no_files: bool,
+}
+
+/// What `report` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned and, in a terminal, coloured
+    Terminal,
+    /// Every column, full precision
+    Csv,
+    /// GitHub-flavoured
+    Markdown,
+    /// A booktabs tabular
+    Latex,
+    /// An array of rows
+    Json,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a run's results are damaged, or a file cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<i32> {
+    let runs = load_all(&args.dir)?;
+    anyhow::ensure!(
+        !runs.is_empty(),
+        "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
+        args.dir.display()
+    );
+    let table = report::table::Table::of(&report::group::group(&runs));
+    match if args.json { Format::Json } else { args.format } {
+        Format::Terminal => print!("{}", report::terminal(&table, report::colour_wanted())),
+        Format::Csv => print!("{}", report::csv(&table)),
+        Format::Markdown => print!("{}", report::markdown(&table)),
+        Format::Latex => print!("{}", report::latex(&table)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&report::json(&table))?),
+    }
+    if let Some(path) = &args.out {
+        let page = report::html::page(&report::title(&args.dir, &runs), &runs);
+        std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
+    } else if !args.no_files {
+        report::write_runs(&args.dir, &runs)?;
+        eprintln!("report: {}", args.dir.join("report.html").display());
+    }
+    let all_valid = runs.iter().all(|r| r.scores.health.valid);
+    Ok(if all_valid { exit::OK } else { exit::INVALID })
+}

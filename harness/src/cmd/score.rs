@@ -1,1 +1,131 @@
-//! `freezeframe score`.
+//! `freezeframe score`: compares what was shown with what was captured, again if wanted.
+
+use crate::report;
+use crate::report::load::Run;
+use crate::score::{DEFAULT_METRICS, Options, score_run};
+use anyhow::{Context as _, bail};
+use contract::{Metric, RunSpec, exit};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+/// Score finished runs (again): pictures, freezes, latency, bitrate
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  freezeframe score runs/one                                     score one run directory
+  freezeframe score runs/default                                 score every run below a directory
+  freezeframe score runs/one --metrics psnr,ssim,ssim_full       only these metrics
+  freezeframe score runs/one --metrics lpips_vgg --lpips-weights weights/lpips")]
+pub struct Args {
+    /// A run directory, or a directory of runs
+    pub dir: PathBuf,
+    /// Picture metrics, by column name; default: psnr, ssim, ms_ssim and depth errors
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub metrics: Vec<String>,
+    /// Folder of LPIPS weights (lpips_vgg_v0.1.safetensors and the like)
+    #[arg(long, value_name = "DIR")]
+    pub lpips_weights: Option<PathBuf>,
+    /// Picture strips of the worst frames per stream
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub strips: usize,
+    /// Threads that compare pictures; default: one per core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Compute everything, believe no cache
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Print the scores as JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a run is incomplete or damaged, or a metric's name is unknown.
+pub fn run(args: &Args) -> anyhow::Result<i32> {
+    let options = options(args)?;
+    let dirs = run_dirs(&args.dir)?;
+    if dirs.is_empty() {
+        bail!("{} holds no run (a directory with spec.toml and events.jsonl)", args.dir.display());
+    }
+    let mut valid = true;
+    for dir in &dirs {
+        let bar = progress_bar(dir)?;
+        let scores = score_run(dir, &options, &|slots| bar.inc(u64::from(slots)))?;
+        bar.finish_and_clear();
+        valid &= scores.health.valid;
+        for warning in &scores.warnings {
+            eprintln!("{}: {}", dir.display(), warning.text);
+        }
+        report::write(dir)?;
+        if args.json && dirs.len() == 1 {
+            print!("{}", scores.to_json());
+        }
+    }
+    if dirs.len() > 1 {
+        report::write(&args.dir)?;
+    }
+    if !args.json || dirs.len() > 1 {
+        let runs: Vec<Run> = dirs.iter().map(|d| Run::load(d)).collect::<anyhow::Result<_>>()?;
+        let table = report::table::Table::of(&report::group::group(&runs));
+        if args.json {
+            println!("{}", serde_json::to_string_pretty(&report::json(&table))?);
+        } else {
+            print!("{}", report::terminal(&table, report::colour_wanted()));
+        }
+    }
+    Ok(if valid { exit::OK } else { exit::INVALID })
+}
+
+fn options(args: &Args) -> anyhow::Result<Options> {
+    let mut options =
+        Options { lpips_weights: args.lpips_weights.clone(), strips: args.strips, ..Options::default() };
+    if !args.metrics.is_empty() {
+        let parse = |name: &String| {
+            Metric::from_name(name).with_context(|| {
+                let known: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
+                format!("--metrics: `{name}` is no metric; there are {}", known.join(", "))
+            })
+        };
+        options.metrics = args.metrics.iter().map(parse).collect::<anyhow::Result<_>>()?;
+    } else if args.lpips_weights.is_some() {
+        options.metrics = [&DEFAULT_METRICS[..], &[Metric::LpipsVgg]].concat();
+    }
+    if let Some(threads) = args.threads {
+        options.threads = threads;
+    }
+    if args.no_cache {
+        options.cache = None;
+    }
+    Ok(options)
+}
+
+/// Run directories at `dir` or below, in the order of their paths.
+fn run_dirs(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if dir.join("spec.toml").is_file() {
+        return Ok(vec![dir.to_owned()]);
+    }
+    let entries =
+        std::fs::read_dir(dir).with_context(|| format!("failed to read the directory {}", dir.display()))?;
+    let mut children: Vec<PathBuf> =
+        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()).collect();
+    children.sort();
+    let mut found = Vec::new();
+    for child in children {
+        found.extend(run_dirs(&child)?);
+    }
+    Ok(found)
+}
+
+/// A bar over all slots of a run, invisible when standard error is no terminal.
+fn progress_bar(dir: &Path) -> anyhow::Result<ProgressBar> {
+    if !std::io::stderr().is_terminal() {
+        return Ok(ProgressBar::hidden());
+    }
+    let spec = RunSpec::read(dir)?;
+    let slots = u64::from(spec.clip.frames) * spec.clip.streams().len() as u64;
+    let style = ProgressStyle::with_template("scoring {msg} {bar:30} {pos}/{len} {per_sec}")?;
+    Ok(ProgressBar::new(slots).with_style(style).with_message(dir.display().to_string()))
+}

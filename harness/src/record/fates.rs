@@ -2,53 +2,9 @@
 
 use super::events::{EventsError, read_lines};
 use contract::scores::{Durations, PathScores};
-use contract::{Role, Stream};
-use link::Timestamp;
-use serde::Deserialize;
+use link::{Direction, FateRecord, State};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Which way a packet went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Sender to receiver.
-    Forward,
-    /// Receiver to sender.
-    Reverse,
-}
-
-/// One packet's fate. Keys of the line that are not needed here are passed over: the ledger may say more.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Fate {
-    /// Which way it went.
-    pub direction: Direction,
-    /// When it entered the path.
-    pub in_ns: Timestamp,
-    /// When the model let it out; absent if it was dropped.
-    #[serde(default)]
-    pub out_ns: Option<Timestamp>,
-    /// Size with IP and UDP headers.
-    pub bytes: u32,
-    /// Why it was dropped; absent if it was not.
-    #[serde(default)]
-    pub drop: Option<String>,
-    /// Channel state that it met.
-    #[serde(default)]
-    pub state: Option<String>,
-    /// Captured frame, when the packet could be parsed.
-    #[serde(default)]
-    pub frame: Option<u32>,
-    /// Stream, when the packet could be parsed.
-    #[serde(default)]
-    pub stream: Option<Stream>,
-    /// Role, when the packet could be parsed.
-    #[serde(default)]
-    pub role: Option<Role>,
-    /// Place among the packets of its frame and role, when the packet could be parsed.
-    #[serde(default)]
-    pub index: Option<u32>,
-}
 
 /// Both directions, counted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,7 +18,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Counts every packet of `fates`.
-    pub fn of<E>(fates: impl IntoIterator<Item = Result<Fate, E>>) -> Result<Self, E> {
+    pub fn of<E>(fates: impl IntoIterator<Item = Result<FateRecord, E>>) -> Result<Self, E> {
         let mut ledger = Ledger::default();
         let mut delays: BTreeMap<Direction, Vec<u64>> = BTreeMap::new();
         for fate in fates {
@@ -74,21 +30,21 @@ impl Ledger {
             path.packets += 1;
             path.bytes += u64::from(fate.bytes);
             if let Some(state) = fate.state {
-                *path.states.entry(state).or_default() += 1;
+                *path.states.entry(state_name(state).to_owned()).or_default() += 1;
             }
-            match (fate.out_ns, fate.drop) {
+            match (fate.actual_ns.or(fate.out_ns), fate.cause) {
                 (Some(out), None) => {
                     path.delivered += 1;
                     let delay = out.as_nanos().saturating_sub(fate.in_ns.as_nanos());
                     delays.entry(fate.direction).or_default().push(delay);
                 }
                 (_, cause) => {
-                    *path.drops.entry(cause.unwrap_or_else(|| "unknown".to_owned())).or_default() += 1;
+                    let cause = cause.map_or("unknown", link::DropCause::name);
+                    *path.drops.entry(cause.to_owned()).or_default() += 1;
                 }
             }
-            if fate.direction == Direction::Forward
-                && matches!(fate.role, Some(Role::Data | Role::Parity | Role::Repeat))
-            {
+            let of_a_frame = matches!(fate.role.as_deref(), Some("data" | "parity" | "repeat"));
+            if fate.direction == Direction::Forward && of_a_frame {
                 *ledger.frame_packets.get_or_insert(0) += 1;
             }
         }
@@ -116,6 +72,14 @@ impl Ledger {
 ///
 /// # Errors
 /// When the file cannot be opened; each item is an error when its line cannot be read.
-pub fn read_fates(path: &Path) -> Result<impl Iterator<Item = Result<Fate, EventsError>>, EventsError> {
+pub fn read_fates(path: &Path) -> Result<impl Iterator<Item = Result<FateRecord, EventsError>>, EventsError> {
     read_lines(path)
+}
+
+/// As records write it.
+pub(super) const fn state_name(state: State) -> &'static str {
+    match state {
+        State::Good => "good",
+        State::Bad => "bad",
+    }
 }

@@ -75,6 +75,15 @@ pub enum Finding {
         /// The first.
         first: u32,
     },
+    /// Slots whose picture is not in the store.
+    StoreLacks {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
     /// Arrivals of packets that were never sent.
     NeverSent {
         /// How many.
@@ -116,6 +125,7 @@ impl Finding {
             Finding::ShowsFuture { .. } => "shows_future",
             Finding::PictureDiffers { .. } => "picture_differs",
             Finding::RedecodeDiffers { .. } => "redecode_differs",
+            Finding::StoreLacks { .. } => "store_lacks",
             Finding::NeverSent { .. } => "never_sent",
             Finding::LedgerDiffers { .. } => "ledger_differs",
             Finding::NoLoss { .. } => "no_loss",
@@ -175,6 +185,11 @@ impl fmt::Display for Finding {
             Finding::RedecodeDiffers { stream, count, first } => write!(
                 f,
                 "{count} {} pictures decoded again from the store differ from what the receiver reported (first: {first}); the store or the decoder is not the run's",
+                stream.name()
+            ),
+            Finding::StoreLacks { stream, count, first } => write!(
+                f,
+                "the store of what was shown has no picture for {count} {} slots (first: {first}); they are not scored",
                 stream.name()
             ),
             Finding::NeverSent { count, first } => write!(

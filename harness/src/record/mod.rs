@@ -15,6 +15,6 @@ mod join;
 pub mod why;
 
 pub use events::{EventsError, read_events};
-pub use fates::{Fate, Ledger, read_fates};
+pub use fates::{Ledger, read_fates};
 pub use finding::Finding;
 pub use join::{Joined, Slots, Totals, join};

@@ -1,8 +1,8 @@
 //! Why a frame did not render: its own packets, then the frames it refers to.
 
-use super::fates::{Direction, Fate};
+use super::fates::state_name;
 use contract::{Event, EventKind, FrameRow, LossCause, Role, Side, Status, Stream};
-use link::Timestamp;
+use link::{Direction, FateRecord, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ struct Packet {
     sent: Timestamp,
     bytes: u32,
     received: Option<Timestamp>,
-    fate: Option<Fate>,
+    fate: Option<FateRecord>,
 }
 
 /// The frames that `frame` needs, oldest first, itself last: back to the last key frame sent before it.
@@ -39,7 +39,7 @@ pub fn explain<E>(
     rows: &[FrameRow],
     (frame, stream): (u32, Stream),
     events: impl IntoIterator<Item = Result<Event, E>>,
-    fates: impl IntoIterator<Item = Result<Fate, E>>,
+    fates: impl IntoIterator<Item = Result<FateRecord, E>>,
 ) -> Result<String, E> {
     let chain = chain(rows, frame, stream);
     let Some(row) = chain.last().filter(|r| r.frame_id == frame) else {
@@ -129,11 +129,14 @@ fn own_packets(text: &mut String, row: &FrameRow, packets: &[Packet]) {
     let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for packet in gone {
         let reason = match &packet.fate {
-            Some(Fate { drop: Some(cause), state, .. }) => match state {
-                Some(state) => format!("lost by {cause}, channel in state {state}"),
-                None => format!("lost by {cause}"),
+            Some(FateRecord { cause: Some(cause), state, row, .. }) => match (state, row) {
+                (Some(state), _) => {
+                    format!("lost by {}, channel in state {}", cause.name(), state_name(*state))
+                }
+                (None, Some(row)) => format!("lost by {}, row {row} of the trace", cause.name()),
+                (None, None) => format!("lost by {}", cause.name()),
             },
-            Some(Fate { out_ns: Some(_), .. }) => {
+            Some(FateRecord { out_ns: Some(_), .. }) => {
                 "let through by the path, never seen by the receiver".to_owned()
             }
             _ => "never arrived (no ledger of the path)".to_owned(),
@@ -185,7 +188,7 @@ fn packets_of<E>(
     frames: &[u32],
     stream: Stream,
     events: impl IntoIterator<Item = Result<Event, E>>,
-    fates: impl IntoIterator<Item = Result<Fate, E>>,
+    fates: impl IntoIterator<Item = Result<FateRecord, E>>,
 ) -> Result<BTreeMap<u32, Vec<Packet>>, E> {
     let mut packets: BTreeMap<u32, Vec<Packet>> = BTreeMap::new();
     let mut arrivals: BTreeMap<(u32, Role, u32), VecDeque<Timestamp>> = BTreeMap::new();
@@ -216,16 +219,15 @@ fn packets_of<E>(
                 arrivals.get_mut(&(frame, packet.role, packet.index)).and_then(VecDeque::pop_front);
         }
     }
-    attach_fates(&mut packets, stream, fates)?;
+    attach_fates(&mut packets, fates)?;
     Ok(packets)
 }
 
-/// Finds each packet's line in the ledger: by frame, role and index where the ledger could parse packets, else by time and
-/// size (a packet enters the path at or after the moment when it was sent, in order).
+/// Finds each packet's line in the ledger by time and size (a packet enters the path at or after the moment when it was
+/// sent, in order), and by frame and role where the ledger could parse packets.
 fn attach_fates<E>(
     packets: &mut BTreeMap<u32, Vec<Packet>>,
-    stream: Stream,
-    fates: impl IntoIterator<Item = Result<Fate, E>>,
+    fates: impl IntoIterator<Item = Result<FateRecord, E>>,
 ) -> Result<(), E> {
     let mut waiting: Vec<&mut Packet> = Vec::new();
     let mut frames: Vec<u32> = Vec::new();
@@ -240,27 +242,17 @@ fn attach_fates<E>(
         if fate.direction != Direction::Forward {
             continue;
         }
-        let place = if let (Some(frame), Some(role), Some(index)) = (fate.frame, fate.role, fate.index) {
-            (0..waiting.len()).find(|&i| {
-                let p = &waiting[i];
-                p.fate.is_none()
-                    && frames[i] == frame
-                    && (p.role, p.index) == (role, index)
-                    && fate.stream.is_none_or(|s| s == stream)
-            })
-        } else if fate.frame.is_none() {
-            (0..waiting.len()).find(|&i| {
-                let p = &waiting[i];
-                p.fate.is_none()
-                    && fate.in_ns >= p.sent
-                    && fate.in_ns.as_nanos() - p.sent.as_nanos() < 2_000_000
-                    && (p.bytes..=p.bytes + 120).contains(&fate.bytes)
-                    // A packet that arrived was not the one that was dropped.
-                    && (p.received.is_none() || fate.drop.is_none())
-            })
-        } else {
-            None
-        };
+        let place = (0..waiting.len()).find(|&i| {
+            let p = &waiting[i];
+            p.fate.is_none()
+                && fate.frame.is_none_or(|f| f == frames[i])
+                && fate.role.as_deref().is_none_or(|r| r == role_name(p.role))
+                && fate.in_ns >= p.sent
+                && fate.in_ns.as_nanos() - p.sent.as_nanos() < 2_000_000
+                && (p.bytes..=p.bytes + 120).contains(&fate.bytes)
+                // A packet that arrived was not the one that was dropped.
+                && (p.received.is_none() || fate.cause.is_none())
+        });
         if let Some(i) = place {
             waiting[i].fate = Some(fate);
         }

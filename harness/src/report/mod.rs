@@ -15,3 +15,55 @@ mod terminal;
 
 pub use export::{csv, json, latex, markdown};
 pub use terminal::terminal;
+
+use anyhow::Context as _;
+use load::{Run, load_all};
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+/// Writes the results of all finished runs in `dir` and below into `dir`; called after every run of a sweep, so that an
+/// interrupted one shows what it has.
+///
+/// # Errors
+/// When a run's results are damaged, or a file cannot be written; a former report then stays as it was.
+pub fn write(dir: &Path) -> anyhow::Result<()> {
+    write_runs(dir, &load_all(dir)?)
+}
+
+/// As [`write`], for runs already loaded: `report.html`, `report.csv`, `report.md`, `report.tex`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_runs(dir: &Path, runs: &[Run]) -> anyhow::Result<()> {
+    let table = table::Table::of(&group::group(runs));
+    for (name, text) in [
+        ("report.csv", csv(&table)),
+        ("report.md", markdown(&table)),
+        ("report.tex", latex(&table)),
+        ("report.html", html::page(&title(dir, runs), runs)),
+    ] {
+        let (path, partial) = (dir.join(name), dir.join(format!("{name}.part")));
+        std::fs::write(&partial, text)
+            .and_then(|()| std::fs::rename(&partial, &path))
+            .with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Heading of the page: what a single run was, or the directory's name.
+#[must_use]
+pub fn title(dir: &Path, runs: &[Run]) -> String {
+    match runs {
+        [run] => format!("{} under {}", run.scores.run.system, run.scores.run.scenario),
+        _ => {
+            let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+            full.file_name().map_or_else(|| "Results".to_owned(), |name| name.to_string_lossy().into_owned())
+        }
+    }
+}
+
+/// Colour for a person at a terminal who has not said otherwise (`NO_COLOR`).
+#[must_use]
+pub fn colour_wanted() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}

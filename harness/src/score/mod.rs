@@ -1,4 +1,238 @@
 //! From rows and pictures to `scores.json`.
+//!
+//! Start at [`score_run`]. It repeats alone, on a copied run directory too, and computes nothing twice: pictures'
+//! hashes and pairs' scores are kept in the cache folder.
 
+pub mod cache;
+mod describe;
 mod freeze;
+mod pair;
+mod pictures;
 pub mod session;
+mod stream;
+mod strip;
+
+use crate::record::{Finding, Ledger, Slots, join, read_events, read_fates};
+use anyhow::Context as _;
+use contract::frames::write_frames;
+use contract::scores::{Health, SCHEMA, Scores};
+use contract::{FrameRow, Metric, RunSpec};
+use models::lpips::{Lpips, Net};
+use pair::Nets;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How to score.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Picture metrics.
+    pub metrics: Vec<Metric>,
+    /// Cache folder; `None`: everything is computed.
+    pub cache: Option<PathBuf>,
+    /// Folder of LPIPS weights.
+    pub lpips_weights: Option<PathBuf>,
+    /// Picture strips per stream.
+    pub strips: usize,
+    /// Threads that compare pictures.
+    pub threads: usize,
+}
+
+/// Metrics computed unless told otherwise.
+pub const DEFAULT_METRICS: [Metric; 6] = [
+    Metric::Psnr,
+    Metric::Ssim,
+    Metric::MsSsim,
+    Metric::DepthRmseMm,
+    Metric::DepthAbsRel,
+    Metric::DepthDelta1,
+];
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            metrics: DEFAULT_METRICS.to_vec(),
+            cache: cache::user_cache().map(|c| c.join("scores")),
+            lpips_weights: None,
+            strips: 3,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        }
+    }
+}
+
+/// Which slots a run has.
+#[must_use]
+pub fn slots_of(spec: &RunSpec) -> Slots {
+    Slots {
+        frames: spec.clip.frames,
+        streams: spec.clip.streams().to_vec(),
+        interval: Duration::from_nanos(spec.interval_ns()),
+        playout: Duration::from_nanos(spec.scenario.playout.as_nanos()),
+        one_packet_per_message: spec.options.get("transport").and_then(|t| t.as_str()) == Some("datagram"),
+    }
+}
+
+/// Scores a run directory: writes `frames.csv`, `scores.json` and `strips/` into it. `progress` is called with the number of
+/// slots done since the last call.
+///
+/// # Errors
+/// When a file of the run is missing or damaged; results of an earlier scoring are then gone, not mixed with new ones.
+pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync)) -> anyhow::Result<Scores> {
+    let spec = RunSpec::read(dir)?;
+    // `scores.json` says that a run is finished: it goes first and comes last.
+    for stale in ["scores.json", "frames.csv"] {
+        remove(&dir.join(stale))?;
+    }
+    match std::fs::remove_dir_all(dir.join("strips")) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(e).with_context(|| format!("failed to remove {}", dir.join("strips").display()));
+        }
+        _ => {}
+    }
+    let slots = slots_of(&spec);
+    let fates = dir.join("fates.jsonl");
+    let ledger = if fates.is_file() { Some(Ledger::of(read_fates(&fates)?)?) } else { None };
+    let joined = join(read_events(&dir.join("events.jsonl"))?, ledger.as_ref(), &slots)?;
+    let (mut rows, mut findings, totals) = (joined.rows, joined.findings, joined.totals);
+
+    let metrics = possible(&options.metrics, &spec, &mut findings);
+    let nets = load_nets(&metrics, options.lpips_weights.as_deref(), &mut findings);
+    for &stream in &slots.streams {
+        let mut of_stream: Vec<&mut FrameRow> = rows.iter_mut().filter(|r| r.stream == stream).collect();
+        let job = stream::Job {
+            dir,
+            clip: &spec.clip,
+            stream,
+            wanted: &metrics,
+            nets: &nets,
+            cache: options.cache.as_deref(),
+            strips: options.strips,
+            threads: options.threads.max(1),
+            progress,
+        };
+        let found = stream::score_stream(&job, &mut of_stream).with_context(|| {
+            format!("failed to score the {} pictures of {}", stream.name(), dir.display())
+        })?;
+        findings.extend(found);
+    }
+    if let Some(ledger) = &ledger
+        && describe::promises_loss(&spec)
+        && ledger.forward.packets > 0
+        && ledger.forward.delivered == ledger.forward.packets
+    {
+        findings.push(Finding::NoLoss { packets: ledger.forward.packets });
+    }
+    let scores = Scores {
+        schema: SCHEMA,
+        run: describe::identity(&spec),
+        health: health(dir, &findings, &totals)?,
+        frames: slots.frames,
+        interval_ns: spec.interval_ns(),
+        playout_ns: spec.scenario.playout.as_nanos(),
+        streams: slots
+            .streams
+            .iter()
+            .map(|&s| (s, session::stream_scores(&session::of_stream(&rows, s), &slots)))
+            .collect(),
+        bitrate: session::bitrate_scores(&rows, &totals, ledger.as_ref(), &slots),
+        network: ledger
+            .map(|l| BTreeMap::from([("forward".to_owned(), l.forward), ("reverse".to_owned(), l.reverse)]))
+            .unwrap_or_default(),
+        warnings: findings.iter().map(Finding::to_warning).collect(),
+        definitions: describe::definitions(
+            &measured(&rows),
+            "as the clip is tagged; untagged: BT.601 limited range",
+        ),
+    };
+    write_rows(dir, &rows)?;
+    scores.write(&dir.join("scores.json"))?;
+    Ok(scores)
+}
+
+fn measured(rows: &[FrameRow]) -> Vec<Metric> {
+    Metric::ALL.into_iter().filter(|m| rows.iter().any(|r| r.metrics.contains_key(m))).collect()
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("failed to remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_rows(dir: &Path, rows: &[FrameRow]) -> anyhow::Result<()> {
+    let (path, partial) = (dir.join("frames.csv"), dir.join("frames.csv.part"));
+    let write = || -> anyhow::Result<()> {
+        write_frames(BufWriter::new(File::create(&partial)?), rows)?;
+        Ok(std::fs::rename(&partial, &path)?)
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// What the launcher found out about the machine and the processes (`health.json`), and what the record itself says.
+fn health(dir: &Path, findings: &[Finding], totals: &crate::record::Totals) -> anyhow::Result<Health> {
+    let path = dir.join("health.json");
+    let mut health = if path.is_file() {
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("failed to read {}", path.display()))?
+    } else {
+        Health { valid: true, ..Health::default() }
+    };
+    for finding in findings.iter().filter(|f| f.invalidates()) {
+        health.valid = false;
+        health.problems.push(finding.to_string());
+    }
+    health.malformed = totals.malformed;
+    health.transport_dropped = totals.transport_dropped;
+    Ok(health)
+}
+
+/// Metrics that pictures of this size can have; a finding for each that they cannot.
+fn possible(wanted: &[Metric], spec: &RunSpec, findings: &mut Vec<Finding>) -> Vec<Metric> {
+    let side = spec.clip.width.min(spec.clip.height);
+    let least = |m: Metric| match m {
+        Metric::MsSsim => 161,
+        Metric::FfmpegSsim => 16,
+        Metric::Ssim | Metric::SsimFull => 11,
+        _ => 1,
+    };
+    let mut metrics: Vec<Metric> = Vec::new();
+    for &metric in wanted {
+        if side >= least(metric) {
+            metrics.push(metric);
+        } else {
+            let reason = format!("it needs pictures of {} pixels a side, these have {side}", least(metric));
+            findings.push(Finding::MetricMissing { metric: metric.name().to_owned(), reason });
+        }
+    }
+    metrics
+}
+
+fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Finding>) -> Nets {
+    let mut nets = Nets::new();
+    for (metric, net) in
+        [(Metric::LpipsVgg, Net::Vgg), (Metric::LpipsAlex, Net::Alex), (Metric::LpipsSqueeze, Net::Squeeze)]
+    {
+        if !metrics.contains(&metric) {
+            continue;
+        }
+        let loaded = match folder {
+            None => Err("no weights are given; name their folder with --lpips-weights".to_owned()),
+            Some(folder) => {
+                Lpips::load(net, &folder.join(net.file()), tch::Device::Cpu).map_err(|e| e.to_string())
+            }
+        };
+        match loaded {
+            Ok(loaded) => {
+                nets.insert(metric, loaded);
+            }
+            Err(reason) => findings.push(Finding::MetricMissing { metric: metric.name().to_owned(), reason }),
+        }
+    }
+    nets
+}

@@ -3,10 +3,10 @@
 
 use contract::scores::{BitrateScores, Health, RunIdentity, SCHEMA, Scores};
 use contract::{Event, EventKind, FrameRow, LossCause, Metric, Role, Side, Status, Stream};
-use freezeframe::record::{Fate, Joined, Ledger, Slots, join};
+use freezeframe::record::{Joined, Ledger, Slots, join};
 use freezeframe::report::load::Run;
 use freezeframe::score::session;
-use link::Timestamp;
+use link::{Direction, DropCause, FateRecord, Outcome, State, Timestamp};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub fn slots(frames: u32) -> Slots {
 }
 
 /// Events of the sender, then of the receiver, and the fates of all packets.
-pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<Fate>) {
+pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<FateRecord>) {
     let mut dice = Dice::new(what.seed);
     let (mut sender, mut receiver, mut fates) = (Vec::new(), Vec::new(), Vec::new());
     let mut bad = false;
@@ -101,17 +101,21 @@ pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<Fate>) {
                 sender.push(event(out, Side::Sender, sent));
                 let gone = dice.roll(100) < if bad { 75 } else { 2 };
                 let arrival = out + 20_000_000;
-                fates.push(Fate {
-                    direction: serde_json::from_str("\"forward\"").unwrap(),
+                fates.push(FateRecord {
+                    n: fates.len() as u64,
+                    direction: Direction::Forward,
                     in_ns: Timestamp(out),
                     out_ns: (!gone).then_some(Timestamp(arrival)),
+                    actual_ns: None,
+                    copy_ns: None,
                     bytes: bytes + 28,
-                    drop: gone.then(|| if bad { "ge_bad" } else { "ge_good" }.to_owned()),
-                    state: Some(if bad { "bad" } else { "good" }.to_owned()),
+                    fate: if gone { Outcome::Dropped } else { Outcome::Delivered },
+                    cause: gone.then_some(if bad { DropCause::GeBad } else { DropCause::GeGood }),
+                    state: Some(if bad { State::Bad } else { State::Good }),
+                    row: None,
+                    head: None,
                     frame: Some(frame),
-                    stream: Some(stream),
-                    role: Some(role),
-                    index: Some(number),
+                    role: Some(if role == Role::Data { "data" } else { "parity" }.to_owned()),
                 });
                 if !gone {
                     arrived += 1;

@@ -10,6 +10,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor, no_grad};
 
+/// Where the weights are: `FREEZEFRAME_WEIGHTS`, or `weights/` of the source tree this was built from.
+#[must_use]
+pub fn weights_folder() -> PathBuf {
+    std::env::var_os("FREEZEFRAME_WEIGHTS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights"), PathBuf::from)
+}
+
 /// Why weights were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {

@@ -1,7 +1,7 @@
 //! The systems by name.
 
-use crate::revo;
 use crate::session::Mode;
+use crate::{reparo, revo};
 use anyhow::Result;
 use codecs::Codec;
 use contract::RunSpec;
@@ -42,6 +42,12 @@ pub const SYSTEMS: &[System] = &[
         about: "ReVo: RGB + depth, H.265, parity on key frames, deadline-driven assembly",
         describe: revo::describe,
         run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H265),
+    },
+    System {
+        name: "reparo",
+        about: "Reparo: tokens in independent packets, what is lost is generated (lite networks, CPU)",
+        describe: reparo::describe,
+        run: reparo::run,
     },
 ];
 

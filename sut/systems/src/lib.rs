@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`catalogue`] | the systems by name: a new system is one file and one line there |
 //! | [`revo`] | ReVo |
+//! | [`reparo`] | Reparo |
 //! | [`session`] | any pair of endpoints on either clock |
 //! | [`control`] | the line protocol with the harness |
 //! | [`encode`], [`decode`] | codec jobs: the cache of encoded streams, the store of decoded units |
@@ -14,5 +15,6 @@ pub mod control;
 pub mod decode;
 pub mod encode;
 pub mod jobs;
+pub mod reparo;
 pub mod revo;
 pub mod session;

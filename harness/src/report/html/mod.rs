@@ -1,5 +1,6 @@
 //! `report.html`: one file that needs no network, light or dark as the reader's system is.
 
+mod compare;
 mod details;
 mod overview;
 mod strips;
@@ -36,6 +37,7 @@ pub fn page(title: &str, runs: &[Run]) -> String {
     }
     if runs.len() > 1 {
         plots(&mut body, &groups);
+        pairs(&mut body, &groups);
     }
     if !runs.is_empty() {
         all_details(&mut body, runs, &groups);
@@ -332,6 +334,13 @@ fn plots(out: &mut String, groups: &[Group]) {
     if let Some(plot) = overview::bitrates(groups) {
         out.push_str(r#"<h2 id="rates">Bitrate and redundancy</h2><p class="note">Mean over the clip's duration; on the wire means IP packets as they entered the forward path, where a ledger exists.</p>"#);
         let _ = write!(out, r#"{}<div class="card">{plot}</div>"#, overview::bitrate_legend());
+    }
+}
+
+fn pairs(out: &mut String, groups: &[Group]) {
+    if let Some(table) = compare::comparisons(groups) {
+        out.push_str(r#"<h2 id="pairs">Systems in pairs</h2><p class="note">Differences between runs of the same clip, scenario and seed: mean, 95 % bootstrap interval (10 000 resamples of pairs), Wilcoxon signed-rank test, Holm's correction over the whole table. Green: the first is better and the interval leaves out zero; red: worse.</p>"#);
+        let _ = write!(out, r#"<div class="card scroll">{table}</div>"#);
     }
 }
 

@@ -312,6 +312,12 @@ impl Packet {
         Ok(Self { frame, packet, positions: kept_positions(frame, packet, full, kept), tokens })
     }
 
+    /// The 20-bit frame number of a datagram that is long enough to have one; the same place in every variant.
+    #[must_use]
+    pub fn frame_on_the_wire(bytes: &[u8]) -> Option<u32> {
+        bytes.first_chunk::<HEADER_BYTES>().map(|header| u32::from_be_bytes(*header) >> 12)
+    }
+
     /// Writes the tokens of this packet into a grid.
     ///
     /// # Panics

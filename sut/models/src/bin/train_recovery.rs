@@ -35,6 +35,9 @@ struct Args {
     /// Wall-clock budget; the learning rate falls to its end over it
     #[arg(long, default_value_t = 25.0)]
     minutes: f64,
+    /// End after this many steps instead; then the learning rate follows the steps
+    #[arg(long)]
+    steps: Option<u64>,
     /// Frames of a sequence
     #[arg(long, default_value_t = 8)]
     frames: usize,
@@ -63,7 +66,7 @@ struct Args {
 
 /// Clips that training never sees (the same as for the tokenizer).
 const HELD_OUT: [&str; 2] = ["t08_lp_s29", "t20_vr_face3"];
-const REPORT_MINUTES: f64 = 3.0;
+const REPORT_MINUTES: f64 = 1.5;
 /// Frames before a sequence that only fill the memory of last tokens.
 const PREROLL: usize = 4;
 
@@ -291,7 +294,8 @@ impl<'a> Trainer<'a> {
         let (mut sums, mut reported) = ([0.0; 3], f64::NEG_INFINITY);
         loop {
             let minutes = self.minutes_before + begin.elapsed().as_secs_f64() / 60.0;
-            let progress = minutes / self.args.minutes;
+            let progress =
+                self.args.steps.map_or(minutes / self.args.minutes, |steps| self.step as f64 / steps as f64);
             if minutes - reported >= REPORT_MINUTES || progress >= 1.0 {
                 let rate = schedule.rate(self.step, progress);
                 let [loss, norm] = [0, 1].map(|i| sums[i] / f64::max(sums[2], 1.0));

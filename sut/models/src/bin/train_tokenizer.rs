@@ -33,6 +33,9 @@ struct Args {
     /// Wall-clock budget; the learning rate falls to its end over it
     #[arg(long, default_value_t = 40.0)]
     minutes: f64,
+    /// End after this many steps instead; then the learning rate follows the steps
+    #[arg(long)]
+    steps: Option<u64>,
     /// Codes of the codebook
     #[arg(long, default_value_t = 1024)]
     codes: usize,
@@ -67,7 +70,7 @@ const LARGE_CROP: usize = 256;
 /// Clips that training never sees: the validation curve is measured on them.
 const HELD_OUT: [&str; 2] = ["t08_lp_s29", "t20_vr_face3"];
 /// Minutes between validations and checkpoints.
-const REPORT_MINUTES: f64 = 4.0;
+const REPORT_MINUTES: f64 = 1.5;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
@@ -177,7 +180,8 @@ impl<'a> Trainer<'a> {
         let mut reported = self.minutes_before;
         loop {
             let minutes = self.minutes_before + begin.elapsed().as_secs_f64() / 60.0;
-            let progress = minutes / self.args.minutes;
+            let progress =
+                self.args.steps.map_or(minutes / self.args.minutes, |steps| self.step as f64 / steps as f64);
             if self.step == UNQUANTISED {
                 self.start_codebook();
             }

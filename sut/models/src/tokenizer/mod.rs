@@ -33,6 +33,12 @@ impl Preset {
             Self::Paper => "paper",
         }
     }
+
+    /// The preset of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Lite, Self::Paper].into_iter().find(|preset| preset.name() == name)
+    }
 }
 
 /// VQ encoder, codebook and decoder.
@@ -46,8 +52,8 @@ pub struct Tokenizer {
 
 #[derive(Debug)]
 enum Net {
-    Lite(lite::Encoder, lite::Decoder),
-    Paper(paper::Encoder, paper::Decoder),
+    Lite(Box<lite::Encoder>, Box<lite::Decoder>),
+    Paper(Box<paper::Encoder>, Box<paper::Decoder>),
 }
 
 impl Tokenizer {
@@ -59,11 +65,15 @@ impl Tokenizer {
         let (encoder, decoder) = (&root / "encoder", &root / "decoder");
         let (net, values) = match preset {
             Preset::Lite => {
-                let net = Net::Lite(lite::Encoder::new(&encoder), lite::Decoder::new(&decoder));
+                let net =
+                    Net::Lite(Box::new(lite::Encoder::new(&encoder)), Box::new(lite::Decoder::new(&decoder)));
                 (net, lite::CODE_DIM)
             }
             Preset::Paper => {
-                let net = Net::Paper(paper::Encoder::new(&encoder), paper::Decoder::new(&decoder));
+                let net = Net::Paper(
+                    Box::new(paper::Encoder::new(&encoder)),
+                    Box::new(paper::Decoder::new(&decoder)),
+                );
                 (net, paper::CODE_DIM)
             }
         };

@@ -1,0 +1,153 @@
+//! Which run it was, and what the numbers mean, in words.
+
+use contract::scores::RunIdentity;
+use contract::{Metric, RunSpec};
+use link::{LinkSpec, LossBy, LossSpec, Order};
+use std::collections::BTreeMap;
+
+/// The identity of a run.
+#[must_use]
+pub fn identity(spec: &RunSpec) -> RunIdentity {
+    let mut conditions: BTreeMap<String, String> = BTreeMap::new();
+    for (key, value) in &spec.options {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        conditions.insert(key.clone(), text);
+    }
+    let clip = &spec.clip;
+    conditions.insert("size".into(), format!("{}x{} at {}/s", clip.width, clip.height, clip.fps));
+    if let Some((near, far)) = clip.depth_range_mm {
+        conditions.insert("depth_view".into(), format!("{near} to {far} mm, linear in inverse depth"));
+    }
+    if let Some(target) = spec.scenario.target {
+        conditions.insert("target_rate".into(), link::rate_text(target));
+    }
+    for (direction, path) in [("forward", &spec.scenario.forward), ("reverse", &spec.scenario.reverse)] {
+        conditions.extend(path_conditions(path).into_iter().map(|(k, v)| (format!("{direction}_{k}"), v)));
+    }
+    RunIdentity {
+        system: spec.system.clone(),
+        scenario: spec.scenario.name.clone(),
+        clip: clip.name.clone(),
+        seed: spec.seed,
+        backend: spec.backend.to_string(),
+        revision: spec.revision.clone(),
+        replay: spec.replay.clone(),
+        conditions,
+    }
+}
+
+fn path_conditions(path: &LinkSpec) -> Vec<(&'static str, String)> {
+    let order = match path.order {
+        Order::LossFirst => "loss, queue, delay",
+        Order::QueueFirst => "queue, loss, delay",
+        Order::DelayFirst => "loss, delay, queue",
+    };
+    let mut conditions = vec![("loss", loss(&path.loss))];
+    if let Some(bottleneck) = &path.bottleneck {
+        conditions.push(("bottleneck", format!("{}, queue {}", bottleneck.rate, bottleneck.queue)));
+        conditions.push(("stage_order", order.to_owned()));
+    }
+    let jitter = if path.delay.jitter.as_nanos() > 0 {
+        format!(", jitter {}", path.delay.jitter)
+    } else {
+        String::new()
+    };
+    conditions.push(("delay", format!("{}{jitter}", path.delay.base)));
+    if let Some(trace) = &path.trace {
+        let file = trace.shipped.clone().or_else(|| trace.file.as_ref().map(|f| f.display().to_string()));
+        conditions.push(("trace", format!("{} from {}", file.unwrap_or_default(), trace.offset)));
+    }
+    conditions
+}
+
+fn loss(loss: &LossSpec) -> String {
+    match loss {
+        LossSpec::None => "none".into(),
+        LossSpec::Random { probability } => format!("each packet with {probability}"),
+        LossSpec::GilbertElliott { good_to_bad, bad_to_good, loss_good, loss_bad, step, loss_by } => {
+            let by = match loss_by {
+                LossBy::Old => "old",
+                LossBy::New => "new",
+            };
+            format!(
+                "Gilbert-Elliott, to bad {good_to_bad}, to good {bad_to_good}, loss {loss_good} / {loss_bad}, step {step}, judged by the {by} state"
+            )
+        }
+        LossSpec::Pattern { pattern, repeat, step } => {
+            let lost = pattern.0.iter().filter(|l| **l).count();
+            let again = if *repeat { ", repeated" } else { "" };
+            format!("pattern of {} with {lost} lost, step {step}{again}", pattern.0.len())
+        }
+        LossSpec::Trace => "of the trace".into(),
+    }
+}
+
+/// True if a path of the scenario is meant to lose packets.
+#[must_use]
+pub fn promises_loss(spec: &RunSpec) -> bool {
+    spec.scenario.forward.loss != LossSpec::None
+}
+
+/// Definitions of everything in `scores.json`.
+#[must_use]
+pub fn definitions(metrics: &[Metric], colour: &str) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<String, String> =
+        metrics.iter().map(|m| (m.name().to_owned(), m.definition().to_owned())).collect();
+    for (name, text) in [
+        (
+            "frames included",
+            "all N captured frames; a frozen slot counts with the stale picture on the screen, before any picture with black; *rendered* means only slots that showed their own frame",
+        ),
+        (
+            "frozen-frame rule",
+            "the displayed picture is compared with the picture captured for that slot, whatever frame it came from",
+        ),
+        (
+            "aggregation",
+            "mean over the frames of a run, then mean over runs; the unit of replication is clip x trace x seed, never the frame",
+        ),
+        ("worst10", "mean of the ceil(0.1 N) worst frames"),
+        ("percentiles", "of picture metrics: linear between closest ranks; of durations: nearest rank"),
+        ("non_rendered_play", "frozen slots / (N - frames dropped by the sender)"),
+        ("non_rendered_psnr", "frames whose displayed picture is below 30 dB / N"),
+        (
+            "freezes w3c",
+            "gap between new pictures >= max(3 A, A + 150 ms), A the mean of up to 30 gaps before (W3C webrtc-stats)",
+        ),
+        (
+            "freezes libwebrtc",
+            "the same with the current gap in the window, whole milliseconds, from the 5th gap on",
+        ),
+        (
+            "freezes tambur",
+            "gap > max(3 A, A + 150 ms), A the mean of exactly 30 gaps before; the first 31 pictures are passed over",
+        ),
+        ("freezes revo", "every slot in which the picture of the slot before is repeated, runs counted once"),
+        ("freezes stall200", "gaps above 200 ms (GRACE)"),
+        (
+            "frozen_runs",
+            "runs of consecutive slots without a new picture; *terminal* is the run that ends the clip, which no freeze definition counts",
+        ),
+        (
+            "latency",
+            "capture to the frame's own slot on the screen, shown frames only; penalised: 300 ms for a frame never shown",
+        ),
+        ("decoded_latency", "capture to the end of decoding, whenever that was"),
+        (
+            "bitrates",
+            "bits per second of clip; media: encoded frames; payload: everything the sender gave its transport; with headers: plus 28 bytes of IPv4 and UDP per packet; wire: IP packets that entered the path",
+        ),
+        ("redundancy", "repair bytes / source bytes"),
+        (
+            "realised_loss",
+            "packets that entered a direction of the path and did not come out / packets that entered",
+        ),
+    ] {
+        all.insert(name.to_owned(), text.to_owned());
+    }
+    all.insert(
+        "colour".to_owned(),
+        format!("{colour}, 8 bit; RGB from 4:2:0 with replicated chroma, as FFmpeg's default conversion"),
+    );
+    all
+}

@@ -1,0 +1,140 @@
+//! One captured and one shown picture, all metrics that were asked for.
+
+use super::pictures::{Meaning, Shot};
+use contract::{Metric, Stream};
+use media::convert::{Range, to_rgb_into};
+use media::{Rgb, Yuv420};
+use metrics::Scorer;
+use models::lpips::Lpips;
+use std::collections::BTreeMap;
+
+/// What one thread needs to score pictures without allocating for each.
+pub struct PairScorer {
+    scorer: Scorer,
+    reference: Rgb,
+    shown: Rgb,
+}
+
+/// Loaded LPIPS nets by metric; they run on one thread at a time and use several themselves.
+pub type Nets = BTreeMap<Metric, Lpips>;
+
+impl Default for PairScorer {
+    fn default() -> Self {
+        let empty = || Rgb { width: 0, height: 0, data: Vec::new() };
+        Self { scorer: Scorer::new(), reference: empty(), shown: empty() }
+    }
+}
+
+impl PairScorer {
+    /// The values of `wanted` (those that apply to the stream).
+    ///
+    /// # Errors
+    /// When the pictures do not fit each other or are too small for a metric.
+    pub fn score(
+        &mut self,
+        stream: Stream,
+        meaning: Meaning,
+        (captured, shown): (&Shot, &Yuv420),
+        wanted: &[Metric],
+    ) -> anyhow::Result<BTreeMap<Metric, f64>> {
+        match stream {
+            Stream::Rgb => self.colour(meaning, (&captured.picture, shown), wanted),
+            Stream::Depth => self.depth(meaning, (captured, shown), wanted),
+        }
+    }
+
+    fn colour(
+        &mut self,
+        meaning: Meaning,
+        (captured, shown): (&Yuv420, &Yuv420),
+        wanted: &[Metric],
+    ) -> anyhow::Result<BTreeMap<Metric, f64>> {
+        to_rgb_into(captured, meaning.colour, &mut self.reference);
+        to_rgb_into(shown, meaning.colour, &mut self.shown);
+        let (a, b) = (&self.reference, &self.shown);
+        let mut values = BTreeMap::new();
+        for &metric in wanted {
+            let value = match metric {
+                Metric::Psnr => self.scorer.psnr(a, b)?,
+                Metric::Ssim => self.scorer.ssim(a, b)?,
+                Metric::SsimFull => self.scorer.ssim_full(a, b)?,
+                Metric::MsSsim => self.scorer.ms_ssim(a, b)?,
+                Metric::FfmpegPsnr => metrics::ffmpeg_psnr(captured, shown)?.avg(),
+                Metric::FfmpegSsim => metrics::ffmpeg_ssim(captured, shown)?.all,
+                _ => continue,
+            };
+            values.insert(metric, value);
+        }
+        Ok(values)
+    }
+
+    /// Depth is scored twice over: its 8-bit view as a grey picture (ReVo's way), and in millimetres.
+    fn depth(
+        &mut self,
+        meaning: Meaning,
+        (captured, shown): (&Shot, &Yuv420),
+        wanted: &[Metric],
+    ) -> anyhow::Result<BTreeMap<Metric, f64>> {
+        let size = (captured.picture.width, captured.picture.height);
+        let (a, b) = (grey(&captured.picture, meaning.colour.range), grey(shown, meaning.colour.range));
+        let errors = match (&captured.depth, meaning.view) {
+            (Some(truth), Some(view)) => {
+                // A picture in which nothing was measured has no depth error to report.
+                metrics::depth_errors(truth, &view.to_depth16(shown, Range::Limited)).ok()
+            }
+            _ => None,
+        };
+        let mut values = BTreeMap::new();
+        for &metric in wanted {
+            let value = match metric {
+                Metric::Psnr => metrics::psnr_of_sse(metrics::sse(&a, &b), a.len() as u64)?,
+                Metric::Ssim => self.scorer.ssim_gray(size, &a, &b, true)?,
+                Metric::SsimFull => self.scorer.ssim_gray(size, &a, &b, false)?,
+                Metric::MsSsim => self.scorer.ms_ssim_gray(size, &a, &b)?,
+                Metric::DepthRmseMm | Metric::DepthAbsRel | Metric::DepthDelta1 => {
+                    let Some(errors) = errors else { continue };
+                    match metric {
+                        Metric::DepthRmseMm => errors.rmse_mm,
+                        Metric::DepthAbsRel => errors.abs_rel,
+                        _ => errors.delta1,
+                    }
+                }
+                _ => continue,
+            };
+            values.insert(metric, value);
+        }
+        Ok(values)
+    }
+
+    /// LPIPS of the pair that was scored last.
+    ///
+    /// # Errors
+    /// When a picture is too small for a net, or libtorch fails.
+    pub fn lpips(
+        &mut self,
+        meaning: Meaning,
+        (captured, shown): (&Yuv420, &Yuv420),
+        nets: &Nets,
+        wanted: &[Metric],
+    ) -> anyhow::Result<BTreeMap<Metric, f64>> {
+        to_rgb_into(captured, meaning.colour, &mut self.reference);
+        to_rgb_into(shown, meaning.colour, &mut self.shown);
+        let mut values = BTreeMap::new();
+        for (&metric, net) in nets.iter().filter(|(m, _)| wanted.contains(m)) {
+            values.insert(metric, net.distance(&self.reference, &self.shown)?);
+        }
+        Ok(values)
+    }
+}
+
+/// Luma as full-range grey: what all three channels of the RGB picture would be.
+fn grey(picture: &Yuv420, range: Range) -> Vec<u8> {
+    if range == Range::Full {
+        return picture.y.clone();
+    }
+    let table: [u8; 256] = std::array::from_fn(|y| {
+        let scaled = (y.saturating_sub(16) * 255 * 2 + 219) / (2 * 219);
+        u8::try_from(scaled).unwrap_or(u8::MAX)
+    });
+    picture.y.iter().map(|&y| table[usize::from(y)]).collect()
+}

@@ -1,0 +1,297 @@
+//! Where the two pictures of a slot come from: the clip that was captured, and the store of what was shown.
+
+use anyhow::{Context as _, bail};
+use codecs::{Codec, Decoder};
+use contract::units::{UnitsHeader, UnitsReader};
+use contract::{ClipSpec, Stream};
+use media::convert::{Colour, Range};
+use media::depth::DepthView;
+use media::{Depth16, Yuv420};
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use video::{DepthReader, DepthSource, Reader, Target};
+use xxhash_rust::xxh3::Xxh3;
+
+/// A captured picture.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    /// As the encoder got it.
+    pub picture: Yuv420,
+    /// Metric depth, where the clip has it.
+    pub depth: Option<Depth16>,
+}
+
+/// How the samples of a stream are to be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Matrix and range of the picture.
+    pub colour: Colour,
+    /// The interval of the 8-bit view, when depth is metric.
+    pub view: Option<DepthView>,
+}
+
+/// The captured pictures of a stream, one after the other.
+pub struct Captured {
+    source: Source,
+    meaning: Meaning,
+    frames: u32,
+    next: u32,
+}
+
+enum Source {
+    Video(Box<Reader>),
+    Metric(Box<DepthReader>, DepthView),
+}
+
+impl Captured {
+    /// Opens the clip's file of a stream.
+    ///
+    /// # Errors
+    /// When the clip is not there any more, or is no video.
+    pub fn open(clip: &ClipSpec, stream: Stream) -> anyhow::Result<Self> {
+        let target = Target::new((clip.width as usize, clip.height as usize), (clip.fps, 1));
+        let source = match stream {
+            Stream::Rgb => Source::Video(Box::new(Reader::open(&clip.rgb, &target)?)),
+            Stream::Depth => {
+                let path = clip.depth.as_ref().context("the clip has no depth file")?;
+                match (DepthSource::open(path, &target)?, clip.depth_range_mm) {
+                    (DepthSource::Metric(reader), Some((near, far))) => {
+                        Source::Metric(reader, DepthView::new(near, far)?)
+                    }
+                    (DepthSource::Metric(_), None) => {
+                        bail!("{} is metric depth and the spec has no depth_range_mm", path.display())
+                    }
+                    (DepthSource::View(reader), _) => Source::Video(reader),
+                }
+            }
+        };
+        let meaning = match &source {
+            Source::Video(reader) => Meaning { colour: reader.colour(), view: None },
+            Source::Metric(_, view) => Meaning { colour: Colour::BT601, view: Some(*view) },
+        };
+        Ok(Self { source, meaning, frames: clip.frames, next: 0 })
+    }
+
+    /// How to understand the pictures.
+    #[must_use]
+    pub fn meaning(&self) -> Meaning {
+        self.meaning
+    }
+
+    /// The picture of frame `frame`; frames are asked for in ascending order, those between are passed over.
+    ///
+    /// # Errors
+    /// When the clip is shorter than the run says, or damaged.
+    pub fn frame(&mut self, frame: u32) -> anyhow::Result<Shot> {
+        anyhow::ensure!(
+            frame >= self.next && frame < self.frames,
+            "frame {frame} of the clip was asked for out of order"
+        );
+        loop {
+            let shot = match &mut self.source {
+                Source::Video(reader) => reader.next_frame()?.map(|picture| Shot { picture, depth: None }),
+                Source::Metric(reader, view) => reader.next_frame()?.map(|depth| Shot {
+                    picture: view.to_yuv420(&depth, Range::Limited),
+                    depth: Some(depth),
+                }),
+            };
+            let shot = shot.with_context(|| {
+                format!("the clip ends after {} frames, the run captured {}", self.next, self.frames)
+            })?;
+            self.next += 1;
+            if self.next > frame {
+                return Ok(shot);
+            }
+        }
+    }
+}
+
+/// What a receiver showed.
+pub enum Shown {
+    /// What its decoder was fed, to be decoded again.
+    Units(Box<Units>),
+    /// One picture per slot.
+    Slots(Box<SlotVideo>),
+}
+
+/// Pictures of a video file, one per slot.
+pub struct SlotVideo {
+    reader: Reader,
+    next: u32,
+}
+
+impl Shown {
+    /// Opens `rendered.<stream>.units`, or `rendered.<stream>.mkv` or `.y4m`, of a run directory; `None` if there is
+    /// none. `whole_key(frame)` says that a frame is a key frame that arrived whole.
+    ///
+    /// # Errors
+    /// When the store is damaged or of a codec that is not known.
+    pub fn open(
+        dir: &Path,
+        clip: &ClipSpec,
+        stream: Stream,
+        whole_key: &dyn Fn(u32) -> bool,
+    ) -> anyhow::Result<Option<Self>> {
+        let base = dir.join(format!("rendered.{}", stream.name()));
+        let with =
+            |extension: &str| -> PathBuf { base.with_extension(format!("{}.{extension}", stream.name())) };
+        let units = with("units");
+        if units.is_file() {
+            return Units::open(&units, whole_key).map(|u| Some(Self::Units(Box::new(u))));
+        }
+        for extension in ["mkv", "y4m"] {
+            let path = with(extension);
+            if path.is_file() {
+                let target = Target::new((clip.width as usize, clip.height as usize), (clip.fps, 1));
+                let reader = Reader::open(&path, &target)?;
+                return Ok(Some(Self::Slots(Box::new(SlotVideo { reader, next: 0 }))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the picture of a slot is known by before it is decoded: `None` if only decoding tells.
+    #[must_use]
+    pub fn key(&self, shown: u32) -> Option<u128> {
+        match self {
+            Self::Units(units) => units.key(shown),
+            Self::Slots(_) => None,
+        }
+    }
+
+    /// The picture on the screen in slot `slot`, that of frame `shown`; slots are asked for in ascending order. `None` if the
+    /// store holds no such picture.
+    ///
+    /// # Errors
+    /// When the store cannot be read or decoded.
+    pub fn picture(&mut self, slot: u32, shown: u32) -> anyhow::Result<Option<Yuv420>> {
+        match self {
+            Self::Units(units) => units.picture(shown),
+            Self::Slots(video) => {
+                let mut picture = None;
+                while video.next <= slot {
+                    picture = video.reader.next_frame()?;
+                    video.next += 1;
+                }
+                Ok(picture)
+            }
+        }
+    }
+}
+
+/// A store of units. The decoder is opened anew at every key frame that arrived whole, whatever came before: the pictures
+/// are then a function of the units since that key frame alone, which is what makes their hashes reusable.
+pub struct Units {
+    path: PathBuf,
+    header: UnitsHeader,
+    codec: Codec,
+    index: Vec<Entry>,
+    /// Place of a frame's last unit in `index`.
+    places: HashMap<u32, usize>,
+    reader: UnitsReader,
+    decoder: Option<Decoder>,
+    next: usize,
+    recent: VecDeque<(u32, Yuv420)>,
+}
+
+/// Where a unit stands among the others.
+struct Entry {
+    frame: u32,
+    /// Hash of everything since the key frame that starts its segment, itself included.
+    key: u128,
+    /// First unit of its segment.
+    start: usize,
+}
+
+/// Pictures that the decoder gave and that may still be asked for (a decoder may run ahead of the screen).
+const RECENT: usize = 8;
+
+impl Units {
+    fn open(path: &Path, whole_key: &dyn Fn(u32) -> bool) -> anyhow::Result<Self> {
+        let mut reader = UnitsReader::open(path)?;
+        let header = reader.header().clone();
+        let codec = codec_named(&header.codec).with_context(|| {
+            format!("{}: no decoder is known for codec `{}`", path.display(), header.codec)
+        })?;
+        let mut index = Vec::new();
+        let mut places = HashMap::new();
+        let mut hash = Xxh3::new();
+        let mut start = 0;
+        while let Some((frame, unit)) = reader.read()? {
+            if whole_key(frame) || index.is_empty() {
+                start = index.len();
+                hash = Xxh3::new();
+                hash.update(header.codec.as_bytes());
+            }
+            hash.update(&(unit.len() as u64).to_le_bytes());
+            hash.update(&unit);
+            places.insert(frame, index.len());
+            index.push(Entry { frame, key: hash.digest128(), start });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            header,
+            codec,
+            index,
+            places,
+            reader: UnitsReader::open(path)?,
+            decoder: None,
+            next: 0,
+            recent: VecDeque::new(),
+        })
+    }
+
+    fn find(&self, frame: u32) -> Option<usize> {
+        self.places.get(&frame).copied()
+    }
+
+    fn key(&self, frame: u32) -> Option<u128> {
+        self.find(frame).map(|i| self.index[i].key)
+    }
+
+    fn picture(&mut self, frame: u32) -> anyhow::Result<Option<Yuv420>> {
+        if let Some((_, picture)) = self.recent.iter().rev().find(|(f, _)| *f == frame) {
+            return Ok(Some(picture.clone()));
+        }
+        let Some(wanted) = self.find(frame) else { return Ok(None) };
+        if wanted < self.next {
+            // Too long ago: from the start again. Screens do not go back that far, so this costs nothing in practice.
+            self.reader = UnitsReader::open(&self.path)?;
+            (self.next, self.decoder) = (0, None);
+        }
+        // What lies before the wanted segment need not be decoded.
+        let from = self.index[wanted].start;
+        while self.next <= wanted {
+            let (at, place) = (self.next, &self.index[self.next]);
+            let (frame, start) = (place.frame, place.start);
+            let unit = self.reader.read()?;
+            self.next += 1;
+            let Some((_, unit)) = unit.filter(|_| at >= from) else { continue };
+            if at == start || self.decoder.is_none() {
+                self.decoder = Some(Decoder::new(self.codec)?);
+            }
+            let Some(decoder) = &mut self.decoder else { continue };
+            if let Some(picture) = decoder.decode(&unit) {
+                let size = (self.header.width as usize, self.header.height as usize);
+                anyhow::ensure!(
+                    (picture.width, picture.height) == size,
+                    "{}: frame {frame} decodes to {}x{}, the header says {}x{}",
+                    self.path.display(),
+                    picture.width,
+                    picture.height,
+                    size.0,
+                    size.1
+                );
+                if self.recent.len() == RECENT {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back((frame, picture));
+            }
+        }
+        Ok(self.recent.iter().rev().find(|(f, _)| *f == frame).map(|(_, p)| p.clone()))
+    }
+}
+
+fn codec_named(name: &str) -> Option<Codec> {
+    [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9].into_iter().find(|c| c.to_string() == name)
+}

@@ -1,0 +1,176 @@
+//! Reparo: a frame is a grid of tokens in four packets; what does not arrive is generated.
+//!
+//! ```text
+//! capture ─▶ VQ encoder ─▶ tokens ─▶ four packets ─▶ self-drop ─▶ network
+//!     ─▶ what is there at the frame's deadline ─▶ recovery fills the rest ─▶ VQ decoder ─▶ show
+//! ```
+//!
+//! One way, no FEC, no retransmission, no dependency between coded frames, and no frame is skipped: from the first
+//! packet on, every slot shows a picture generated from what arrived (SYSTEMS.md 5.1). docs/REPARO.md has what was
+//! reached.
+
+mod receiver;
+mod sender;
+mod worker;
+
+pub use receiver::Receiver;
+pub use sender::Sender;
+
+use crate::catalogue::Description;
+use crate::session::{self, Addresses, End, Mode};
+use anyhow::{Context, Result, ensure};
+use contract::{Role, RunSpec};
+use link::Bitrate;
+use models::weights::weights_folder;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use sut_core::wire::reparo::{Packet, Variant};
+use worker::{Receiving, Sending};
+
+/// Reparo's options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Tokens per row and column: 32 is the paper's; 16, 24, 48 and 64 are variants for other bitrates (pictures
+    /// are scaled to 16 times the grid).
+    pub grid: u16,
+    /// Self-drop: thousandths of each packet's tokens that are not sent, at most 500.
+    pub drop_permille: u16,
+    /// Self-drop to this bitrate instead (packets with their 4-byte headers, without IP and UDP); 0: none.
+    pub target_kbps: u32,
+    /// Time from a frame's earliest arrival to its deadline, in milliseconds.
+    pub deadline_ms: u64,
+    /// Time from the deadline to the frame's slot on the screen, in milliseconds; recovery and decoding fit into it.
+    pub render_ms: u64,
+    /// What fills missing tokens.
+    pub fill: Fill,
+    /// Folder of the weights; empty: the one of the source tree, or FREEZEFRAME_WEIGHTS.
+    pub weights: PathBuf,
+    /// Time charged for encoding a frame in virtual time, microseconds (`just eval-tokens` measures it).
+    pub encode_us: u64,
+    /// The same for recovery.
+    pub recover_us: u64,
+    /// The same for decoding.
+    pub decode_us: u64,
+}
+
+/// What fills missing tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fill {
+    /// The recovery network.
+    Recovery,
+    /// The last token received at the position; to measure what recovery brings.
+    Copy,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            grid: 32,
+            drop_permille: 0,
+            target_kbps: 0,
+            deadline_ms: 33,
+            render_ms: 33,
+            fill: Fill::Recovery,
+            weights: PathBuf::new(),
+            encode_us: 14_100,
+            recover_us: 17_800,
+            decode_us: 13_100,
+        }
+    }
+}
+
+impl Options {
+    fn weights_folder(&self) -> PathBuf {
+        if self.weights.as_os_str().is_empty() { weights_folder() } else { self.weights.clone() }
+    }
+}
+
+/// What both ends of a session know before its first frame.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Grid and codebook.
+    pub variant: Variant,
+    /// Tokens per packet.
+    pub kept: u16,
+    /// First packet's arrival to the deadline of its frame.
+    pub deadline: Duration,
+    /// Deadline to slot.
+    pub render: Duration,
+    /// Captures.
+    pub schedule: sut_core::Schedule,
+}
+
+impl Session {
+    /// The session of these options.
+    ///
+    /// # Errors
+    /// Options that contradict each other or ask for what self-drop cannot give.
+    pub fn new(options: &Options, schedule: sut_core::Schedule) -> Result<Self> {
+        let variant = Variant::new(options.grid, options.grid, 1024, 1).context("option grid")?;
+        ensure!(options.drop_permille <= 500, "option drop_permille: self-drop stops at 500 thousandths");
+        ensure!(
+            options.drop_permille == 0 || options.target_kbps == 0,
+            "options drop_permille and target_kbps exclude each other"
+        );
+        let kept = match options.target_kbps {
+            0 => variant.kept_at(options.drop_permille),
+            kbps => {
+                let fit = variant.fit(Bitrate(u64::from(kbps) * 1000), schedule.fps);
+                ensure!(
+                    fit.reached,
+                    "option target_kbps: half of the tokens of a {0}x{0} grid are {1} kbps; use a smaller grid",
+                    options.grid,
+                    fit.bitrate.0.div_ceil(1000)
+                );
+                fit.kept
+            }
+        };
+        Ok(Self {
+            variant,
+            kept,
+            deadline: Duration::from_millis(options.deadline_ms),
+            render: Duration::from_millis(options.render_ms),
+            schedule,
+        })
+    }
+}
+
+fn options(table: &toml::Table) -> Result<Options> {
+    table.clone().try_into().context("in the options of Reparo (`sut reparo describe` lists them)")
+}
+
+/// Completes the options.
+pub fn describe(table: &toml::Table) -> Result<Description> {
+    let options = options(table)?;
+    let schedule = sut_core::Schedule {
+        capture_start: link::Timestamp::ZERO,
+        frames: 0,
+        fps: 30,
+        end: link::Timestamp::ZERO,
+    };
+    Session::new(&options, schedule)?;
+    Ok(Description { setup_ms: 0, options: toml::Table::try_from(options)? })
+}
+
+/// Runs Reparo.
+pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
+    let options = options(&spec.options)?;
+    let session = Session::new(&options, session::schedule(spec))?;
+    let sender = |_: Addresses| {
+        let worker = Sending::new(&options, session.variant, spec)?;
+        Ok(End { endpoint: Sender::new(session.clone()), failure: worker.failure(), worker })
+    };
+    let receiver = |_: Addresses| {
+        let worker = Receiving::new(&options, session.variant, spec, run_dir)?;
+        Ok(End { endpoint: Receiver::new(session.clone()), failure: worker.failure(), worker })
+    };
+    session::run(mode, run_dir, spec, label, sender, receiver)
+}
+
+/// The header is the same in every variant.
+fn label(datagram: &[u8]) -> Option<(Option<u32>, Role)> {
+    Packet::frame_on_the_wire(datagram).map(|frame| (Some(frame), Role::Data))
+}

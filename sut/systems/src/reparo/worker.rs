@@ -1,0 +1,247 @@
+//! The neural work: tokens of captured pictures, pictures of arrived tokens.
+
+use super::{Fill, Options};
+use crate::clip;
+use crate::encode::Pictures;
+use crate::session::Failure;
+use anyhow::{Context, Result, bail};
+use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
+use contract::{RunSpec, Stream};
+use models::token_pictures::{TokenPictures, unit};
+use models::token_recovery::{History, Recovery};
+use models::tokenizer::Preset;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use sut_core::Worker;
+use sut_core::wire::reparo::Variant;
+
+const PRESET: Preset = Preset::Lite;
+
+/// Encode a captured frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Encode {
+    /// Captured frame.
+    pub frame: u32,
+}
+
+/// Its tokens; none when encoding failed.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// Captured frame.
+    pub frame: u32,
+    /// Row by row.
+    pub tokens: Vec<u16>,
+}
+
+/// Generate a frame from what arrived of it.
+#[derive(Clone, Debug)]
+pub struct Generate {
+    /// Captured frame.
+    pub frame: u32,
+    /// Row by row.
+    pub grid: Vec<Option<u16>>,
+}
+
+/// What came out.
+#[derive(Clone, Copy, Debug)]
+pub struct Generated {
+    /// Captured frame.
+    pub frame: u32,
+    /// Content hash of the picture.
+    pub picture: Option<u128>,
+}
+
+fn open(options: &Options, variant: Variant, spec: &RunSpec) -> Result<TokenPictures> {
+    let size = (spec.clip.width as usize, spec.clip.height as usize);
+    Ok(TokenPictures::open(&options.weights_folder(), PRESET, grid(variant), size)?)
+}
+
+fn grid(variant: Variant) -> (usize, usize) {
+    (usize::from(variant.columns()), usize::from(variant.rows()))
+}
+
+fn keep(failure: &Failure, error: anyhow::Error) {
+    failure.lock().expect("no thread panics while holding it").get_or_insert(error);
+}
+
+/// The sender's worker. The tokens of a clip depend on nothing but the clip and the weights, so they are made once
+/// and kept in the run's cache.
+pub struct Sending {
+    source: Source,
+    cost: Duration,
+    failure: Failure,
+}
+
+enum Source {
+    Live { pictures: Box<TokenPictures>, frames: Pictures },
+    Cached(UnitsReader),
+}
+
+impl Sending {
+    /// Opens the clip, or its tokens.
+    pub fn new(options: &Options, variant: Variant, spec: &RunSpec) -> Result<Self> {
+        let pictures = open(options, variant, spec)?;
+        let source = match &spec.cache {
+            Some(directory) => Source::Cached(cached(&pictures, variant, spec, directory)?),
+            None => {
+                let frames = clip::opener(&spec.clip, Stream::Rgb)()?;
+                Source::Live { pictures: Box::new(pictures), frames }
+            }
+        };
+        Ok(Self { source, cost: Duration::from_micros(options.encode_us), failure: Failure::default() })
+    }
+
+    /// Where the first failure will be found.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        self.failure.clone()
+    }
+
+    fn tokens(&mut self, frame: u32) -> Result<Vec<u16>> {
+        match &mut self.source {
+            Source::Live { pictures, frames } => {
+                let picture =
+                    frames()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
+                Ok(pictures.tokens(&picture))
+            }
+            Source::Cached(reader) => match reader.read()? {
+                Some((found, unit)) if found == frame => {
+                    Ok(unit.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect())
+                }
+                _ => bail!("the cached tokens lack frame {frame}; clear the cache"),
+            },
+        }
+    }
+}
+
+/// The tokens of the clip in the cache, made now if they are not there.
+fn cached(
+    pictures: &TokenPictures,
+    variant: Variant,
+    spec: &RunSpec,
+    directory: &Path,
+) -> Result<UnitsReader> {
+    let codec = TokenPictures::codec(PRESET, grid(variant));
+    let weights = pictures.tokenizer().codebook_hash();
+    let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
+    let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
+    let key = format!("1\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}");
+    let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
+    let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
+    if !path.exists() {
+        let parent = path.parent().context("a cache path has a parent")?;
+        std::fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
+        // Whole or not at all: another run may be making the same file.
+        let temporary: PathBuf = path.with_extension(format!("{}.tmp", std::process::id()));
+        let header = UnitsHeader { codec, width, height, fps };
+        let mut writer = UnitsWriter::create(&temporary, &header)?;
+        let mut next = clip::opener(&spec.clip, Stream::Rgb)()?;
+        for frame in 0..frames {
+            let picture = next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
+            writer.append(frame, &unit(&pictures.tokens(&picture)))?;
+        }
+        writer.finish()?;
+        std::fs::rename(&temporary, &path)?;
+    }
+    Ok(UnitsReader::open(&path)?)
+}
+
+impl Worker for Sending {
+    type Job = Encode;
+    type Done = Encoded;
+
+    fn run(&mut self, job: Encode) -> Encoded {
+        let tokens = self.tokens(job.frame).unwrap_or_else(|error| {
+            keep(&self.failure, error);
+            Vec::new()
+        });
+        Encoded { frame: job.frame, tokens }
+    }
+
+    fn cost(&self, _job: &Encode) -> Duration {
+        self.cost
+    }
+}
+
+/// The receiver's worker; stores what the decoder was fed.
+pub struct Receiving {
+    pictures: TokenPictures,
+    filler: Filler,
+    store: UnitsWriter,
+    recover: Duration,
+    decode: Duration,
+    failure: Failure,
+}
+
+enum Filler {
+    Recovery { network: Box<Recovery>, history: Box<History> },
+    Copy(Vec<u16>),
+}
+
+impl Receiving {
+    /// Loads the networks and opens the store.
+    pub fn new(options: &Options, variant: Variant, spec: &RunSpec, run_dir: &Path) -> Result<Self> {
+        let pictures = open(options, variant, spec)?;
+        let filler = match options.fill {
+            Fill::Copy => Filler::Copy(vec![0; variant.tokens()]),
+            Fill::Recovery => {
+                let path =
+                    options.weights_folder().join(format!("reparo-recovery-{}.safetensors", PRESET.name()));
+                let device = pictures.tokenizer().store().device();
+                let network = Recovery::load(&path, PRESET, pictures.tokenizer(), device)?;
+                let (columns, rows) = grid(variant);
+                Filler::Recovery {
+                    history: Box::new(network.history(columns, rows)),
+                    network: Box::new(network),
+                }
+            }
+        };
+        let header = UnitsHeader {
+            codec: TokenPictures::codec(PRESET, grid(variant)),
+            width: spec.clip.width,
+            height: spec.clip.height,
+            fps: spec.clip.fps,
+        };
+        let store = UnitsWriter::create(&run_dir.join(contract::units::file_name(Stream::Rgb)), &header)?;
+        Ok(Self {
+            pictures,
+            filler,
+            store,
+            recover: Duration::from_micros(options.recover_us),
+            decode: Duration::from_micros(options.decode_us),
+            failure: Failure::default(),
+        })
+    }
+
+    /// Where the first failure will be found.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        self.failure.clone()
+    }
+}
+
+impl Worker for Receiving {
+    type Job = Generate;
+    type Done = Generated;
+
+    fn run(&mut self, job: Generate) -> Generated {
+        let tokens = match &mut self.filler {
+            Filler::Recovery { network, history } => network.fill(history, &job.grid),
+            Filler::Copy(last) => {
+                for (last, arrived) in last.iter_mut().zip(&job.grid) {
+                    *last = arrived.unwrap_or(*last);
+                }
+                last.clone()
+            }
+        };
+        if let Err(error) = self.store.append(job.frame, &unit(&tokens)) {
+            keep(&self.failure, error.into());
+        }
+        Generated { frame: job.frame, picture: Some(self.pictures.picture(&tokens).content_hash()) }
+    }
+
+    fn cost(&self, job: &Generate) -> Duration {
+        let complete = job.grid.iter().all(Option::is_some);
+        if complete { self.decode } else { self.recover + self.decode }
+    }
+}
