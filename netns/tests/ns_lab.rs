@@ -9,7 +9,7 @@ use netns::differential::replay;
 use netns::traffic::{self, Flow};
 use netns::{End, Lab, LabConfig, LabError, Shaper};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -213,6 +213,26 @@ fn ns_live_fates_equal_virtual_ones() {
         let head = own[0].head.as_deref().expect("the packet's first bytes");
         assert!(head.starts_with("45") && head.len() == 192, "{head}");
     }
+}
+
+#[test]
+fn ns_a_start_loses_nothing_that_came_before_it() {
+    let Some(mut lab) = lab(&config(delay(60_000), LinkSpec::default())) else { return };
+    let socket = |lab: &Lab, end| {
+        let address = (lab.address(end), 4100);
+        lab.inside(end, || UdpSocket::bind(address)).expect("enter").expect("bind")
+    };
+    let (sender, receiver) = (socket(&lab, End::Sender), socket(&lab, End::Receiver));
+    receiver.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket option");
+    sender.send_to(b"handshake", (lab.address(End::Receiver), 4100)).expect("send");
+    while lab.health().expect("the emulator answers").forward.waiting == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    lab.start().expect("the emulator answers");
+    let mut buffer = [0; 64];
+    assert_eq!(receiver.recv(&mut buffer).expect("the handshake arrives"), 9);
+    let forward = lab.health().expect("the emulator answers").forward;
+    assert_eq!((forward.packets_in, forward.waiting), (0, 0), "the run has not seen a packet yet");
 }
 
 #[test]

@@ -206,8 +206,8 @@ impl Emulator {
     }
 
     fn restart(&mut self, at_ns: u64) -> Result<(), LabError> {
-        self.forward.restart()?;
-        self.reverse.restart()?;
+        self.forward.restart(&self.towards_rx)?;
+        self.reverse.restart(&self.towards_tx)?;
         self.lateness = Histogram::default();
         let _ = (self.towards_tx.take_overflow(), self.towards_rx.take_overflow());
         if let Some((_, sender)) = &mut self.ledger {

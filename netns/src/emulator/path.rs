@@ -61,10 +61,13 @@ impl Path {
         })
     }
 
-    /// Forgets every packet and starts the link anew.
-    pub(super) fn restart(&mut self) -> Result<(), LinkError> {
+    /// Starts the link anew. Packets on their way belong to what came before the run (a handshake, say): they leave at once,
+    /// for nobody may lose a packet but the model.
+    pub(super) fn restart(&mut self, out: &PacketSocket) -> Result<(), LinkError> {
         self.link = Link::new(&self.spec, self.seed)?;
-        self.waiting.clear();
+        for waiting in std::mem::take(&mut self.waiting).into_values() {
+            out.send(std::iter::once(&waiting.frame[..]));
+        }
         (self.next_id, self.last_in, self.counts) = (0, 0, Counts::default());
         Ok(())
     }
