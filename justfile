@@ -11,11 +11,11 @@ bench-transport *ARGS:
 
 # compare runs, pictures and repair bytes with golden/, and say what moved
 golden *ARGS:
-    cargo run --release -q -p freezeframe -- golden --check "$@"
+    cargo build --release -q -p freezeframe-systems -p freezeframe && target/release/freezeframe golden --check "$@"
 
 # write what moved into golden/, for a commit of its own with the reason
 golden-review *ARGS:
-    cargo run --release -q -p freezeframe -- golden --review "$@"
+    cargo build --release -q -p freezeframe-systems -p freezeframe && target/release/freezeframe golden --review "$@"
 
 # train Reparo's tokenizer (weights/reparo-tokenizer-lite.safetensors); --resume goes on
 train-tokenizer *ARGS:
@@ -45,3 +45,7 @@ bench-link *ARGS:
 # packets per second through the link model in virtual time, on one core
 bench-link-model:
     cargo run --release -p freezeframe-link --example bench_link
+
+# feed every parser mutated inputs for SECONDS; exit code 1 and the input kept if one panics, hangs or eats memory
+fuzz *ARGS:
+    cargo run --release -q -p freezeframe-fuzz -- "$@"

@@ -1,0 +1,417 @@
+//! Targets for bytes from the network. A peer may send anything; nothing may panic, spin or eat memory.
+
+use crate::Target;
+use contract::Stream;
+use link::Timestamp;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use sut_core::fec::flexfec::{self, Format};
+use sut_core::fec::streaming::{Config, Decoder, Encoder, Quality};
+use sut_core::fec::xor::XorDecoder;
+use sut_core::fec::{ReedSolomon, Zfec, ulpfec};
+use sut_core::packetize::revo::{Assembled, Assembly, Payload, cut};
+use sut_core::packetize::rtp::{Assembler, Packetizer};
+use sut_core::rtp::{Header, is_rtcp, red, rtcp, vp8, vp9};
+use sut_core::wire::reparo::{self, Variant};
+use sut_core::wire::revo::{Init, Message, parse};
+use transport::{Config as TransportConfig, Overhead, Transport, TransportKind};
+
+/// The targets of this file.
+pub const TARGETS: &[Target] = &[
+    Target { name: "revo", seeds: revo_seeds, run: revo },
+    Target { name: "rtp", seeds: rtp_seeds, run: rtp },
+    Target { name: "vp8-frames", seeds: vp8_seeds, run: vp8_frames },
+    Target { name: "reparo", seeds: reparo_seeds, run: reparo },
+    Target { name: "ulpfec", seeds: ulpfec_seeds, run: ulpfec },
+    Target { name: "flexfec", seeds: flexfec_seeds, run: flexfec },
+    Target { name: "tambur", seeds: tambur_seeds, run: tambur },
+    Target { name: "block-code", seeds: || vec![(0..200).collect()], run: block_code },
+    Target { name: "datagram", seeds: datagram_seeds, run: datagram },
+    Target { name: "datachannel", seeds: datachannel_seeds, run: datachannel },
+    Target { name: "signal", seeds: signal_seeds, run: signal },
+];
+
+/// Packets as one input: each behind its length, two bytes.
+fn pack(packets: &[Vec<u8>]) -> Vec<u8> {
+    packets.iter().flat_map(|p| [(p.len() as u16).to_le_bytes().as_slice(), p].concat()).collect()
+}
+
+fn unpack(mut input: &[u8]) -> Vec<&[u8]> {
+    let mut packets = Vec::new();
+    while let Some((length, rest)) = input.split_first_chunk::<2>() {
+        let (packet, after) = rest.split_at(usize::from(u16::from_le_bytes(*length)).min(rest.len()));
+        packets.push(packet);
+        input = after;
+    }
+    packets
+}
+
+fn frame(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * i % 251) as u8).collect()
+}
+
+fn revo_seeds() -> Vec<Vec<u8>> {
+    let init = Init { width: 512, height: 512, fps: 30, chunk_size_rgb: 1024, chunk_size_depth: 1024 };
+    let mut seeds = vec![pack(&[init.encode().to_vec(), vec![0; 60]])];
+    for (frame_id, gop, len) in [(0, 0, 2500), (1, 0, 1500), (2, 0, 10), (30, 30, 5000)] {
+        let payload = Payload { stream: Stream::Rgb, frame: frame_id, gop, qp: 30, bytes: frame(len) };
+        let messages: Vec<Vec<u8>> = cut(&payload, 256).into_iter().map(|c| c.message).collect();
+        seeds.push(pack(&messages[messages.len() / 2..]));
+        seeds.push(pack(&messages));
+    }
+    seeds
+}
+
+fn revo(input: &[u8]) -> u64 {
+    let mut assembling: BTreeMap<(u32, Stream), Assembly> = BTreeMap::new();
+    let mut seen = 0u64;
+    for packet in unpack(input) {
+        match parse(packet) {
+            Ok(Message::Chunk(desc, chunk)) => {
+                let assembly =
+                    assembling.entry((desc.frame, desc.stream)).or_insert_with(|| Assembly::new(desc));
+                seen |= if assembly.insert(&desc, chunk).is_ok() { 1 } else { 2 };
+                match assembly.assemble() {
+                    Assembled::Complete { bytes, recovered } => {
+                        assert!(bytes.len() <= desc.total as usize || *assembly.desc() != desc);
+                        seen |= if recovered > 0 { 4 } else { 8 };
+                    }
+                    Assembled::Partial { .. } => seen |= 16,
+                    Assembled::Lost { .. } => seen |= 32,
+                }
+            }
+            Ok(Message::Init(init)) => {
+                assert_eq!(init.encode(), packet, "an INIT must read back");
+                seen |= 64;
+            }
+            Ok(Message::WarmUp) => seen |= 128,
+            Err(error) => seen ^= crate::outcome(&error.to_string()) << 8,
+        }
+    }
+    seen
+}
+
+fn media(count: u16) -> Vec<Vec<u8>> {
+    let header = |sequence: u16| Header {
+        marker: sequence.is_multiple_of(4),
+        payload_type: 96,
+        sequence,
+        timestamp: 3000 * u32::from(sequence),
+        ssrc: 7,
+        csrcs: Vec::new(),
+    };
+    (0..count).map(|i| header(65_530u16.wrapping_add(i)).packet(&frame(40 + 9 * usize::from(i)))).collect()
+}
+
+fn rtp_seeds() -> Vec<Vec<u8>> {
+    let header =
+        Header { marker: true, payload_type: 97, sequence: 9, timestamp: 3, ssrc: 1, csrcs: vec![5, 6] };
+    let vp8 = vp8::Descriptor { start: true, non_reference: false, picture: 300 }.to_bytes();
+    let vp9 = vp9::Descriptor { inter: true, begin: true, end: false, picture: 300 }.to_bytes();
+    let mut report = Vec::new();
+    rtcp::Packet::PictureLoss { sender: 1, media: 2 }.write(&mut report);
+    let mut statistics = rtcp::Statistics::default();
+    (0..50).for_each(|i| statistics.packet(i * 2, 0, 0));
+    statistics.report(1, 2).iter().for_each(|p| p.write(&mut report));
+    let bodies = [vp8.to_vec(), vp9.to_vec(), red::wrap(98, &frame(20)), frame(30)];
+    bodies.iter().map(|b| header.packet(b)).chain([report]).collect()
+}
+
+fn rtp(input: &[u8]) -> u64 {
+    let mut seen = u64::from(is_rtcp(input));
+    if let Some(packets) = rtcp::Packet::parse_compound(input) {
+        seen |= 2 + (packets.len() as u64).min(3) * 4;
+    }
+    let payload = match Header::parse(input) {
+        Some((header, payload)) => {
+            let again = header.packet(payload);
+            let (back, rest) = Header::parse(&again).expect("what is written can be read");
+            assert_eq!((&back, rest), (&header, payload));
+            seen |= 16 + 32 * (header.csrcs.len() as u64).min(3);
+            payload
+        }
+        None => input,
+    };
+    seen |= u64::from(vp8::Descriptor::parse(payload).is_some()) << 8;
+    seen |= u64::from(vp9::Descriptor::parse(payload).is_some()) << 9;
+    seen |= u64::from(red::unwrap(payload).is_some()) << 10;
+    seen | u64::from(vp8::is_key(payload)) << 11
+}
+
+fn vp8_seeds() -> Vec<Vec<u8>> {
+    let mut packetizer = Packetizer { ssrc: 7, payload_type: 96, max_packet: 200, fps: 30, sequence: 65_530 };
+    let packets: Vec<Vec<u8>> =
+        (0..5).flat_map(|f| packetizer.packets(f, &frame(700 - 100 * f as usize))).collect();
+    let mut swapped = packets.clone();
+    swapped.swap(1, 6);
+    vec![pack(&packets), pack(&swapped), pack(&packets[3..])]
+}
+
+fn vp8_frames(input: &[u8]) -> u64 {
+    let mut assembler = Assembler::default();
+    let mut seen = 0u64;
+    for packet in unpack(input) {
+        let Some((header, payload)) = Header::parse(packet) else { continue };
+        match assembler.push(&header, payload, header.csrcs.len() == 1) {
+            Some(complete) => {
+                seen =
+                    (seen + 1).min(7) | u64::from(complete.key) << 4 | u64::from(complete.recovered > 0) << 5
+            }
+            None => seen |= 64,
+        }
+    }
+    seen
+}
+
+/// The two grids that are used: the paper's and the small one for CPUs.
+fn reparo_variants() -> [Variant; 2] {
+    [(32, 32, 1024, 1), (16, 16, 512, 4)]
+        .map(|(c, r, codes, n)| Variant::new(c, r, codes, n).expect("a valid grid"))
+}
+
+fn reparo_seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for variant in reparo_variants() {
+        let tokens: Vec<u16> =
+            (0..variant.tokens()).map(|i| (i * 7 % variant.codes() as usize) as u16).collect();
+        for kept in [1, variant.tokens_per_packet() / 2, variant.tokens_per_packet()] {
+            seeds.extend(reparo::packetize(variant, 1_048_575, &tokens, kept));
+        }
+    }
+    seeds
+}
+
+fn reparo(input: &[u8]) -> u64 {
+    let mut seen = 0u64;
+    for variant in reparo_variants() {
+        let parsed = reparo::Packet::parse(variant, input);
+        if let Ok(packet) = &parsed {
+            let mut grid = vec![None; variant.tokens()];
+            packet.place_into(variant, &mut grid);
+            assert_eq!(
+                grid.iter().flatten().count(),
+                packet.tokens.len(),
+                "every token has a place of its own"
+            );
+        }
+        seen = seen.rotate_left(16) ^ crate::outcome_of(&parsed, |p| p.tokens.len());
+    }
+    seen
+}
+
+fn ulpfec_seeds() -> Vec<Vec<u8>> {
+    let media = media(12);
+    let mut seed: Vec<Vec<u8>> = media[1..11].to_vec();
+    seed.extend(ulpfec::protect(&media, 3).into_iter().map(|p| [&[0xFF], &p[..]].concat()));
+    vec![pack(&seed)]
+}
+
+fn ulpfec(input: &[u8]) -> u64 {
+    xor_decoder(input, |payload| ulpfec::parse(7, payload).map_err(|e| e.to_string()))
+}
+
+fn flexfec_seeds() -> Vec<Vec<u8>> {
+    let media = media(12);
+    [Format::Draft03, Format::Rfc8627]
+        .into_iter()
+        .map(|format| {
+            let mut seed: Vec<Vec<u8>> = media[2..].to_vec();
+            let repair = flexfec::protect(format, &media, 4);
+            seed.extend(repair.into_iter().map(|p| [&[0xFF], &p[..]].concat()));
+            pack(&seed)
+        })
+        .collect()
+}
+
+fn flexfec(input: &[u8]) -> u64 {
+    let mut seen = 0;
+    for format in [Format::Draft03, Format::Rfc8627] {
+        seen ^= xor_decoder(input, |payload| flexfec::parse(format, 7, payload).map_err(|e| e.to_string()));
+    }
+    seen
+}
+
+/// Media packets go in as they are; repair packets are marked by a first byte of 255.
+fn xor_decoder(input: &[u8], parse: impl Fn(&[u8]) -> Result<sut_core::fec::xor::Repair, String>) -> u64 {
+    let mut decoder = XorDecoder::default();
+    let mut seen = 0u64;
+    for packet in unpack(input) {
+        let back = match packet.split_first() {
+            Some((0xFF, payload)) => match parse(payload) {
+                Ok(repair) => decoder.repair(repair),
+                Err(error) => {
+                    seen ^= crate::outcome(&error) << 4;
+                    continue;
+                }
+            },
+            _ => decoder.media(packet),
+        };
+        seen |= u64::from(!back.is_empty());
+    }
+    seen
+}
+
+fn tambur_seeds() -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new(Config::TAMBUR).expect("Tambur's own parameters");
+    let mut packets = Vec::new();
+    for (number, len) in [(0u32, 3000), (1, 600), (2, 1), (3, 1300), (4, 200)] {
+        let quality = if number % 2 == 0 { Quality::Half } else { Quality::Quarter };
+        packets.extend(encoder.encode(number, number == 0, &frame(len), quality).expect("small frames"));
+    }
+    let with_a_hole =
+        packets.iter().enumerate().filter(|(i, _)| i % 4 != 1).map(|(_, p)| p.clone()).collect::<Vec<_>>();
+    vec![pack(&packets), pack(&with_a_hole)]
+}
+
+fn tambur(input: &[u8]) -> u64 {
+    let mut decoder = Decoder::new(Config::TAMBUR).expect("Tambur's own parameters");
+    let mut seen = 0u64;
+    for packet in unpack(input) {
+        match decoder.push(packet) {
+            Ok(frames) => {
+                seen |=
+                    1 << frames.len().min(3) | u64::from(frames.iter().any(|f| f.recovered_stripes > 0)) << 5
+            }
+            Err(error) => seen ^= crate::outcome(&error.to_string()) << 8,
+        }
+    }
+    seen
+}
+
+/// First bytes: k, n and which code; then the shards' indices and bytes.
+fn block_code(input: &[u8]) -> u64 {
+    let Some((head, rest)) = input.split_first_chunk::<4>() else { return 0 };
+    let (k, n, len) = (usize::from(head[0]), usize::from(head[1]), usize::from(head[2] % 32));
+    let shards: Vec<(usize, &[u8])> = rest.chunks(len + 1).map(|c| (usize::from(c[0]), &c[1..])).collect();
+    let decoded = if head[3] & 1 == 0 {
+        Zfec::new(k, n).and_then(|code| code.decode(&shards))
+    } else {
+        ReedSolomon::new(k, n).and_then(|code| code.decode(&shards))
+    };
+    crate::outcome_of(&decoded, Vec::len)
+}
+
+fn transport_config(kind: TransportKind, offers: bool) -> TransportConfig {
+    let [a, b] = ["10.0.1.1:5000", "10.0.2.1:5000"].map(|a| a.parse().expect("an address"));
+    let (local, peer) = if offers { (a, b) } else { (b, a) };
+    TransportConfig { kind, local, peer, overhead: Overhead::Datachannel }
+}
+
+fn datagram_seeds() -> Vec<Vec<u8>> {
+    let mut sender =
+        Transport::new_offerer(&transport_config(TransportKind::Datagram, true)).expect("datagrams");
+    sender.handle_start(Timestamp::ZERO);
+    for len in [0, 1, 100, 1045] {
+        sender.send(Timestamp::ZERO, (len % 2) as u8, &frame(len));
+    }
+    std::iter::from_fn(|| sender.poll_transmit()).collect()
+}
+
+fn datagram(input: &[u8]) -> u64 {
+    let config = transport_config(TransportKind::Datagram, false);
+    let mut receiver = Transport::new_answerer(&config).expect("datagrams");
+    receiver.handle_start(Timestamp::ZERO);
+    receiver.handle_datagram(Timestamp::ZERO, input);
+    receiver.poll_message().map_or(0, |m| 1 + u64::from(m.channel) + (m.bytes.len() as u64 / 256) * 4)
+}
+
+/// A connected pair, and what its sender has put on the wire so far.
+struct Pair {
+    peers: [Transport; 2],
+    now: Timestamp,
+    wire: Vec<Vec<u8>>,
+    inputs: u32,
+}
+
+impl Pair {
+    fn connected() -> Self {
+        let peers = [true, false].map(|offers| {
+            let config = transport_config(TransportKind::Datachannel, offers);
+            let role = if offers { transport::Role::Offerer } else { transport::Role::Answerer };
+            let mut peer = Transport::new(&config, role).expect("a data channel");
+            peer.handle_start(Timestamp::ZERO);
+            peer
+        });
+        let mut pair = Pair { peers, now: Timestamp::ZERO, wire: Vec::new(), inputs: 0 };
+        for _ in 0..200 {
+            pair.exchange();
+            pair.now = Timestamp(pair.now.as_nanos() + 10_000_000);
+            let now = pair.now;
+            pair.peers.iter_mut().for_each(|p| p.handle_timeout(now));
+        }
+        for _ in 0..20 {
+            pair.peers[0].send(pair.now, 0, &frame(300));
+        }
+        pair.exchange();
+        pair
+    }
+
+    fn exchange(&mut self) {
+        for (from, to) in [(0, 1), (1, 0)] {
+            while let Some(signal) = self.peers[from].poll_signal() {
+                self.peers[to].handle_signal(self.now, &signal);
+            }
+            while let Some(payload) = self.peers[from].poll_transmit() {
+                self.peers[to].handle_datagram(self.now, &payload);
+                self.wire.push(payload);
+            }
+        }
+    }
+}
+
+fn datachannel_seeds() -> Vec<Vec<u8>> {
+    Pair::connected().wire
+}
+
+fn datachannel(input: &[u8]) -> u64 {
+    thread_local!(static PAIR: RefCell<Option<Pair>> = const { RefCell::new(None) });
+    PAIR.with_borrow_mut(|slot| {
+        let pair = slot.get_or_insert_with(Pair::connected);
+        pair.now = Timestamp(pair.now.as_nanos() + 1_000_000);
+        let now = pair.now;
+        let before = pair.peers[1].counters().datagrams_out;
+        pair.peers[1].handle_datagram(now, input);
+        if pair.peers[1].poll_timeout().is_some_and(|at| at <= now) {
+            pair.peers[1].handle_timeout(now);
+        }
+        let answered = pair.peers[1].counters().datagrams_out - before;
+        let messages = std::iter::from_fn(|| pair.peers[1].poll_message()).count();
+        while pair.peers[1].poll_transmit().is_some() {}
+        pair.inputs += 1;
+        let closed = pair.peers[1].is_closed();
+        if closed || pair.inputs > 300 {
+            *slot = None;
+        }
+        answered.min(3) | (messages.min(3) as u64) << 2 | u64::from(closed) << 4
+    })
+}
+
+fn signal_seeds() -> Vec<Vec<u8>> {
+    let mut offerer =
+        Transport::new_offerer(&transport_config(TransportKind::Datachannel, true)).expect("a data channel");
+    offerer.handle_start(Timestamp::ZERO);
+    let offer = offerer.poll_signal().expect("an offer");
+    let mut answerer = Transport::new_answerer(&transport_config(TransportKind::Datachannel, false))
+        .expect("a data channel");
+    answerer.handle_signal(Timestamp::ZERO, &offer);
+    let answer = answerer.poll_signal().expect("an answer");
+    vec![offer, answer]
+}
+
+fn signal(input: &[u8]) -> u64 {
+    let mut seen = 0;
+    for offers in [true, false] {
+        let role = if offers { transport::Role::Offerer } else { transport::Role::Answerer };
+        let mut peer = Transport::new(&transport_config(TransportKind::Datachannel, offers), role)
+            .expect("a data channel");
+        peer.handle_start(Timestamp::ZERO);
+        while peer.poll_signal().is_some() {}
+        peer.handle_signal(Timestamp::ZERO, input);
+        seen = seen << 4 | peer.counters().malformed_signals << 1 | u64::from(peer.poll_signal().is_some());
+        for ms in [0, 200, 400] {
+            peer.handle_timeout(Timestamp::from_millis(ms));
+        }
+        while peer.poll_transmit().is_some() {}
+    }
+    seen
+}
