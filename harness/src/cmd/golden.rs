@@ -3,9 +3,10 @@
 use crate::golden::{self, Case, Findings, Product, Walk};
 use crate::launch::clip::ClipRequest;
 use crate::launch::{self, Request, clip};
+use crate::score;
 use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
-use contract::{Backend, exit};
+use contract::{Backend, Metric, exit};
 use std::path::{Path, PathBuf};
 
 /// Compare runs, pictures and repair bytes with what was kept, or keep what they are now
@@ -77,8 +78,25 @@ fn produce(case: &Case, runs: &Path) -> Result<Product> {
     let (spec, manifest) = request.resolve(clip)?;
     let run_dir = runs.join(super::run::relative_dir(&spec));
     launch::launch(&spec, &manifest, &run_dir, false)?;
-    crate::outcome::score_and_report(&run_dir, false)?;
+    score::score_run(&run_dir, &scoring(), &|_| {})?;
     Product::of_run(&run_dir, case)
+}
+
+/// Metrics that need no weights, so that goldens do not depend on what a machine has; and nothing from the cache of
+/// earlier scores, which would hide a change of a metric.
+fn scoring() -> score::Options {
+    let metrics = vec![
+        Metric::Psnr,
+        Metric::Ssim,
+        Metric::SsimFull,
+        Metric::MsSsim,
+        Metric::FfmpegPsnr,
+        Metric::FfmpegSsim,
+        Metric::DepthRmseMm,
+        Metric::DepthAbsRel,
+        Metric::DepthDelta1,
+    ];
+    score::Options { metrics, cache: None, lpips_weights: None, strips: 0, ..score::Options::default() }
 }
 
 fn find_dir() -> Result<PathBuf> {
