@@ -61,7 +61,7 @@ proptest! {
             prop_assert_eq!(d.at, at);
             delivered.push(d);
         }
-        prop_assert!(delivered.is_sorted_by_key(|d| d.at));
+        prop_assert!(delivered.is_sorted_by_key(|d| (d.at, d.id)));
         if !reorders {
             prop_assert!(delivered.is_sorted_by_key(|d| d.id));
         }
@@ -242,4 +242,19 @@ fn old_is_new_one_step_later() {
         // By the new state the first packet may well be bad: 40 of 100, give or take.
         assert!((20..60).contains(&first_new), "{first_new}");
     }
+}
+
+/// At equal times packets come out in the order in which they went in, however they got there.
+#[test]
+fn ties_come_out_in_order() {
+    let mut link = link("delay = { base = \"2ns\", jitter = \"2ns\", reorder = true }", 3);
+    for n in 0..1000 {
+        link.enqueue(Timestamp(n / 7), n, 100);
+    }
+    let mut out = Vec::new();
+    while let Some(d) = link.deliver(Timestamp::MAX) {
+        out.push((d.at, d.id));
+    }
+    assert_eq!(out.len(), 1000);
+    assert!(out.is_sorted() && !out.is_sorted_by_key(|(_, id)| *id));
 }

@@ -377,3 +377,16 @@ fn published_packet_delivery_traces() {
         assert_eq!(outs(&s, &full), expected, "{}", path.display());
     }
 }
+
+/// A byte at 7 999 999 999 bit/s needs a hair more than a nanosecond, so it leaves after two; a constant rate says the same.
+#[test]
+fn departures_round_up() {
+    let rate = Bitrate(7_999_999_999);
+    let row = revo::Row { start: Span(0), rate, rtt: Span(0), loss: Probability::ZERO };
+    let traced = following(Trace::Rows(revo::Rows { rows: vec![row], clamped: 0 }), Format::Revo, |_| {});
+    let mut constant = traced.clone();
+    constant.bottleneck.as_mut().unwrap().rate = RateSpec::Constant(rate);
+    let packets = [(0, 1), (0, 1), (5, 1), (5, 4_000_000), (100_000_000, 1)];
+    assert_eq!(outs(&traced, &packets)[..3], [2, 3, 7]);
+    assert_eq!(outs(&traced, &packets), outs(&constant, &packets));
+}
