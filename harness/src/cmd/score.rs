@@ -1,7 +1,7 @@
 //! `freezeframe score`: compares what was shown with what was captured, again if wanted.
 
 use crate::report;
-use crate::report::load::Run;
+use crate::report::load::{Run, is_hidden};
 use crate::score::{DEFAULT_METRICS, Options, score_run};
 use anyhow::{Context as _, bail};
 use contract::{Metric, RunSpec, exit};
@@ -110,7 +110,7 @@ fn run_dirs(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries =
         std::fs::read_dir(dir).with_context(|| format!("failed to read the directory {}", dir.display()))?;
     let mut children: Vec<PathBuf> =
-        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir()).collect();
+        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir() && !is_hidden(p)).collect();
     children.sort();
     let mut found = Vec::new();
     for child in children {

@@ -54,6 +54,12 @@ pub fn load_all(dir: &Path) -> anyhow::Result<Vec<Run>> {
     Ok(runs)
 }
 
+/// Runs in the making are in directories whose names begin with a point.
+#[must_use]
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 fn collect(dir: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
     if dir.join("scores.json").is_file() {
         runs.push(Run::load(dir)?);
@@ -64,7 +70,7 @@ fn collect(dir: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
     let mut children: Vec<PathBuf> = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("failed to read the directory {}", dir.display()))?.path();
-        if path.is_dir() && !path.is_symlink() {
+        if path.is_dir() && !path.is_symlink() && !is_hidden(&path) {
             children.push(path);
         }
     }
