@@ -5,6 +5,49 @@ set positional-arguments
 default:
     @just --list
 
+# the default evaluation: table here, report in runs/default/report.html; resumes if interrupted
+eval *ARGS: build
+    ./target/release/freezeframe sweep default "$@"
+
+# everything a change must pass on any machine: unit, property and end-to-end tests, goldens, a real kernel's netem
+test *ARGS: build && golden netem-vm
+    cargo nextest run --release --workspace --no-fail-fast "$@"
+
+# formatting, lints, documentation, then the tests
+check: fmt-check lint doc test
+
+# build the tool and the systems
+build:
+    cargo build --release --workspace --bins --quiet
+
+# rewrite the sources in the house format
+fmt:
+    cargo fmt --all
+
+# fail if a source is not in the house format
+fmt-check:
+    cargo fmt --all --check
+
+# clippy over everything; warnings fail
+lint:
+    cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+
+# the API documentation; warnings fail
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+
+# the tool itself: `./just run list`, `./just run run ge-high --system revo-h264`
+run *ARGS: build
+    ./target/release/freezeframe "$@"
+
+# one scenario on both clocks: frame statuses, events and drops side by side
+parity *ARGS: build
+    ./target/release/freezeframe parity "$@"
+
+# how many times faster than real time a virtual run is, by stage
+bench *ARGS: build
+    ./target/release/freezeframe bench "$@"
+
 # data channels and datagrams under loss at ReVo's own rate, in virtual time
 bench-transport *ARGS:
     cargo run --release -q -p freezeframe-transport --example bench_transport -- "$@"

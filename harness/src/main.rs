@@ -40,6 +40,8 @@ enum Command {
     Link(cmd::link::Args),
     Trace(cmd::trace::Args),
     List(cmd::list::Args),
+    Parity(cmd::parity::Args),
+    Bench(cmd::bench::Args),
     Doctor(cmd::doctor::Args),
     Weights(cmd::weights::Args),
 }
@@ -57,6 +59,8 @@ fn main() -> ExitCode {
         Command::Link(args) => cmd::link::run(&args),
         Command::Trace(args) => cmd::trace::run(&args),
         Command::List(args) => cmd::list::run(&args),
+        Command::Parity(args) => cmd::parity::run(&args),
+        Command::Bench(args) => cmd::bench::run(&args),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
     };

@@ -62,6 +62,7 @@ pub enum ManifestError {
 const SHIPPED: &[(&str, &str)] = &[
     ("revo-h264", include_str!("../../../sut/systems/manifests/revo-h264.toml")),
     ("revo-h265", include_str!("../../../sut/systems/manifests/revo-h265.toml")),
+    ("reparo", include_str!("../../../sut/systems/manifests/reparo.toml")),
 ];
 
 impl Manifest {

@@ -1,10 +1,12 @@
 //! One file per subcommand.
 
+pub mod bench;
 pub mod compare;
 pub mod doctor;
 pub mod golden;
 pub mod link;
 pub mod list;
+pub mod parity;
 pub mod report;
 pub mod run;
 pub mod score;

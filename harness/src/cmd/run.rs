@@ -21,6 +21,7 @@ pub struct Args {
     /// System under test: a name (`freezeframe list`) or a manifest file
     #[arg(long, short, value_name = "NAME|FILE")]
     pub system: String,
+    /// The clip that is sent
     #[command(flatten)]
     pub clip: ClipArgs,
     /// Virtual time, or real processes in network namespaces

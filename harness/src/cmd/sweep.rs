@@ -23,6 +23,7 @@ pub struct Args {
     /// Plan: a name (`freezeframe list`) or a TOML file
     #[arg(default_value = "default")]
     pub plan: String,
+    /// The clip that is sent
     #[command(flatten)]
     pub clip: ClipArgs,
     /// Run seeds 1 to N instead of the plan's own

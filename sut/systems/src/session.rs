@@ -3,13 +3,14 @@
 use crate::control::{Control, MonotonicClock};
 use anyhow::{Context, Result, anyhow, bail};
 use contract::{Event, RunSpec};
+use serde::Serialize;
 use link::{Direction, Fate, FateRecord, Link, LinkSpec, Timestamp};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use sut_core::drive::{Wiring, drive};
 use sut_core::simulate::{self, Peer, Recorder};
 use sut_core::{Endpoint, Schedule, Worker};
@@ -117,15 +118,24 @@ where
                 path(&spec.scenario.forward, Direction::Forward, spec.seed)?,
                 path(&spec.scenario.reverse, Direction::Reverse, spec.seed)?,
             );
+            let started = Instant::now();
+            let (mut tx_worker, mut rx_worker) = (Timed::new(tx.worker), Timed::new(rx.worker));
             let outcome = simulate::simulate(
                 schedule(spec),
                 paths,
-                Peer { endpoint: &mut tx.endpoint, worker: &mut tx.worker },
-                Peer { endpoint: &mut rx.endpoint, worker: &mut rx.worker },
+                Peer { endpoint: &mut tx.endpoint, worker: &mut tx_worker },
+                Peer { endpoint: &mut rx.endpoint, worker: &mut rx_worker },
                 &mut record,
             );
-            drop((tx.worker, rx.worker)); // stores are complete when their worker is gone
+            let profile = Profile {
+                total_us: started.elapsed().as_micros() as u64,
+                sender_jobs_us: tx_worker.spent.as_micros() as u64,
+                receiver_jobs_us: rx_worker.spent.as_micros() as u64,
+            };
+            drop((tx_worker, rx_worker)); // stores are complete when their worker is gone
             record.finish()?;
+            std::fs::write(run_dir.join(PROFILE), serde_json::to_string(&profile)?)
+                .context("failed to write the run's profile (is the disk full?)")?;
             check(&tx.failure)?;
             check(&rx.failure)?;
             if !outcome.finished {
@@ -139,6 +149,48 @@ where
         Mode::Receive(addresses) => {
             on_the_wall_clock(run_dir, spec, *addresses, "receiver", None, || receiver(*addresses))
         }
+    }
+}
+
+/// Where a simulated run says how long it took on this machine; nothing else of a run depends on the machine.
+pub const PROFILE: &str = "profile.json";
+
+/// Real time of a simulated run, microseconds.
+#[derive(Serialize)]
+struct Profile {
+    /// Everything.
+    total_us: u64,
+    /// The sender's jobs: encoding, or reading encoded streams from the cache.
+    sender_jobs_us: u64,
+    /// The receiver's jobs: decoding and storing.
+    receiver_jobs_us: u64,
+}
+
+/// Takes the real time of a worker's jobs.
+struct Timed<W> {
+    inner: W,
+    spent: Duration,
+}
+
+impl<W> Timed<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, spent: Duration::ZERO }
+    }
+}
+
+impl<W: Worker> Worker for Timed<W> {
+    type Job = W::Job;
+    type Done = W::Done;
+
+    fn run(&mut self, job: W::Job) -> W::Done {
+        let started = Instant::now();
+        let done = self.inner.run(job);
+        self.spent += started.elapsed();
+        done
+    }
+
+    fn cost(&self, job: &W::Job) -> Duration {
+        self.inner.cost(job)
     }
 }
 
