@@ -51,7 +51,7 @@ struct Args {
     #[arg(long, default_value_t = 2)]
     workers: usize,
     /// Highest learning rate (the paper's 1.5e-5 is for a network 300 times larger)
-    #[arg(long, default_value_t = 1.5e-3)]
+    #[arg(long, default_value_t = 6e-4)]
     rate: f64,
     /// Label smoothing
     #[arg(long, default_value_t = 0.1)]

@@ -35,7 +35,8 @@ pub(super) struct Net {
 impl Net {
     pub(super) fn new(path: &nn::Path, codes: i64) -> Self {
         let small = nn::Init::Randn { mean: 0.0, stdev: 0.02 };
-        let head = nn::LinearConfig { ws_init: small, bs_init: Some(nn::Init::Const(0.0)), bias: true };
+        let still = nn::Init::Const(0.0);
+        let head = nn::LinearConfig { ws_init: still, bs_init: Some(nn::Init::Const(0.0)), bias: true };
         let layers = || 0..LAYERS as i64;
         Self {
             codes: path.var("codes", &[codes, CODE_DIM], small),
@@ -48,7 +49,8 @@ impl Net {
             head: nn::linear(path / "head", CHANNELS, OUT, head),
             table: path.var("table", &[codes, OUT], small),
             bias: path.zeros("bias", &[codes]),
-            copy: path.var("copy", &[1], nn::Init::Const(3.0)),
+            // Sure enough to copy, not so sure that wrong copies rule the first steps.
+            copy: path.var("copy", &[1], nn::Init::Const(1.0)),
         }
     }
 

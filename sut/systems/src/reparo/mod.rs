@@ -174,3 +174,6 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
 fn label(datagram: &[u8]) -> Option<(Option<u32>, Role)> {
     Packet::frame_on_the_wire(datagram).map(|frame| (Some(frame), Role::Data))
 }
+
+#[cfg(test)]
+mod tests;

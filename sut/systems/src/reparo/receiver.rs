@@ -100,10 +100,11 @@ impl Receiver {
             return self.event(now, EventKind::Malformed { bytes, reason });
         }
         if self.first_deadline.is_none() {
-            // The first packet is taken for one that came without delay.
+            // The first packet is taken for one that came without extra delay; deadlines of frames before it may have
+            // passed already.
             let first =
                 (now + self.session.deadline).as_nanos().saturating_sub(self.offset(frame).as_nanos() as u64);
-            self.first_deadline = Some(Timestamp(first).max(now));
+            self.first_deadline = Some(Timestamp(first));
         }
         let late = frame < self.decided;
         let tokens = self.session.variant.tokens();

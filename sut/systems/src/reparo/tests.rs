@@ -1,0 +1,167 @@
+//! The endpoints by hand: packets in, deadlines, slots out. The networks are not needed for that.
+
+use super::worker::{Encoded, Generate, Generated};
+use super::*;
+use contract::{Event, EventKind, Status};
+use link::Timestamp;
+use sut_core::{Endpoint, Input, Output, Schedule};
+
+const FRAMES: u32 = 12;
+
+fn session() -> Session {
+    let schedule = Schedule {
+        capture_start: Timestamp::from_millis(100),
+        frames: FRAMES,
+        fps: 30,
+        end: Timestamp::from_millis(5000),
+    };
+    Session::new(&Options { grid: 4, ..Options::default() }, schedule).unwrap()
+}
+
+/// Packets of every frame, as the sender makes them of tokens that say their frame.
+fn packets(session: &Session) -> Vec<Vec<Vec<u8>>> {
+    let mut sender = Sender::new(session.clone());
+    let mut all = Vec::new();
+    for frame in 0..FRAMES {
+        let now = session.schedule.capture_time(frame);
+        sender.handle(now, Input::Capture(frame));
+        let tokens = vec![frame as u16; session.variant.tokens()];
+        sender.handle(now, Input::JobDone(Encoded { frame, tokens }));
+        let mut sent = Vec::new();
+        while let Some(output) = sender.poll_output() {
+            if let Output::Transmit(datagram) = output {
+                sent.push(datagram);
+            }
+        }
+        assert_eq!(sent.len(), 4);
+        all.push(sent);
+    }
+    assert!(sender.is_finished());
+    all
+}
+
+/// Runs a receiver over datagrams at times; gives its events and the grids it generated from.
+fn receive(session: &Session, mut datagrams: Vec<(Timestamp, Vec<u8>)>) -> (Vec<Event>, Vec<Generate>) {
+    datagrams.sort_by_key(|(at, _)| *at);
+    let mut datagrams = datagrams.into_iter().peekable();
+    let mut receiver = Receiver::new(session.clone());
+    let (mut events, mut jobs) = (Vec::new(), Vec::new());
+    receiver.handle(Timestamp::ZERO, Input::Start);
+    while !receiver.is_finished() {
+        let timeout = receiver.poll_timeout();
+        let now = match (datagrams.peek().map(|(at, _)| *at), timeout) {
+            (Some(at), timeout) if timeout.is_none_or(|t| at <= t) => {
+                let (at, datagram) = datagrams.next().unwrap();
+                receiver.handle(at, Input::Datagram(&datagram));
+                at
+            }
+            (_, Some(at)) => {
+                receiver.handle(at, Input::Timeout);
+                at
+            }
+            (_, None) => panic!("a receiver that waits for nothing"),
+        };
+        while let Some(output) = receiver.poll_output() {
+            match output {
+                Output::Event(event) => events.push(event),
+                Output::Job(job) => {
+                    let picture = Some(u128::from(job.frame));
+                    receiver.handle(now, Input::JobDone(Generated { frame: job.frame, picture }));
+                    jobs.push(job);
+                }
+                Output::Transmit(_) | Output::Signal(_) => panic!("Reparo is one way"),
+            }
+        }
+    }
+    (events, jobs)
+}
+
+fn slots(events: &[Event]) -> Vec<(u32, Status, Option<u32>)> {
+    let slot = |e: &Event| match e.kind {
+        EventKind::Slot { frame, status, shown, .. } => Some((frame, status, shown)),
+        _ => None,
+    };
+    events.iter().filter_map(slot).collect()
+}
+
+fn sent(session: &Session, keep: impl Fn(u32, usize) -> bool) -> Vec<(Timestamp, Vec<u8>)> {
+    let delay = Duration::from_millis(20);
+    let at = |frame| session.schedule.capture_time(frame) + delay;
+    (0..FRAMES)
+        .zip(packets(session))
+        .flat_map(|(frame, packets)| packets.into_iter().enumerate().map(move |(i, p)| (frame, i, p)))
+        .filter(|(frame, index, _)| keep(*frame, *index))
+        .map(|(frame, _, packet)| (at(frame), packet))
+        .collect()
+}
+
+#[test]
+fn without_loss_every_frame_is_rendered() {
+    let session = session();
+    let (events, jobs) = receive(&session, sent(&session, |_, _| true));
+    let wanted: Vec<_> = (0..FRAMES).map(|f| (f, Status::Rendered, Some(f))).collect();
+    assert_eq!(slots(&events), wanted);
+    assert!(jobs.iter().all(|job| job.grid.iter().all(|t| *t == Some(job.frame as u16))));
+    let first = events.iter().find(|e| matches!(e.kind, EventKind::Slot { .. })).unwrap();
+    // Captured at 100, 20 on the way, 33 to the deadline, 33 to the slot.
+    assert_eq!(first.t_ns, Timestamp::from_millis(186));
+}
+
+#[test]
+fn lost_packets_and_lost_frames_are_generated_not_skipped() {
+    let session = session();
+    let (events, jobs) =
+        receive(&session, sent(&session, |frame, index| frame != 5 && (frame != 7 || index == 2)));
+    for (frame, status, shown) in slots(&events) {
+        let wanted = if frame == 5 || frame == 7 { Status::Concealed } else { Status::Rendered };
+        assert_eq!((status, shown), (wanted, Some(frame)), "frame {frame}");
+    }
+    assert_eq!(slots(&events).len(), FRAMES as usize);
+    assert!(jobs[5].grid.iter().all(Option::is_none));
+    // Packet 2: odd rows, even columns.
+    let there: Vec<usize> = (0..16).filter(|&i| jobs[7].grid[i].is_some()).collect();
+    assert_eq!(there, [4, 6, 12, 14]);
+}
+
+#[test]
+fn slots_before_the_first_packet_are_black_and_a_dead_network_ends() {
+    let session = session();
+    let (events, _) = receive(&session, sent(&session, |frame, _| frame >= 3));
+    let found = slots(&events);
+    assert_eq!(found[2], (2, Status::Frozen, None));
+    assert_eq!(found[3], (3, Status::Rendered, Some(3)));
+    let (events, jobs) = receive(&session, Vec::new());
+    assert!(jobs.is_empty());
+    assert_eq!(slots(&events), (0..FRAMES).map(|f| (f, Status::Frozen, None)).collect::<Vec<_>>());
+}
+
+#[test]
+fn late_doubled_and_senseless_packets_change_nothing() {
+    let session = session();
+    let mut datagrams = sent(&session, |frame, index| frame != 4 || index < 2);
+    let all = packets(&session);
+    datagrams.push((session.schedule.capture_time(9), all[4][3].clone()));
+    datagrams.push((session.schedule.capture_time(9), all[8][1].clone()));
+    datagrams.push((session.schedule.capture_time(6), vec![1, 2, 3]));
+    datagrams.push((session.schedule.capture_time(6), vec![0xff; 324]));
+    let (events, jobs) = receive(&session, datagrams);
+    assert_eq!(jobs[4].grid.iter().flatten().count(), 8);
+    assert_eq!(slots(&events)[4], (4, Status::Concealed, Some(4)));
+    let count = |kind: fn(&EventKind) -> bool| events.iter().filter(|e| kind(&e.kind)).count();
+    assert_eq!(count(|k| matches!(k, EventKind::Malformed { .. })), 2);
+    assert_eq!(count(|k| matches!(k, EventKind::Received { duplicate: true, .. })), 2);
+}
+
+#[test]
+fn options_that_cannot_be_met_are_refused() {
+    let try_options = |options: Options| Session::new(&options, session().schedule).map(|s| s.kept);
+    assert_eq!(try_options(Options { target_kbps: 200, ..Options::default() }).unwrap(), 163);
+    assert_eq!(try_options(Options { drop_permille: 500, ..Options::default() }).unwrap(), 128);
+    let refused = |options| try_options(options).unwrap_err().to_string();
+    assert!(refused(Options { target_kbps: 100, ..Options::default() }).contains("smaller grid"));
+    assert!(refused(Options { drop_permille: 501, ..Options::default() }).contains("500"));
+    assert!(
+        refused(Options { drop_permille: 1, target_kbps: 200, ..Options::default() }).contains("exclude")
+    );
+    assert!(refused(Options { grid: 31, ..Options::default() }).contains("grid"));
+}
