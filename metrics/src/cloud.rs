@@ -6,13 +6,6 @@ use rayon::prelude::*;
 
 type Point = [f64; 3];
 
-/// Which distance is squared.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Point,
-    Plane,
-}
-
 /// Back-projected valid pixels, in a k-d tree.
 pub(crate) struct Cloud {
     /// In tree order.
@@ -68,25 +61,29 @@ impl Cloud {
             .fold(0.0, f64::max)
     }
 
-    /// Mean over own points of the squared distance to the other cloud.
-    pub(crate) fn mean_square_to(&self, other: &Cloud, kind: Kind) -> f64 {
+    /// Mean over own points of the squared distance to the other cloud: whole, and along the normal there.
+    pub(crate) fn mean_squares_to(&self, other: &Cloud) -> [f64; 2] {
         // Sums of fixed blocks in a fixed order: the same value whatever the number of threads.
-        let parts: Vec<f64> = self
+        let parts: Vec<[f64; 2]> = self
             .points
             .par_chunks(1024)
-            .map(|chunk| chunk.iter().map(|p| other.square_from(p.at, kind)).sum::<f64>())
+            .map(|chunk| {
+                let (mut sums, mut last) = ([0.0; 2], 0);
+                for p in chunk {
+                    // Neighbours in the tree are neighbours in space: the last answer is a good first guess.
+                    let mut best = (f64::MAX, last);
+                    other.offer(p.at, last, &mut best);
+                    other.nearest(p.at, 0, other.points.len(), 0, &mut best);
+                    let (square, found) = best;
+                    last = found;
+                    sums[0] += square;
+                    let Node { at, normal } = other.points[found];
+                    sums[1] += normal.map_or(square, |n| dot(sub(p.at, at), n).powi(2));
+                }
+                sums
+            })
             .collect();
-        parts.iter().sum::<f64>() / self.points.len() as f64
-    }
-
-    fn square_from(&self, p: Point, kind: Kind) -> f64 {
-        let mut best = (f64::MAX, 0);
-        self.nearest(p, 0, self.points.len(), 0, &mut best);
-        let (square, index) = best;
-        match (kind, self.points[index].normal) {
-            (Kind::Plane, Some(n)) => dot(sub(p, self.points[index].at), n).powi(2),
-            _ => square,
-        }
+        [0, 1].map(|kind| parts.iter().map(|p| p[kind]).sum::<f64>() / self.points.len() as f64)
     }
 
     fn nearest(&self, p: Point, from: usize, to: usize, axis: usize, best: &mut (f64, usize)) {

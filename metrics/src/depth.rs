@@ -4,7 +4,7 @@
 //! `media::depth`'s view; the metrics here work on metric depth.
 
 use crate::MetricError;
-use crate::cloud::{Cloud, Kind};
+use crate::cloud::Cloud;
 use media::Depth16;
 
 /// Errors of metric depth over the pixels that are valid (non-zero) in the reference. Where the shown picture has no
@@ -115,10 +115,9 @@ pub fn cloud_psnr(
         return Err(MetricError::Nothing { metric: "cloud_psnr", why: "a depth picture has no valid pixel" });
     }
     let peak_mm = a.longest_side();
-    let [d1, d2] = [Kind::Point, Kind::Plane].map(|kind| {
-        let mse = a.mean_square_to(&b, kind).max(b.mean_square_to(&a, kind));
-        10.0 * (3.0 * peak_mm * peak_mm / mse).log10()
-    });
+    let (forth, back) = (a.mean_squares_to(&b), b.mean_squares_to(&a));
+    let psnr = |kind: usize| 10.0 * (3.0 * peak_mm * peak_mm / forth[kind].max(back[kind])).log10();
+    let (d1, d2) = (psnr(0), psnr(1));
     Ok(CloudPsnr { d1, d2, peak_mm })
 }
 

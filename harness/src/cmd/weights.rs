@@ -82,7 +82,7 @@ pub struct Absent {
 /// Where weight files may lie, first place first.
 #[must_use]
 pub fn folders() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the source tree");
     let mut all: Vec<PathBuf> =
         std::env::var_os("FREEZEFRAME_WEIGHTS").map(PathBuf::from).into_iter().collect();
     all.extend(["weights", "../shared/weights"].map(PathBuf::from));

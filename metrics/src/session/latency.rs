@@ -30,17 +30,17 @@ impl Latency {
     /// A system that renders only what is easy looks good here: quote [`Latency::penalised`] beside it.
     #[must_use]
     pub fn rendered(frames: &[Option<u64>]) -> Option<Self> {
-        Self::of(frames.iter().flatten().copied().collect())
+        Self::of(&frames.iter().flatten().copied().collect::<Vec<_>>())
     }
 
     /// Over all sent frames, those never rendered counting [`NEVER_RENDERED_NS`]. `None` if there is no frame.
     #[must_use]
     pub fn penalised(frames: &[Option<u64>]) -> Option<Self> {
-        Self::of(frames.iter().map(|f| f.unwrap_or(NEVER_RENDERED_NS)).collect())
+        Self::of(&frames.iter().map(|f| f.unwrap_or(NEVER_RENDERED_NS)).collect::<Vec<_>>())
     }
 
-    fn of(values: Vec<u64>) -> Option<Self> {
-        let at = |p| nearest_rank(&values, p);
+    fn of(values: &[u64]) -> Option<Self> {
+        let at = |p| nearest_rank(values, p);
         let sum: u128 = values.iter().map(|&v| u128::from(v)).sum();
         Some(Self {
             frames: values.len(),
