@@ -92,3 +92,7 @@ bench-link-model:
 # feed every parser mutated inputs for SECONDS; exit code 1 and the input kept if one panics, hangs or eats memory
 fuzz *ARGS:
     cargo run --release -q -p freezeframe-fuzz -- "$@"
+
+# our metrics beside PIQ, pytorch_msssim, skimage, lpips, FFmpeg's filters and image-compare, interleaved in one run
+bench-metrics *ARGS:
+    metrics/bench/run "$@"
