@@ -47,18 +47,16 @@ impl Space {
         &self.file
     }
 
-    /// Runs `f` on a thread of its own inside the namespace. `setns` moves one thread only, and a pooled thread would keep
-    /// the namespace for its next task: so the thread ends with `f`, also when `f` panics.
+    /// Moves the calling thread into the namespace, for good: only inside [`on_a_thread_of_its_own`].
+    pub(crate) fn enter(&self) -> Result<(), LabError> {
+        setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|e| LabError::io("enter a namespace", e.into()))
+    }
+
+    /// Runs `f` inside the namespace.
     pub(crate) fn run<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T, LabError> {
-        std::thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    setns(&self.file, CloneFlags::CLONE_NEWNET)
-                        .map_err(|e| LabError::io("enter a namespace", e.into()))?;
-                    Ok(f())
-                })
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        on_a_thread_of_its_own(|| {
+            self.enter()?;
+            Ok(f())
         })
     }
 
@@ -78,6 +76,14 @@ pub(crate) fn remove_name(name: &str) -> Result<(), LabError> {
         std::fs::remove_file(&path).map_err(|source| LabError::io("remove a namespace's name", source))?;
     }
     Ok(())
+}
+
+/// Runs `f` on a thread that ends with it. `setns` moves one thread only, and a pooled thread would keep the namespace for its
+/// next task; this one takes it along when it ends, also by a panic.
+pub(crate) fn on_a_thread_of_its_own<T: Send>(
+    f: impl FnOnce() -> Result<T, LabError> + Send,
+) -> Result<T, LabError> {
+    std::thread::scope(|scope| scope.spawn(f).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }
 
 /// Kills every process inside these namespaces and waits until they are gone, at most two seconds. Nobody but a lab's own

@@ -3,7 +3,7 @@
 use crate::error::LabError;
 use crate::names::{LabName, Role};
 use crate::offload;
-use crate::space::Space;
+use crate::space::{self, Space};
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage, State};
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
@@ -21,61 +21,56 @@ pub(crate) const TOWARDS_RX: &str = "rx0";
 
 /// Lays both cables and configures all four ends. `tx`, `emulator` and `rx` are fresh namespaces.
 pub(crate) fn lay(name: &LabName, tx: &Space, emulator: &Space, rx: &Space) -> Result<(), LabError> {
-    for space in [tx, emulator, rx] {
-        space.run(without_ipv6)??;
-    }
-    emulator.run(|| {
+    // One thread goes through all three: on a busy machine every hand-over to a new thread waits for its turn.
+    space::on_a_thread_of_its_own(|| {
+        for space in [tx, rx, emulator] {
+            space.enter()?;
+            without_ipv6()?;
+        }
         with_netlink(async |netlink| {
             for (here, there, role) in [(TOWARDS_TX, tx, Role::Tx), (TOWARDS_RX, rx, Role::Rx)] {
-                let pair = LinkVeth::new(here, ENDPOINT)
-                    .set_info_data(InfoData::Veth(InfoVeth::Peer(peer(name, there, role))));
-                netlink
-                    .link()
-                    .add(pair.build())
-                    .execute()
-                    .await
-                    .map_err(failed(format!("create the veth pair {here}")))?;
+                let far_end = InfoData::Veth(InfoVeth::Peer(peer(name, there, role)));
+                let pair = LinkVeth::new(here, ENDPOINT).set_info_data(far_end).build();
+                let added = netlink.link().add(pair).execute().await;
+                added.map_err(failed(format!("create the veth pair {here}")))?;
                 offload::all_off(here)?;
                 set_up(&netlink, here).await?;
             }
             Ok(())
-        })
-    })??;
-    for (space, role, other) in [(tx, Role::Tx, Role::Rx), (rx, Role::Rx, Role::Tx)] {
-        space.run(|| {
-            with_netlink(async |netlink| {
-                offload::all_off(ENDPOINT)?;
-                set_up(&netlink, "lo").await?;
-                set_up(&netlink, ENDPOINT).await?;
-                let index = index_of(ENDPOINT)?;
-                let address = IpAddr::V4(name.address(role));
-                netlink
-                    .address()
-                    .add(index, address, 30)
-                    .execute()
-                    .await
-                    .map_err(failed(format!("add the address {address}")))?;
-                // A fixed neighbour: no ARP, which would be the first packet of a run and might be lost.
-                let peer = IpAddr::V4(name.address(other));
-                let hardware = name.hardware_address(other);
-                let entry = netlink.neighbours().add(index, peer).link_layer_address(&hardware);
-                entry.execute().await.map_err(failed(format!("add the neighbour {peer}")))
-            })
-        })??;
-    }
-    for (space, interfaces) in
-        [(tx, &[ENDPOINT][..]), (emulator, &[TOWARDS_TX, TOWARDS_RX]), (rx, &[ENDPOINT])]
-    {
-        space.run(|| {
+        })?;
+        for (space, role, other) in [(tx, Role::Tx, Role::Rx), (rx, Role::Rx, Role::Tx)] {
+            space.enter()?;
+            with_netlink(async |netlink| configure(&netlink, name, role, other).await)?;
+        }
+        for (space, interfaces) in
+            [(rx, &[ENDPOINT][..]), (emulator, &[TOWARDS_TX, TOWARDS_RX]), (tx, &[ENDPOINT])]
+        {
+            space.enter()?;
             with_netlink(async |netlink| {
                 for interface in interfaces {
                     ready(&netlink, interface).await?;
                 }
                 Ok(())
-            })
-        })??;
-    }
-    Ok(())
+            })?;
+        }
+        Ok(())
+    })
+}
+
+/// Address, neighbour and offloads of an endpoint, from inside its namespace.
+async fn configure(netlink: &Handle, name: &LabName, role: Role, other: Role) -> Result<(), LabError> {
+    offload::all_off(ENDPOINT)?;
+    set_up(netlink, "lo").await?;
+    set_up(netlink, ENDPOINT).await?;
+    let index = index_of(ENDPOINT)?;
+    let address = IpAddr::V4(name.address(role));
+    let added = netlink.address().add(index, address, 30).execute().await;
+    added.map_err(failed(format!("add the address {address}")))?;
+    // A fixed neighbour: no ARP, which would be the first packet of a run and might be lost.
+    let peer = IpAddr::V4(name.address(other));
+    let hardware = name.hardware_address(other);
+    let entry = netlink.neighbours().add(index, peer).link_layer_address(&hardware);
+    entry.execute().await.map_err(failed(format!("add the neighbour {peer}")))
 }
 
 /// Waits until an interface really sends. A cable comes up only with its second end, and the kernel tells the first one from a
