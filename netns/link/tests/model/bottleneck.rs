@@ -122,7 +122,7 @@ proptest! {
             let leaves = *serialiser(rate, &with_this).last().unwrap();
             let fits = match limit {
                 QueueLimit::Bytes(limit) => inside.iter().sum::<u64>() + u64::from(bytes) <= limit.0,
-                QueueLimit::Packets(limit) => inside.len() as u64 + 1 <= limit,
+                QueueLimit::Packets(limit) => (inside.len() as u64) < limit,
                 QueueLimit::Delay(limit) => leaves - at <= limit.0,
                 QueueLimit::Unlimited => true,
             };

@@ -183,7 +183,7 @@ proptest! {
         });
         let rows = revo::Rows { rows: rows.collect(), clamped: 0 };
         let starts = rows.rows.iter().map(|r| r.start.0);
-        let ends = starts.clone().skip(1).chain([starts.clone().last().unwrap() + rows.last_step().0]);
+        let ends = starts.clone().skip(1).chain([starts.clone().next_back().unwrap() + rows.last_step().0]);
         let nanobits: u128 = rows.rows.iter().zip(starts.zip(ends)).map(|(r, (a, b))| u128::from(r.rate.0) * u128::from(b - a)).sum();
         let converted = rows.opportunities().map_or(0, |times| times.at_ms.len() as u128 * 1500 * 8_000_000_000);
         prop_assert!(converted <= nanobits && nanobits - converted < 1500 * 8_000_000_000);
