@@ -9,10 +9,14 @@ use std::time::Duration;
 use sut_core::packetize::revo::{Chunk, Payload, cut, interleave, repeat};
 use sut_core::wire::revo::Init;
 use sut_core::{Endpoint, Input, Output};
-use transport::{DEPTH, RGB, Transport};
+use transport::{DEPTH, RGB, Transport, TransportKind};
 
 /// How long the sender serves its transport after the last frame, so that nothing in it is cut off.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long and how often the path is warmed up.
+const WARM_UP: Duration = Duration::from_secs(1);
+const WARM_UP_INTERVAL: Duration = Duration::from_millis(5);
 
 /// See the module.
 pub struct Sender {
@@ -28,6 +32,9 @@ pub struct Sender {
     gop: u32,
     /// A key frame was due on a frame that was not sent.
     key_due: bool,
+    /// Next warm-up message and the time of the last; data channels only.
+    warm_up: Option<(Timestamp, Timestamp)>,
+    warmed_up: bool,
     captured: u32,
     over: bool,
     last_report: (u64, u64),
@@ -46,6 +53,8 @@ impl Sender {
             queue: VecDeque::new(),
             gop: 0,
             key_due: false,
+            warm_up: None,
+            warmed_up: false,
             captured: 0,
             over: false,
             last_report: (0, 0),
@@ -178,6 +187,25 @@ impl Sender {
         }
     }
 
+    /// For a second after a data channel opens, the original sends 200 messages of 1200 zero bytes per second: they
+    /// open the congestion window, without which the first key frame would miss its deadline.
+    fn warm_up(&mut self, now: Timestamp) {
+        if self.session.options.transport != TransportKind::Datachannel || !self.transport.is_open() {
+            return;
+        }
+        if !self.warmed_up {
+            self.warmed_up = true;
+            self.warm_up = Some((now, now + WARM_UP));
+        }
+        while let Some((due, last)) = self.warm_up
+            && due <= now
+        {
+            let stop = self.session.schedule.capture_start;
+            self.warm_up = (due < last && due < stop).then(|| (due + WARM_UP_INTERVAL, last));
+            self.transport.send(now, RGB, &[0; 1200]);
+        }
+    }
+
     fn end(&self) -> Timestamp {
         let schedule = &self.session.schedule;
         schedule.capture_time(schedule.frames) + LINGER
@@ -197,6 +225,7 @@ impl Endpoint for Sender {
             Input::Capture(frame) => self.capture(now, frame),
             Input::JobDone(done) => self.encoded(now, done),
         }
+        self.warm_up(now);
         self.send_due(now);
         self.pump(now);
         self.over |= self.captured >= self.session.schedule.frames && now >= self.end();
@@ -208,7 +237,8 @@ impl Endpoint for Sender {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let linger = (!self.over && self.captured >= self.session.schedule.frames).then(|| self.end());
-        [self.queue.front().map(|(t, _)| *t), self.transport.poll_timeout(), linger].into_iter().flatten().min()
+        let warm_up = self.warm_up.map(|(t, _)| t);
+        [self.queue.front().map(|(t, _)| *t), self.transport.poll_timeout(), warm_up, linger].into_iter().flatten().min()
     }
 
     fn is_finished(&self) -> bool {
