@@ -96,3 +96,15 @@ fuzz *ARGS:
 # our metrics beside PIQ, pytorch_msssim, skimage, lpips, FFmpeg's filters and image-compare, interleaved in one run
 bench-metrics *ARGS:
     metrics/bench/run "$@"
+
+# frames of the synthetic clip as PNG, to look at: scene-frames DIR [PERSON [SEED [FRAME...]]]
+scene-frames *ARGS:
+    cargo run --release -q -p freezeframe-media --example render_scene -- "$@"
+
+# the synthetic clip as files (colour, 16-bit depth, 8-bit view), and the time it takes: scene-clip DIR [PERSON [SEED [FRAMES]]]
+scene-clip *ARGS:
+    cargo run --release -q -p freezeframe-video --example cache_scene -- "$@"
+
+# milliseconds of colour conversion of a 512x512 picture
+convert-speed:
+    cargo run --release -q -p freezeframe-media --example convert_speed

@@ -218,17 +218,17 @@ impl Body<'_> {
             face += 0.0014 * (0.6 + pose.smile) * step(0.009, 0.0, furrow);
         }
 
-        if !coarse && near_front(v) {
+        if !coarse && face < 0.015 && near_front(v) {
             face = self.lips(v, face);
             // Brows and eyelids follow below; wrinkles of a raised brow.
             if v.y > 0.04 && pose.brows > 0.0 {
                 face += 0.0003 * pose.brows * wave(v.y * 110.0);
             }
         }
-        if side > 0.045 {
+        if side > 0.045 && v.z < 0.05 {
             face = smin(face, self.ears(m), 0.010);
         }
-        if near_front(v) && v.y.abs() < 0.05 {
+        if face < 0.020 && near_front(v) && v.y.abs() < 0.05 {
             face = smin(face, self.lids(v3(side, v.y, v.z)), 0.0030);
         }
         // The neck as the head sees it, so that the jaw blends into it.
@@ -236,7 +236,7 @@ impl Body<'_> {
 
         let eye = ball(v3(side, v.y, v.z), EYE, EYE_RADIUS);
         near = near.or(eye, Material::Eye);
-        if pose.mouth_open > 0.02 && v.y < -0.03 && v.z > 0.0 {
+        if !coarse && pose.mouth_open > 0.02 && v.y < -0.03 && v.y > -0.11 && v.z > 0.02 {
             near = self.mouth_inside(v, near);
         }
         if who.glasses {
@@ -350,7 +350,7 @@ impl Body<'_> {
                 // A tuft combed over to one side.
                 let tuft = ellipsoid(v, v3(0.010, 0.1080, 0.030), v3(0.055, 0.024, 0.050));
                 hair = smin(hair, tuft, 0.030);
-                hair = smax(hair, 0.022 - (v.y + 0.045), 0.01).max(hair);
+                hair = smax(hair, 0.022 - (v.y + 0.045), 0.01);
             }
             Hair::Long => {
                 let back = ellipsoid(v, v3(0.0, -0.045, -0.066), v3(0.084, 0.145, 0.046));

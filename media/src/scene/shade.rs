@@ -26,11 +26,18 @@ struct Finish {
 impl Body<'_> {
     /// Linear light from the surface at `p`, seen along `ray`.
     pub fn shade(&self, p: V3, ray: V3, of: Material, parts: Parts) -> V3 {
-        let normal = self.normal(p, parts);
+        // The surface's own part is enough for its slope, except where neck and jaw run into each other.
+        let own = match of {
+            Material::Skin => Parts { arm: false, ..parts },
+            Material::Cloth | Material::Collar => Parts { head: false, arm: false, ..parts },
+            Material::Sleeve | Material::Hand => Parts { head: false, trunk: false, ..parts },
+            _ => Parts { trunk: false, arm: false, ..parts },
+        };
+        let normal = self.normal(p, own);
         if of == Material::Eye {
             return self.eye(p, ray, normal);
         }
-        let finish = self.finish(p, normal, of);
+        let finish = self.finish(p, of);
         let n = (normal + finish.bump).unit();
         let around = Parts { coarse: true, ..parts };
         let room = self.openness(p, normal, around);
@@ -99,7 +106,7 @@ impl Body<'_> {
         mix(0.08, 1.0, step(0.0, 1.0, seen))
     }
 
-    fn finish(&self, p: V3, n: V3, of: Material) -> Finish {
+    fn finish(&self, p: V3, of: Material) -> Finish {
         let who = self.person;
         let plain = |albedo, gloss, sharp| Finish {
             albedo,
@@ -111,7 +118,7 @@ impl Body<'_> {
         match of {
             Material::Skin => self.skin(self.to_head(p)),
             Material::Hand => self.hand(p),
-            Material::Hair => self.hair_finish(self.to_head(p), n),
+            Material::Hair => self.hair_finish(self.to_head(p)),
             Material::Eye => plain(v3(0.7, 0.7, 0.7), 0.0, 1),
             Material::Teeth => plain(v3(0.62, 0.58, 0.50), 0.25, 5),
             Material::MouthInside => plain(v3(0.055, 0.014, 0.012), 0.0, 1),
@@ -258,7 +265,7 @@ impl Body<'_> {
         Finish { albedo, wrap: v3(0.38, 0.20, 0.14), gloss: 0.10, sharp: 4, bump: V3::default() }
     }
 
-    fn hair_finish(&self, v: V3, n: V3) -> Finish {
+    fn hair_finish(&self, v: V3) -> Finish {
         let who = self.person;
         let (across, along) = strand_axes(who.hair, v);
         let strand = noise(v3(across * 7.5, along * 1.1, 0.3));
@@ -272,7 +279,7 @@ impl Body<'_> {
         }
         // Strands split the highlight into bands.
         let tilt = 0.55 * (strand - 0.5) + 0.5 * (lock - 0.5);
-        let bump = v3(tilt, 0.30 * (noise(v3(across * 2.0, along * 2.2, 7.0)) - 0.5), 0.0) - n * 0.0;
+        let bump = v3(tilt, 0.30 * (noise(v3(across * 2.0, along * 2.2, 7.0)) - 0.5), 0.0);
         Finish { albedo, wrap: v3(0.2, 0.2, 0.2), gloss: gloss * (0.3 + 1.2 * strand), sharp: 4, bump }
     }
 

@@ -367,3 +367,39 @@ fn real_depth_is_read_in_both_kinds() {
     assert_eq!(reader.colour().range, Range::Full);
     assert_eq!(reader.count(), 240);
 }
+
+#[test]
+fn the_embedded_clip_is_rendered_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("made/on/demand");
+    let config = media::scene::SceneConfig { width: 64, height: 64, frames: 3, ..Default::default() };
+    let mut told = Vec::new();
+    let paths = video::scene::cached(&cache, config, |done, all| told.push((done, all))).unwrap();
+    assert_eq!(told, [(0, 3), (1, 3), (2, 3), (3, 3)]);
+    let again = video::scene::cached(&cache, config, |_, _| panic!("rendered twice")).unwrap();
+    assert_eq!(paths, again);
+    let clip = media::scene::Clip::new(config).unwrap();
+    let (rgb, depth) = clip.render(2);
+    let target = Target::new((64, 64), (30, 1));
+    let read_rgb = read(&paths.rgb, &target).unwrap();
+    assert!(read_rgb.len() == 3 && read_rgb[2] == media::convert::to_yuv420(&rgb, Colour::BT601));
+    let read_depth: Vec<_> =
+        DepthReader::open(&paths.depth16, &target).unwrap().map(Result::unwrap).collect();
+    assert!(read_depth.len() == 3 && read_depth[2] == depth);
+    let view = read(&paths.view, &target).unwrap();
+    let back = media::scene::depth_view().to_depth16(&view[2], Range::Limited);
+    assert!(back.mm.iter().zip(&depth.mm).all(|(a, b)| a.abs_diff(*b) < *b / 10 + 2));
+}
+
+#[test]
+fn a_killed_renderer_leaves_nothing_that_is_trusted() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = media::scene::SceneConfig { width: 64, height: 64, frames: 1, ..Default::default() };
+    let paths = video::scene::cached(dir.path(), config, |_, _| ()).unwrap();
+    // As if killed: one whole file missing, half a part of a process that is no more.
+    let name = paths.rgb.file_stem().unwrap().to_string_lossy().into_owned();
+    let part = dir.path().join(format!("{name}.part-4194999.mkv"));
+    std::fs::rename(&paths.rgb, &part).unwrap();
+    video::scene::cached(dir.path(), config, |_, _| ()).unwrap();
+    assert!(paths.rgb.exists() && !part.exists());
+}
