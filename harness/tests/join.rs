@@ -161,6 +161,23 @@ fn late_packets_and_copies_are_counted() {
 }
 
 #[test]
+fn a_repeated_packet_is_lost_only_as_often_as_it_did_not_arrive() {
+    let repeat = K::Sent { frame: 0, stream: Stream::Rgb, role: Role::Repeat, index: 0, bytes: 500 };
+    let sent = || Script::default().sent(0).tx(8, repeat.clone());
+    let shown = |script: Script| {
+        script
+            .received(26, 0, Role::Data, 1)
+            .received(27, 0, Role::Parity, 0)
+            .slot(0, Status::Frozen, None, None)
+            .row()
+    };
+    let both = sent().received(25, 0, Role::Data, 0).received(28, 0, Role::Data, 0);
+    assert_eq!(shown(both).lost, 0, "the receiver sees two equal packets");
+    let one = shown(sent().received(28, 0, Role::Data, 0));
+    assert_eq!((one.lost, one.repeat.packets), (1, 1));
+}
+
+#[test]
 fn cross_checks_find_what_does_not_fit() {
     let joined = Script::default()
         .sent(0)

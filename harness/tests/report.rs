@@ -51,6 +51,10 @@ fn several_seeds_are_one_row_and_invalid_runs_are_left_out() {
     let psnr =
         |i: usize| runs[i].scores.streams[&contract::Stream::Rgb].quality[&contract::Metric::Psnr].all.mean;
     assert!((row.values[0].unwrap() - f64::midpoint(psnr(0), psnr(2))).abs() < 1e-12);
+    let alone = [runs[1].clone()];
+    let alone = Table::of(&group(&alone));
+    assert_eq!((alone.rows[0].runs, alone.rows[0].invalid), (0, 1));
+    assert_eq!(alone.rows[0].values[0], Some(psnr(1)), "a single run is shown, marked");
     insta::assert_snapshot!("terminal_with_invalid", terminal(&table, false));
 }
 

@@ -77,6 +77,7 @@ struct Joiner<'a> {
 struct Cell {
     encoded: Option<(Timestamp, u32, bool)>,
     traffic: BTreeMap<Role, Traffic>,
+    /// By what they carry and its index; the copies of a packet together.
     packets: BTreeMap<(Role, u32), Packet>,
     first_sent: Option<Timestamp>,
     last_sent: Option<Timestamp>,
@@ -181,7 +182,7 @@ impl<'a> Joiner<'a> {
                     cell.duplicates += u32::from(*duplicate);
                     cell.first_received = earliest(cell.first_received, t);
                     cell.last_received = cell.last_received.max(Some(t));
-                    let packet = cell.packets.entry((*role, *index)).or_default();
+                    let packet = cell.packets.entry((carried(*role), *index)).or_default();
                     packet.received += 1;
                     packet.first = earliest(packet.first, t);
                 }
@@ -237,7 +238,7 @@ impl<'a> Joiner<'a> {
             self.totals.control.add(bytes);
         } else if let Some(cell) = self.cell(frame, stream) {
             cell.traffic.entry(role).or_default().add(bytes);
-            cell.packets.entry((role, index)).or_default().sent += 1;
+            cell.packets.entry((carried(role), index)).or_default().sent += 1;
             cell.first_sent = earliest(cell.first_sent, t);
             cell.last_sent = cell.last_sent.max(Some(t));
         }
@@ -395,6 +396,14 @@ impl Cell {
             (None, _) if matches!(self.decoded, Some((_, None))) => LossCause::Decoder,
             (None, _) => LossCause::Dependency,
         }
+    }
+}
+
+/// A second copy is the same bytes on the wire: a receiver cannot tell which of the two it got.
+pub(super) const fn carried(role: Role) -> Role {
+    match role {
+        Role::Repeat => Role::Data,
+        other => other,
     }
 }
 

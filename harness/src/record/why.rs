@@ -1,6 +1,7 @@
 //! Why a frame did not render: its own packets, then the frames it refers to.
 
 use super::fates::state_name;
+use super::join::carried;
 use contract::{Event, EventKind, FrameRow, LossCause, Role, Side, Status, Stream};
 use link::{Direction, FateRecord, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -190,71 +191,66 @@ fn packets_of<E>(
     events: impl IntoIterator<Item = Result<Event, E>>,
     fates: impl IntoIterator<Item = Result<FateRecord, E>>,
 ) -> Result<BTreeMap<u32, Vec<Packet>>, E> {
-    let mut packets: BTreeMap<u32, Vec<Packet>> = BTreeMap::new();
-    let mut arrivals: BTreeMap<(u32, Role, u32), VecDeque<Timestamp>> = BTreeMap::new();
+    // Of all streams, in the order of the record: packets of equal time and size are told apart in the ledger by their order.
+    let mut packets: Vec<(u32, Stream, Packet)> = Vec::new();
+    let mut arrivals: BTreeMap<(u32, Stream, Role, u32), VecDeque<Timestamp>> = BTreeMap::new();
     for event in events {
         let event = event?;
         match event.kind {
-            EventKind::Sent { frame, stream: s, role, index, bytes }
+            EventKind::Sent { frame, stream, role, index, bytes }
                 if event.side == Side::Sender
-                    && s == stream
                     && frames.contains(&frame)
                     && !matches!(role, Role::Control | Role::Feedback) =>
             {
                 let packet = Packet { role, index, sent: event.t_ns, bytes, received: None, fate: None };
-                packets.entry(frame).or_default().push(packet);
+                packets.push((frame, stream, packet));
             }
-            EventKind::Received { frame, stream: s, role, index, .. }
-                if s == stream && frames.contains(&frame) =>
-            {
-                arrivals.entry((frame, role, index)).or_default().push_back(event.t_ns);
+            EventKind::Received { frame, stream, role, index, .. } if frames.contains(&frame) => {
+                arrivals.entry((frame, stream, carried(role), index)).or_default().push_back(event.t_ns);
             }
             _ => {}
         }
     }
-    for (&frame, packets) in &mut packets {
-        packets.sort_by_key(|p| p.sent);
-        for packet in packets {
-            packet.received =
-                arrivals.get_mut(&(frame, packet.role, packet.index)).and_then(VecDeque::pop_front);
+    packets.sort_by_key(|(_, _, p)| p.sent);
+    attach_fates(&mut packets, fates)?;
+    let mut of_frames: BTreeMap<u32, Vec<Packet>> = BTreeMap::new();
+    for (frame, of, mut packet) in packets {
+        // Arrivals belong to the copies that the path let through, oldest first.
+        if packet.fate.as_ref().is_none_or(|f| f.cause.is_none()) {
+            let key = (frame, of, carried(packet.role), packet.index);
+            packet.received = arrivals.get_mut(&key).and_then(VecDeque::pop_front);
+        }
+        if of == stream {
+            of_frames.entry(frame).or_default().push(packet);
         }
     }
-    attach_fates(&mut packets, fates)?;
-    Ok(packets)
+    Ok(of_frames)
 }
 
 /// Finds each packet's line in the ledger by time and size (a packet enters the path at or after the moment when it was
 /// sent, in order), and by frame and role where the ledger could parse packets.
 fn attach_fates<E>(
-    packets: &mut BTreeMap<u32, Vec<Packet>>,
+    packets: &mut [(u32, Stream, Packet)],
     fates: impl IntoIterator<Item = Result<FateRecord, E>>,
 ) -> Result<(), E> {
-    let mut waiting: Vec<&mut Packet> = Vec::new();
-    let mut frames: Vec<u32> = Vec::new();
-    for (&frame, list) in packets.iter_mut() {
-        for packet in list {
-            waiting.push(packet);
-            frames.push(frame);
-        }
-    }
     for fate in fates {
         let fate = fate?;
         if fate.direction != Direction::Forward {
             continue;
         }
-        let place = (0..waiting.len()).find(|&i| {
-            let p = &waiting[i];
+        let place = packets.iter_mut().find(|(frame, _, p)| {
             p.fate.is_none()
-                && fate.frame.is_none_or(|f| f == frames[i])
-                && fate.role.as_deref().is_none_or(|r| r == role_name(p.role))
+                && fate.frame.is_none_or(|f| f == *frame)
+                && fate
+                    .role
+                    .as_deref()
+                    .is_none_or(|r| r == role_name(p.role) || r == role_name(carried(p.role)))
                 && fate.in_ns >= p.sent
                 && fate.in_ns.as_nanos() - p.sent.as_nanos() < 2_000_000
                 && (p.bytes..=p.bytes + 120).contains(&fate.bytes)
-                // A packet that arrived was not the one that was dropped.
-                && (p.received.is_none() || fate.cause.is_none())
         });
-        if let Some(i) = place {
-            waiting[i].fate = Some(fate);
+        if let Some((_, _, packet)) = place {
+            packet.fate = Some(fate);
         }
     }
     Ok(())

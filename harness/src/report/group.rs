@@ -17,8 +17,12 @@ pub struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// Mean over valid runs of what `get` gives (the unit of replication is the run, never the frame).
+    /// Mean over valid runs of what `get` gives (the unit of replication is the run, never the frame). A single run is shown
+    /// even if it is invalid: it carries its mark, and nothing is averaged.
     pub fn mean(&self, get: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
+        if let [run] = self.runs[..] {
+            return get(run);
+        }
         let values: Vec<f64> = self.valid().filter_map(get).collect();
         #[allow(clippy::cast_precision_loss)] // run counts are far below 2^53
         let n = values.len() as f64;

@@ -58,7 +58,7 @@ pub fn terminal(table: &Table, colour: bool) -> String {
         last = Some(row);
     }
     if table.rows.iter().any(|r| r.invalid > 0) {
-        let note = "! runs whose record is invalid are left out of the means (see scores.json, health)";
+        let note = "! runs whose record is invalid are left out of means (scores.json: health)";
         let _ = writeln!(out, "{}", paint(colour, RED, note));
     }
     let trailing: Vec<&str> = out.lines().map(str::trim_end).collect();
