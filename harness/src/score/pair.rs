@@ -2,7 +2,7 @@
 
 use super::pictures::{Meaning, Shot};
 use contract::{Metric, Stream};
-use media::convert::{Range, to_rgb_into};
+use media::convert::{Colour, Range, to_rgb, to_rgb_into};
 use media::{Rgb, Yuv420};
 use metrics::Scorer;
 use models::lpips::Lpips;
@@ -76,7 +76,7 @@ impl PairScorer {
         wanted: &[Metric],
     ) -> anyhow::Result<BTreeMap<Metric, f64>> {
         let size = (captured.picture.width, captured.picture.height);
-        let (a, b) = (grey(&captured.picture, meaning.colour.range), grey(shown, meaning.colour.range));
+        let (a, b) = (grey(&captured.picture, meaning.colour), grey(shown, meaning.colour));
         let errors = match (&captured.depth, meaning.view) {
             (Some(truth), Some(view)) => {
                 // A picture in which nothing was measured has no depth error to report.
@@ -127,14 +127,13 @@ impl PairScorer {
     }
 }
 
-/// Luma as full-range grey: what all three channels of the RGB picture would be.
-fn grey(picture: &Yuv420, range: Range) -> Vec<u8> {
-    if range == Range::Full {
-        return picture.y.clone();
+/// Luma as full-range grey: what all three channels of the RGB picture are, by the same conversion.
+fn grey(picture: &Yuv420, colour: Colour) -> Vec<u8> {
+    let mut ramp = Yuv420::filled(256, 2, (0, 128, 128));
+    for (y, code) in ramp.y.iter_mut().zip((0..=u8::MAX).cycle()) {
+        *y = code;
     }
-    let table: [u8; 256] = std::array::from_fn(|y| {
-        let scaled = (y.saturating_sub(16) * 255 * 2 + 219) / (2 * 219);
-        u8::try_from(scaled).unwrap_or(u8::MAX)
-    });
+    let rgb = to_rgb(&ramp, colour);
+    let table: [u8; 256] = std::array::from_fn(|y| rgb.data[3 * y]);
     picture.y.iter().map(|&y| table[usize::from(y)]).collect()
 }
