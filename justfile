@@ -108,3 +108,15 @@ scene-clip *ARGS:
 # milliseconds of colour conversion of a 512x512 picture
 convert-speed:
     cargo run --release -q -p freezeframe-media --example convert_speed
+
+# FEC: MB/s of every code beside reed-solomon-simd, reed-solomon-erasure and Python's zfec
+bench-fec:
+    cargo run --release -q -p freezeframe-sut-core --example bench_fec
+
+# FEC: frames that do not come back at equal redundancy, Tambur against Reed-Solomon and ULPFEC
+bench-fec-recovery:
+    cargo run --release -q -p freezeframe-sut-core --example fec_recovery
+
+# FEC against programs nobody here wrote: GStreamer's ULPFEC, the rtc crate's FlexFEC, Python's zfec
+interop:
+    sut/core/tests/interop/run

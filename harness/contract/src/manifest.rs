@@ -20,6 +20,9 @@ pub struct Manifest {
     /// False: the program does not answer `describe`; options are passed on unchecked.
     #[serde(default = "yes")]
     pub describe: bool,
+    /// True: it sends colour alone; the depth of a clip is left out of its runs.
+    #[serde(default)]
+    pub colour_only: bool,
     /// Milliseconds it needs before the first capture, if it does not answer `describe`.
     #[serde(default)]
     pub setup_ms: u64,
@@ -63,6 +66,9 @@ const SHIPPED: &[(&str, &str)] = &[
     ("revo-h264", include_str!("../../../sut/systems/manifests/revo-h264.toml")),
     ("revo-h265", include_str!("../../../sut/systems/manifests/revo-h265.toml")),
     ("reparo", include_str!("../../../sut/systems/manifests/reparo.toml")),
+    ("vp8-flexfec", include_str!("../../../sut/systems/manifests/vp8-flexfec.toml")),
+    ("vp8-ulpfec", include_str!("../../../sut/systems/manifests/vp8-ulpfec.toml")),
+    ("vp9-tambur", include_str!("../../../sut/systems/manifests/vp9-tambur.toml")),
 ];
 
 impl Manifest {

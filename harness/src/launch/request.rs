@@ -34,9 +34,13 @@ struct Description {
 
 impl Request {
     /// Resolves everything; `clip` is resolved by the caller, once for many runs.
-    pub fn resolve(&self, clip: contract::ClipSpec) -> Result<(RunSpec, Manifest)> {
+    pub fn resolve(&self, mut clip: contract::ClipSpec) -> Result<(RunSpec, Manifest)> {
         let scenario = Scenario::find(&self.scenario)?;
         let manifest = Manifest::find(&self.system)?;
+        if manifest.colour_only {
+            clip.depth = None;
+            clip.depth_range_mm = None;
+        }
         let given = parse_options(&self.options)?;
         let (options, setup_ms) = if manifest.describe {
             let described = describe(&manifest, &given)?;

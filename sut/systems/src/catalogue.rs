@@ -1,7 +1,7 @@
 //! The systems by name.
 
 use crate::session::Mode;
-use crate::{reparo, revo};
+use crate::{reparo, revo, vp8_flexfec, vp8_ulpfec, vp9_tambur};
 use anyhow::Result;
 use codecs::Codec;
 use contract::RunSpec;
@@ -48,6 +48,24 @@ pub const SYSTEMS: &[System] = &[
         about: "Reparo: tokens in independent packets, what is lost is generated (lite networks, CPU)",
         describe: reparo::describe,
         run: reparo::run,
+    },
+    System {
+        name: vp9_tambur::NAME,
+        about: "Tambur on Ringmaster: VP9, streaming code over four frames",
+        describe: vp9_tambur::describe,
+        run: vp9_tambur::run,
+    },
+    System {
+        name: vp8_ulpfec::NAME,
+        about: "VP8 over RTP with ULPFEC in RED",
+        describe: vp8_ulpfec::describe,
+        run: vp8_ulpfec::run,
+    },
+    System {
+        name: vp8_flexfec::NAME,
+        about: "VP8 over RTP with FlexFEC in a stream of its own",
+        describe: vp8_flexfec::describe,
+        run: vp8_flexfec::run,
     },
 ];
 

@@ -5,6 +5,8 @@
 //! | [`catalogue`] | the systems by name: a new system is one file and one line there |
 //! | [`revo`] | ReVo |
 //! | [`reparo`] | Reparo |
+//! | [`vp9_tambur`] | VP9 + Tambur's streaming code |
+//! | [`vp8_ulpfec`], [`vp8_flexfec`], [`rtp_video`] | VP8 + ULPFEC or FlexFEC over RTP |
 //! | [`session`] | any pair of endpoints on either clock |
 //! | [`control`] | the line protocol with the harness |
 //! | [`encode`], [`decode`] | codec jobs: the cache of encoded streams, the store of decoded units |
@@ -17,4 +19,8 @@ pub mod encode;
 pub mod jobs;
 pub mod reparo;
 pub mod revo;
+pub mod rtp_video;
 pub mod session;
+pub mod vp8_flexfec;
+pub mod vp8_ulpfec;
+pub mod vp9_tambur;

@@ -20,11 +20,12 @@ use super::xor::{Recovery, Repair, protect as combine};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// draft-ietf-payload-flexible-fec-scheme-03.
+    #[serde(rename = "draft03")]
     Draft03,
     /// RFC 8627.
+    #[serde(rename = "rfc8627")]
     Rfc8627,
 }
 

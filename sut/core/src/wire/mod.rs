@@ -2,3 +2,4 @@
 
 pub mod reparo;
 pub mod revo;
+pub mod tambur;

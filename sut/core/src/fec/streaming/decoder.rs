@@ -97,6 +97,12 @@ impl Decoder {
         self.newest
     }
 
+    /// The FEC frame that a header's 15 bits mean now.
+    #[must_use]
+    pub fn unwrapped(&self, frame: u16) -> u64 {
+        unwrap_frame(frame, self.newest.unwrap_or(self.first))
+    }
+
     /// The oldest FEC frame that could still become complete, if any frame is incomplete.
     #[must_use]
     pub fn oldest_incomplete(&self) -> Option<u64> {
@@ -109,7 +115,7 @@ impl Decoder {
     /// [`FecError::Malformed`] if it is no packet of this code or contradicts an earlier one; it is ignored.
     pub fn push(&mut self, packet: &[u8]) -> Result<Vec<Recovered>, FecError> {
         let (header, stripes) = Header::parse(packet).ok_or(FecError::Malformed("not a FEC packet"))?;
-        let t = unwrap_frame(header.frame, self.newest.unwrap_or(self.first));
+        let t = self.unwrapped(header.frame);
         let first_stripe = usize::from(header.first_stripe);
         let count = stripes.len() / BLOCK_BYTES;
         let most = if header.parity {
