@@ -38,6 +38,8 @@ pub enum Action {
         frame: u32,
         /// The encoded frame.
         unit: Vec<u8>,
+        /// It can be decoded alone.
+        key: bool,
     },
     /// The frame is not shown at its slot.
     Lost {
@@ -189,12 +191,12 @@ impl Playout {
             } else {
                 break;
             };
-            if let Some((_, unit)) = self.complete.remove(&frame) {
+            if let Some((key, unit)) = self.complete.remove(&frame) {
                 self.complete = self.complete.split_off(&frame);
                 self.next = frame + 1;
                 self.chain = true;
                 self.decoding.insert(frame);
-                self.actions.push_back(Action::Decode { frame, unit });
+                self.actions.push_back(Action::Decode { frame, unit, key });
             }
         }
         while self.next_slot < self.config.frames && self.slot(self.next_slot).is_some_and(|slot| slot <= now)
@@ -252,7 +254,7 @@ mod tests {
             p.advance(now);
             while let Some(action) = p.poll_action() {
                 match action {
-                    Action::Decode { frame, unit } => {
+                    Action::Decode { frame, unit, .. } => {
                         assert_eq!(unit, [frame as u8]);
                         decodes.push(frame);
                         p.decoded(frame, Some(u128::from(frame)));

@@ -189,8 +189,8 @@ impl Receiver {
         let stream = Stream::Rgb;
         while let Some(action) = self.playout.poll_action() {
             match action {
-                Action::Decode { frame, unit } => {
-                    self.out.push_back(Output::Job(DecodeJob { frame, stream, unit }));
+                Action::Decode { frame, unit, key } => {
+                    self.out.push_back(Output::Job(DecodeJob { frame, stream, unit, fresh: key }));
                 }
                 Action::Lost { frame, cause } => {
                     self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
