@@ -1,42 +1,20 @@
 //! The Rust side of `just bench-metrics` (metrics/bench/bench.py drives it).
 //!
-//! `bench_metrics SIZE` answers each line `METRIC THREADS FRAMES` with seconds per frame; `bench_metrics y4m psnr|ssim A B`
-//! scores two files and ends.
+//! `bench_metrics SIZE` answers each line `METRIC THREADS FRAMES` with seconds per frame.
 
-use anyhow::{Context as _, Result, bail};
-use media::{Rgb, Yuv420, y4m};
+use anyhow::{Result, bail};
+use media::Rgb;
 use metrics::Scorer;
 use models::lpips::{Lpips, Net};
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::time::Instant;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.as_slice() {
-        [word, metric, a, b] if word == "y4m" => files(metric, a, b),
         [size] => answer(size.parse()?),
-        _ => bail!("usage: bench_metrics SIZE | bench_metrics y4m psnr|ssim A B"),
+        _ => bail!("usage: bench_metrics SIZE"),
     }
-}
-
-fn files(metric: &str, a: &str, b: &str) -> Result<()> {
-    let open = |p: &str| -> Result<_> {
-        Ok(y4m::Reader::new(BufReader::new(File::open(p).with_context(|| p.to_owned())?))?)
-    };
-    let (mut a, mut b) = (open(a)?, open(b)?);
-    let (mut x, mut y) = (Yuv420::filled(0, 0, (0, 0, 0)), Yuv420::filled(0, 0, (0, 0, 0)));
-    let mut scorer = Scorer::new();
-    let (mut clip, mut sum, mut n) = (metrics::FfmpegPsnrClip::default(), 0.0, 0);
-    while a.next_frame_into(&mut x)? && b.next_frame_into(&mut y)? {
-        match metric {
-            "psnr" => clip.add(&scorer.ffmpeg_psnr(&x, &y)?),
-            _ => sum += scorer.ffmpeg_ssim(&x, &y)?.all,
-        }
-        n += 1;
-    }
-    println!("{} frames: {}", n, clip.value().map_or(sum / f64::from(n), |p| p.avg()));
-    Ok(())
 }
 
 fn answer(size: usize) -> Result<()> {

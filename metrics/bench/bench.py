@@ -100,7 +100,7 @@ if shutil.which("ffmpeg"):
         for metric in ("psnr", "ssim"):
             command = ["taskset", "-c", "0", "ffmpeg", "-v", "error", "-threads", "1", "-i", files[0], "-threads", "1", "-i", files[1],
                        "-lavfi", metric, "-f", "null", "-"]
-            mine = ["taskset", "-c", "0", os.path.join(target, "release/examples/bench_metrics"), "y4m", metric, *files]
+            mine = ["taskset", "-c", "0", os.path.join(target, "release/examples/y4m_metrics"), metric, *files]
             # Both as whole processes, so that both pay for their start.
             run = lambda c: subprocess.run(c, check=True, env=clean, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             pairs = [(timed(lambda: run(mine), 1) / 300, timed(lambda: run(command), 1) / 300) for _ in range(rounds)]
