@@ -59,8 +59,9 @@ impl Default for Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
-    /// Links, counters and ledger start anew with time zero at this reading of `CLOCK_MONOTONIC`, ns.
-    Start { at_ns: u64 },
+    /// Links, counters and ledger start anew with time zero at this reading of `CLOCK_MONOTONIC`, ns; the channel begins
+    /// so many ns later.
+    Start { at_ns: u64, begins_ns: u64 },
     /// Answer with [`Answer::Health`].
     Health,
     /// Finish the ledger, answer with [`Answer::Health`], end.

@@ -185,16 +185,18 @@ impl Lab {
     /// # Errors
     /// When the emulator is gone.
     pub fn start(&mut self) -> Result<(), LabError> {
-        self.start_at(monotonic_ns())
+        self.start_at(monotonic_ns(), Duration::ZERO)
     }
 
     /// As [`Lab::start`], with time zero at this reading of `CLOCK_MONOTONIC` (ns), which may lie ahead: the one that the
     /// endpoints were told, so that the ledger and their events share a clock. Packets before it count as entering at zero.
+    /// The channel begins `setup` later: until then packets meet the path's delay and nothing else (handshakes are not
+    /// under test), and the intervals of the channel are counted from there, as in virtual time.
     ///
     /// # Errors
     /// When the emulator is gone.
-    pub fn start_at(&mut self, at_ns: u64) -> Result<(), LabError> {
-        self.ask(Request::Start { at_ns })?;
+    pub fn start_at(&mut self, at_ns: u64, setup: Duration) -> Result<(), LabError> {
+        self.ask(Request::Start { at_ns, begins_ns: setup.as_nanos() as u64 })?;
         match self.answer()? {
             Answer::Started => Ok(()),
             other => Err(unexpected(&other)),

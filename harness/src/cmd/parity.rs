@@ -135,5 +135,6 @@ fn look(dir: &Path) -> Result<Seen> {
             }
         }
     }
+    seen.drops.sort_unstable();
     Ok(seen)
 }

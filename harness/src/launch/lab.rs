@@ -40,7 +40,7 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     wait_ready(&mut [&mut receiver, &mut sender], (READY_PER_FRAME * spec.clip.frames).max(READY_AT_LEAST))?;
 
     let epoch_ns = monotonic_ns() + LEAD.as_nanos() as u64;
-    lab.start_at(epoch_ns).context("failed to start the emulator")?;
+    lab.start_at(epoch_ns, Duration::from_nanos(spec.capture_start_ns)).context("failed to start the emulator")?;
     let line = json!({"type": "start", "epoch_ns": epoch_ns}).to_string();
     receiver.say(&line);
     sender.say(&line);

@@ -124,7 +124,7 @@ impl Emulator {
                 watched[2].revents = 0;
                 for incoming in control.take() {
                     match incoming {
-                        Incoming::Asked(Request::Start { at_ns }) => self.restart(at_ns)?,
+                        Incoming::Asked(Request::Start { at_ns, begins_ns }) => self.restart(at_ns, begins_ns)?,
                         Incoming::Asked(Request::Health) => say(&Answer::Health(self.health())),
                         Incoming::Asked(Request::Stop) => {
                             let health = self.health();
@@ -205,9 +205,9 @@ impl Emulator {
         Some(epoch.saturating_add(next))
     }
 
-    fn restart(&mut self, at_ns: u64) -> Result<(), LabError> {
-        self.forward.restart(&self.towards_rx)?;
-        self.reverse.restart(&self.towards_tx)?;
+    fn restart(&mut self, at_ns: u64, begins_ns: u64) -> Result<(), LabError> {
+        self.forward.restart(&self.towards_rx, begins_ns)?;
+        self.reverse.restart(&self.towards_tx, begins_ns)?;
         self.lateness = Histogram::default();
         let _ = (self.towards_tx.take_overflow(), self.towards_rx.take_overflow());
         if let Some((_, sender)) = &mut self.ledger {

@@ -5,9 +5,12 @@ use super::socket::{BATCH, PacketSocket};
 use crate::control::Counts;
 use crate::lateness::Histogram;
 use crate::ledger::{Entry, LedgerSender};
-use link::{Delivery, Direction, Fate, FateRecord, Link, LinkError, LinkSpec, Timestamp};
+use link::{
+    DelayBase, DelaySpec, Delivery, Direction, Fate, FateRecord, Link, LinkError, LinkSpec, Span, Timestamp,
+};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 /// Bytes before the IP header.
 const ETHERNET: usize = 14;
@@ -22,6 +25,26 @@ struct Waiting {
     record: FateRecord,
 }
 
+/// Traffic before the channel begins.
+struct Setup {
+    /// When the channel begins, ns after time zero.
+    ends: u64,
+    link: Link,
+    frames: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Setup {
+    fn new(spec: &LinkSpec, ends: u64) -> Result<Setup, LinkError> {
+        let delay = spec.constant_delay().unwrap_or(TRACED_SETUP_DELAY);
+        let delay = DelaySpec { base: DelayBase::Constant(Span(delay.as_nanos() as u64)), ..DelaySpec::default() };
+        let link = Link::new(&LinkSpec { delay, ..LinkSpec::default() }, 0)?;
+        Ok(Setup { ends, link, frames: BTreeMap::new() })
+    }
+}
+
+/// Delay of set-up traffic where the path's own is traced.
+const TRACED_SETUP_DELAY: Duration = Duration::from_millis(20);
+
 pub(super) struct Path {
     direction: Direction,
     spec: LinkSpec,
@@ -34,6 +57,8 @@ pub(super) struct Path {
     spare: Vec<Vec<u8>>,
     next_id: u64,
     last_in: u64,
+    /// What comes before the first capture: delayed, never impaired, in no count and no ledger.
+    setup: Setup,
     pub(super) counts: Counts,
 }
 
@@ -57,14 +82,19 @@ impl Path {
             spare: Vec::new(),
             next_id: 0,
             last_in: 0,
+            setup: Setup::new(spec, 0)?,
             counts: Counts::default(),
         })
     }
 
     /// Starts the link anew. Packets on their way belong to what came before the run (a handshake, say): they leave at once,
     /// for nobody may lose a packet but the model.
-    pub(super) fn restart(&mut self, out: &PacketSocket) -> Result<(), LinkError> {
+    ///
+    /// The channel begins `begins` ns after time zero; what enters before meets the delay alone.
+    pub(super) fn restart(&mut self, out: &PacketSocket, begins: u64) -> Result<(), LinkError> {
         self.link = Link::new(&self.spec, self.seed)?;
+        self.link.start_at(Timestamp(begins));
+        self.setup = Setup::new(&self.spec, begins)?;
         for waiting in std::mem::take(&mut self.waiting).into_values() {
             out.send(std::iter::once(&waiting.frame[..]));
         }
@@ -87,6 +117,12 @@ impl Path {
     pub(super) fn enqueue(&mut self, at: u64, frame: &[u8], ledger: Option<&mut LedgerSender>) {
         // The realtime stamps of two batches may overlap by the error of the clocks' difference.
         self.last_in = self.last_in.max(at);
+        if self.last_in < self.setup.ends {
+            let id = self.setup.frames.last_key_value().map_or(0, |(id, _)| id + 1);
+            self.setup.link.enqueue(Timestamp(self.last_in), id, frame.len() as u32);
+            self.setup.frames.insert(id, frame.to_vec());
+            return;
+        }
         let id = self.next_id;
         self.next_id += 1;
         // The IP header says its packet's size; the frame may be padded.
@@ -113,7 +149,8 @@ impl Path {
 
     /// When the next packet is to leave, ns after time zero.
     pub(super) fn next_departure(&self) -> Option<u64> {
-        self.link.next_delivery().map(Timestamp::as_nanos)
+        let times = [self.link.next_delivery(), self.setup.link.next_delivery()];
+        times.into_iter().flatten().min().map(Timestamp::as_nanos)
     }
 
     /// Sends what is due at `now`, ns after `epoch`, in batches.
@@ -125,6 +162,11 @@ impl Path {
         lateness: &mut Histogram,
         mut ledger: Option<&mut LedgerSender>,
     ) {
+        while let Some(delivery) = self.setup.link.deliver(Timestamp(now)) {
+            if let Some(frame) = self.setup.frames.remove(&delivery.id) {
+                out.send(std::iter::once(&frame[..]));
+            }
+        }
         loop {
             let mut batch: [Option<(Delivery, Vec<u8>)>; BATCH] = [const { None }; BATCH];
             let mut count = 0;
