@@ -88,6 +88,7 @@ pub fn channels() -> Vec<(&'static str, LinkSpec)> {
 /// When the lab cannot be built or used.
 pub fn compare(config: &LabConfig, flow: &Flow) -> Result<Comparison, LabError> {
     let mut virtual_link = Link::new(&config.forward, Direction::Forward.seed(config.seed))?;
+    virtual_link.start_at(link::Timestamp::ZERO);
     let mut predicted = vec![0u8; usize::try_from(flow.packets).unwrap_or(usize::MAX)];
     for n in 0..flow.packets {
         virtual_link.enqueue(Timestamp(n * 1_000_000), n, flow.ip_bytes());
@@ -133,6 +134,7 @@ pub fn replay(
     let mut own: Vec<&link::FateRecord> = records.iter().filter(|r| r.direction == direction).collect();
     own.sort_by_key(|r| r.n);
     let mut virtual_link = Link::new(spec, direction.seed(seed))?;
+    virtual_link.start_at(link::Timestamp::ZERO); // as the emulator's, which began at time zero of the ledger
     let mut differing = Vec::new();
     for record in own {
         let fate = virtual_link.enqueue(record.in_ns, record.n, record.bytes);

@@ -148,6 +148,9 @@ impl Receiver {
         self.start_compat_clock(now);
         if self.clock_t0.is_none() && now >= self.give_up_at() {
             self.clock_t0 = Some(now);
+            if self.session.options.compat {
+                return self.show_nothing(now); // the original never shows anything without frame 0
+            }
         }
         let streams = self.session.streams();
         loop {
@@ -168,6 +171,20 @@ impl Receiver {
                 self.show(now, stream, self.next_slot);
             }
             self.next_slot += 1;
+        }
+    }
+
+    /// Every slot of a session whose clock never started.
+    fn show_nothing(&mut self, now: Timestamp) {
+        for frame in self.next_slot..self.frames() {
+            for &stream in self.session.streams() {
+                self.event(now, EventKind::Lost { frame, stream, cause: LossCause::Dependency, missing: 0 });
+                self.show(now, stream, frame);
+            }
+        }
+        self.next_slot = self.frames();
+        for state in &mut self.lanes {
+            state.next = self.session.schedule.frames;
         }
     }
 
