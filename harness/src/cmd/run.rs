@@ -132,7 +132,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let clip = clip::resolve(&request.clip, &mut |line| eprintln!("clip: {line}"))?;
     let (spec, manifest) = request.resolve(clip)?;
-    let out = args.out.clone().unwrap_or_else(|| default_dir(&spec));
+    let out = args.out.clone().unwrap_or_else(|| default_dir(&spec, &request.options));
     let launched = launch::launch(&spec, &manifest, &out, false)?;
     debug_assert_eq!(launched, Launched::Fresh);
     if !args.no_score {
@@ -145,17 +145,22 @@ pub fn run(args: &Args) -> Result<i32> {
     Ok(crate::outcome::exit_code(&out).unwrap_or(exit::OK))
 }
 
-/// `runs/SCENARIO/SYSTEM/CLIP/seed-N`, with the backend in the last part when it is not virtual.
+/// `runs/SCENARIO/SYSTEM/CLIP/seed-N`, with the options that were given in the second part and the backend in the last when
+/// it is not virtual.
 #[must_use]
-pub fn default_dir(spec: &contract::RunSpec) -> PathBuf {
-    PathBuf::from("runs").join(relative_dir(spec))
+pub fn default_dir(spec: &contract::RunSpec, options: &[String]) -> PathBuf {
+    PathBuf::from("runs").join(relative_dir(spec, options))
 }
 
 /// The part of a run's path below a sweep's or the default directory.
 #[must_use]
-pub fn relative_dir(spec: &contract::RunSpec) -> PathBuf {
+pub fn relative_dir(spec: &contract::RunSpec, options: &[String]) -> PathBuf {
     let suffix = if spec.backend == Backend::Namespaces { "-namespaces" } else { "" };
-    let transport = spec.options.get("transport").and_then(toml::Value::as_str).filter(|t| *t != "datagram");
-    let system = transport.map_or_else(|| spec.system.clone(), |t| format!("{}-{t}", spec.system));
+    let mut system = spec.system.clone();
+    for option in options {
+        system.push('-');
+        let named = option.strip_prefix("transport=").unwrap_or(option);
+        system.extend(named.chars().map(|c| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '_' }));
+    }
     [spec.scenario.name.clone(), system, spec.clip.name.clone(), format!("seed-{}{suffix}", spec.seed)].iter().collect()
 }

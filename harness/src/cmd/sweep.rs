@@ -113,7 +113,7 @@ impl Sweep {
             }
         };
         let (spec, manifest) = request.resolve(clip)?;
-        let dir = out.join(relative_dir(&spec));
+        let dir = out.join(relative_dir(&spec, &request.options));
         let launched = launch::launch(&spec, &manifest, &dir, true)?;
         if launched == Launched::Fresh || !dir.join("scores.json").is_file() {
             crate::outcome::score_and_report(&dir, video)?;
