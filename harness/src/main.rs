@@ -46,9 +46,25 @@ enum Command {
     Weights(cmd::weights::Args),
 }
 
+impl Command {
+    fn may_build_labs(&self) -> bool {
+        match self {
+            Command::Run(args) => args.backend == cmd::run::BackendArg::Namespaces,
+            Command::Sweep(_) | Command::Parity(_) => true,
+            _ => false,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     netns::emulator_main_if_asked();
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    if cli.command.may_build_labs() {
+        // Without root: a user namespace of our own, while there is still only one thread. If that is not permitted,
+        // building the lab says so.
+        let _ = netns::become_capable();
+    }
+    let result = match cli.command {
         Command::Run(args) => cmd::run::run(&args),
         Command::Sweep(args) => cmd::sweep::run(&args),
         Command::Score(args) => cmd::score::run(&args),

@@ -76,7 +76,7 @@ fn produce(case: &Case, runs: &Path) -> Result<Product> {
     };
     let clip = clip::resolve(&request.clip, &mut |_| {})?;
     let (spec, manifest) = request.resolve(clip)?;
-    let run_dir = runs.join(super::run::relative_dir(&spec));
+    let run_dir = runs.join(super::run::relative_dir(&spec, &request.options));
     launch::launch(&spec, &manifest, &run_dir, false)?;
     score::score_run(&run_dir, &scoring(), &|_| {})?;
     Product::of_run(&run_dir, case)
