@@ -72,7 +72,8 @@ fn virtual_time() -> Backend {
 }
 
 /// The plans that ship with the project.
-pub const SHIPPED: &[(&str, &str)] = &[("default", include_str!("../plans/default.toml"))];
+pub const SHIPPED: &[(&str, &str)] =
+    &[("default", include_str!("../plans/default.toml")), ("papers", include_str!("../plans/papers.toml"))];
 
 /// One run of a plan.
 #[derive(Clone, Debug)]
