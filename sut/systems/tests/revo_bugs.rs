@@ -347,6 +347,21 @@ fn frames_outside_the_session_and_garbage_are_events() {
 }
 
 #[test]
+fn a_forged_first_chunk_does_not_lock_the_true_ones_out() {
+    let s = session(10, Options::default());
+    let mut packets: Vec<_> = send(&s).into_iter().map(|(t, d)| (t + DELAY, d)).collect();
+    let first = packets.iter().position(|(_, d)| chunk_of(d).is_some()).unwrap();
+    for frame in 1..10 {
+        let forged = Desc { stream: Stream::Rgb, frame, gop: 0, qp: 9, index: 1, n: 7, k: 3, total: 50 };
+        let mut bytes = forged.encode(&[0xEE; 17]);
+        bytes.resize(bytes.len().next_multiple_of(4) + 65, 0);
+        packets.insert(first + 1, (packets[first].0, bytes));
+    }
+    let events = receive(&s, &packets, |_, _| true);
+    assert!(slots(&events).values().all(|(status, _)| *status == Status::Rendered));
+}
+
+#[test]
 fn equal_runs_give_equal_events() {
     let s = session(65, Options::default());
     let lost = |d: &Desc| (d.frame * 7 + u32::from(d.index) * 3).is_multiple_of(11);

@@ -194,6 +194,12 @@ impl Assembly {
         &self.desc
     }
 
+    /// Chunks so far.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received
+    }
+
     /// True once the frame can be rebuilt bit for bit.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -27,11 +27,41 @@ pub struct Receiver {
     transport: Transport,
     out: VecDeque<Output<DecodeJob>>,
     /// Frames that are being assembled, per stream.
-    assembling: [BTreeMap<u32, Assembly>; 2],
+    assembling: [BTreeMap<u32, Candidates>; 2],
     lanes: [Lane; 2],
     clock_t0: Option<Timestamp>,
     /// Next slot to show.
     next_slot: u32,
+}
+
+/// What a frame's chunks could belong to: a forged or misdirected first chunk must not lock the true ones out.
+#[derive(Default)]
+struct Candidates(Vec<Assembly>);
+
+impl Candidates {
+    /// More headers than this for one frame are refused.
+    const MOST: usize = 4;
+
+    fn insert(&mut self, desc: &Desc, chunk: &[u8]) -> Result<(), Refused> {
+        for assembly in &mut self.0 {
+            match assembly.insert(desc, chunk) {
+                Err(Refused::Contradiction) => {}
+                taken => return taken,
+            }
+        }
+        if self.0.len() == Self::MOST {
+            return Err(Refused::Contradiction);
+        }
+        let mut assembly = Assembly::new(*desc);
+        assembly.insert(desc, chunk)?;
+        self.0.push(assembly);
+        Ok(())
+    }
+
+    /// The one with the most chunks; the earliest among equals.
+    fn best(&self) -> Option<&Assembly> {
+        self.0.iter().rev().max_by_key(|a| (a.is_ready(), a.received()))
+    }
 }
 
 /// The decoding state of one stream.
@@ -103,7 +133,7 @@ impl Receiver {
         let taken = if frame < self.lanes[lane(stream)].next {
             Err(Refused::Duplicate) // decided already: too late, or a repeat
         } else {
-            self.assembling[lane(stream)].entry(frame).or_insert_with(|| Assembly::new(*desc)).insert(desc, chunk)
+            self.assembling[lane(stream)].entry(frame).or_default().insert(desc, chunk)
         };
         if taken == Err(Refused::Contradiction) {
             let reason = format!("chunk {index} of frame {frame} contradicts those before it");
@@ -127,7 +157,9 @@ impl Receiver {
     /// The original's rule: `t0 = max(first packet + T, now + 66 ms)` once frame 0 is complete. The first packet is
     /// a slot old by then, so that `now + 66 ms` decides.
     fn start_compat_clock(&mut self, now: Timestamp) {
-        let ready = |l: &BTreeMap<u32, Assembly>| l.get(&0).is_some_and(|a| a.is_ready() && a.desc().is_key());
+        let ready = |l: &BTreeMap<u32, Candidates>| {
+            l.get(&0).and_then(Candidates::best).is_some_and(|a| a.is_ready() && a.desc().is_key())
+        };
         let both = self.session.streams().iter().all(|&s| ready(&self.assembling[lane(s)]));
         if self.session.options.compat && self.clock_t0.is_none() && both {
             self.clock_t0 = Some(now + Duration::from_millis(self.session.options.slack_ms));
@@ -189,7 +221,7 @@ impl Receiver {
     }
 
     fn is_ready(&self, stream: Stream, frame: u32) -> bool {
-        self.assembling[lane(stream)].get(&frame).is_some_and(Assembly::is_ready)
+        self.assembling[lane(stream)].get(&frame).and_then(Candidates::best).is_some_and(Assembly::is_ready)
     }
 
     /// Decides the next frame of `stream`, if it can be decided now.
@@ -215,7 +247,7 @@ impl Receiver {
         let doomed = compat && !ready && self.is_doomed_together(frame);
         let assembly = self.assembling[lane(stream)].remove(&frame);
         self.lanes[lane(stream)].next += 1;
-        let (gop, assembled) = match &assembly {
+        let (gop, assembled) = match assembly.as_ref().and_then(Candidates::best) {
             Some(a) => (Some(a.desc().gop), a.assemble()),
             None => (None, Assembled::Lost { missing: 0 }),
         };
@@ -266,6 +298,7 @@ impl Receiver {
             self.lanes[lane(s)].next <= frame
                 && self.assembling[lane(s)]
                     .get(&frame)
+                    .and_then(Candidates::best)
                     .is_none_or(|a| matches!(a.assemble(), Assembled::Lost { .. }))
         })
     }
