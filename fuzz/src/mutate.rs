@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// Any 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
-        if end == 0 { 0 } else { (self.next() % end as u64) as usize }
+        if end == 0 { 0 } else { (self.word() % end as u64) as usize }
     }
 }
 
@@ -64,7 +64,7 @@ fn once(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let at = random.below(input.len());
     match random.below(11) {
         0 if !input.is_empty() => input[at] ^= 1 << random.below(8),
-        1 if !input.is_empty() => input[at] = random.next() as u8,
+        1 if !input.is_empty() => input[at] = random.word() as u8,
         2 => {
             // A number of 1, 2, 4 or 8 bytes, either end first, becomes an edge.
             let size = 1 << random.below(4);
@@ -117,7 +117,7 @@ fn once(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         }
         _ => {
             let more = random.below(40);
-            input.extend((0..more).map(|_| random.next() as u8));
+            input.extend((0..more).map(|_| random.word() as u8));
         }
     }
 }

@@ -155,7 +155,7 @@ fn vp8_frames(input: &[u8]) -> u64 {
         match assembler.push(&header, payload, header.csrcs.len() == 1) {
             Some(complete) => {
                 seen =
-                    (seen + 1).min(7) | u64::from(complete.key) << 4 | u64::from(complete.recovered > 0) << 5
+                    (seen + 1).min(7) | u64::from(complete.key) << 4 | u64::from(complete.recovered > 0) << 5;
             }
             None => seen |= 64,
         }
@@ -270,7 +270,7 @@ fn tambur(input: &[u8]) -> u64 {
         match decoder.push(packet) {
             Ok(frames) => {
                 seen |=
-                    1 << frames.len().min(3) | u64::from(frames.iter().any(|f| f.recovered_stripes > 0)) << 5
+                    1 << frames.len().min(3) | u64::from(frames.iter().any(|f| f.recovered_stripes > 0)) << 5;
             }
             Err(error) => seen ^= crate::outcome(&error.to_string()) << 8,
         }

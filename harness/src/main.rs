@@ -89,7 +89,7 @@ fn main() -> ExitCode {
 
 /// Bad files and words are the user's to mend; everything else is a failed run.
 fn exit_code(error: &anyhow::Error) -> i32 {
-    if error.chain().any(|e| e.is::<Interrupted>()) {
+    if error.chain().any(<dyn std::error::Error + 'static>::is::<Interrupted>) {
         return exit::INTERRUPTED;
     }
     let bad_input = error.chain().any(|e| {

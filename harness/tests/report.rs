@@ -135,7 +135,7 @@ fn check_page(name: &str, page: &str) {
             rest = &rest[rest.find('>').unwrap() + 1..];
             continue;
         }
-        let end = tag_end(rest).unwrap_or_else(|| panic!("{name}: open tag {:.60}", rest));
+        let end = tag_end(rest).unwrap_or_else(|| panic!("{name}: open tag {rest:.60}"));
         let tag = &rest[1..end];
         rest = &rest[end + 1..];
         if let Some(closing) = tag.strip_prefix('/') {

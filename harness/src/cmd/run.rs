@@ -137,7 +137,7 @@ pub fn run(args: &Args) -> Result<i32> {
     debug_assert_eq!(launched, Launched::Fresh);
     if !args.no_score {
         crate::outcome::score_and_report(&out, !args.no_video)?;
-        crate::outcome::print(&[out.clone()], args.json)?;
+        crate::outcome::print(std::slice::from_ref(&out), args.json)?;
     }
     if !args.json {
         eprintln!("run directory: {}", out.display());

@@ -94,12 +94,12 @@ pub fn compare_numbers(kept: &BTreeMap<String, Golden>, now: &Numbers) -> Option
     for (name, golden) in kept {
         match now.get(name) {
             None => {
-                moved.push((f64::INFINITY, format!("{name}: was {}, is not measured any more", golden.value)))
+                moved.push((f64::INFINITY, format!("{name}: was {}, is not measured any more", golden.value)));
             }
             Some(&value) => {
                 let by = value - golden.value;
                 // Not `>`: a NaN on either side has moved.
-                if !(by.abs() <= golden.tolerance) {
+                if by.is_nan() || by.abs() > golden.tolerance {
                     let over = if golden.tolerance > 0.0 { by.abs() / golden.tolerance } else { f64::MAX };
                     let limit = if golden.tolerance > 0.0 {
                         format!("{:.1} times its tolerance of {}", over, golden.tolerance)

@@ -28,7 +28,7 @@ fn main() {
     }
     row("reed-solomon-simd 3", |k| Some(rs_simd(k)));
     row("reed-solomon-erasure 6", |k| Some(rs_erasure(k)));
-    row("python zfec", |k| python(k));
+    row("python zfec", python);
     row("tambur, per frame", |k| (k <= 15).then(|| streaming(k, Scheme::PerFrame, 0)));
     row("tambur, streaming tau 3", |k| (k <= 15).then(|| streaming(k, Scheme::Streaming, 3)));
     row("ulpfec", |k| (k <= 48).then(|| xor(k, true)));

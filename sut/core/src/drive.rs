@@ -137,7 +137,7 @@ where
         let until = [Some(end), capture, timeout].into_iter().flatten().min().unwrap_or(end);
         match wakeups.recv_timeout(until - now) {
             Ok(Wakeup::Datagram(datagram)) => {
-                outlet.feed(endpoint, clock.now(), Input::Datagram(&datagram))?
+                outlet.feed(endpoint, clock.now(), Input::Datagram(&datagram))?;
             }
             Ok(Wakeup::JobDone(done)) => outlet.feed(endpoint, clock.now(), Input::JobDone(done))?,
             Ok(Wakeup::Signal(message)) => outlet.feed(endpoint, clock.now(), Input::Signal(&message))?,
