@@ -152,12 +152,10 @@ fn vp8_frames(input: &[u8]) -> u64 {
     let mut seen = 0u64;
     for packet in unpack(input) {
         let Some((header, payload)) = Header::parse(packet) else { continue };
-        match assembler.push(&header, payload, header.csrcs.len() == 1) {
-            Some(complete) => {
-                seen =
-                    (seen + 1).min(7) | u64::from(complete.key) << 4 | u64::from(complete.recovered > 0) << 5;
-            }
-            None => seen |= 64,
+        let complete = assembler.push(&header, payload, header.csrcs.len() == 1);
+        seen |= u64::from(complete.is_empty()) << 6;
+        for complete in complete {
+            seen = (seen + 1).min(7) | u64::from(complete.key) << 4 | u64::from(complete.recovered > 0) << 5;
         }
     }
     seen

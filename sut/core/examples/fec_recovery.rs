@@ -126,9 +126,8 @@ fn xor(mean: usize, mut channel: Channel) -> (f64, f64) {
             block.clear();
         }
         for (packet, recovered) in arrived {
-            if let Some((header, payload)) = Header::parse(&packet)
-                && let Some(got) = assembler.push(&header, payload, recovered)
-            {
+            let Some((header, payload)) = Header::parse(&packet) else { continue };
+            for got in assembler.push(&header, payload, recovered) {
                 assert_eq!(got.bytes, content(got.frame, mean));
                 back += 1;
             }

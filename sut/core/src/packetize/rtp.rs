@@ -85,9 +85,19 @@ pub struct Assembler {
     newest: u32,
     frames: BTreeMap<u32, Partial>,
     done: BTreeMap<u32, ()>,
+    /// A packet of a frame far ahead, until another packet says that the stream is there.
+    ahead: Option<Ahead>,
 }
 
-/// Frames that may be incomplete at one time.
+#[derive(Clone, Debug)]
+struct Ahead {
+    frame: u32,
+    header: Header,
+    payload: Vec<u8>,
+    recovered: bool,
+}
+
+/// Frames that may be incomplete at one time; and how far ahead one packet alone may move them.
 const KEPT_FRAMES: u32 = 64;
 
 impl Assembler {
@@ -100,9 +110,30 @@ impl Assembler {
         self.newest.checked_add_signed(offset - 0x4000)
     }
 
-    /// Takes a media packet; returns the frame if that completes it. `recovered`: it came from repair packets.
-    pub fn push(&mut self, header: &Header, payload: &[u8], recovered: bool) -> Option<Complete> {
-        let frame = self.frame_of(payload)?;
+    /// Takes a media packet; returns the frames that it completes. `recovered`: it came from repair packets.
+    ///
+    /// A picture id more than [`KEPT_FRAMES`] ahead would drop every frame that waits, and one damaged packet is
+    /// enough for that. Such a packet is held until a second one, of another sequence number, is about as far
+    /// ahead; then both count.
+    pub fn push(&mut self, header: &Header, payload: &[u8], recovered: bool) -> Vec<Complete> {
+        let Some(frame) = self.frame_of(payload) else { return Vec::new() };
+        let mut complete = Vec::new();
+        if frame > self.newest.saturating_add(KEPT_FRAMES) {
+            let confirmed = |held: &Ahead| {
+                held.frame.abs_diff(frame) <= KEPT_FRAMES && held.header.sequence != header.sequence
+            };
+            let Some(held) = self.ahead.take_if(|held| confirmed(held)) else {
+                let (header, payload) = (header.clone(), payload.to_vec());
+                self.ahead = Some(Ahead { frame, header, payload, recovered });
+                return complete;
+            };
+            complete.extend(self.insert(held.frame, &held.header, &held.payload, held.recovered));
+        }
+        complete.extend(self.insert(frame, header, payload, recovered));
+        complete
+    }
+
+    fn insert(&mut self, frame: u32, header: &Header, payload: &[u8], recovered: bool) -> Option<Complete> {
         let (descriptor, bytes) = Descriptor::parse(payload)?;
         let number = self.sequences.unwrap(header.sequence);
         self.newest = self.newest.max(frame);
@@ -146,7 +177,7 @@ mod tests {
         let mut packetizer =
             Packetizer { ssrc: 7, payload_type: 96, max_packet: 1200, fps: 30, sequence: 65_530 };
         let mut assembler = Assembler::default();
-        for frame in (0..40_000u32).step_by(37) {
+        for frame in (0..40_000u32).step_by(29) {
             let bytes: Vec<u8> = (0..1 + frame as usize % 5000).map(|i| (i as u32 ^ frame) as u8).collect();
             let mut packets = packetizer.packets(frame, &bytes);
             assert!(packets.iter().all(|p| p.len() <= 1200));
@@ -157,7 +188,7 @@ mod tests {
                 let (header, payload) = Header::parse(packet).unwrap();
                 assert_eq!(assembler.frame_of(payload), Some(frame));
                 got.extend(assembler.push(&header, payload, false));
-                assert_eq!(assembler.push(&header, payload, false), None, "a repeat");
+                assert_eq!(assembler.push(&header, payload, false), [], "a repeat");
             }
             if lost {
                 assert_eq!(got, []);
@@ -165,5 +196,28 @@ mod tests {
                 assert_eq!((got.len(), &got[0].bytes, got[0].frame), (1, &bytes, frame));
             }
         }
+    }
+    #[test]
+    fn one_forged_picture_id_drops_nothing_and_a_real_gap_is_crossed_without_loss() {
+        let mut packetizer =
+            Packetizer { ssrc: 7, payload_type: 96, max_packet: 1200, fps: 30, sequence: 100 };
+        let mut assembler = Assembler::default();
+        let mut push = |packet: &[u8]| {
+            let (header, payload) = Header::parse(packet).unwrap();
+            assembler.push(&header, payload, false).into_iter().map(|c| c.frame).collect::<Vec<_>>()
+        };
+        let waiting = packetizer.packets(3, &[1; 3000]);
+        assert_eq!(push(&waiting[0]), []);
+        for forged in [5000, 9000, 400, 12_000] {
+            let mut other =
+                Packetizer { ssrc: 7, payload_type: 96, max_packet: 1200, fps: 30, sequence: 103 };
+            assert_eq!(push(&other.packets(forged, &[2; 10])[0]), [], "{forged}");
+        }
+        assert_eq!(push(&waiting[1]), []);
+        assert_eq!(push(&waiting[2]), [3], "the frame that waited is whole");
+        // An outage of 200 frames; the next frames have one packet each.
+        assert_eq!(push(&packetizer.packets(203, &[3; 10])[0]), []);
+        assert_eq!(push(&packetizer.packets(204, &[4; 10])[0]), [203, 204]);
+        assert_eq!(push(&packetizer.packets(205, &[5; 10])[0]), [205]);
     }
 }

@@ -126,7 +126,8 @@ impl Receiver {
 
     /// A media packet from the network.
     fn arrived(&mut self, now: Timestamp, header: &Header, payload: &[u8], bytes: u32, new: bool) {
-        let Some(frame) = self.assembler.frame_of(payload).filter(|f| *f < self.session.schedule.frames) else {
+        let Some(frame) = self.assembler.frame_of(payload).filter(|f| *f < self.session.schedule.frames)
+        else {
             return self.malformed(now, payload.len(), "no VP8 packet of this session");
         };
         let (stream, role, index) = (Stream::Rgb, Role::Data, u32::from(header.sequence));
@@ -139,7 +140,7 @@ impl Receiver {
 
     /// A media packet, from the network or recovered.
     fn media(&mut self, now: Timestamp, header: &Header, payload: &[u8], recovered: bool) {
-        if let Some(complete) = self.assembler.push(header, payload, recovered) {
+        for complete in self.assembler.push(header, payload, recovered) {
             let (frame, count) = (complete.frame, complete.recovered);
             if self.playout.complete(frame, complete.key, complete.bytes) {
                 self.event(now, EventKind::Complete { frame, stream: Stream::Rgb, recovered: count });
