@@ -41,11 +41,17 @@ impl Group<'_> {
     }
 }
 
-/// How the system of each run is called in tables: its own name, and after it whatever of transport and backend differs
-/// among runs of that name.
+/// How the system of each run is called in tables: its own name, and after it whatever of transport, other given options and
+/// backend differs among runs of that name.
 #[must_use]
 pub fn system_names(runs: &[Run]) -> Vec<String> {
     let transport = |r: &Run| r.scores.run.conditions.get("transport").cloned().unwrap_or_default();
+    // What was given on the command line; what was not has the system's default in every run.
+    let options = |r: &Run| {
+        let words: Vec<&str> = r.scores.run.replay.split_whitespace().collect();
+        let given = words.windows(2).filter(|w| w[0] == "--option" && !w[1].starts_with("transport="));
+        given.map(|w| w[1]).collect::<Vec<_>>().join(" ")
+    };
     let backend = |r: &Run| r.scores.run.backend.clone();
     let differs = |run: &Run, of: &dyn Fn(&Run) -> String| {
         runs.iter().any(|r| r.scores.run.system == run.scores.run.system && of(r) != of(run))
@@ -54,6 +60,9 @@ pub fn system_names(runs: &[Run]) -> Vec<String> {
         let mut name = run.scores.run.system.clone();
         if differs(run, &transport) {
             name = format!("{name}/{}", transport(run));
+        }
+        if differs(run, &options) && !options(run).is_empty() {
+            name = format!("{name} {}", options(run));
         }
         if differs(run, &backend) {
             name = format!("{name}@{}", backend(run));
