@@ -120,3 +120,7 @@ bench-fec-recovery:
 # FEC against programs nobody here wrote: GStreamer's ULPFEC, the rtc crate's FlexFEC, Python's zfec
 interop:
     sut/core/tests/interop/run
+
+# the README's result table, from the last `./just eval`
+readme-table:
+    docs/readme-table
