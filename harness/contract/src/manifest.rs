@@ -26,6 +26,10 @@ pub struct Manifest {
     /// Milliseconds it needs before the first capture, if it does not answer `describe`.
     #[serde(default)]
     pub setup_ms: u64,
+    /// Seconds its two processes may take until they say `ready` in namespaces; absent: a minute, or 0.3 s per
+    /// captured frame if that is more.
+    #[serde(default)]
+    pub ready_timeout_s: Option<u64>,
 }
 
 fn yes() -> bool {

@@ -37,7 +37,10 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     };
     let mut receiver = start(End::Receiver, "receive", &rx, &tx)?;
     let mut sender = start(End::Sender, "send", &tx, &rx)?;
-    wait_ready(&mut [&mut receiver, &mut sender], (READY_PER_FRAME * spec.clip.frames).max(READY_AT_LEAST))?;
+    let ready_limit = manifest
+        .ready_timeout_s
+        .map_or_else(|| (READY_PER_FRAME * spec.clip.frames).max(READY_AT_LEAST), Duration::from_secs);
+    wait_ready(&mut [&mut receiver, &mut sender], ready_limit)?;
 
     let epoch_ns = monotonic_ns() + LEAD.as_nanos() as u64;
     lab.start_at(epoch_ns, Duration::from_nanos(spec.capture_start_ns)).context("failed to start the emulator")?;
