@@ -22,7 +22,7 @@ use crate::clip;
 use crate::decode::DecodeWorker;
 use crate::encode::{EncodeLane, EncodeWorker};
 use crate::session::{self, Addresses, End, Mode};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use codecs::{Codec, EncoderConfig, RateControl};
 use contract::{RunSpec, Stream};
 use serde::{Deserialize, Serialize};
@@ -147,19 +147,25 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<
         ..EncoderConfig::revo(codec, width, height, fps)
     };
     let sender = |addresses| {
-        let lanes = session
-            .streams()
-            .iter()
-            .map(|&stream| {
-                let open = clip::opener(&spec.clip, stream);
-                match &spec.cache {
-                    Some(dir) => {
-                        EncodeLane::cached(stream, encoder.clone(), open, dir, &spec.clip.hash, spec.clip.frames)
-                    }
-                    None => Ok(EncodeLane::live(stream, encoder.clone(), open)),
+        let lane = |stream| {
+            let open = clip::opener(&spec.clip, stream);
+            match &spec.cache {
+                Some(dir) => {
+                    EncodeLane::cached(stream, encoder.clone(), open, dir, &spec.clip.hash, spec.clip.frames)
                 }
-            })
-            .collect::<Result<_>>()?;
+                None => Ok(EncodeLane::live(stream, encoder.clone(), open)),
+            }
+        };
+        // Streams that the cache lacks are encoded whole here: side by side, for neither needs the other.
+        let lanes = std::thread::scope(|scope| {
+            let lane = &lane;
+            let threads: Vec<_> =
+                session.streams().iter().map(|&stream| scope.spawn(move || lane(stream))).collect();
+            threads
+                .into_iter()
+                .map(|t| t.join().unwrap_or_else(|_| Err(anyhow!("the thread that encodes a stream panicked"))))
+                .collect::<Result<_>>()
+        })?;
         let worker = EncodeWorker::new(lanes, Duration::ZERO);
         let endpoint = Sender::new(session.clone(), transport(addresses, Role::Offerer)?);
         Ok(End { endpoint, failure: worker.failure(), worker })
