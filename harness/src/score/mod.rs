@@ -16,7 +16,7 @@ use crate::record::{Finding, Ledger, Slots, join, read_events, read_fates};
 use anyhow::Context as _;
 use contract::frames::write_frames;
 use contract::scores::{Health, SCHEMA, Scores};
-use contract::{FrameRow, Metric, RunSpec};
+use contract::{FrameRow, Metric, RunSpec, Stream};
 use models::lpips::{Lpips, Net};
 use pair::Nets;
 use std::collections::BTreeMap;
@@ -99,24 +99,36 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
 
     let metrics = possible(&options.metrics, &spec, &mut findings);
     let nets = load_nets(&metrics, options.lpips_weights.as_deref(), &mut findings);
-    for &stream in &slots.streams {
-        let mut of_stream: Vec<&mut FrameRow> = rows.iter_mut().filter(|r| r.stream == stream).collect();
+    // Streams side by side, for reading and decoding the pictures of one is serial. LPIPS nets stay on this thread;
+    // depth has no use for them.
+    let score = |stream: Stream, nets: &Nets, mut of_stream: Vec<&mut FrameRow>| {
         let job = stream::Job {
             dir,
             clip: &spec.clip,
             stream,
             wanted: &metrics,
-            nets: &nets,
+            nets,
             cache: options.cache.as_deref(),
             strips: options.strips,
             threads: options.threads.max(1),
             progress,
         };
-        let found = stream::score_stream(&job, &mut of_stream).with_context(|| {
-            format!("failed to score the {} pictures of {}", stream.name(), dir.display())
-        })?;
-        findings.extend(found);
-    }
+        stream::score_stream(&job, &mut of_stream)
+            .with_context(|| format!("failed to score the {} pictures of {}", stream.name(), dir.display()))
+    };
+    let (rgb, depth): (Vec<_>, Vec<_>) = rows.iter_mut().partition(|r| r.stream == Stream::Rgb);
+    let has_depth = slots.streams.contains(&Stream::Depth);
+    let score = &score;
+    let (of_rgb, of_depth) = std::thread::scope(|scope| {
+        let thread = has_depth.then(|| scope.spawn(move || score(Stream::Depth, &Nets::new(), depth)));
+        let of_rgb = if slots.streams.contains(&Stream::Rgb) { score(Stream::Rgb, &nets, rgb) } else { Ok(Vec::new()) };
+        let of_depth = thread.map_or(Ok(Vec::new()), |t| {
+            t.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that scores depth panicked")))
+        });
+        (of_rgb, of_depth)
+    });
+    findings.extend(of_rgb?);
+    findings.extend(of_depth?);
     if let Some(ledger) = &ledger
         && describe::promises_loss(&spec)
         && ledger.forward.packets > 0
