@@ -26,3 +26,9 @@ pub mod score;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BadInput(pub String);
+
+/// Returns a [`BadInput`] with a formatted message from the function.
+macro_rules! bad_input {
+    ($($message:tt)*) => { return Err($crate::BadInput(format!($($message)*)).into()) };
+}
+pub(crate) use bad_input;

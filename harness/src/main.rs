@@ -92,6 +92,9 @@ fn exit_code(error: &anyhow::Error) -> i32 {
     if error.chain().any(<dyn std::error::Error + 'static>::is::<Interrupted>) {
         return exit::INTERRUPTED;
     }
+    if error.chain().any(|e| matches!(e.downcast_ref(), Some(netns::LabError::NotPermitted { .. }))) {
+        return exit::UNAVAILABLE;
+    }
     let bad_input = error.chain().any(|e| {
         e.is::<contract::SpecError>()
             || e.is::<contract::ManifestError>()

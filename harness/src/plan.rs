@@ -2,7 +2,8 @@
 
 use crate::launch::Request;
 use crate::launch::clip::ClipRequest;
-use anyhow::{Context, Result, bail};
+use crate::{BadInput, bad_input};
+use anyhow::{Context, Result};
 use contract::Backend;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -91,12 +92,12 @@ impl Plan {
             Some((name, text)) => ((*name).to_owned(), (*text).to_owned()),
             None if name_or_path.contains('/') || name_or_path.ends_with(".toml") => {
                 let text = std::fs::read_to_string(name_or_path)
-                    .with_context(|| format!("failed to read the plan {name_or_path}"))?;
+                    .map_err(|e| BadInput(format!("failed to read the plan {name_or_path}: {e}")))?;
                 (name_or_path.to_owned(), text)
             }
             None => {
                 let known: Vec<_> = SHIPPED.iter().map(|(n, _)| *n).collect();
-                bail!("no plan is called {name_or_path:?}; there are: {}; or give a TOML file", known.join(", "));
+                bad_input!("no plan is called {name_or_path:?}; there are: {}; or give a TOML file", known.join(", "));
             }
         };
         let plan: Plan = toml::from_str(&text).with_context(|| format!("plan {path}"))?;
@@ -107,7 +108,7 @@ impl Plan {
                 ("seeds", block.seeds.is_empty()),
             ] {
                 if empty {
-                    bail!("plan {path}, block {}: field `{field}` is empty; name at least one", number + 1);
+                    bad_input!("plan {path}, block {}: field `{field}` is empty; name at least one", number + 1);
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 use crate::launch::clip::ClipRequest;
 use crate::launch::{self, Launched, Request, clip};
-use anyhow::{Result, bail};
+use crate::bad_input;
+use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use contract::{Backend, exit};
 use std::path::PathBuf;
@@ -128,10 +129,13 @@ pub fn run(args: &Args) -> Result<i32> {
         cache: !args.no_cache,
     };
     if request.system.is_empty() {
-        bail!("--system is empty; `freezeframe list` names the systems");
+        bad_input!("--system is empty; `freezeframe list` names the systems");
     }
     let clip = clip::resolve(&request.clip, &mut |line| eprintln!("clip: {line}"))?;
     let (spec, manifest) = request.resolve(clip)?;
+    for warning in spec.scenario.warnings() {
+        eprintln!("scenario {}: {warning}", spec.scenario.name);
+    }
     let out = args.out.clone().unwrap_or_else(|| default_dir(&spec, &request.options));
     let launched = launch::launch(&spec, &manifest, &out, false)?;
     debug_assert_eq!(launched, Launched::Fresh);

@@ -7,7 +7,7 @@ use crate::plan::{Plan, Planned};
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 use contract::{Backend, ClipSpec, exit};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Run a plan: systems x scenarios x clips x seeds, resumable, one report for all
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let mut runs = plan.runs(&args.clip.request(), args.seeds);
     runs.retain(|r| only.is_none_or(|b| r.request.backend == b));
 
-    let mut sweep = Sweep { clips: BTreeMap::new(), done: Vec::new(), failed: Vec::new(), skipped: Vec::new() };
+    let mut sweep = Sweep { clips: BTreeMap::new(), done: Vec::new(), failed: Vec::new(), skipped: Vec::new(), warned: BTreeSet::new() };
     let bar = crate::progress::bar(runs.len() as u64, &plan.name);
     for planned in &runs {
         bar.set_message(format!("{} {}", planned.request.scenario, planned.request.system));
@@ -95,6 +95,8 @@ struct Sweep {
     done: Vec<PathBuf>,
     failed: Vec<String>,
     skipped: Vec<String>,
+    /// Scenarios whose warnings have been printed.
+    warned: BTreeSet<String>,
 }
 
 impl Sweep {
@@ -113,6 +115,11 @@ impl Sweep {
             }
         };
         let (spec, manifest) = request.resolve(clip)?;
+        if self.warned.insert(spec.scenario.name.clone()) {
+            for warning in spec.scenario.warnings() {
+                bar.suspend(|| eprintln!("scenario {}: {warning}", spec.scenario.name));
+            }
+        }
         let dir = out.join(relative_dir(&spec, &request.options));
         let launched = launch::launch(&spec, &manifest, &dir, true)?;
         if launched == Launched::Fresh || !dir.join("scores.json").is_file() {

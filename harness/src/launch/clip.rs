@@ -1,6 +1,7 @@
 //! Clips: any file FFmpeg reads, and the embedded people.
 
-use anyhow::{Context, Result, bail};
+use crate::{BadInput, bad_input};
+use anyhow::{Context, Result};
 use contract::ClipSpec;
 use media::depth::DepthView;
 use media::scene::SceneConfig;
@@ -34,15 +35,17 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     let (width, height, fps) = request.shape;
     let name = request.rgb.as_deref().unwrap_or(DEFAULT);
     if !width.is_multiple_of(2) || !height.is_multiple_of(2) || width < 16 || height < 16 {
-        bail!("size {width}x{height}: both sides must be even and at least 16");
+        bad_input!("size {width}x{height}: both sides must be even and at least 16");
     }
     if fps == 0 || fps > 240 {
-        bail!("{fps} frames per second: choose 1 to 240");
+        bad_input!("{fps} frames per second: choose 1 to 240");
     }
     if let Some(person) = name.strip_prefix("person-") {
-        let person = person.parse().with_context(|| format!("clip {name:?}: a person has a number, as in person-0"))?;
+        let person = person
+            .parse()
+            .map_err(|_| BadInput(format!("clip {name:?}: a person has a number, as in person-0")))?;
         if request.depth.is_some() {
-            bail!("clip {name} brings its own depth; leave --depth out");
+            bad_input!("clip {name} brings its own depth; leave --depth out");
         }
         return embedded(request, person);
     }
@@ -72,12 +75,12 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         hash_file(path, &mut hash)?;
     }
     if frames == 0 {
-        bail!("{name} has no frame; choose a clip with pictures");
+        bad_input!("{name} has no frame; choose a clip with pictures");
     }
     if let Some(wanted) = request.frames
         && wanted > frames
     {
-        bail!("{name} has {frames} frames at {fps} per second, {wanted} were asked for; lower --frames");
+        bad_input!("{name} has {frames} frames at {fps} per second, {wanted} were asked for; lower --frames");
     }
     let stem = rgb.file_stem().map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned());
     Ok(ClipSpec {
@@ -143,7 +146,7 @@ fn measure_depth(
                 view = view.or_else(|| DepthView::fit(&depth));
                 count += 1;
             }
-            let view = view.with_context(|| format!("{} has no measured depth at all", path.display()))?;
+            let view = view.ok_or_else(|| BadInput(format!("{} has no measured depth at all", path.display())))?;
             Ok((count, Some((view.near_mm(), view.far_mm()))))
         }
     }
@@ -159,7 +162,7 @@ pub fn cache_dir() -> Result<PathBuf> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("failed to find {}", path.display()))
+    Ok(path.canonicalize().map_err(|e| BadInput(format!("failed to find {}: {e}", path.display())))?)
 }
 
 fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {

@@ -18,7 +18,8 @@ pub mod simulated;
 
 pub use request::Request;
 
-use anyhow::{Context, Result, bail};
+use crate::bad_input;
+use anyhow::{Context, Result};
 use contract::{Backend, RunSpec, spec};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path, res
     if run_dir.exists() {
         let earlier = RunSpec::read(run_dir).ok();
         if earlier.is_none() && fs::read_dir(run_dir).is_ok_and(|mut d| d.next().is_some()) {
-            bail!("{} exists and is no run directory; choose another --out", run_dir.display());
+            bad_input!("{} exists and is no run directory; choose another --out", run_dir.display());
         }
         if resume && earlier.as_ref().is_some_and(|e| is_same_run(e, spec)) {
             return Ok(Launched::Kept);

@@ -2,7 +2,8 @@
 
 use super::child::command;
 use super::clip::{self, ClipRequest};
-use anyhow::{Context, Result, bail};
+use crate::bad_input;
+use anyhow::{Context, Result};
 use contract::{Backend, Manifest, RunSpec, Scenario};
 use serde::Deserialize;
 use std::fmt::Write as _;
@@ -107,7 +108,7 @@ fn parse_options(options: &[String]) -> Result<toml::Table> {
     let mut table = toml::Table::new();
     for option in options {
         let Some((key, value)) = option.split_once('=') else {
-            bail!("--option {option:?}: write it as key=value");
+            bad_input!("--option {option:?}: write it as key=value");
         };
         let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
         table.insert(key.to_owned(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())));
@@ -122,7 +123,7 @@ fn describe(manifest: &Manifest, options: &toml::Table) -> Result<Description> {
         .with_context(|| format!("failed to start {}", manifest.command[0]))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        bail!("{} refuses its options: {}", manifest.name, words.trim());
+        bad_input!("{} refuses its options: {}", manifest.name, words.trim());
     }
     serde_json::from_slice(&output.stdout)
         .with_context(|| format!("{} did not describe itself (docs/PLUGIN.md)", manifest.name))

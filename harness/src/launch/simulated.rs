@@ -1,7 +1,8 @@
 //! A run in virtual time: one child that simulates both ends.
 
 use super::child::{Running, command};
-use anyhow::{Result, bail};
+use crate::bad_input;
+use anyhow::Result;
 use contract::{Manifest, RunSpec};
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,7 @@ const START_UP: Duration = Duration::from_secs(120);
 /// Runs `spec` in `run_dir`.
 pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     if !manifest.simulate {
-        bail!("{} has no virtual-time mode; use --backend namespaces", manifest.name);
+        bad_input!("{} has no virtual-time mode; use --backend namespaces", manifest.name);
     }
     let dir = run_dir.to_string_lossy();
     let mut child = Running::start(&spec.system, command(manifest, &["simulate", &dir])?)?;
