@@ -124,3 +124,12 @@ interop:
 # the README's result table, from the last `./just eval`
 readme-table:
     docs/readme-table
+
+# the papers' comparison on your clips, colour alone: papers CLIP...; means over clips and seeds as Markdown
+papers +CLIPS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for clip in "$@"; do
+        ./target/release/freezeframe sweep papers --clip "$clip" --no-depth --no-video --out runs/papers >&2
+    done
+    ./target/release/freezeframe report runs/papers --format csv --no-files | awk -f harness/plans/means.awk
