@@ -2,8 +2,8 @@
 
 use super::Explained;
 use super::text::{Shape, lines_diff};
-use anyhow::{Result, bail};
-use codecs::{Codec, Decoder};
+use crate::unit_decoder::UnitDecoder;
+use anyhow::{Context as _, Result};
 use contract::units::{UnitsHeader, UnitsReader};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -30,15 +30,8 @@ pub fn hashes(path: &Path) -> Result<String> {
 }
 
 /// The pinned decoder of a units file.
-pub(super) fn decoder(header: &UnitsHeader) -> Result<Decoder> {
-    let codec = match header.codec.as_str() {
-        "h264" => Codec::H264,
-        "h265" => Codec::H265,
-        "vp8" => Codec::Vp8,
-        "vp9" => Codec::Vp9,
-        other => bail!("no decoder for {other:?} here"),
-    };
-    Ok(Decoder::new(codec)?)
+pub(super) fn decoder(header: &UnitsHeader) -> Result<UnitDecoder> {
+    UnitDecoder::open(header)?.with_context(|| format!("no decoder for {:?} here", header.codec))
 }
 
 /// Says how two lists differ.

@@ -1,15 +1,15 @@
 //! `rendered.<stream>.mp4`: what was on the screen, slot by slot, for any player.
 
+use crate::unit_decoder::UnitDecoder;
 use anyhow::{Context, Result};
-use codecs::{Codec, Decoder};
 use contract::units::{UnitsReader, file_name};
 use contract::{Event, EventKind, RunSpec, Stream};
 use media::Yuv420;
+use media::convert::Colour;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use media::convert::Colour;
 use video::{Quality, Writer};
 
 /// Writes a playable file per stream that has stored units; systems that store pictures have one already.
@@ -27,8 +27,7 @@ pub fn write(run_dir: &Path) -> Result<()> {
 fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
     let shown = shown_frames(run_dir, stream)?;
     let mut units = UnitsReader::open(&run_dir.join(file_name(stream)))?;
-    let Some(codec) = codec(&units.header().codec) else { return Ok(()) };
-    let mut decoder = Decoder::new(codec)?;
+    let Some(mut decoder) = UnitDecoder::open(units.header())? else { return Ok(()) };
     let path = run_dir.join(format!("rendered.{}.mp4", stream.name()));
     let colour = match stream {
         Stream::Rgb => video::probe(&spec.clip.rgb)?.colour,
@@ -59,10 +58,6 @@ fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
     }
     writer.finish()?;
     Ok(())
-}
-
-fn codec(name: &str) -> Option<Codec> {
-    [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9].into_iter().find(|c| c.to_string() == name)
 }
 
 /// Captured frame on the screen in each slot.

@@ -1,7 +1,7 @@
 //! Where the two pictures of a slot come from: the clip that was captured, and the store of what was shown.
 
+use crate::unit_decoder::UnitDecoder;
 use anyhow::{Context as _, bail};
-use codecs::{Codec, Decoder};
 use contract::units::{UnitsHeader, UnitsReader};
 use contract::{ClipSpec, Stream};
 use media::convert::{Colour, Range};
@@ -184,12 +184,13 @@ impl Shown {
 pub struct Units {
     path: PathBuf,
     header: UnitsHeader,
-    codec: Codec,
     index: Vec<Entry>,
     /// Place of a frame's last unit in `index`.
     places: HashMap<u32, usize>,
     reader: UnitsReader,
-    decoder: Option<Decoder>,
+    decoder: UnitDecoder,
+    /// The decoder has been fed the unit before `next`, or is to begin a segment.
+    running: bool,
     next: usize,
     recent: VecDeque<(u32, Yuv420)>,
 }
@@ -210,18 +211,21 @@ impl Units {
     fn open(path: &Path, whole_key: &dyn Fn(u32) -> bool) -> anyhow::Result<Self> {
         let mut reader = UnitsReader::open(path)?;
         let header = reader.header().clone();
-        let codec = codec_named(&header.codec).with_context(|| {
-            format!("{}: no decoder is known for codec `{}`", path.display(), header.codec)
-        })?;
+        let decoder = UnitDecoder::open(&header)
+            .with_context(|| format!("failed to open a decoder for {}", path.display()))?
+            .with_context(|| {
+                format!("{}: no decoder is known for codec `{}`", path.display(), header.codec)
+            })?;
         let mut index = Vec::new();
         let mut places = HashMap::new();
         let mut hash = Xxh3::new();
         let mut start = 0;
         while let Some((frame, unit)) = reader.read()? {
-            if whole_key(frame) || index.is_empty() {
+            if decoder.is_stateless() || whole_key(frame) || index.is_empty() {
                 start = index.len();
                 hash = Xxh3::new();
                 hash.update(header.codec.as_bytes());
+                hash.update(decoder.weights().as_bytes());
             }
             hash.update(&(unit.len() as u64).to_le_bytes());
             hash.update(&unit);
@@ -231,11 +235,11 @@ impl Units {
         Ok(Self {
             path: path.to_owned(),
             header,
-            codec,
             index,
             places,
             reader: UnitsReader::open(path)?,
-            decoder: None,
+            decoder,
+            running: false,
             next: 0,
             recent: VecDeque::new(),
         })
@@ -257,7 +261,7 @@ impl Units {
         if wanted < self.next {
             // Too long ago: from the start again. Screens do not go back that far, so this costs nothing in practice.
             self.reader = UnitsReader::open(&self.path)?;
-            (self.next, self.decoder) = (0, None);
+            (self.next, self.running) = (0, false);
         }
         // What lies before the wanted segment need not be decoded.
         let from = self.index[wanted].start;
@@ -267,11 +271,11 @@ impl Units {
             let unit = self.reader.read()?;
             self.next += 1;
             let Some((_, unit)) = unit.filter(|_| at >= from) else { continue };
-            if at == start || self.decoder.is_none() {
-                self.decoder = Some(Decoder::new(self.codec)?);
+            if at == start || !self.running {
+                self.decoder.restart()?;
+                self.running = true;
             }
-            let Some(decoder) = &mut self.decoder else { continue };
-            if let Some(picture) = decoder.decode(&unit) {
+            if let Some(picture) = self.decoder.decode(&unit) {
                 let size = (self.header.width as usize, self.header.height as usize);
                 anyhow::ensure!(
                     (picture.width, picture.height) == size,
@@ -290,8 +294,4 @@ impl Units {
         }
         Ok(self.recent.iter().rev().find(|(f, _)| *f == frame).map(|(_, p)| p.clone()))
     }
-}
-
-fn codec_named(name: &str) -> Option<Codec> {
-    [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9].into_iter().find(|c| c.to_string() == name)
 }

@@ -8,6 +8,7 @@ use crate::tokenizer::{Preset, TOKEN_PIXELS, Tokenizer};
 use crate::weights::{WeightsError, weights_folder};
 use media::convert::{Colour, to_rgb, to_yuv420};
 use media::{Rgb, Yuv420};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -15,13 +16,15 @@ use tch::{Device, Kind, Tensor, no_grad};
 #[derive(Debug)]
 pub struct TokenPictures {
     tokenizer: Tokenizer,
+    weights: String,
     grid: (usize, usize),
     size: (usize, usize),
 }
 
 impl TokenPictures {
-    /// Sets libtorch to two threads and loads `reparo-tokenizer-<preset>.safetensors` of `folder` for a grid of columns x rows and pictures of
-    /// columns x rows.
+    /// Loads `reparo-tokenizer-<preset>.safetensors` of `folder` for a grid of columns x rows and pictures of
+    /// width x height, and sets libtorch to one thread: sender, receiver and scores often share a machine of few
+    /// cores, where threads of one layer wait for each other longer than they work.
     ///
     /// # Errors
     /// See [`WeightsError`].
@@ -31,10 +34,18 @@ impl TokenPictures {
         grid: (usize, usize),
         size: (usize, usize),
     ) -> Result<Self, WeightsError> {
-        // What the real-time goal is stated for, whatever the machine.
-        tch::set_num_threads(2);
+        tch::set_num_threads(1);
         let path = folder.join(format!("reparo-tokenizer-{}.safetensors", preset.name()));
-        Ok(Self { tokenizer: Tokenizer::load(&path, preset, Device::cuda_if_available())?, grid, size })
+        let tokenizer = Tokenizer::load(&path, preset, Device::cuda_if_available())?;
+        let bytes = std::fs::read(&path).map_err(|source| WeightsError::Io { path, source })?;
+        let weights = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        Ok(Self { tokenizer, weights, grid, size })
+    }
+
+    /// SHA-256 of the weight file: tokens and pictures are a function of it and of what goes in.
+    #[must_use]
+    pub fn weights(&self) -> &str {
+        &self.weights
     }
 
     /// What draws the units of a file with this codec name; `None` for a codec that is not Reparo's.
@@ -135,7 +146,7 @@ mod tests {
     #[test]
     fn units_that_are_no_grid_draw_nothing() {
         let tokenizer = Tokenizer::new(Preset::Lite, 16, Device::Cpu);
-        let pictures = TokenPictures { tokenizer, grid: (4, 2), size: (50, 34) };
+        let pictures = TokenPictures { tokenizer, weights: String::new(), grid: (4, 2), size: (50, 34) };
         assert!(pictures.decode(&[]).is_none());
         assert!(pictures.decode(&unit(&[3; 7])).is_none());
         assert!(pictures.decode(&unit(&[16; 8])).is_none());

@@ -122,7 +122,7 @@ fn cached(
     directory: &Path,
 ) -> Result<UnitsReader> {
     let codec = TokenPictures::codec(PRESET, grid(variant));
-    let weights = pictures.tokenizer().codebook_hash();
+    let weights = pictures.weights();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
     let key = format!("1\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}");
