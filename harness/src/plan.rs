@@ -97,7 +97,10 @@ impl Plan {
             }
             None => {
                 let known: Vec<_> = SHIPPED.iter().map(|(n, _)| *n).collect();
-                bad_input!("no plan is called {name_or_path:?}; there are: {}; or give a TOML file", known.join(", "));
+                bad_input!(
+                    "no plan is called {name_or_path:?}; there are: {}; or give a TOML file",
+                    known.join(", ")
+                );
             }
         };
         let plan: Plan = toml::from_str(&text).with_context(|| format!("plan {path}"))?;
@@ -108,7 +111,10 @@ impl Plan {
                 ("seeds", block.seeds.is_empty()),
             ] {
                 if empty {
-                    bad_input!("plan {path}, block {}: field `{field}` is empty; name at least one", number + 1);
+                    bad_input!(
+                        "plan {path}, block {}: field `{field}` is empty; name at least one",
+                        number + 1
+                    );
                 }
             }
         }
@@ -123,7 +129,11 @@ impl Plan {
             let clips: Vec<ClipRequest> = if block.clips.is_empty() || clip.rgb.is_some() {
                 vec![clip.clone()]
             } else {
-                let of = |c: &PlanClip| ClipRequest { rgb: Some(c.rgb.clone()), depth: c.depth.clone(), ..clip.clone() };
+                let of = |c: &PlanClip| ClipRequest {
+                    rgb: Some(c.rgb.clone()),
+                    depth: c.depth.clone(),
+                    ..clip.clone()
+                };
                 block.clips.iter().map(of).collect()
             };
             let all_seeds: Vec<u64> = match seeds {
@@ -179,7 +189,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_rejected_by_name() {
-        let error = toml::from_str::<Plan>("name='x'\ncolour=1\n[[block]]\nsystems=[]\nscenarios=[]").unwrap_err();
+        let error =
+            toml::from_str::<Plan>("name='x'\ncolour=1\n[[block]]\nsystems=[]\nscenarios=[]").unwrap_err();
         assert!(error.to_string().contains("colour"), "{error}");
     }
 }

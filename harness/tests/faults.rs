@@ -75,8 +75,14 @@ fn y4m(frames: u32) -> Vec<u8> {
 /// An mp4 whose second half is missing.
 fn half_an_mp4(place: &Place) -> String {
     let path = place.path("half.mp4");
-    let mut writer =
-        video::Writer::create(&path, (64, 48), (30, 1), media::convert::Colour::BT601, video::Quality::Crf(18)).unwrap();
+    let mut writer = video::Writer::create(
+        &path,
+        (64, 48),
+        (30, 1),
+        media::convert::Colour::BT601,
+        video::Quality::Crf(18),
+    )
+    .unwrap();
     for luma in 0..30 {
         writer.write(&media::Yuv420::filled(64, 48, (luma * 5, 128, 128))).unwrap();
     }

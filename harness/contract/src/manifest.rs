@@ -56,7 +56,9 @@ pub enum ManifestError {
         reason: String,
     },
     /// No such system.
-    #[error("no system is called {name:?}; there are: {known}; or give the path of a manifest (docs/PLUGIN.md)")]
+    #[error(
+        "no system is called {name:?}; there are: {known}; or give the path of a manifest (docs/PLUGIN.md)"
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -104,7 +106,10 @@ impl Manifest {
     /// Every shipped system.
     #[must_use]
     pub fn shipped() -> Vec<Self> {
-        SHIPPED.iter().map(|(name, text)| Self::parse(name, text).expect("shipped manifests are valid")).collect()
+        SHIPPED
+            .iter()
+            .map(|(name, text)| Self::parse(name, text).expect("shipped manifests are valid"))
+            .collect()
     }
 }
 
@@ -121,7 +126,8 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_named() {
-        let error = Manifest::parse("x.toml", "name='a'\nabout=''\ncommand=['a']\ncolour=1").unwrap_err().to_string();
+        let error =
+            Manifest::parse("x.toml", "name='a'\nabout=''\ncommand=['a']\ncolour=1").unwrap_err().to_string();
         assert!(error.contains("x.toml") && error.contains("colour"), "{error}");
     }
 

@@ -48,7 +48,9 @@ fn clean_path() -> LinkSpec {
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// Neither a shipped name nor a file.
-    #[error("no scenario is called {name:?}; there are: {known}; or give the path of a scenario file (docs/NETWORK.md)")]
+    #[error(
+        "no scenario is called {name:?}; there are: {known}; or give the path of a scenario file (docs/NETWORK.md)"
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -235,7 +237,8 @@ mod tests {
         assert!(unknown.contains("unknown field `lose`") && unknown.contains("`loss`"), "{unknown}");
         let model = message(&format!("{head}[forward.loss]\nmodel = \"random\"\nprobability = \"5\"\n"));
         assert!(model.contains("write a percentage"), "{model}");
-        let inner = message(&format!("{head}[forward.loss]\nmodel = \"random\"\nprobability = \"5%\"\nburst = 3\n"));
+        let inner =
+            message(&format!("{head}[forward.loss]\nmodel = \"random\"\nprobability = \"5%\"\nburst = 3\n"));
         assert!(inner.contains("unknown field `burst`"), "{inner}");
         let trace = message(&format!("{head}[reverse.delay]\nbase = \"trace\"\n"));
         assert!(trace.contains("reverse") && trace.contains("[trace]"), "{trace}");

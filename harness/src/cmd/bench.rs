@@ -100,7 +100,8 @@ pub fn run(args: &Args) -> Result<i32> {
 
 fn profile(dir: &Path) -> Result<Profile> {
     let path = dir.join("profile.json");
-    let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} makes no sense", path.display()))
 }
 
@@ -122,7 +123,10 @@ fn print(args: &Args, length: Duration, rows: &[Row]) -> Result<()> {
         return Ok(());
     }
     println!("{} under {}, {:.1} s of video, milliseconds", args.system, args.scenario, length.as_secs_f64());
-    println!("{:20} {:>15} {:>8} {:>14} {:>8} {:>9} {:>16}", "", "start + encode", "decode", "protocol+link", "score", "x real", "x real, scored");
+    println!(
+        "{:20} {:>15} {:>8} {:>14} {:>8} {:>9} {:>16}",
+        "", "start + encode", "decode", "protocol+link", "score", "x real", "x real, scored"
+    );
     for r in rows {
         let ms = |d: Duration| format!("{:.0}", d.as_secs_f64() * 1e3);
         println!(

@@ -120,6 +120,8 @@ fn print(findings: &Findings) {
         (_, 0) => println!(
             "{compared} goldens, {moved} moved; if that is meant, `just golden-review` writes them, for a commit of their own with the reason"
         ),
-        (_, written) => println!("{compared} goldens, {moved} moved, {written} written; look at `git diff golden/` before the commit"),
+        (_, written) => println!(
+            "{compared} goldens, {moved} moved, {written} written; look at `git diff golden/` before the commit"
+        ),
     }
 }

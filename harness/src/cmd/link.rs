@@ -5,8 +5,8 @@ use clap::{Args as ClapArgs, ValueEnum};
 use contract::{Scenario, exit};
 use link::trace::{Format, Replay, TraceSpec};
 use link::{
-    Bitrate, BottleneckSpec, ByteCount, DelayBase, Direction, DropCause, Epoch, Fate, FateRecord, Link, LinkSpec,
-    LossSpec, Model, Order, Probability, QueueLimit, RateSpec, Span, State, Timestamp,
+    Bitrate, BottleneckSpec, ByteCount, DelayBase, Direction, DropCause, Epoch, Fate, FateRecord, Link,
+    LinkSpec, LossSpec, Model, Order, Probability, QueueLimit, RateSpec, Span, State, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -233,7 +233,11 @@ fn spec(args: &Args, direction: Direction) -> Result<LinkSpec> {
         spec.bottleneck.get_or_insert(bottleneck(RateSpec::Unlimited)).rate = RateSpec::Constant(rate);
     }
     if args.burst.is_some() || args.queue.is_some() {
-        let b = spec.bottleneck.get_or_insert(bottleneck(if args.trace.is_some() { RateSpec::Trace } else { RateSpec::Unlimited }));
+        let b = spec.bottleneck.get_or_insert(bottleneck(if args.trace.is_some() {
+            RateSpec::Trace
+        } else {
+            RateSpec::Unlimited
+        }));
         b.burst = args.burst.unwrap_or(b.burst);
         b.queue = args.queue.unwrap_or(b.queue);
     }
@@ -316,7 +320,11 @@ impl Summary {
         let lost: u64 = self.causes.values().sum();
         let resolved = spec.resolved()?;
         writeln!(out, "loss model   {} (model {}, order {})", resolved.loss, resolved.model, resolved.order)?;
-        writeln!(out, "packets      {} of {} bytes, every {}, seed {}", self.packets, args.size, args.interval, args.seed)?;
+        writeln!(
+            out,
+            "packets      {} of {} bytes, every {}, seed {}",
+            self.packets, args.size, args.interval, args.seed
+        )?;
         let expected = match resolved.loss.mean() {
             Some(mean) => format!("   (the loss model's mean: {:.3} %)", 100.0 * mean),
             None => String::new(),
@@ -333,17 +341,23 @@ impl Summary {
             writeln!(out, "loss bursts  length:count {}", list.join(" "))?;
         }
         if self.corrupted + self.copies + self.reordered > 0 {
-            writeln!(out, "delivered    {} corrupted, {} copies, {} overtaken", self.corrupted, self.copies, self.reordered)?;
+            writeln!(
+                out,
+                "delivered    {} corrupted, {} copies, {} overtaken",
+                self.corrupted, self.copies, self.reordered
+            )?;
         }
         self.delays_ns.sort_unstable();
         if let (Some(min), Some(max)) = (self.delays_ns.first(), self.delays_ns.last()) {
-            let at = |share: u64| Span(self.delays_ns[((self.delays_ns.len() - 1) as u64 * share / 100) as usize]);
+            let at =
+                |share: u64| Span(self.delays_ns[((self.delays_ns.len() - 1) as u64 * share / 100) as usize]);
             let (min, max) = (Span(*min), Span(*max));
             writeln!(out, "delay        min {min}, median {}, 99 % {}, max {max}", at(50), at(99))?;
             let span = self.last_out.0 - self.first_out.unwrap_or_default().0;
             if span > 0 {
                 let bits = u128::from(self.delays_ns.len() as u64 - 1) * u128::from(args.size) * 8;
-                let rate = Bitrate(u64::try_from(bits * 1_000_000_000 / u128::from(span)).unwrap_or(u64::MAX));
+                let rate =
+                    Bitrate(u64::try_from(bits * 1_000_000_000 / u128::from(span)).unwrap_or(u64::MAX));
                 writeln!(out, "delivered at {rate} on average")?;
             }
         }

@@ -21,13 +21,19 @@ pub fn run(args: &Args) -> Result<i32> {
         .iter()
         .map(|(name, _)| Ok(((*name).to_owned(), crate::plan::Plan::find(name)?.description)))
         .collect::<Result<_>>()?;
-    let clips = vec![("person-0".to_owned(), "embedded talking head with exact depth; person-1, person-2, ... are others".to_owned())];
+    let clips = vec![(
+        "person-0".to_owned(),
+        "embedded talking head with exact depth; person-1, person-2, ... are others".to_owned(),
+    )];
     let groups = [("systems", systems), ("scenarios", scenarios), ("plans", plans), ("clips", clips)];
     if args.json {
         let object: serde_json::Map<_, _> = groups
             .into_iter()
             .map(|(k, rows)| {
-                let rows = rows.into_iter().map(|(name, about)| json!({"name": name, "about": about})).collect::<Vec<_>>();
+                let rows = rows
+                    .into_iter()
+                    .map(|(name, about)| json!({"name": name, "about": about}))
+                    .collect::<Vec<_>>();
                 (k.to_owned(), json!(rows))
             })
             .collect();

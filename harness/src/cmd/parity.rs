@@ -95,11 +95,20 @@ pub fn run(args: &Args) -> Result<i32> {
         });
         println!("{}", serde_json::to_string_pretty(&value)?);
     } else {
-        println!("{} under {}, seed {}: virtual time against namespaces", args.system, args.scenario, args.seed);
+        println!(
+            "{} under {}, seed {}: virtual time against namespaces",
+            args.system, args.scenario, args.seed
+        );
         println!("  frame slots              {slots:6}   status or shown frame differs in {statuses}");
         println!("  pictures on the screen   {slots:6}   differ in {pictures}");
         println!("  frames' event order      {:6}   differs in {orders}", a.stages.len());
-        println!("  forward packets   {:6} {:6}   dropped {} {}, different drops {drops}", a.packets, b.packets, a.drops.len(), b.drops.len());
+        println!(
+            "  forward packets   {:6} {:6}   dropped {} {}, different drops {drops}",
+            a.packets,
+            b.packets,
+            a.drops.len(),
+            b.drops.len()
+        );
     }
     Ok(if share > args.tolerance { exit::DIFFERENT } else { exit::OK })
 }

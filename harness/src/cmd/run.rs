@@ -1,8 +1,8 @@
 //! `freezeframe run`: one scenario, one system, one run directory, scored and reported.
 
+use crate::bad_input;
 use crate::launch::clip::ClipRequest;
 use crate::launch::{self, Launched, Request, clip};
-use crate::bad_input;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use contract::{Backend, exit};
@@ -164,7 +164,11 @@ pub fn relative_dir(spec: &contract::RunSpec, options: &[String]) -> PathBuf {
     for option in options {
         system.push('-');
         let named = option.strip_prefix("transport=").unwrap_or(option);
-        system.extend(named.chars().map(|c| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '_' }));
+        system.extend(
+            named.chars().map(|c| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '_' }),
+        );
     }
-    [spec.scenario.name.clone(), system, spec.clip.name.clone(), format!("seed-{}{suffix}", spec.seed)].iter().collect()
+    [spec.scenario.name.clone(), system, spec.clip.name.clone(), format!("seed-{}{suffix}", spec.seed)]
+        .iter()
+        .collect()
 }

@@ -52,7 +52,13 @@ pub fn run(args: &Args) -> Result<i32> {
     let mut runs = plan.runs(&args.clip.request(), args.seeds);
     runs.retain(|r| only.is_none_or(|b| r.request.backend == b));
 
-    let mut sweep = Sweep { clips: BTreeMap::new(), done: Vec::new(), failed: Vec::new(), skipped: Vec::new(), warned: BTreeSet::new() };
+    let mut sweep = Sweep {
+        clips: BTreeMap::new(),
+        done: Vec::new(),
+        failed: Vec::new(),
+        skipped: Vec::new(),
+        warned: BTreeSet::new(),
+    };
     let bar = crate::progress::bar(runs.len() as u64, &plan.name);
     for planned in &runs {
         bar.set_message(format!("{} {}", planned.request.scenario, planned.request.system));
@@ -84,7 +90,10 @@ pub fn run(args: &Args) -> Result<i32> {
     if !args.json {
         eprintln!("report: {}", out.join("report.html").display());
         if !sweep.skipped.is_empty() {
-            eprintln!("{} run(s) left out; `freezeframe doctor` says what this machine lacks", sweep.skipped.len());
+            eprintln!(
+                "{} run(s) left out; `freezeframe doctor` says what this machine lacks",
+                sweep.skipped.len()
+            );
         }
     }
     Ok(if sweep.failed.is_empty() { exit::OK } else { exit::FAILED })
@@ -100,7 +109,13 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn one(&mut self, planned: &Planned, out: &std::path::Path, video: bool, bar: &indicatif::ProgressBar) -> Result<()> {
+    fn one(
+        &mut self,
+        planned: &Planned,
+        out: &std::path::Path,
+        video: bool,
+        bar: &indicatif::ProgressBar,
+    ) -> Result<()> {
         if launch::child::interrupted() {
             return Err(Interrupted.into());
         }
@@ -109,7 +124,8 @@ impl Sweep {
         let clip = match self.clips.get(&key) {
             Some(clip) => clip.clone(),
             None => {
-                let clip = clip::resolve(&request.clip, &mut |line| bar.suspend(|| eprintln!("clip: {line}")))?;
+                let clip =
+                    clip::resolve(&request.clip, &mut |line| bar.suspend(|| eprintln!("clip: {line}")))?;
                 self.clips.insert(key, clip.clone());
                 clip
             }

@@ -100,13 +100,16 @@ pub fn run(args: &Args) -> Result<i32> {
             write(output.as_deref(), &revo::write(&rows(trace, *from, *step)?.rows))?;
         }
         Command::Export { trace, from, to: FormatArg::Mahimahi, output, .. } => {
-            let text = match read(trace, *from)? {
-                Trace::Opportunities(times) => mahimahi::write(&times),
-                Trace::Rows(rows) => {
-                    let times = rows.opportunities();
-                    mahimahi::write(&times.ok_or_else(|| anyhow!("trace {trace}: its rate never lets 1500 bytes through"))?)
-                }
-            };
+            let text =
+                match read(trace, *from)? {
+                    Trace::Opportunities(times) => mahimahi::write(&times),
+                    Trace::Rows(rows) => {
+                        let times = rows.opportunities();
+                        mahimahi::write(&times.ok_or_else(|| {
+                            anyhow!("trace {trace}: its rate never lets 1500 bytes through")
+                        })?)
+                    }
+                };
             write(output.as_deref(), &text)?;
         }
         Command::Tc { scenario, direction, dev, seed } => {
@@ -155,7 +158,9 @@ fn rows(trace: &str, format: Option<FormatArg>, step: Span) -> Result<revo::Rows
 
 fn write(output: Option<&Path>, text: &str) -> Result<()> {
     match output {
-        Some(path) => std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display())),
+        Some(path) => {
+            std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
+        }
         None => match std::io::stdout().lock().write_all(text.as_bytes()) {
             Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("failed to write to standard output"),
@@ -194,22 +199,34 @@ fn info(name: &str, format: Option<FormatArg>, window: Span, top: usize, json: b
     let mut text = format!("trace   {name}\nlength  {}, {} rows\n", whole.length, whole.rows);
     text += &format!(
         "rate    mean {}, {} to {}\n",
-        rate_text(whole.rate_mean), rate_text(whole.rate_min), rate_text(whole.rate_max)
+        rate_text(whole.rate_mean),
+        rate_text(whole.rate_min),
+        rate_text(whole.rate_max)
     );
     if matches!(trace, Trace::Rows(_)) {
         text += &format!("rtt     mean {}, {} to {}\n", whole.rtt_mean, whole.rtt_min, whole.rtt_max);
         text += &format!(
             "loss    mean {:.3} %, worst row {:.1} %, {} rows with loss, longest run of them {}\n",
-            whole.loss_mean.as_f64() * 100.0, whole.loss_max.as_f64() * 100.0, whole.rows_with_loss, whole.longest_burst
+            whole.loss_mean.as_f64() * 100.0,
+            whole.loss_max.as_f64() * 100.0,
+            whole.rows_with_loss,
+            whole.longest_burst
         );
     }
     if clamped > 0 {
         text += &format!("warning: {clamped} rows have a negative loss; it counts as 0\n");
     }
     if !windows.is_empty() {
-        text += &format!("\nwindows of {window} with the most loss (for `trace.offset`)\n  offset   loss %   rate\n");
+        text += &format!(
+            "\nwindows of {window} with the most loss (for `trace.offset`)\n  offset   loss %   rate\n"
+        );
         for w in &windows {
-            text += &format!("  {:<8} {:<8.3} {}\n", w.from.to_string(), w.loss_mean.as_f64() * 100.0, rate_text(w.rate_mean));
+            text += &format!(
+                "  {:<8} {:<8.3} {}\n",
+                w.from.to_string(),
+                w.loss_mean.as_f64() * 100.0,
+                rate_text(w.rate_mean)
+            );
         }
     }
     write(None, &text)

@@ -94,7 +94,8 @@ pub fn compare_numbers(kept: &BTreeMap<String, Golden>, now: &Numbers) -> Option
     for (name, golden) in kept {
         match now.get(name) {
             None => {
-                moved.push((f64::INFINITY, format!("{name}: was {}, is not measured any more", golden.value)));
+                moved
+                    .push((f64::INFINITY, format!("{name}: was {}, is not measured any more", golden.value)));
             }
             Some(&value) => {
                 let by = value - golden.value;

@@ -51,7 +51,8 @@ pub fn command(manifest: &Manifest, arguments: &[&str]) -> Result<Command> {
 fn sut_program() -> Result<PathBuf> {
     let me = std::env::current_exe().context("failed to find this program's own path")?;
     // A test's executable is one folder deeper.
-    let places = [me.with_file_name("sut"), me.parent().and_then(Path::parent).unwrap_or(Path::new("")).join("sut")];
+    let places =
+        [me.with_file_name("sut"), me.parent().and_then(Path::parent).unwrap_or(Path::new("")).join("sut")];
     match places.iter().find(|p| p.is_file()) {
         Some(path) => Ok(path.clone()),
         None => bail!(
@@ -82,7 +83,8 @@ impl Running {
                 Ok(())
             });
         }
-        let mut child = command.spawn().with_context(|| format!("failed to start {:?}", command.get_program()))?;
+        let mut child =
+            command.spawn().with_context(|| format!("failed to start {:?}", command.get_program()))?;
         let stdout = child.stdout.take().context("a piped standard output")?;
         let mut errors = child.stderr.take().context("a piped standard error")?;
         let (to_lines, lines) = channel();

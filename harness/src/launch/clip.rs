@@ -69,7 +69,10 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         let (count, range) = measure_depth(path, &target, request.frames, tell)?;
         depth_range_mm = range;
         if count < frames {
-            tell(&format!("{} has {count} pictures, the colour clip {frames}: using {count}", path.display()));
+            tell(&format!(
+                "{} has {count} pictures, the colour clip {frames}: using {count}",
+                path.display()
+            ));
             frames = count;
         }
         hash_file(path, &mut hash)?;
@@ -102,7 +105,10 @@ fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
     let (columns, rows) = (width as usize, height as usize);
     let config = SceneConfig { person, width: columns, height: rows, fps, frames, ..SceneConfig::default() };
     let directory = cache_dir()?.join("clips");
-    let bar = crate::progress::bar(u64::from(frames), &format!("rendering the embedded clip person-{person} (once)"));
+    let bar = crate::progress::bar(
+        u64::from(frames),
+        &format!("rendering the embedded clip person-{person} (once)"),
+    );
     let paths = video::scene::cached(&directory, config, |done, _| bar.set_position(u64::from(done)))?;
     bar.finish_and_clear();
     let view = media::scene::depth_view();
@@ -142,11 +148,14 @@ fn measure_depth(
         }
         DepthSource::Metric(mut reader) => {
             let mut view = None;
-            while more(count) && let Some(depth) = reader.next_frame()? {
+            while more(count)
+                && let Some(depth) = reader.next_frame()?
+            {
                 view = view.or_else(|| DepthView::fit(&depth));
                 count += 1;
             }
-            let view = view.ok_or_else(|| BadInput(format!("{} has no measured depth at all", path.display())))?;
+            let view =
+                view.ok_or_else(|| BadInput(format!("{} has no measured depth at all", path.display())))?;
             Ok((count, Some((view.near_mm(), view.far_mm()))))
         }
     }
@@ -167,7 +176,8 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {
     if path.is_dir() {
-        let entries = std::fs::read_dir(path).with_context(|| format!("failed to read {}", path.display()))?;
+        let entries =
+            std::fs::read_dir(path).with_context(|| format!("failed to read {}", path.display()))?;
         let mut files: Vec<PathBuf> = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
         files.sort();
         return files.iter().filter(|f| f.is_file()).try_for_each(|f| hash_file(f, hash));

@@ -26,7 +26,8 @@ const GRACE: Duration = Duration::from_secs(20);
 pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     let mut config = LabConfig::new(spec.scenario.forward.clone(), spec.scenario.reverse.clone(), spec.seed);
     config.fates = Some(run_dir.join("fates.jsonl"));
-    let mut lab = Lab::new(&config).context("failed to build the lab (`freezeframe doctor` says what is missing)")?;
+    let mut lab =
+        Lab::new(&config).context("failed to build the lab (`freezeframe doctor` says what is missing)")?;
 
     let address = |end| SocketAddr::from((lab.address(end), PORT));
     let (tx, rx) = (address(End::Sender).to_string(), address(End::Receiver).to_string());
@@ -43,11 +44,13 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     wait_ready(&mut [&mut receiver, &mut sender], ready_limit)?;
 
     let epoch_ns = monotonic_ns() + LEAD.as_nanos() as u64;
-    lab.start_at(epoch_ns, Duration::from_nanos(spec.capture_start_ns)).context("failed to start the emulator")?;
+    lab.start_at(epoch_ns, Duration::from_nanos(spec.capture_start_ns))
+        .context("failed to start the emulator")?;
     let line = json!({"type": "start", "epoch_ns": epoch_ns}).to_string();
     receiver.say(&line);
     sender.say(&line);
-    let length = Duration::from_nanos(spec.capture_start_ns + u64::from(spec.clip.frames) * spec.interval_ns());
+    let length =
+        Duration::from_nanos(spec.capture_start_ns + u64::from(spec.clip.frames) * spec.interval_ns());
     relay(&mut sender, &mut receiver, LEAD + length + GRACE)?;
 
     let health = lab.stop().context("the emulator failed")?;

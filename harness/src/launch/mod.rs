@@ -37,7 +37,12 @@ pub enum Launched {
 ///
 /// Everything is written beside the final place and moved there at the end, so that a run directory is complete
 /// whenever it exists.
-pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path, resume: bool) -> Result<Launched> {
+pub fn launch(
+    spec: &RunSpec,
+    manifest: &contract::Manifest,
+    run_dir: &Path,
+    resume: bool,
+) -> Result<Launched> {
     if run_dir.exists() {
         let earlier = RunSpec::read(run_dir).ok();
         if earlier.is_none() && fs::read_dir(run_dir).is_ok_and(|mut d| d.next().is_some()) {
@@ -62,7 +67,8 @@ pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path, res
     if run_dir.exists() {
         fs::remove_dir_all(run_dir).with_context(|| format!("failed to replace {}", run_dir.display()))?;
     }
-    fs::rename(&partial, run_dir).with_context(|| format!("failed to move the run to {}", run_dir.display()))?;
+    fs::rename(&partial, run_dir)
+        .with_context(|| format!("failed to move the run to {}", run_dir.display()))?;
     Ok(Launched::Fresh)
 }
 

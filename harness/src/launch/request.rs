@@ -100,7 +100,11 @@ pub fn revision() -> &'static str {
 
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// `key=value`, the value as TOML if it is one and as a text otherwise.
@@ -110,7 +114,8 @@ fn parse_options(options: &[String]) -> Result<toml::Table> {
         let Some((key, value)) = option.split_once('=') else {
             bad_input!("--option {option:?}: write it as key=value");
         };
-        let parsed = toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
+        let parsed =
+            toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
         table.insert(key.to_owned(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())));
     }
     Ok(table)
@@ -135,7 +140,9 @@ mod tests {
 
     #[test]
     fn options_are_toml_values_or_plain_words() {
-        let table = parse_options(&["a=1".into(), "b=true".into(), "c=datachannel".into(), "d=\"x y\"".into()]).unwrap();
+        let table =
+            parse_options(&["a=1".into(), "b=true".into(), "c=datachannel".into(), "d=\"x y\"".into()])
+                .unwrap();
         assert_eq!(table["a"], toml::Value::Integer(1));
         assert_eq!(table["b"], toml::Value::Boolean(true));
         assert_eq!(table["c"], toml::Value::String("datachannel".into()));

@@ -121,7 +121,11 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     let score = &score;
     let (of_rgb, of_depth) = std::thread::scope(|scope| {
         let thread = has_depth.then(|| scope.spawn(move || score(Stream::Depth, &Nets::new(), depth)));
-        let of_rgb = if slots.streams.contains(&Stream::Rgb) { score(Stream::Rgb, &nets, rgb) } else { Ok(Vec::new()) };
+        let of_rgb = if slots.streams.contains(&Stream::Rgb) {
+            score(Stream::Rgb, &nets, rgb)
+        } else {
+            Ok(Vec::new())
+        };
         let of_depth = thread.map_or(Ok(Vec::new()), |t| {
             t.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that scores depth panicked")))
         });

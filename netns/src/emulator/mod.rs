@@ -124,7 +124,9 @@ impl Emulator {
                 watched[2].revents = 0;
                 for incoming in control.take() {
                     match incoming {
-                        Incoming::Asked(Request::Start { at_ns, begins_ns }) => self.restart(at_ns, begins_ns)?,
+                        Incoming::Asked(Request::Start { at_ns, begins_ns }) => {
+                            self.restart(at_ns, begins_ns)?
+                        }
                         Incoming::Asked(Request::Health) => say(&Answer::Health(self.health())),
                         Incoming::Asked(Request::Stop) => {
                             let health = self.health();

@@ -36,7 +36,8 @@ struct Setup {
 impl Setup {
     fn new(spec: &LinkSpec, ends: u64) -> Result<Setup, LinkError> {
         let delay = spec.constant_delay().unwrap_or(TRACED_SETUP_DELAY);
-        let delay = DelaySpec { base: DelayBase::Constant(Span(delay.as_nanos() as u64)), ..DelaySpec::default() };
+        let delay =
+            DelaySpec { base: DelayBase::Constant(Span(delay.as_nanos() as u64)), ..DelaySpec::default() };
         let link = Link::new(&LinkSpec { delay, ..LinkSpec::default() }, 0)?;
         Ok(Setup { ends, link, frames: BTreeMap::new() })
     }

@@ -27,9 +27,11 @@ impl Decoder {
             let raw = context.as_mut_ptr();
             (*raw).flags |= (ff::ffi::AV_CODEC_FLAG_LOW_DELAY | ff::ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT) as i32;
         }
-        let inner = context.decoder().open_as(found).and_then(ff::decoder::Opened::video).map_err(|source| {
-            CodecError::Ffmpeg { codec, doing: "open the decoder", source }
-        })?;
+        let inner = context
+            .decoder()
+            .open_as(found)
+            .and_then(ff::decoder::Opened::video)
+            .map_err(|source| CodecError::Ffmpeg { codec, doing: "open the decoder", source })?;
         Ok(Self { inner, frame: ff::frame::Video::empty(), errors: 0 })
     }
 

@@ -107,7 +107,9 @@ pub enum CodecError {
         want: (usize, usize),
     },
     /// The encoder kept the picture instead of giving one encoded frame at once.
-    #[error("the {codec} encoder gave {units} units for one picture; it must give exactly one (look-ahead or B-frames on?)")]
+    #[error(
+        "the {codec} encoder gave {units} units for one picture; it must give exactly one (look-ahead or B-frames on?)"
+    )]
     Latency {
         /// Which standard.
         codec: Codec,

@@ -38,7 +38,8 @@ fn depth(clip: &ClipSpec) -> Result<Pictures> {
             }))
         })),
         DepthSource::Metric(mut reader) => {
-            let (near, far) = clip.depth_range_mm.context("metric depth needs clip.depth_range_mm in spec.toml")?;
+            let (near, far) =
+                clip.depth_range_mm.context("metric depth needs clip.depth_range_mm in spec.toml")?;
             let view = DepthView::new(near, far)?;
             Ok(Box::new(move || {
                 Ok(reader.next_frame()?.map(|d| view.to_yuv420(&d, media::convert::Range::Limited)))

@@ -51,7 +51,9 @@ impl Control {
         let mut lines = std::io::BufReader::new(std::io::stdin()).lines();
         let (to_self, wakeups) = channel();
         let epoch_ns = loop {
-            let Some(line) = lines.next() else { bail!("the harness closed the control channel before the start") };
+            let Some(line) = lines.next() else {
+                bail!("the harness closed the control channel before the start")
+            };
             match parse(&line.context("failed to read the control channel")?)? {
                 Line::Start { epoch_ns } => break epoch_ns,
                 Line::Stop => bail!("stopped before the start"),
@@ -134,7 +136,8 @@ impl MonotonicClock {
     /// `CLOCK_MONOTONIC` in nanoseconds.
     #[must_use]
     pub fn raw_ns() -> u64 {
-        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
+        let now =
+            nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
         Duration::from(now).as_nanos() as u64
     }
 }

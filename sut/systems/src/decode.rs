@@ -43,7 +43,12 @@ impl DecodeWorker {
             .map(|&stream| {
                 let header = UnitsHeader { codec: codec.to_string(), width, height, fps };
                 let path = run_dir.join(contract::units::file_name(stream));
-                Ok(Lane { stream, codec, decoder: Decoder::new(codec)?, store: UnitsWriter::create(&path, &header)? })
+                Ok(Lane {
+                    stream,
+                    codec,
+                    decoder: Decoder::new(codec)?,
+                    store: UnitsWriter::create(&path, &header)?,
+                })
             })
             .collect::<Result<_>>()?;
         Ok(Self { lanes, cost, failure: Arc::default() })

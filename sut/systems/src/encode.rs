@@ -94,7 +94,10 @@ impl EncodeLane {
             && let Some((frame, mut unit)) = cache.read()?
         {
             if frame != job.frame {
-                bail!("the cached encoded stream has frame {frame} where {} was expected; clear the cache", job.frame);
+                bail!(
+                    "the cached encoded stream has frame {frame} where {} was expected; clear the cache",
+                    job.frame
+                );
             }
             self.served.push(job.clone());
             let key = unit.pop() == Some(1);

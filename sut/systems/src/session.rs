@@ -3,8 +3,8 @@
 use crate::control::{Control, MonotonicClock};
 use anyhow::{Context, Result, anyhow, bail};
 use contract::{Event, RunSpec};
-use serde::Serialize;
 use link::{Direction, Fate, FateRecord, Link, LinkSpec, Timestamp};
+use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
@@ -86,7 +86,8 @@ pub fn schedule(spec: &RunSpec) -> Schedule {
 const TRACED_SETUP_DELAY: Duration = Duration::from_millis(20);
 
 fn path(spec: &LinkSpec, direction: Direction, seed: u64) -> Result<simulate::Path> {
-    let link = Link::new(spec, direction.seed(seed)).with_context(|| format!("scenario, path {direction:?}"))?;
+    let link =
+        Link::new(spec, direction.seed(seed)).with_context(|| format!("scenario, path {direction:?}"))?;
     Ok(simulate::Path { link, setup_delay: spec.constant_delay().unwrap_or(TRACED_SETUP_DELAY) })
 }
 
@@ -144,7 +145,9 @@ where
             Ok(())
         }
         Mode::Send(addresses) => {
-            on_the_wall_clock(run_dir, spec, *addresses, "sender", Some(schedule(spec)), || sender(*addresses))
+            on_the_wall_clock(run_dir, spec, *addresses, "sender", Some(schedule(spec)), || {
+                sender(*addresses)
+            })
         }
         Mode::Receive(addresses) => {
             on_the_wall_clock(run_dir, spec, *addresses, "receiver", None, || receiver(*addresses))

@@ -24,7 +24,11 @@ fn session(frames: u32, options: Options) -> Session {
 fn transport(role: Role) -> Transport {
     let at = |host| SocketAddr::from(([10, 0, 0, host], 5000));
     let (local, peer) = if role == Role::Offerer { (at(1), at(2)) } else { (at(2), at(1)) };
-    Transport::new(&Config { kind: TransportKind::Datagram, local, peer, overhead: Overhead::Datachannel }, role).unwrap()
+    Transport::new(
+        &Config { kind: TransportKind::Datagram, local, peer, overhead: Overhead::Datachannel },
+        role,
+    )
+    .unwrap()
 }
 
 /// Made-up encoded frames: key frames of 5 chunks, others of 2 (RGB) and 1 (depth).
@@ -93,7 +97,10 @@ fn receive(
                 Output::Event(event) => events.push(event),
                 Output::Job(job) => {
                     let picture = decodes(job.frame, job.stream).then_some(u128::from(job.frame));
-                    receiver.handle(now, Input::JobDone(DecodeDone { frame: job.frame, stream: job.stream, picture }));
+                    receiver.handle(
+                        now,
+                        Input::JobDone(DecodeDone { frame: job.frame, stream: job.stream, picture }),
+                    );
                 }
                 _ => {}
             }
@@ -189,14 +196,20 @@ fn b3_b4_b5_masks_cover_every_frame_and_every_way_to_lose_one() {
     // A P frame of the first GOP loses a chunk; the second GOP's decoder gives nothing for one frame.
     let packets: Vec<_> = send(&s)
         .into_iter()
-        .filter(|(_, d)| !chunk_of(d).is_some_and(|c| c.frame == 7 && c.stream == Stream::Rgb && c.index == 1))
+        .filter(|(_, d)| {
+            !chunk_of(d).is_some_and(|c| c.frame == 7 && c.stream == Stream::Rgb && c.index == 1)
+        })
         .map(|(t, d)| (t + DELAY, d))
         .collect();
     let events = receive(&s, &packets, |frame, _| frame != 40);
     let masks = masks(&events, Stream::Rgb, 65, 30);
     let expected = |f: usize| u8::from((7..30).contains(&f) || (40..60).contains(&f));
     assert_eq!(masks.damage, (0..65).map(expected).collect::<Vec<_>>());
-    assert_eq!(masks.corrupted.iter().filter(|c| **c).count(), 20, "zero-filled frames that decode are not corrupted");
+    assert_eq!(
+        masks.corrupted.iter().filter(|c| **c).count(),
+        20,
+        "zero-filled frames that decode are not corrupted"
+    );
     assert_eq!(masks.frozen.iter().filter(|c| **c).count(), 0);
 }
 
@@ -221,7 +234,8 @@ fn b8_packets_after_the_deadline_change_nothing() {
     packets.sort_by_key(|(t, _)| *t);
     let events = receive(&s, &packets, |_, _| true);
     assert_eq!(slots(&events), before);
-    let late = events.iter().filter(|e| matches!(e.kind, EventKind::Received { duplicate: true, .. })).count();
+    let late =
+        events.iter().filter(|e| matches!(e.kind, EventKind::Received { duplicate: true, .. })).count();
     assert!(late > 30, "they are seen and counted: {late}");
 }
 
@@ -230,7 +244,9 @@ fn b9_b10_neither_init_nor_the_first_depth_packets_are_needed() {
     let s = session(30, Options::default());
     let packets: Vec<_> = send(&s)
         .into_iter()
-        .filter(|(_, d)| chunk_of(d).is_some_and(|c| !(c.frame == 0 && c.stream == Stream::Depth && c.index == 0)))
+        .filter(|(_, d)| {
+            chunk_of(d).is_some_and(|c| !(c.frame == 0 && c.stream == Stream::Depth && c.index == 0))
+        })
         .map(|(t, d)| (t + DELAY, d))
         .collect();
     let events = receive(&s, &packets, |_, _| true);
@@ -239,7 +255,8 @@ fn b9_b10_neither_init_nor_the_first_depth_packets_are_needed() {
 
 #[test]
 fn b9_init_comes_with_every_key_frame() {
-    let inits = |o| send(&session(61, o)).iter().filter(|(_, d)| matches!(parse(d), Ok(Message::Init(_)))).count();
+    let inits =
+        |o| send(&session(61, o)).iter().filter(|(_, d)| matches!(parse(d), Ok(Message::Init(_)))).count();
     // Padding makes an INIT on the wire longer than its 11 bytes: it is recognised by its first byte.
     let first = |o: Options| send(&session(61, o)).iter().filter(|(_, d)| d[0] == 1).count();
     assert_eq!(inits(Options::default()), 0, "datagrams are padded to the size of a data channel's packet");
@@ -249,7 +266,8 @@ fn b9_init_comes_with_every_key_frame() {
 
 #[test]
 fn b11_lost_and_partial_frames_are_counted_once() {
-    let events = run(&session(30, Options::default()), |d| d.frame == 5 && d.stream == Stream::Rgb && d.index == 1);
+    let events =
+        run(&session(30, Options::default()), |d| d.frame == 5 && d.stream == Stream::Rgb && d.index == 1);
     let lost: Vec<_> = events
         .iter()
         .filter_map(|e| match e.kind {
@@ -263,7 +281,8 @@ fn b11_lost_and_partial_frames_are_counted_once() {
 
 #[test]
 fn b16_frames_after_a_damaged_one_are_not_called_exact() {
-    let events = run(&session(35, Options::default()), |d| d.frame == 5 && d.stream == Stream::Rgb && d.index == 1);
+    let events =
+        run(&session(35, Options::default()), |d| d.frame == 5 && d.stream == Stream::Rgb && d.index == 1);
     let rgb = statuses(&events, Stream::Rgb);
     assert!(rgb[..5].iter().all(|s| *s == Status::Rendered));
     assert!(rgb[5..30].iter().all(|s| *s == Status::Concealed), "until the GOP ends");
@@ -272,7 +291,8 @@ fn b16_frames_after_a_damaged_one_are_not_called_exact() {
 
 #[test]
 fn a_lost_key_frame_discards_its_gop() {
-    let events = run(&session(65, Options::default()), |d| d.frame == 30 && d.stream == Stream::Rgb && d.index < 4);
+    let events =
+        run(&session(65, Options::default()), |d| d.frame == 30 && d.stream == Stream::Rgb && d.index < 4);
     let slots = slots(&events);
     assert!((30..60).all(|f| slots[&(f, Stream::Rgb)] == (Status::Frozen, Some(29))));
     assert_eq!(slots[&(60, Stream::Rgb)].0, Status::Rendered);
@@ -299,7 +319,8 @@ fn b20_the_repeat_of_chunk_0_saves_frames_of_one_chunk() {
     let packets: Vec<_> = send(&s)
         .into_iter()
         .filter(|(_, d)| {
-            chunk_of(d).is_none_or(|c| c.is_key() || c.stream == Stream::Rgb || !seen.insert((c.frame, c.index)))
+            chunk_of(d)
+                .is_none_or(|c| c.is_key() || c.stream == Stream::Rgb || !seen.insert((c.frame, c.index)))
         })
         .map(|(t, d)| (t + DELAY, d))
         .collect();
@@ -328,7 +349,8 @@ fn pacing_is_even_monotone_and_inside_the_slot() {
         }
     }
     // A key frame: 8 chunks of each stream, evenly.
-    let times: Vec<_> = sent.iter().filter(|(_, d)| chunk_of(d).is_some_and(|c| c.frame == 0)).map(|(t, _)| t.0).collect();
+    let times: Vec<_> =
+        sent.iter().filter(|(_, d)| chunk_of(d).is_some_and(|c| c.frame == 0)).map(|(t, _)| t.0).collect();
     assert_eq!(times.len(), 16);
     assert!(times.windows(2).all(|w| (w[1] - w[0]).abs_diff(33_333_333 / 16) <= 1));
 }

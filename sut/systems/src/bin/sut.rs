@@ -13,7 +13,10 @@ use systems::session::{Addresses, Mode};
 /// In: RUN_DIR/spec.toml. Out: events, fates (simulate only) and what was rendered, in RUN_DIR.
 /// On the wall clock, standard input and output carry the control lines ready, start, signal, done.
 #[derive(Parser)]
-#[command(version, after_help = "Exit codes: 0 done, 1 failed, 2 bad run directory, 127 unknown system or unsupported scenario.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad run directory, 127 unknown system or unsupported scenario."
+)]
 struct Args {
     /// System's name
     system: String,

@@ -163,7 +163,9 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<
                 session.streams().iter().map(|&stream| scope.spawn(move || lane(stream))).collect();
             threads
                 .into_iter()
-                .map(|t| t.join().unwrap_or_else(|_| Err(anyhow!("the thread that encodes a stream panicked"))))
+                .map(|t| {
+                    t.join().unwrap_or_else(|_| Err(anyhow!("the thread that encodes a stream panicked")))
+                })
                 .collect::<Result<_>>()
         })?;
         let worker = EncodeWorker::new(lanes, Duration::ZERO);
@@ -171,7 +173,8 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<
         Ok(End { endpoint, failure: worker.failure(), worker })
     };
     let receiver = |addresses| {
-        let worker = DecodeWorker::new(run_dir, codec, (width, height, fps), session.streams(), Duration::ZERO)?;
+        let worker =
+            DecodeWorker::new(run_dir, codec, (width, height, fps), session.streams(), Duration::ZERO)?;
         let endpoint = Receiver::new(session.clone(), transport(addresses, Role::Answerer)?);
         Ok(End { endpoint, failure: worker.failure(), worker })
     };

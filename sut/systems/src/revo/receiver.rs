@@ -116,7 +116,10 @@ impl Receiver {
             // Everything INIT says is in the session description too; a lost INIT costs nothing.
             Ok(Message::Init(_) | Message::WarmUp) => {}
             Err(error) => {
-                self.event(now, EventKind::Malformed { bytes: bytes.len() as u32, reason: error.to_string() });
+                self.event(
+                    now,
+                    EventKind::Malformed { bytes: bytes.len() as u32, reason: error.to_string() },
+                );
             }
         }
     }
@@ -124,7 +127,8 @@ impl Receiver {
     fn chunk(&mut self, now: Timestamp, desc: &Desc, chunk: &[u8], bytes: u32) {
         let (frame, stream) = (desc.frame, desc.stream);
         if frame >= self.frames() || !self.session.streams().contains(&stream) {
-            let reason = format!("chunk of frame {frame}, stream {stream:?}, which this session does not have");
+            let reason =
+                format!("chunk of frame {frame}, stream {stream:?}, which this session does not have");
             return self.event(now, EventKind::Malformed { bytes, reason });
         }
         self.start_clock(now, frame);

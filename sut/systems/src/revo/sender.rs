@@ -238,7 +238,10 @@ impl Endpoint for Sender {
     fn poll_timeout(&self) -> Option<Timestamp> {
         let linger = (!self.over && self.captured >= self.session.schedule.frames).then(|| self.end());
         let warm_up = self.warm_up.map(|(t, _)| t);
-        [self.queue.front().map(|(t, _)| *t), self.transport.poll_timeout(), warm_up, linger].into_iter().flatten().min()
+        [self.queue.front().map(|(t, _)| *t), self.transport.poll_timeout(), warm_up, linger]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn is_finished(&self) -> bool {

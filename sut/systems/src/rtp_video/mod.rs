@@ -124,7 +124,8 @@ impl Options {
 
     /// Bits per second for the encoder.
     fn media_bps(&self) -> u64 {
-        let repair = if self.protection == Protection::Fixed { u64::from(self.redundancy_percent) } else { 0 };
+        let repair =
+            if self.protection == Protection::Fixed { u64::from(self.redundancy_percent) } else { 0 };
         u64::from(self.target_kbps) * 1000 * 100 / (100 + repair)
     }
 }
@@ -167,12 +168,8 @@ impl Session {
 /// Runs a session with `code`.
 pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, code: Code, options: &Options) -> Result<()> {
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let session = Session {
-        options: options.clone(),
-        code,
-        pixels: width * height,
-        schedule: session::schedule(spec),
-    };
+    let session =
+        Session { options: options.clone(), code, pixels: width * height, schedule: session::schedule(spec) };
     let encoder = EncoderConfig {
         cpu_used: options.cpu_used,
         ..EncoderConfig::vpx(Codec::Vp8, width, height, fps, options.media_bps())

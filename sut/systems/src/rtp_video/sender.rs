@@ -1,8 +1,6 @@
 //! The sending end: encode, cut, protect, pace; key frames on request.
 
-use super::{
-    Code, FLEXFEC_TYPE, MEDIA_SSRC, RED_TYPE, REPAIR_SSRC, Session, ULPFEC_TYPE, VP8_TYPE,
-};
+use super::{Code, FLEXFEC_TYPE, MEDIA_SSRC, RED_TYPE, REPAIR_SSRC, Session, ULPFEC_TYPE, VP8_TYPE};
 use crate::jobs::{EncodeDone, EncodeJob};
 use contract::{Event, EventKind, Role, Side, Stream};
 use link::Timestamp;

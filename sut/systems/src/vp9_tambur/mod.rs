@@ -92,8 +92,10 @@ impl Default for Options {
 
 impl Options {
     fn read(table: &toml::Table) -> Result<Self> {
-        let options: Options =
-            table.clone().try_into().context("in the options of vp9-tambur (`sut vp9-tambur describe` lists them)")?;
+        let options: Options = table
+            .clone()
+            .try_into()
+            .context("in the options of vp9-tambur (`sut vp9-tambur describe` lists them)")?;
         ensure!(options.target_kbps > 0, "option target_kbps of vp9-tambur must be at least 1");
         ensure!(options.report_interval_ms > 0, "option report_interval_ms of vp9-tambur must be at least 1");
         Encoder::new(options.code()).context("in the options of vp9-tambur")?;

@@ -100,7 +100,8 @@ impl Receiver {
             self.complete.pop_first();
         }
         let newest = self.complete.last().copied().unwrap_or(frame);
-        let before = (0..32).filter(|i| newest.checked_sub(1 + i).is_some_and(|f| self.complete.contains(&f)));
+        let before =
+            (0..32).filter(|i| newest.checked_sub(1 + i).is_some_and(|f| self.complete.contains(&f)));
         let before = before.fold(0u32, |bits, i| bits | 1 << i);
         self.out.push_back(Output::Transmit(Feedback::Complete { frame: newest, before }.encode()));
         if self.playout.complete(frame, key, bytes) {

@@ -70,7 +70,8 @@ impl Sender {
     fn check_progress(&mut self, now: Timestamp) {
         let options = &self.session.options;
         let Some((_, oldest)) = self.open.first_key_value() else { return };
-        let behind = self.newest_complete.is_some_and(|n| n > oldest.last_fec_frame + options.key_after_frames);
+        let behind =
+            self.newest_complete.is_some_and(|n| n > oldest.last_fec_frame + options.key_after_frames);
         let old = now > oldest.sent + Duration::from_millis(options.key_after_ms);
         if behind || old {
             self.key_wanted = true;
