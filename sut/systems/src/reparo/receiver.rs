@@ -19,6 +19,9 @@ use sut_core::{Endpoint, Input, Output};
 /// If nothing at all arrives, slots are judged from then on.
 const GIVE_UP: Duration = Duration::from_secs(1);
 const STREAM: Stream = Stream::Rgb;
+/// Frames generated at a time. A machine that falls further behind leaves frames out, since each would be late, rather
+/// than falling behind without end. Costs that fit between two frames never get there.
+const BEHIND: usize = 3;
 
 /// See the module.
 pub struct Receiver {
@@ -153,6 +156,9 @@ impl Receiver {
         self.started |= there > 0;
         if !self.started {
             return; // nothing ever arrived: there is no picture to make
+        }
+        if self.generating.len() >= BEHIND {
+            return self.event(now, EventKind::Lost { frame, stream, cause: LossCause::Late, missing: 0 });
         }
         let status = if missing == 0 { Status::Rendered } else { Status::Concealed };
         let grid = arrived.map_or_else(|| vec![None; self.session.variant.tokens()], |a| a.grid);
