@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 /// The files of a rendered clip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClipPaths {
-    /// FFV1 yuv420p, BT.601 limited range.
+    /// FFV HuffYUV yuv420p, BT.601 limited range.
     pub rgb: PathBuf,
-    /// FFV1 16-bit grey, millimetres.
+    /// FFV HuffYUV 16-bit grey, millimetres.
     pub depth16: PathBuf,
-    /// FFV1 yuv420p: the 8-bit view of depth by `media::scene::depth_view`, limited range, grey.
+    /// FFV HuffYUV yuv420p: the 8-bit view of depth by `media::scene::depth_view`, limited range, grey.
     pub view: PathBuf,
 }
 
@@ -41,7 +41,7 @@ pub fn cached(
     mut progress: impl FnMut(u32, u32),
 ) -> Result<ClipPaths, SceneError> {
     let SceneConfig { person, seed, width, height, fps, frames } = config;
-    let base = format!("scene{}-p{person}-s{seed}-{width}x{height}-{fps}fps-{frames}", scene::VERSION);
+    let base = format!("scene{}h-p{person}-s{seed}-{width}x{height}-{fps}fps-{frames}", scene::VERSION);
     let path = |kind: &str| dir.join(format!("{base}-{kind}.mkv"));
     let paths = ClipPaths { rgb: path("rgb"), depth16: path("depth16"), view: path("depth8_vis") };
     if [&paths.rgb, &paths.depth16, &paths.view].iter().all(|p| p.exists()) {
@@ -51,9 +51,9 @@ pub fn cached(
     std::fs::create_dir_all(dir).map_err(|source| Error::Io { doing: "create", path: dir.into(), source })?;
     remove_orphans(dir, &base);
     let (size, rate) = ((width, height), (fps, 1));
-    let mut rgb = Writer::create(&paths.rgb, size, rate, Colour::BT601, Quality::Ffv1)?;
-    let mut depth16 = DepthWriter::create(&paths.depth16, size, rate)?;
-    let mut view = Writer::create(&paths.view, size, rate, Colour::BT601, Quality::Ffv1)?;
+    let mut rgb = Writer::create(&paths.rgb, size, rate, Colour::BT601, Quality::Ffvhuff)?;
+    let mut depth16 = DepthWriter::create(&paths.depth16, size, rate, Quality::Ffvhuff)?;
+    let mut view = Writer::create(&paths.view, size, rate, Colour::BT601, Quality::Ffvhuff)?;
     let depth_view = scene::depth_view();
     for frame in 0..frames {
         progress(frame, frames);

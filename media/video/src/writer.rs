@@ -22,6 +22,8 @@ pub enum Quality {
     X264Lossless,
     /// FFV1 with checksums, key frames only: every sample kept, damage noticed. In `.mkv`.
     Ffv1,
+    /// FFV HuffYUV: every sample kept, read seven times faster than FFV1, half as large again, no checksums. In `.mkv`.
+    Ffvhuff,
 }
 
 /// Writes 4:2:0 pictures to an mp4 or mkv file.
@@ -81,8 +83,13 @@ impl DepthWriter {
     ///
     /// # Errors
     /// As [`Writer::create`].
-    pub fn create(path: &Path, size: (usize, usize), fps: (u32, u32)) -> Result<Self, Error> {
-        Encoder::create(path, size, fps, None, Quality::Ffv1).map(Self)
+    pub fn create(
+        path: &Path,
+        size: (usize, usize),
+        fps: (u32, u32),
+        quality: Quality,
+    ) -> Result<Self, Error> {
+        Encoder::create(path, size, fps, None, quality).map(Self)
     }
 
     /// Adds a picture.
@@ -143,7 +150,9 @@ impl Encoder {
         check_size(size)?;
         check_rate(fps)?;
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        if !matches!(ending, "mp4" | "mkv") || (quality == Quality::Ffv1 && ending != "mkv") {
+        if !matches!(ending, "mp4" | "mkv")
+            || (matches!(quality, Quality::Ffv1 | Quality::Ffvhuff) && ending != "mkv")
+        {
             return Err(Error::Container { path: path.into() });
         }
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -243,7 +252,11 @@ fn open_encoder(
     quality: Quality,
     global_header: bool,
 ) -> Result<ff::encoder::video::Encoder, ff::Error> {
-    let name = if quality == Quality::Ffv1 { "ffv1" } else { "libx264" };
+    let name = match quality {
+        Quality::Ffv1 => "ffv1",
+        Quality::Ffvhuff => "ffvhuff",
+        Quality::Crf(_) | Quality::X264Lossless => "libx264",
+    };
     let codec = ff::encoder::find_by_name(name).ok_or(ff::Error::EncoderNotFound)?;
     let mut encoder = Context::new_with_codec(codec).encoder().video()?;
     encoder.set_width(width as u32);
@@ -273,6 +286,7 @@ fn open_encoder(
             options.set("preset", "veryfast");
             options.set("qp", "0");
         }
+        Quality::Ffvhuff => encoder.set_gop(1),
         Quality::Ffv1 => {
             encoder.set_gop(1);
             for (key, value) in [("level", "3"), ("slices", "4"), ("slicecrc", "1"), ("coder", "range_def")] {

@@ -118,7 +118,7 @@ fn metric_depth_keeps_its_millimetres() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("d.mkv");
     let pictures: Vec<_> = (0..5).map(|i| depth(32, 24, i)).collect();
-    let mut writer = DepthWriter::create(&path, (32, 24), (30, 1)).unwrap();
+    let mut writer = DepthWriter::create(&path, (32, 24), (30, 1), Quality::Ffv1).unwrap();
     pictures.iter().for_each(|p| writer.write(p).unwrap());
     writer.finish().unwrap();
     let target = Target::new((32, 24), (30, 1));
