@@ -207,16 +207,16 @@ mod tests {
             assembler.push(&header, payload, false).into_iter().map(|c| c.frame).collect::<Vec<_>>()
         };
         let waiting = packetizer.packets(3, &[1; 3000]);
-        assert_eq!(push(&waiting[0]), []);
+        assert_eq!(push(&waiting[0]), Vec::<u32>::new());
         for forged in [5000, 9000, 400, 12_000] {
             let mut other =
                 Packetizer { ssrc: 7, payload_type: 96, max_packet: 1200, fps: 30, sequence: 103 };
-            assert_eq!(push(&other.packets(forged, &[2; 10])[0]), [], "{forged}");
+            assert_eq!(push(&other.packets(forged, &[2; 10])[0]), Vec::<u32>::new(), "{forged}");
         }
-        assert_eq!(push(&waiting[1]), []);
+        assert_eq!(push(&waiting[1]), Vec::<u32>::new());
         assert_eq!(push(&waiting[2]), [3], "the frame that waited is whole");
         // An outage of 200 frames; the next frames have one packet each.
-        assert_eq!(push(&packetizer.packets(203, &[3; 10])[0]), []);
+        assert_eq!(push(&packetizer.packets(203, &[3; 10])[0]), Vec::<u32>::new());
         assert_eq!(push(&packetizer.packets(204, &[4; 10])[0]), [203, 204]);
         assert_eq!(push(&packetizer.packets(205, &[5; 10])[0]), [205]);
     }
