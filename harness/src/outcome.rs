@@ -1,7 +1,7 @@
 //! What is written after a run or a sweep: scores, frames, reports.
 
 use crate::report::load::Run;
-use crate::report::{self, group::group, html, table::Table};
+use crate::report::{self, group::group, table::Table};
 use crate::score;
 use anyhow::{Context, Result};
 use contract::{Scores, exit};
@@ -19,35 +19,16 @@ pub fn score_and_report(dir: &Path, video: bool) -> Result<()> {
     }
     let run = Run::load(dir)?;
     let title = format!("{} under {}", scores.run.system, scores.run.scenario);
-    write_report(dir, &title, &[run])
+    report::write_runs(dir, &title, &[run])
 }
 
 /// The report of a whole sweep over the runs in `dirs`, in `out`.
 pub fn sweep_report(out: &Path, name: &str, dirs: &[PathBuf]) -> Result<()> {
-    write_report(out, &format!("Plan {name}"), &load(dirs)?)
+    report::write_runs(out, &format!("Plan {name}"), &load(dirs)?)
 }
 
 fn load(dirs: &[PathBuf]) -> Result<Vec<Run>> {
     dirs.iter().map(|d| Run::load(d)).collect()
-}
-
-/// `report.html`, `report.csv`, `report.md` and `report.tex`, each whole or not at all.
-pub fn write_report(dir: &Path, title: &str, runs: &[Run]) -> Result<()> {
-    let groups = group(runs);
-    let table = Table::of(&groups);
-    for (name, text) in [
-        ("report.html", html::page(title, runs)),
-        ("report.csv", report::csv(&table)),
-        ("report.md", report::markdown(&table)),
-        ("report.tex", report::latex(&table)),
-    ] {
-        let path = dir.join(name);
-        let temporary = dir.join(format!(".{name}.partial"));
-        std::fs::write(&temporary, text)
-            .and_then(|()| std::fs::rename(&temporary, &path))
-            .with_context(|| format!("failed to write {}", path.display()))?;
-    }
-    Ok(())
 }
 
 /// Prints the table of these runs.

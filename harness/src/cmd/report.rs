@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         let page = report::html::page(&report::title(&args.dir, &runs), &runs);
         std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
     } else if !args.no_files {
-        report::write_runs(&args.dir, &runs)?;
+        report::write_runs(&args.dir, &report::title(&args.dir, &runs), &runs)?;
         eprintln!("report: {}", args.dir.join("report.html").display());
     }
     let all_valid = runs.iter().all(|r| r.scores.health.valid);

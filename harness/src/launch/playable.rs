@@ -1,14 +1,13 @@
 //! `rendered.<stream>.mp4`: what was on the screen, slot by slot, for any player.
 
+use crate::record::read_events;
 use crate::unit_decoder::UnitDecoder;
 use anyhow::{Context, Result};
 use contract::units::{UnitsReader, file_name};
-use contract::{Event, EventKind, RunSpec, Stream};
+use contract::{EventKind, RunSpec, Stream};
 use media::Yuv420;
 use media::convert::Colour;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use video::{Quality, Writer};
 
@@ -62,11 +61,9 @@ fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
 
 /// Captured frame on the screen in each slot.
 fn shown_frames(run_dir: &Path, stream: Stream) -> Result<BTreeMap<u32, Option<u32>>> {
-    let path = run_dir.join("events.jsonl");
-    let file = File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
     let mut slots = BTreeMap::new();
-    for line in BufReader::new(file).lines() {
-        let event: Event = serde_json::from_str(&line?).with_context(|| format!("in {}", path.display()))?;
+    for event in read_events(&run_dir.join("events.jsonl"))? {
+        let event = event?;
         if let EventKind::Slot { frame, stream: s, shown, .. } = event.kind
             && s == stream
         {

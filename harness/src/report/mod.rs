@@ -27,20 +27,21 @@ use std::path::Path;
 /// # Errors
 /// When a run's results are damaged, or a file cannot be written; a former report then stays as it was.
 pub fn write(dir: &Path) -> anyhow::Result<()> {
-    write_runs(dir, &load_all(dir)?)
+    let runs = load_all(dir)?;
+    write_runs(dir, &title(dir, &runs), &runs)
 }
 
-/// As [`write`], for runs already loaded: `report.html`, `report.csv`, `report.md`, `report.tex`.
+/// As [`write`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report.md`, `report.tex`.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write_runs(dir: &Path, runs: &[Run]) -> anyhow::Result<()> {
+pub fn write_runs(dir: &Path, title: &str, runs: &[Run]) -> anyhow::Result<()> {
     let table = table::Table::of(&group::group(runs));
     for (name, text) in [
         ("report.csv", csv(&table)),
         ("report.md", markdown(&table)),
         ("report.tex", latex(&table)),
-        ("report.html", html::page(&title(dir, runs), runs)),
+        ("report.html", html::page(title, runs)),
     ] {
         let (path, partial) = (dir.join(name), dir.join(format!("{name}.part")));
         std::fs::write(&partial, text)

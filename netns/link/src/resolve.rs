@@ -21,10 +21,12 @@ const REVO_BURST: ByteCount = ByteCount(150 * 1024);
 const NETEM_LIMIT: QueueLimit = QueueLimit::Packets(1000);
 
 impl LinkSpec {
-    /// The propagation delay, if it is one for the whole run.
+    /// Delay of what is sent before the channel begins (handshakes are not under test): the path's own, or 20 ms where that
+    /// is traced.
     #[must_use]
-    pub fn constant_delay(&self) -> Option<std::time::Duration> {
-        constant_delay(&self.delay).map(std::time::Duration::from_nanos)
+    pub fn setup_delay(&self) -> std::time::Duration {
+        let traced = std::time::Duration::from_millis(20);
+        constant_delay(&self.delay).map_or(traced, std::time::Duration::from_nanos)
     }
 
     /// Reads the trace's file, if there is one, looked for from `base`.

@@ -10,7 +10,6 @@ use link::{
 };
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 /// Bytes before the IP header.
 const ETHERNET: usize = 14;
@@ -35,16 +34,13 @@ struct Setup {
 
 impl Setup {
     fn new(spec: &LinkSpec, ends: u64) -> Result<Setup, LinkError> {
-        let delay = spec.constant_delay().unwrap_or(TRACED_SETUP_DELAY);
+        let delay = spec.setup_delay();
         let delay =
             DelaySpec { base: DelayBase::Constant(Span(delay.as_nanos() as u64)), ..DelaySpec::default() };
         let link = Link::new(&LinkSpec { delay, ..LinkSpec::default() }, 0)?;
         Ok(Setup { ends, link, frames: BTreeMap::new() })
     }
 }
-
-/// Delay of set-up traffic where the path's own is traced.
-const TRACED_SETUP_DELAY: Duration = Duration::from_millis(20);
 
 pub(super) struct Path {
     direction: Direction,

@@ -82,13 +82,10 @@ pub fn schedule(spec: &RunSpec) -> Schedule {
     schedule
 }
 
-/// Delay of set-up traffic where the path's own is traced.
-const TRACED_SETUP_DELAY: Duration = Duration::from_millis(20);
-
 fn path(spec: &LinkSpec, direction: Direction, seed: u64) -> Result<simulate::Path> {
     let link =
         Link::new(spec, direction.seed(seed)).with_context(|| format!("scenario, path {direction:?}"))?;
-    Ok(simulate::Path { link, setup_delay: spec.constant_delay().unwrap_or(TRACED_SETUP_DELAY) })
+    Ok(simulate::Path { link, setup_delay: spec.setup_delay() })
 }
 
 /// Runs `mode` with the ends that the closures make; only the ends that the mode needs are made.
