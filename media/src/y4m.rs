@@ -32,7 +32,9 @@ pub enum Error {
         what: String,
     },
     /// The stream ends inside a picture.
-    #[error("y4m frame {frame}: the file ends inside the picture ({got} of {want} bytes); it is truncated")]
+    #[error(
+        "truncated y4m: picture {frame} is cut off ({got} of {want} bytes); copy the file again, or cut it cleanly with `ffmpeg -i IN.y4m whole.y4m`"
+    )]
     Truncated {
         /// Frame number, from 0.
         frame: u64,

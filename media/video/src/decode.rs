@@ -3,6 +3,7 @@
 //! Decoders conceal damage by default; a reference picture must not be a guess, so that every error FFmpeg
 //! notices ends the stream with its picture number. One thread: the same errors at the same pictures always.
 
+use crate::y4m_end::partial_picture;
 use crate::{Error, Info, complaints};
 use ff::media::Type;
 use ff::{Packet, Rational, ffi, format, frame};
@@ -27,6 +28,8 @@ pub(crate) struct Decoder {
     /// Pictures that the file announces exactly (an index), not by a duration.
     announced: Option<u64>,
     packets: u64,
+    /// Where in the file the last packet ends.
+    read_to: Option<u64>,
     decoded: u64,
     last_time: i64,
     end: End,
@@ -79,6 +82,7 @@ impl Decoder {
             time_base,
             announced,
             packets: 0,
+            read_to: None,
             decoded: 0,
             last_time: i64::MIN,
             end: End::NotYet,
@@ -151,6 +155,7 @@ impl Decoder {
                     return Err(self.damage("the container marks it as corrupt".into()));
                 }
                 self.packets += 1;
+                self.read_to = u64::try_from(packet.position()).ok().map(|at| at + packet.size() as u64);
                 match complaints::listen(|| self.decoder.send_packet(&packet)) {
                     (_, Some(what)) => Err(self.damage(what)),
                     (sent, None) => sent.map_err(|source| self.damaged(&source)),
@@ -159,6 +164,7 @@ impl Decoder {
             // An end that the container did not expect, inside an element.
             Err(ff::Error::Eof) if complaint.is_some() => self.truncated(self.packets, self.info.frames),
             Err(ff::Error::Eof) => {
+                self.last_picture_is_whole()?;
                 self.end = End::Draining;
                 self.decoder.send_eof().map_err(|source| self.damaged(&source))
             }
@@ -171,7 +177,7 @@ impl Decoder {
         self.end = End::Reached;
         if self.decoded == 0 {
             return Err(match self.packets {
-                0 if self.info.frames.is_some() => return self.truncated(0, self.info.frames),
+                0 if self.info.frames.is_some_and(|n| n > 0) => return self.truncated(0, self.info.frames),
                 0 => Error::NoPictures { path: self.path.clone() },
                 _ => self.damage("nothing in it can be decoded".into()),
             });
@@ -199,6 +205,20 @@ impl Decoder {
             Some(first) if self.announced.is_some() => self.truncated(first as u64, self.announced),
             _ => Ok(()),
         }
+    }
+
+    /// A y4m file has no index and announces nothing: only its length tells that the last picture is cut off.
+    fn last_picture_is_whole(&self) -> Result<(), Error> {
+        if self.input.format().name() != "yuv4mpegpipe" {
+            return Ok(());
+        }
+        let io = |source| Error::Io { doing: "read", path: self.path.clone(), source };
+        let Some(got) = partial_picture(&self.path, self.read_to).map_err(io)? else { return Ok(()) };
+        let (width, height) = (self.info.width as libc::c_int, self.info.height as libc::c_int);
+        // SAFETY: computes from its arguments alone.
+        let want = unsafe { ffi::av_image_get_buffer_size(self.decoder.format().into(), width, height, 1) };
+        let want = u64::try_from(want).unwrap_or_default();
+        Err(Error::CutOff { path: self.path.clone(), frame: self.packets, got, want })
     }
 
     fn truncated(&self, frame: u64, announced: Option<u64>) -> Result<(), Error> {

@@ -51,6 +51,18 @@ pub enum Error {
         /// Pictures that the file announces.
         announced: Option<u64>,
     },
+    /// The file ends inside its last picture.
+    #[error("{} is truncated: picture {frame} is cut off ({got} of {want} bytes); copy it again, or cut it cleanly with `ffmpeg -i {} whole.y4m`", path.display(), path.display())]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// Number of the picture, from 0.
+        frame: u64,
+        /// Bytes of it that are there.
+        got: u64,
+        /// Bytes of a whole one.
+        want: u64,
+    },
     /// A picture cannot be decoded without guessing.
     #[error("{} is damaged at picture {frame} ({what}); copy it again, or accept FFmpeg's concealment with `ffmpeg -i {} -c:v libx264 -qp 0 repaired.mp4`", path.display(), path.display())]
     Damaged {

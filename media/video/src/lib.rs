@@ -19,6 +19,7 @@ mod retime;
 pub mod scene;
 mod shape;
 mod writer;
+mod y4m_end;
 
 pub use depth::{DepthReader, DepthSource};
 pub use error::Error;

@@ -313,6 +313,70 @@ fn truncated_files_never_pass_for_shorter_clips() {
     }
 }
 
+/// Uncompressed video has no index that would tell; its last picture must be whole all the same.
+#[test]
+fn a_y4m_cut_inside_a_picture_is_named_with_its_bytes() {
+    use media::y4m;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cut.y4m");
+    let (want, frame_line) = (64 * 48 * 3 / 2, "FRAME\n".len());
+    for chroma in [y4m::Chroma::C420, y4m::Chroma::Mono] {
+        let want = if chroma == y4m::Chroma::Mono { 64 * 48 } else { want };
+        let header = y4m::Header { chroma, ..y4m::Header::new(64, 48, (30, 1)) };
+        let mut writer = y4m::Writer::new(Vec::new(), header).unwrap();
+        (0..4).for_each(|i| writer.write(&picture(64, 48, i)).unwrap());
+        let whole = writer.finish().unwrap();
+        let start = whole.len() - 4 * (frame_line + want);
+        let at = |frame: usize, bytes: usize| start + frame * (frame_line + want) + frame_line + bytes;
+        for (frame, got) in [(3, want - 1), (3, 1), (3, 0), (1, 1000), (0, 77), (0, 0)] {
+            std::fs::write(&path, &whole[..at(frame, got)]).unwrap();
+            let mut outcome = Vec::new();
+            let error = match Reader::open(&path, &Target::default()) {
+                Err(error) => error,
+                Ok(reader) => reader
+                    .filter_map(|p| p.map(|p| outcome.push(p)).err())
+                    .next()
+                    .unwrap_or_else(|| panic!("{frame} {got}: passed for {} pictures", outcome.len())),
+            };
+            let text = error.to_string();
+            let words = format!("cut.y4m is truncated: picture {frame} is cut off ({got} of {want} bytes)");
+            assert!(text.contains(&words) && text.contains("ffmpeg -i"), "{text}");
+            assert_eq!(outcome.len(), frame, "the pictures before it");
+        }
+        // Inside the word FRAME; and at the end of a picture, where nothing is wrong.
+        std::fs::write(&path, &whole[..at(2, 0) - 3]).unwrap();
+        let error = read(&path, &Target::default()).unwrap_err().to_string();
+        assert!(error.contains("picture 2 is cut off (0 of"), "{error}");
+        std::fs::write(&path, &whole[..at(2, want)]).unwrap();
+        assert_eq!(read(&path, &Target::default()).unwrap().len(), 3);
+        // A header and no picture.
+        std::fs::write(&path, &whole[..start]).unwrap();
+        let error = read(&path, &Target::default()).unwrap_err();
+        assert!(error.to_string().contains("no pictures (zero length)"), "{error}");
+    }
+}
+
+#[test]
+fn garbage_is_never_a_clip() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = 1u64;
+    let mut noise = |n: usize| -> Vec<u8> {
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        (0..n).map(|_| next()).collect()
+    };
+    for name in ["a.mp4", "a.mkv", "a.y4m", "a.webm", "a.avi", "a"] {
+        let path = dir.path().join(name);
+        for length in [1, 100, 200_000] {
+            std::fs::write(&path, noise(length)).unwrap();
+            let error = read(&path, &Target::default()).unwrap_err().to_string();
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+        }
+    }
+}
+
 #[test]
 fn damaged_files_name_the_picture() {
     let dir = tempfile::tempdir().unwrap();
