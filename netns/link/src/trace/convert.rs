@@ -119,7 +119,7 @@ impl Opportunities {
             rows.push(Row { start: Span(start), rate: Bitrate(rate), rtt: Span(0), loss: Probability::ZERO });
             start = end;
         }
-        Some(Rows { rows, clamped: 0 })
+        Some(Rows { rows, clamped: 0, first_clamped: None })
     }
 
     /// What is in the trace, by steps of 100 ms.

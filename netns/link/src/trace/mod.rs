@@ -45,7 +45,7 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Replay {
-    /// As the kernel behaves under ReVo's own script: loss per row and a fixed delay of 40 ms, then the rate column with a
+    /// As the kernel behaves under ReVo's own script: loss per row (a negative one counts as 0) and a fixed delay of 40 ms, then the rate column with a
     /// bucket of 1600 bytes that may run into debt, a queue of 1000 packets; the round-trip time column is ignored.
     ///
     /// The script asks htb for `burst 150k`, but htb holds a class to its ceiling's bucket too, and the script leaves
@@ -236,7 +236,20 @@ impl TraceSpec {
         {
             return Err(TraceError::Changed { name: self.name(), found, expected: expected.clone() });
         }
-        self.content = Some(Arc::new(Trace::parse(&self.name(), self.format, &bytes)?));
+        let content = Trace::parse(&self.name(), self.format, &bytes)?;
+        if let Trace::Rows(revo::Rows { first_clamped: Some((line, loss)), .. }) = &content
+            && !matches!(self.replay, Replay::Compat | Replay::Nominal)
+        {
+            return Err(TraceError::Line {
+                name: self.name(),
+                line: *line,
+                problem: format!(
+                    "loss {loss} is negative; a loss is from 0 to 1. Mend the row, or replay the file as ReVo's own script \
+                     does, for which it counts as 0: replay = \"compat\""
+                ),
+            });
+        }
+        self.content = Some(Arc::new(content));
         self.sha256 = Some(found);
         Ok(())
     }

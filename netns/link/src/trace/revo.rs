@@ -2,7 +2,8 @@
 //!
 //! Columns, separated by white space: start of the row in seconds, rate in Mbit/s (10^6), round-trip time
 //! with its unit `ms`, loss from 0 to 1. A row holds until the next one starts. The published files have rows of 15 ms and a few
-//! negative losses, which count as 0 and are reported.
+//! negative losses. ReVo's own script takes them for 0, and so do the replays of that script; everywhere else such a row
+//! is an error ([`super::TraceSpec::load`]).
 
 use super::TraceError;
 use crate::Bitrate;
@@ -16,6 +17,8 @@ pub struct Rows {
     pub rows: Vec<Row>,
     /// How many losses were negative and count as 0.
     pub clamped: u32,
+    /// The first of them: line of the file, from 1, and what stands there.
+    pub first_clamped: Option<(usize, String)>,
 }
 
 /// What the link is like from `start` on.
@@ -46,6 +49,7 @@ impl Rows {
 pub fn parse(name: &str, text: &str) -> Result<Rows, TraceError> {
     let mut rows: Vec<Row> = Vec::new();
     let mut clamped = 0;
+    let mut first_clamped = None;
     for (index, line) in text.lines().enumerate() {
         let wrong = |problem: String| TraceError::Line { name: name.into(), line: index + 1, problem };
         let line = line.trim();
@@ -72,6 +76,7 @@ pub fn parse(name: &str, text: &str) -> Result<Rows, TraceError> {
         let parts = decimal(size, 12).ok_or_else(|| wrong(format!("`{loss}` is not a loss from 0 to 1")))?;
         if negative && parts > 0 {
             clamped += 1;
+            first_clamped.get_or_insert_with(|| (index + 1, loss.to_owned()));
         }
         let loss = Probability::from_parts(if negative { 0 } else { parts })
             .ok_or_else(|| wrong(format!("loss {loss} is above 1")))?;
@@ -88,7 +93,7 @@ pub fn parse(name: &str, text: &str) -> Result<Rows, TraceError> {
     if rows.is_empty() {
         return Err(TraceError::Whole { name: name.into(), problem: "no rows".into() });
     }
-    Ok(Rows { rows, clamped })
+    Ok(Rows { rows, clamped, first_clamped })
 }
 
 /// Writes a trace in the same format.

@@ -91,7 +91,7 @@ proptest! {
         let content = rows.iter().map(|(start, bps)| revo::Row {
             start: Span(*start), rate: Bitrate(*bps), rtt: Span(0), loss: Probability::ZERO,
         }).collect();
-        let s = following(Trace::Rows(revo::Rows { rows: content, clamped: 0 }), Format::Revo, |_| {});
+        let s = following(Trace::Rows(revo::Rows { rows: content, clamped: 0, first_clamped: None }), Format::Revo, |_| {});
         prop_assert_eq!(outs(&s, &arrivals), row_by_row(&rows, period, &arrivals));
     }
 
@@ -181,7 +181,7 @@ proptest! {
             start += gap;
             row
         });
-        let rows = revo::Rows { rows: rows.collect(), clamped: 0 };
+        let rows = revo::Rows { rows: rows.collect(), clamped: 0, first_clamped: None };
         let starts = rows.rows.iter().map(|r| r.start.0);
         let ends = starts.clone().skip(1).chain([starts.clone().next_back().unwrap() + rows.last_step().0]);
         let nanobits: u128 = rows.rows.iter().zip(starts.zip(ends)).map(|(r, (a, b))| u128::from(r.rate.0) * u128::from(b - a)).sum();
@@ -230,9 +230,31 @@ fn mistakes_are_named_by_line() {
 fn negative_losses_count_as_none_and_are_counted() {
     let rows =
         revo::parse("t", "0.000 2.50 7.5ms -0.03\n0.015 2.50 7.5ms 0.25\n0.030 2.5 7ms -0.00\n").unwrap();
-    assert_eq!(rows.clamped, 1);
+    assert_eq!((rows.clamped, rows.first_clamped), (1, Some((1, "-0.03".to_owned()))));
     assert_eq!(rows.rows[0].loss, Probability::ZERO);
     assert_eq!(rows.rows[1].loss.to_string(), "25%");
+}
+
+/// Only the replays of ReVo's own script, which takes them for 0, play a file with negative losses.
+#[test]
+fn a_negative_loss_is_an_error_except_for_the_replays_of_revos_script() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("t.log"), "0.000 2.5 7ms 0.00\n0.015 2.5 7ms -0.02\n").unwrap();
+    let load = |replay| {
+        let mut spec = TraceSpec::revo(Path::new("t.log"), replay);
+        spec.load(dir.path()).map(|()| spec)
+    };
+    for replay in [Replay::Full, Replay::Columns] {
+        let error = load(replay).unwrap_err().to_string();
+        for words in ["t.log, line 2", "-0.02 is negative", "compat"] {
+            assert!(error.contains(words), "{words:?} is missing in: {error}");
+        }
+    }
+    for replay in [Replay::Compat, Replay::Nominal] {
+        let content = load(replay).unwrap().content.unwrap();
+        let Trace::Rows(rows) = &*content else { panic!("rows") };
+        assert_eq!((rows.clamped, rows.rows[1].loss), (1, Probability::ZERO));
+    }
 }
 
 /// Rows 0-15-30 ms with losses that tell them apart.
@@ -383,7 +405,11 @@ fn published_packet_delivery_traces() {
 fn departures_round_up() {
     let rate = Bitrate(7_999_999_999);
     let row = revo::Row { start: Span(0), rate, rtt: Span(0), loss: Probability::ZERO };
-    let traced = following(Trace::Rows(revo::Rows { rows: vec![row], clamped: 0 }), Format::Revo, |_| {});
+    let traced = following(
+        Trace::Rows(revo::Rows { rows: vec![row], clamped: 0, first_clamped: None }),
+        Format::Revo,
+        |_| {},
+    );
     let mut constant = traced.clone();
     constant.bottleneck.as_mut().unwrap().rate = RateSpec::Constant(rate);
     let packets = [(0, 1), (0, 1), (5, 1), (5, 4_000_000), (100_000_000, 1)];
