@@ -11,6 +11,7 @@
 mod event;
 pub mod exit;
 pub mod frames;
+pub mod lock;
 pub mod manifest;
 mod scenario;
 pub mod scores;

@@ -9,6 +9,7 @@ use crate::jobs::{EncodeDone, EncodeJob};
 use anyhow::{Context, Result, bail};
 use codecs::{Encoder, EncoderConfig};
 use contract::Stream;
+use contract::lock::Lock;
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use media::Yuv420;
 use std::fs;
@@ -75,8 +76,14 @@ impl EncodeLane {
     ) -> Result<Self> {
         let path = cache_path(directory, &config, &format!("{clip} {stream:?}"), frames);
         if !path.exists() {
-            encode_whole(&path, &config, &open, frames)
-                .with_context(|| format!("failed to encode the {stream:?} stream of the clip"))?;
+            // Another run may be making the same file just now; then this one waits and reads it.
+            let lock = path.with_extension("lock");
+            let _held = Lock::take(&lock, &|| false)
+                .with_context(|| format!("failed to lock the cache with {}", lock.display()))?;
+            if !path.exists() {
+                encode_whole(&path, &config, &open, frames)
+                    .with_context(|| format!("failed to encode the {stream:?} stream of the clip"))?;
+            }
         }
         let cache = Some(UnitsReader::open(&path)?);
         Ok(Self { cache, ..Self::live(stream, config, open) })
@@ -126,7 +133,7 @@ fn cache_path(directory: &Path, config: &EncoderConfig, clip: &str, frames: u32)
 fn encode_whole(path: &Path, config: &EncoderConfig, open: &OpenPictures, frames: u32) -> Result<()> {
     let parent = path.parent().context("a cache path has a parent")?;
     fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
-    // Whole or not at all: another run may be making the same file.
+    // Whole or not at all: this process may be killed midway.
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let header = UnitsHeader {
         codec: format!("{}+key", config.codec),
