@@ -29,7 +29,8 @@ pub fn percentile(values: &[f64], p: f64) -> Option<f64> {
     let above = (below + 1).min(sorted.len() - 1);
     let part = position - below as f64;
     // Where nothing lies between, an infinite neighbour must not turn the value into NaN.
-    Some(if part == 0.0 { sorted[below] } else { sorted[below] + (sorted[above] - sorted[below]) * part })
+    let nothing_between = part == 0.0 || sorted[below] == sorted[above];
+    Some(if nothing_between { sorted[below] } else { sorted[below] + (sorted[above] - sorted[below]) * part })
 }
 
 /// Percentile `p` (0 to 100) by nearest rank: always one of the values; `None` for no value.

@@ -123,6 +123,36 @@ impl Durations {
     }
 }
 
+/// JSON has no infinity (the PSNR of identical pictures under some definitions): it is the text `inf` there.
+mod infinite {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Finite(f64),
+        Text(String),
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        if value.is_infinite() {
+            if *value > 0.0 { "inf" } else { "-inf" }.serialize(to)
+        } else {
+            value.serialize(to)
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Number::deserialize(from)? {
+            Number::Finite(value) => Ok(value),
+            Number::Text(text) if text == "inf" => Ok(f64::INFINITY),
+            Number::Text(text) if text == "-inf" => Ok(f64::NEG_INFINITY),
+            Number::Text(text) => Err(D::Error::custom(format!("`{text}` is no number"))),
+        }
+    }
+}
+
 /// A distribution of a picture metric; percentiles interpolate linearly between closest ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,26 +160,37 @@ pub struct Dist {
     /// How many frames.
     pub n: u64,
     /// Mean over frames.
+    #[serde(with = "infinite")]
     pub mean: f64,
     /// Mean of the `ceil(0.1 n)` worst frames (worst by the metric's own direction).
+    #[serde(with = "infinite")]
     pub worst10: f64,
     /// Smallest.
+    #[serde(with = "infinite")]
     pub min: f64,
     /// 5th percentile.
+    #[serde(with = "infinite")]
     pub p5: f64,
     /// 25th percentile.
+    #[serde(with = "infinite")]
     pub p25: f64,
     /// Median.
+    #[serde(with = "infinite")]
     pub p50: f64,
     /// 75th percentile.
+    #[serde(with = "infinite")]
     pub p75: f64,
     /// 90th percentile.
+    #[serde(with = "infinite")]
     pub p90: f64,
     /// 95th percentile.
+    #[serde(with = "infinite")]
     pub p95: f64,
     /// 99th percentile.
+    #[serde(with = "infinite")]
     pub p99: f64,
     /// Largest.
+    #[serde(with = "infinite")]
     pub max: f64,
 }
 
@@ -194,7 +235,12 @@ pub fn percentile(values: &[f64], p: f64) -> f64 {
     let position = p / 100.0 * (values.len() - 1) as f64;
     let below = position.floor() as usize;
     let above = (below + 1).min(values.len() - 1);
-    values[below] + (values[above] - values[below]) * (position - below as f64)
+    let part = position - below as f64;
+    // Where nothing lies between, an infinite value must not turn into NaN.
+    if part == 0.0 || values[below] == values[above] {
+        return values[below];
+    }
+    values[below] + (values[above] - values[below]) * part
 }
 
 /// One metric of one stream.
@@ -447,6 +493,16 @@ mod tests {
         assert_eq!((d.p50_ns, d.p95_ns, d.p98_ns, d.p99_ns, d.max_ns), (50, 95, 98, 99, 100));
         assert_eq!(Durations::of(vec![7]).unwrap().p50_ns, 7);
         assert_eq!(Durations::of(vec![]), None);
+    }
+
+    #[test]
+    fn infinite_values_survive_the_file() {
+        let dist = Dist::of(vec![40.0, f64::INFINITY, f64::INFINITY], true).unwrap();
+        assert_eq!((dist.p50, dist.p95, dist.max), (f64::INFINITY, f64::INFINITY, f64::INFINITY));
+        let text = serde_json::to_string(&dist).unwrap();
+        assert!(text.contains(r#""max":"inf""#) && text.contains(r#""min":40.0"#), "{text}");
+        assert_eq!(serde_json::from_str::<Dist>(&text).unwrap(), dist);
+        assert!(serde_json::from_str::<Dist>(&text.replace("inf", "large")).is_err());
     }
 
     #[test]
