@@ -104,6 +104,12 @@ impl Running {
         Ok(Self { name: name.to_owned(), child, stdin, lines, stderr: Some(stderr) })
     }
 
+    /// What it is called in messages.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Writes one line to its standard input.
     pub fn say(&mut self, line: &str) {
         if let Some(stdin) = &mut self.stdin {

@@ -66,20 +66,22 @@ fn monotonic_ns() -> u64 {
 
 fn wait_ready(children: &mut [&mut Running], limit: Duration) -> Result<()> {
     let start = Instant::now();
-    let mut ready = vec![false; children.len()];
+    let mut ready: Vec<bool> = vec![false; children.len()];
     while ready.iter().any(|r| !r) {
         for (child, ready) in children.iter_mut().zip(&mut ready) {
             *ready |= child.said().iter().any(|l| kind(l) == "ready");
             if let Some(status) = child.poll()? {
                 child.check(status)?;
-                bail!("a process ended before the start");
+                bail!("the {} ended before the start", child.name());
             }
         }
         if interrupted() {
             return Err(Interrupted.into());
         }
         if start.elapsed() > limit {
-            bail!("sender and receiver were not both ready within {limit:?}");
+            let late: Vec<&str> =
+                children.iter().zip(&ready).filter(|(_, r)| !**r).map(|(c, _)| c.name()).collect();
+            bail!("the {} was not ready within {limit:?}; everything was stopped", late.join(" and the "));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -112,7 +114,16 @@ fn relay(sender: &mut Running, receiver: &mut Running, limit: Duration) -> Resul
             return Err(Interrupted.into());
         }
         if start.elapsed() > limit {
-            bail!("the run was not over {limit:?} after its start: a process hangs; everything was stopped");
+            let hung = match (tx_over, rx_over) {
+                (true, _) => "receiver hangs",
+                (_, true) => "sender hangs",
+                _ => "sender and the receiver hang",
+            };
+            bail!(
+                "the {hung}: the run was to be over {:.1} s after its start ({} s of grace included); everything was stopped",
+                limit.as_secs_f64(),
+                GRACE.as_secs()
+            );
         }
         std::thread::sleep(Duration::from_millis(1));
     }
