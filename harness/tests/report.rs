@@ -6,6 +6,7 @@ use contract::frames::write_frames;
 use freezeframe::report::group::group;
 use freezeframe::report::html::page;
 use freezeframe::report::load::{Run, load_all};
+use freezeframe::report::rate::{Deltas, deltas};
 use freezeframe::report::table::Table;
 use freezeframe::report::{csv, json, latex, markdown, terminal};
 use made_up::{MadeUp, run, sweep};
@@ -78,12 +79,12 @@ fn pages_are_well_formed_and_need_no_network() {
     hostile.scores.run.scenario = "<b>".into();
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     for (name, page) in [
-        ("sweep", page("Default plan", &sweep(1))),
-        ("seeds", page("Seeds", &sweep(4))),
-        ("run", page("revo-h265 under ge-high", &[run(&MadeUp::default())])),
-        ("long", page("A long clip", &[run(&MadeUp { frames: 5400, ..MadeUp::default() })])),
-        ("hostile", page("<title>", &[hostile.clone(), hostile])),
-        ("empty", page("Nothing yet", &[])),
+        ("sweep", page("Default plan", &sweep(1), None)),
+        ("seeds", page("Seeds", &sweep(4), None)),
+        ("run", page("revo-h265 under ge-high", &[run(&MadeUp::default())], None)),
+        ("long", page("A long clip", &[run(&MadeUp { frames: 5400, ..MadeUp::default() })], None)),
+        ("hostile", page("<title>", &[hostile.clone(), hostile], None)),
+        ("empty", page("Nothing yet", &[], None)),
     ] {
         // Kept for a look at it.
         std::fs::write(dir.join(format!("{name}.html")), &page).unwrap();
@@ -93,7 +94,7 @@ fn pages_are_well_formed_and_need_no_network() {
 
 #[test]
 fn equal_runs_give_equal_pages() {
-    assert_eq!(page("x", &sweep(1)), page("x", &sweep(1)));
+    assert_eq!(page("x", &sweep(1), None), page("x", &sweep(1), None));
 }
 
 #[test]
@@ -174,4 +175,101 @@ fn tag_end(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// A system at these rates: `bps` on the wire and a quality each, under its name and quantiser.
+fn at_rates(system: &'static str, extra: &str, points: &[(u32, u64, f64)]) -> Vec<Run> {
+    let made = |&(qp, bps, psnr): &(u32, u64, f64)| {
+        let mut run = run(&MadeUp { system, frames: 30, ..MadeUp::default() });
+        run.scores.bitrate.wire_bps = Some(bps);
+        for (metric, value) in [(contract::Metric::Psnr, psnr), (contract::Metric::Ssim, psnr / 50.0)] {
+            let quality = run.scores.streams.get_mut(&contract::Stream::Rgb).unwrap();
+            quality.quality.get_mut(&metric).unwrap().all.mean = value;
+        }
+        run.scores.run.conditions.insert("qp".into(), qp.to_string());
+        run.scores.run.replay += &format!(" --option qp={qp}{extra}");
+        run
+    };
+    points.iter().map(made).collect()
+}
+
+const LADDER: [(u32, u64, f64); 4] =
+    [(24, 2_000_000, 40.0), (28, 1_000_000, 37.0), (32, 500_000, 34.0), (36, 250_000, 31.0)];
+
+fn rows(deltas: Deltas) -> Vec<freezeframe::report::rate::Comparison> {
+    match deltas {
+        Deltas::Table(rows) => rows,
+        Deltas::None(reason) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn systems_at_four_rates_get_a_bd_rate() {
+    // The same quality for 20 % less at every rate: the curves differ by a constant in log rate.
+    let cheaper = LADDER.map(|(qp, bps, psnr)| (qp, bps * 8 / 10, psnr));
+    let mut runs = at_rates("revo-h264", "", &LADDER);
+    runs.extend(at_rates("revo-h265", "", &cheaper));
+    let found = rows(deltas(&runs, None));
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].baseline.as_str(), found[0].system.as_str()), ("revo-h264", "revo-h265"));
+    assert_eq!(found[0].rates, (4, 4));
+    for bd_rate in [&found[0].deltas[0], &found[0].deltas[2]] {
+        assert!((bd_rate.as_ref().unwrap() + 20.0).abs() < 1e-9, "{bd_rate:?}");
+    }
+    assert!(*found[0].deltas[1].as_ref().unwrap() > 0.5);
+    let other = rows(deltas(&runs, Some("revo-h265")));
+    assert!((other[0].deltas[0].as_ref().unwrap() - 25.0).abs() < 1e-9, "100 / 0.8 - 100");
+    let page = page("Rates", &runs, None);
+    check_page("rates", &page);
+    assert!(page.contains("<td>-20.0</td>") && page.contains("BD-rate % (PSNR)"));
+    assert!(deltas(&runs, None).markdown().contains("| revo-h264 | revo-h265 | 4 / 4 | -20.0 |"));
+    assert!(deltas(&runs, None).terminal().contains("revo-h265 against revo-h264"));
+}
+
+#[test]
+fn one_system_with_other_options_is_another_curve_and_seeds_are_one_point() {
+    let mut runs = at_rates("revo-h264", " --option gop=15", &LADDER.map(|(q, b, p)| (q, b * 2, p)));
+    runs.extend(at_rates("revo-h264", "", &LADDER));
+    // A second seed, twice as far off: the mean lies at half of it.
+    let mut second = at_rates("revo-h264", "", &LADDER.map(|(q, b, p)| (q, b * 3, p)));
+    second.iter_mut().for_each(|r| r.scores.run.seed = 2);
+    runs.extend(second);
+    let found = rows(deltas(&runs, Some("revo-h264")));
+    assert_eq!((found[0].system.as_str(), found[0].rates), ("revo-h264 gop=15", (4, 4)));
+    assert!(found[0].deltas[0].as_ref().unwrap().abs() < 1e-9, "{:?}", found[0].deltas);
+    // An invalid run is no point.
+    runs[0].scores.health.valid = false;
+    let found = rows(deltas(&runs, Some("revo-h264")));
+    let said = found[0].shown()[0].clone().unwrap_err();
+    assert!(found[0].rates == (4, 3) && said.contains("test curve has 3 points; at least 4"), "{said}");
+}
+
+#[test]
+fn without_curves_the_reason_stands_there() {
+    let reason = |runs: &[Run], baseline| match deltas(runs, baseline) {
+        Deltas::None(reason) => reason,
+        Deltas::Table(rows) => panic!("{rows:?}"),
+    };
+    assert!(reason(&sweep(2), None).contains("no system was run at several rates"));
+    let page = page("Seeds", &sweep(2), None);
+    assert!(page.contains("No BD-rate: no system was run at several rates"));
+    let mut runs = at_rates("revo-h264", "", &LADDER);
+    assert!(reason(&runs, None).contains("only one curve has several rates (revo-h264)"));
+    runs.extend(at_rates("revo-h265", "", &LADDER));
+    assert!(
+        reason(&runs, Some("revo-h266"))
+            .contains("revo-h266 was not run at several rates; there are: revo-h264, revo-h265")
+    );
+    // Another scenario is another condition.
+    runs.iter_mut().skip(4).for_each(|r| r.scores.run.scenario = "clean".into());
+    assert!(reason(&runs, None).contains("only one curve"));
+    // Curves that have nothing in common are refused with the overlap.
+    let mut far = at_rates("revo-h264", "", &LADDER);
+    far.extend(at_rates("revo-h265", "", &LADDER.map(|(q, b, p)| (q, b, p + 20.0))));
+    assert!(rows(deltas(&far, None))[0].shown()[0].clone().unwrap_err().contains("overlap"));
+    let mut bent = LADDER;
+    bent[1].2 = 41.0;
+    let mut runs = at_rates("revo-h264", "", &LADDER);
+    runs.extend(at_rates("revo-h265", "", &bent));
+    assert!(rows(deltas(&runs, None))[0].shown()[0].clone().unwrap_err().contains("not monotone"));
 }

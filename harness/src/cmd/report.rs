@@ -2,6 +2,7 @@
 
 use crate::report;
 use crate::report::load::load_all;
+use crate::report::rate::Deltas;
 use anyhow::Context as _;
 use contract::exit;
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 Examples:
   freezeframe report runs/default                         table, and runs/default/report.html
   freezeframe report runs/default --format latex          for a paper
-  freezeframe report runs --out everything.html           one page over several sweeps")]
+  freezeframe report runs --out everything.html           one page over several sweeps
+  freezeframe report runs/rates --baseline revo-h264      BD-rates, where systems were run at four rates or more")]
 pub struct Args {
     /// A run directory, or a directory of runs
     pub dir: PathBuf,
@@ -25,6 +27,10 @@ pub struct Args {
     /// Where the page goes; default: report.html in the directory
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// System (as the table calls it, without its rate) that rate-quality curves are held against; default: the first with
+    /// four rates
+    #[arg(long, value_name = "SYSTEM")]
+    pub baseline: Option<String>,
     /// Print only, write no file
     #[arg(long)]
     pub no_files: bool,
@@ -58,17 +64,26 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
     );
     let table = report::table::Table::of(&report::group::group(&runs));
     match if args.json { Format::Json } else { args.format } {
-        Format::Terminal => print!("{}", report::terminal(&table, report::colour_wanted())),
+        Format::Terminal => {
+            print!("{}", report::terminal(&table, report::colour_wanted()));
+            match report::rate::deltas(&runs, args.baseline.as_deref()) {
+                Deltas::None(reason) if args.baseline.is_some() => eprintln!("no BD-rate: {reason}"),
+                deltas => print!("{}", deltas.terminal()),
+            }
+        }
         Format::Csv => print!("{}", report::csv(&table)),
-        Format::Markdown => print!("{}", report::markdown(&table)),
+        Format::Markdown => {
+            let deltas = report::rate::deltas(&runs, args.baseline.as_deref());
+            print!("{}{}", report::markdown(&table), deltas.markdown());
+        }
         Format::Latex => print!("{}", report::latex(&table)),
         Format::Json => println!("{}", serde_json::to_string_pretty(&report::json(&table))?),
     }
     if let Some(path) = &args.out {
-        let page = report::html::page(&report::title(&args.dir, &runs), &runs);
+        let page = report::html::page(&report::title(&args.dir, &runs), &runs, args.baseline.as_deref());
         std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
     } else if !args.no_files {
-        report::write_runs(&args.dir, &report::title(&args.dir, &runs), &runs)?;
+        report::write_runs(&args.dir, &report::title(&args.dir, &runs), &runs, args.baseline.as_deref())?;
         eprintln!("report: {}", args.dir.join("report.html").display());
     }
     let all_valid = runs.iter().all(|r| r.scores.health.valid);

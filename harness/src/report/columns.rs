@@ -33,7 +33,7 @@ pub struct Column {
 }
 
 /// All headline columns in order.
-pub const COLUMNS: [Column; 21] = [
+pub const COLUMNS: [Column; 25] = [
     column("PSNR dB", "mean", "psnr_mean_db", 2, Better::Higher, |r| {
         quality(r, Stream::Rgb, Metric::Psnr, mean)
     }),
@@ -49,6 +49,12 @@ pub const COLUMNS: [Column; 21] = [
     }),
     column("LPIPS", "vgg", "lpips_vgg_mean", 4, Better::Lower, |r| {
         quality(r, Stream::Rgb, Metric::LpipsVgg, mean)
+    }),
+    column("LPIPS", "alex", "lpips_alex_mean", 4, Better::Lower, |r| {
+        quality(r, Stream::Rgb, Metric::LpipsAlex, mean)
+    }),
+    column("LPIPS", "squeeze", "lpips_squeeze_mean", 4, Better::Lower, |r| {
+        quality(r, Stream::Rgb, Metric::LpipsSqueeze, mean)
     }),
     column("non-rendered %", "play", "non_rendered_play_percent", 2, Better::Lower, |r| {
         rgb(r).map(|s| s.non_rendered_play_percent)
@@ -84,6 +90,12 @@ pub const COLUMNS: [Column; 21] = [
     }),
     column("depth", "frozen %", "depth_non_rendered_play_percent", 2, Better::Lower, |r| {
         r.scores.streams.get(&Stream::Depth).map(|s| s.non_rendered_play_percent)
+    }),
+    column("depth", "D1 dB", "depth_d1_mean_db", 2, Better::Higher, |r| {
+        quality(r, Stream::Depth, Metric::DepthD1, mean)
+    }),
+    column("depth", "D2 dB", "depth_d2_mean_db", 2, Better::Higher, |r| {
+        quality(r, Stream::Depth, Metric::DepthD2, mean)
     }),
 ];
 

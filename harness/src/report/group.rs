@@ -45,12 +45,20 @@ impl Group<'_> {
 /// backend differs among runs of that name.
 #[must_use]
 pub fn system_names(runs: &[Run]) -> Vec<String> {
+    system_names_without(runs, &[])
+}
+
+/// As [`system_names`], as if these options had not been given.
+#[must_use]
+pub fn system_names_without(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
     let transport = |r: &Run| r.scores.run.conditions.get("transport").cloned().unwrap_or_default();
     // What was given on the command line; what was not has the system's default in every run.
     let options = |r: &Run| {
         let words: Vec<&str> = r.scores.run.replay.split_whitespace().collect();
-        let given = words.windows(2).filter(|w| w[0] == "--option" && !w[1].starts_with("transport="));
-        given.map(|w| w[1]).collect::<Vec<_>>().join(" ")
+        let given = words.windows(2).filter(|w| w[0] == "--option").map(|w| w[1]);
+        let key = |option: &str| option.split_once('=').map_or(option, |(k, _)| k).to_owned();
+        let kept = given.filter(|o| key(o) != "transport" && !passed_over.contains(&key(o).as_str()));
+        kept.collect::<Vec<_>>().join(" ")
     };
     let backend = |r: &Run| r.scores.run.backend.clone();
     let differs = |run: &Run, of: &dyn Fn(&Run) -> String| {

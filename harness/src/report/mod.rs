@@ -10,6 +10,7 @@ mod export;
 pub mod group;
 pub mod html;
 pub mod load;
+pub mod rate;
 pub mod table;
 mod terminal;
 
@@ -28,20 +29,21 @@ use std::path::Path;
 /// When a run's results are damaged, or a file cannot be written; a former report then stays as it was.
 pub fn write(dir: &Path) -> anyhow::Result<()> {
     let runs = load_all(dir)?;
-    write_runs(dir, &title(dir, &runs), &runs)
+    write_runs(dir, &title(dir, &runs), &runs, None)
 }
 
-/// As [`write`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report.md`, `report.tex`.
+/// As [`write`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report.md`, `report.tex`. `baseline`
+/// is what rate-quality curves are held against (absent: the first).
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write_runs(dir: &Path, title: &str, runs: &[Run]) -> anyhow::Result<()> {
+pub fn write_runs(dir: &Path, title: &str, runs: &[Run], baseline: Option<&str>) -> anyhow::Result<()> {
     let table = table::Table::of(&group::group(runs));
     for (name, text) in [
         ("report.csv", csv(&table)),
-        ("report.md", markdown(&table)),
+        ("report.md", markdown(&table) + &rate::deltas(runs, baseline).markdown()),
         ("report.tex", latex(&table)),
-        ("report.html", html::page(title, runs)),
+        ("report.html", html::page(title, runs, baseline)),
     ] {
         let (path, partial) = (dir.join(name), dir.join(format!("{name}.part")));
         std::fs::write(&partial, text)

@@ -10,6 +10,7 @@ mod timeline;
 use super::columns::{COLUMNS, Column};
 use super::group::{Group, group};
 use super::load::Run;
+use super::rate::{Deltas, deltas};
 use super::table::{Row, Table, show};
 use contract::{Metric, Stream};
 use overview::{colour, conditions, systems};
@@ -20,9 +21,9 @@ use svg::escape;
 /// Sweeps with more runs than this show pictures and plots only of the worst run of each group.
 const ALL_DETAILS_UP_TO: usize = 30;
 
-/// The page for one run or many.
+/// The page for one run or many; `baseline` is what rate-quality curves are held against.
 #[must_use]
-pub fn page(title: &str, runs: &[Run]) -> String {
+pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
     let groups = group(runs);
     let mut body = String::new();
     head(&mut body, title, runs, &groups);
@@ -37,6 +38,7 @@ pub fn page(title: &str, runs: &[Run]) -> String {
     }
     if runs.len() > 1 {
         plots(&mut body, &groups);
+        rate_and_quality(&mut body, &deltas(runs, baseline));
         pairs(&mut body, &groups);
     }
     if !runs.is_empty() {
@@ -84,7 +86,9 @@ fn head(out: &mut String, title: &str, runs: &[Run], groups: &[Group]) {
     out.push_str("</ul></div></header><nav><div>");
     out.push_str(r##"<a href="#results">Results</a>"##);
     if runs.len() > 1 {
-        out.push_str(r##"<a href="#quality">Quality</a><a href="#rates">Bitrate</a>"##);
+        out.push_str(
+            r##"<a href="#quality">Quality</a><a href="#rates">Bitrate</a><a href="#bd">BD-rate</a>"##,
+        );
     }
     out.push_str(r##"<a href="#runs">Runs</a><a href="#definitions">Definitions</a><button id="theme" type="button">light / dark</button></div></nav>"##);
 }
@@ -288,8 +292,12 @@ fn plots(out: &mut String, groups: &[Group]) {
         (Stream::Rgb, Metric::Psnr),
         (Stream::Rgb, Metric::Ssim),
         (Stream::Rgb, Metric::LpipsVgg),
+        (Stream::Rgb, Metric::LpipsAlex),
+        (Stream::Rgb, Metric::LpipsSqueeze),
         (Stream::Depth, Metric::Ssim),
         (Stream::Depth, Metric::DepthRmseMm),
+        (Stream::Depth, Metric::DepthD1),
+        (Stream::Depth, Metric::DepthD2),
     ] {
         if let Some(plot) = overview::percentile_bars(groups, stream, metric) {
             let _ = write!(out, r#"<div class="card">{plot}</div>"#);
@@ -335,6 +343,39 @@ fn plots(out: &mut String, groups: &[Group]) {
         out.push_str(r#"<h2 id="rates">Bitrate and redundancy</h2><p class="note">Mean over the clip's duration; on the wire means IP packets as they entered the forward path, where a ledger exists.</p>"#);
         let _ = write!(out, r#"{}<div class="card">{plot}</div>"#, overview::bitrate_legend());
     }
+}
+
+fn rate_and_quality(out: &mut String, deltas: &Deltas) {
+    out.push_str(r#"<h2 id="bd">Rate and quality</h2>"#);
+    let rows = match deltas {
+        Deltas::None(reason) => {
+            let _ = write!(out, r#"<p class="note">No BD-rate: {}.</p>"#, escape(reason));
+            return;
+        }
+        Deltas::Table(rows) => rows,
+    };
+    out.push_str(r#"<p class="note">Bjontegaard deltas (PCHIP on log rate) between curves of at least four rates: how much more rate the system needs for the baseline's quality (negative: less), and how much better it is at equal rate. Rates are those on the wire; where a delta would mean nothing, the reason stands instead.</p>"#);
+    out.push_str(r#"<div class="card scroll"><table class="wide"><thead><tr><th class="l">scenario</th><th class="l">clip</th><th class="l">baseline</th><th class="l">system</th><th>rates</th>"#);
+    for (heading, _) in super::rate::DELTAS {
+        let _ = write!(out, "<th>{}</th>", escape(heading));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for row in rows {
+        let words = [&row.scenario, &row.clip, &row.baseline, &row.system].map(|w| escape(w));
+        let _ = write!(
+            out,
+            r#"<tr><td class="l">{}</td><td class="l dim">{}</td><td class="l">{}</td><td class="l">{}</td><td>{} / {}</td>"#,
+            words[0], words[1], words[2], words[3], row.rates.0, row.rates.1
+        );
+        for value in row.shown() {
+            let _ = match value {
+                Ok(text) => write!(out, "<td>{}</td>", escape(&text)),
+                Err(reason) => write!(out, r#"<td class="dim">{}</td>"#, escape(&reason)),
+            };
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></div>");
 }
 
 fn pairs(out: &mut String, groups: &[Group]) {

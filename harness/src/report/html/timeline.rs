@@ -24,7 +24,16 @@ pub fn timeline(run: &Run) -> String {
     let view = View { streams: &streams, frames, interval };
     let mut out = String::from(r#"<div class="timeline"><div class="tip"></div>"#);
     out.push_str(&view.ladder());
-    for metric in [Metric::Psnr, Metric::Ssim, Metric::MsSsim, Metric::LpipsVgg] {
+    for metric in [
+        Metric::Psnr,
+        Metric::Ssim,
+        Metric::MsSsim,
+        Metric::LpipsVgg,
+        Metric::LpipsAlex,
+        Metric::LpipsSqueeze,
+        Metric::DepthD1,
+        Metric::DepthD2,
+    ] {
         out.push_str(&view.quality(metric));
     }
     out.push_str(&view.sizes());

@@ -1,0 +1,212 @@
+//! Rate-quality curves of systems that were run at several rates, and Bjontegaard deltas between them.
+//!
+//! A curve is everything of one clip, scenario and system that differs in [`RATE_OPTIONS`] alone; each of its points is the
+//! mean over the valid runs (seeds) at one setting. Refusals of [`metrics::stats`] stand where a number would mean nothing.
+
+use super::group::system_names_without;
+use super::load::Run;
+use contract::{Metric, Stream};
+use metrics::stats::{BdError, RatePoint, bd_quality, bd_rate};
+use std::fmt::Write as _;
+
+/// Options of systems that set the rate: whatever differs in them alone lies on one curve.
+pub const RATE_OPTIONS: [&str; 5] = ["qp", "crf", "target_kbps", "bitrate_kbps", "bitrate"];
+
+/// What is compared: heading, and digits after the point.
+pub const DELTAS: [(&str, usize); 3] = [("BD-rate % (PSNR)", 1), ("BD-PSNR dB", 2), ("BD-rate % (SSIM)", 1)];
+
+/// Points below which Bjontegaard deltas are refused.
+const LEAST_POINTS: usize = 4;
+
+/// All curves of a report against their baselines, or why there are none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deltas {
+    /// One row per system and condition; never empty.
+    Table(Vec<Comparison>),
+    /// Why there is no row.
+    None(String),
+}
+
+/// One system against the baseline, under one condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Scenario.
+    pub scenario: String,
+    /// Clip.
+    pub clip: String,
+    /// System that is the anchor.
+    pub baseline: String,
+    /// System that is held against it.
+    pub system: String,
+    /// Rate points of the baseline and of the system.
+    pub rates: (usize, usize),
+    /// In the order of [`DELTAS`].
+    pub deltas: [Result<f64, BdError>; 3],
+}
+
+struct Curve {
+    clip: String,
+    scenario: String,
+    system: String,
+    /// Setting, and the runs at it.
+    points: Vec<(String, Vec<usize>)>,
+}
+
+/// Holds every curve of `runs` against the curve of the system called `baseline` (absent: the first with enough points) of the
+/// same clip and scenario.
+#[must_use]
+pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
+    let curves: Vec<Curve> = curves(runs).into_iter().filter(|c| c.points.len() > 1).collect();
+    if curves.is_empty() {
+        return Deltas::None(format!(
+            "no system was run at several rates; it takes at least {LEAST_POINTS} (options {}) of two systems, or of one with \
+             different options, on the same clip under the same scenario",
+            RATE_OPTIONS.join(", ")
+        ));
+    }
+    let systems = || {
+        let mut names: Vec<&str> = Vec::new();
+        curves.iter().for_each(|c| {
+            if !names.contains(&c.system.as_str()) {
+                names.push(&c.system)
+            }
+        });
+        names.join(", ")
+    };
+    if let Some(wanted) = baseline
+        && !curves.iter().any(|c| c.system == wanted)
+    {
+        return Deltas::None(format!(
+            "the baseline {wanted} was not run at several rates; there are: {}",
+            systems()
+        ));
+    }
+    // One kind of rate for all.
+    let on_the_wire = runs.iter().all(|r| r.scores.bitrate.wire_bps.is_some());
+    let mut rows = Vec::new();
+    for (i, curve) in curves.iter().enumerate() {
+        let same = |c: &&Curve| c.clip == curve.clip && c.scenario == curve.scenario;
+        let named = curves.iter().filter(same).find(|c| Some(c.system.as_str()) == baseline);
+        let enough = || curves.iter().filter(same).find(|c| c.points.len() >= LEAST_POINTS);
+        let anchor = match baseline {
+            Some(_) => named,
+            None => enough().or_else(|| curves.iter().find(same)),
+        };
+        let Some(anchor) = anchor.filter(|a| !std::ptr::eq(*a, &raw const curves[i])) else { continue };
+        let of =
+            |metric| (points(runs, anchor, metric, on_the_wire), points(runs, curve, metric, on_the_wire));
+        let (psnr, ssim) = (of(Metric::Psnr), of(Metric::Ssim));
+        rows.push(Comparison {
+            scenario: curve.scenario.clone(),
+            clip: curve.clip.clone(),
+            baseline: anchor.system.clone(),
+            system: curve.system.clone(),
+            rates: (anchor.points.len(), curve.points.len()),
+            deltas: [bd_rate(&psnr.0, &psnr.1), bd_quality(&psnr.0, &psnr.1), bd_rate(&ssim.0, &ssim.1)],
+        });
+    }
+    if rows.is_empty() {
+        return Deltas::None(format!(
+            "nothing to compare with: of each clip and scenario only one curve has several rates ({})",
+            systems()
+        ));
+    }
+    Deltas::Table(rows)
+}
+
+fn curves(runs: &[Run]) -> Vec<Curve> {
+    let names = system_names_without(runs, &RATE_OPTIONS);
+    let mut curves: Vec<Curve> = Vec::new();
+    for (index, (run, system)) in
+        runs.iter().zip(names).enumerate().filter(|(_, (r, _))| r.scores.health.valid)
+    {
+        let id = &run.scores.run;
+        let setting: Vec<String> = RATE_OPTIONS
+            .iter()
+            .filter_map(|option| Some(format!("{option}={}", id.conditions.get(*option)?)))
+            .collect();
+        let setting = setting.join(" ");
+        let same = |c: &Curve| (&c.clip, &c.scenario, &c.system) == (&id.clip, &id.scenario, &system);
+        let place = curves.iter().position(same).unwrap_or_else(|| {
+            let (clip, scenario) = (id.clip.clone(), id.scenario.clone());
+            curves.push(Curve { clip, scenario, system: system.clone(), points: Vec::new() });
+            curves.len() - 1
+        });
+        let points = &mut curves[place].points;
+        match points.iter_mut().find(|(s, _)| *s == setting) {
+            Some((_, at)) => at.push(index),
+            None => points.push((setting, vec![index])),
+        }
+    }
+    curves
+}
+
+/// The curve in one metric: rate in bits per second, quality averaged over frames, then over runs.
+fn points(runs: &[Run], curve: &Curve, metric: Metric, on_the_wire: bool) -> Vec<RatePoint> {
+    let point = |(_, at): &(String, Vec<usize>)| {
+        let rate = |i: &usize| {
+            let b = &runs[*i].scores.bitrate;
+            #[allow(clippy::cast_precision_loss)] // rates are far below 2^53
+            let bps = b.wire_bps.filter(|_| on_the_wire).unwrap_or(b.with_headers_bps) as f64;
+            bps
+        };
+        let quality =
+            |i: &usize| Some(runs[*i].scores.streams.get(&Stream::Rgb)?.quality.get(&metric)?.all.mean);
+        let qualities: Vec<f64> = at.iter().filter_map(quality).collect();
+        let bps = metrics::mean(&at.iter().map(rate).collect::<Vec<f64>>())?;
+        Some(RatePoint { bps, quality: metrics::mean(&qualities)? })
+    };
+    curve.points.iter().filter_map(point).collect()
+}
+
+impl Comparison {
+    /// Each delta as a person reads it, or why there is none.
+    #[must_use]
+    pub fn shown(&self) -> [Result<String, String>; 3] {
+        std::array::from_fn(|i| match &self.deltas[i] {
+            Ok(value) => Ok(format!("{value:+.*}", DELTAS[i].1)),
+            Err(reason) => Err(reason.to_string()),
+        })
+    }
+}
+
+impl Deltas {
+    /// A section for `report.md`; empty if nothing was run at several rates.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let Self::Table(rows) = self else { return String::new() };
+        let headings = DELTAS.map(|(h, _)| h).join(" | ");
+        let mut out = format!(
+            "\n| scenario | clip | baseline | system | rates | {headings} |\n|---|---|---|---|---|--:|--:|--:|\n"
+        );
+        for row in rows {
+            let cells = row.shown().map(|v| v.unwrap_or_else(|reason| reason)).join(" | ");
+            let Comparison { scenario, clip, baseline, system, rates, .. } = row;
+            let _ = writeln!(
+                out,
+                "| {scenario} | {clip} | {baseline} | {system} | {} / {} | {cells} |",
+                rates.0, rates.1
+            );
+        }
+        out
+    }
+
+    /// Lines for a terminal, as [`Deltas::markdown`].
+    #[must_use]
+    pub fn terminal(&self) -> String {
+        let Self::Table(rows) = self else { return String::new() };
+        let mut out = String::new();
+        for row in rows {
+            let Comparison { scenario, clip, baseline, system, .. } = row;
+            let _ = writeln!(out, "\n{system} against {baseline}, {scenario}, {clip}:");
+            for ((heading, _), value) in DELTAS.iter().zip(row.shown()) {
+                let _ = writeln!(
+                    out,
+                    "  {heading:17} {}",
+                    value.unwrap_or_else(|reason| format!("none: {reason}"))
+                );
+            }
+        }
+        out
+    }
+}
