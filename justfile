@@ -48,6 +48,10 @@ parity *ARGS: build
 bench *ARGS: build
     ./target/release/freezeframe bench "$@"
 
+# peak memory of every process of scored runs of 1 and 10 minutes (or: bench-memory MINUTES...)
+bench-memory *ARGS: build
+    harness/bench/memory "$@"
+
 # data channels and datagrams under loss at ReVo's own rate, in virtual time
 bench-transport *ARGS:
     cargo run --release -q -p freezeframe-transport --example bench_transport -- "$@"
