@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "cpu")]
     pub device: DeviceArg,
     /// Horizontal field of view of depth clips, degrees; depth_d1 and depth_d2 need it
-    #[arg(long, value_name = "DEGREES")]
+    #[arg(long, value_name = "DEGREES", value_parser = super::metric_args::parse_fov)]
     pub fov: Option<f64>,
 }
 
