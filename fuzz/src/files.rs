@@ -132,6 +132,7 @@ fn spec_seeds() -> Vec<Vec<u8>> {
         rgb: "x.mp4".into(),
         depth: Some("x.mkv".into()),
         depth_range_mm: Some((400, 2000)),
+        depth_fov_degrees: None,
         width: 64,
         height: 64,
         fps: 30,

@@ -9,9 +9,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Scores a run directory and writes its report; with `video`, a playable file too.
-pub fn score_and_report(dir: &Path, video: bool) -> Result<()> {
+pub fn score_and_report(dir: &Path, options: &score::Options, video: bool) -> Result<()> {
     let bar = crate::progress::bar(0, "scoring");
-    let scores = score::score_run(dir, &score::Options::default(), &|slots| bar.inc(u64::from(slots)))
+    let scores = score::score_run(dir, options, &|slots| bar.inc(u64::from(slots)))
         .with_context(|| format!("failed to score {}", dir.display()))?;
     bar.finish_and_clear();
     if video {
@@ -19,20 +19,20 @@ pub fn score_and_report(dir: &Path, video: bool) -> Result<()> {
     }
     let run = Run::load(dir)?;
     let title = format!("{} under {}", scores.run.system, scores.run.scenario);
-    report::write_runs(dir, &title, &[run])
+    report::write_runs(dir, &title, &[run], None)
 }
 
 /// The report of a whole sweep over the runs in `dirs`, in `out`.
-pub fn sweep_report(out: &Path, name: &str, dirs: &[PathBuf]) -> Result<()> {
-    report::write_runs(out, &format!("Plan {name}"), &load(dirs)?)
+pub fn sweep_report(out: &Path, name: &str, dirs: &[PathBuf], baseline: Option<&str>) -> Result<()> {
+    report::write_runs(out, &format!("Plan {name}"), &load(dirs)?, baseline)
 }
 
 fn load(dirs: &[PathBuf]) -> Result<Vec<Run>> {
     dirs.iter().map(|d| Run::load(d)).collect()
 }
 
-/// Prints the table of these runs.
-pub fn print(dirs: &[PathBuf], json: bool) -> Result<()> {
+/// Prints the table of these runs, and how their rate-quality curves compare with the baseline's.
+pub fn print(dirs: &[PathBuf], json: bool, baseline: Option<&str>) -> Result<()> {
     let runs = load(dirs)?;
     let groups = group(&runs);
     let table = Table::of(&groups);
@@ -40,6 +40,7 @@ pub fn print(dirs: &[PathBuf], json: bool) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&report::json(&table))?);
     } else {
         print!("{}", report::terminal(&table, std::io::stdout().is_terminal()));
+        print!("{}", report::rate::deltas(&runs, baseline).terminal());
     }
     Ok(())
 }

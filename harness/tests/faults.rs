@@ -72,9 +72,9 @@ fn y4m(frames: u32) -> Vec<u8> {
     bytes
 }
 
-/// An mp4 whose second half is missing.
-fn half_an_mp4(place: &Place) -> String {
-    let path = place.path("half.mp4");
+/// A video file whose second half is missing.
+fn half_a_video(place: &Place, name: &str) -> String {
+    let path = place.path(name);
     let mut writer = video::Writer::create(
         &path,
         (64, 48),
@@ -88,7 +88,7 @@ fn half_an_mp4(place: &Place) -> String {
     }
     writer.finish().unwrap();
     let bytes = fs::read(&path).unwrap();
-    place.write("half.mp4", &bytes[..bytes.len() / 2])
+    place.write(name, &bytes[..bytes.len() / 2])
 }
 
 fn ends_with(command: &mut Command, code: i32) -> String {
@@ -150,7 +150,16 @@ fn clips_that_cannot_be_used_are_named() {
     place.refuses(go(&empty, &[]), &["empty.mp4", "empty"]);
     let text = place.write("text.mp4", "no video at all, but some bytes of text");
     place.refuses(go(&text, &[]), &["text.mp4"]);
-    place.refuses(go(&half_an_mp4(&place), &[]), &["half.mp4", "cut"]);
+    place.refuses(go(&half_a_video(&place, "half.mp4"), &[]), &["half.mp4", "cut"]);
+    place.refuses(go(&half_a_video(&place, "half.mkv"), &[]), &["half.mkv", "truncated"]);
+    let whole = y4m(5);
+    let half = place.write("half.y4m", &whole[..whole.len() - 1000]);
+    let words = ["half.y4m is truncated", "picture 4 is cut off (3608 of 4608 bytes)", "copy it again"];
+    place.refuses(go(&half, &[]), &words);
+    let header = place.write("header.y4m", y4m(0));
+    place.refuses(go(&header, &[]), &["header.y4m", "no pictures (zero length)"]);
+    let noise: Vec<u8> = (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    place.refuses(go(&place.write("noise.mkv", &noise), &[]), &["noise.mkv", "not a video"]);
     place.refuses(go(&clip, &["--frames", "6"]), &["a.y4m", "5 frames", "6 were asked", "--frames"]);
     place.refuses(go(&clip, &["--depth", "gone.mkv"]), &["gone.mkv"]);
     let mut odd = place.tool(&["run", "clean", "--system", "revo-h264", "--clip", &clip, "--size", "65x48"]);
@@ -166,6 +175,7 @@ fn traces_that_are_none_are_named_by_line() {
         ("hello\n", vec!["t.log"]),
         ("0.000 2.00 40.0ms 1.50\n", vec!["t.log", "above 1"]),
         ("0.000 2.00 40.0ms -x\n", vec!["t.log", "loss"]),
+        ("0.000 2.00 40.0ms 0.00\n0.015 2.00 40.0ms -0.01\n", vec!["t.log", "line 2", "-0.01", "compat"]),
         ("", vec!["t.log"]),
     ] {
         place.write("t.log", rows);
@@ -173,6 +183,13 @@ fn traces_that_are_none_are_named_by_line() {
         let scenario = place.write("s.toml", text);
         place.refuses(place.run(&scenario, "revo-h264", &clip, &[]), &words);
     }
+    // ReVo's own traces have such rows; a replay of its script plays them as the script does.
+    place.write("t.log", "0.000 2.00 40.0ms 0.00\n0.015 2.00 40.0ms -0.01\n");
+    let scenario = place.write(
+        "s.toml",
+        "name='s'\ndescription=''\n[forward]\ntrace = { file = 't.log', format = 'revo', replay = 'compat' }\n",
+    );
+    ends_with(&mut place.run(&scenario, "revo-h264", &clip, &[]), 0);
 }
 
 #[test]
@@ -230,7 +247,7 @@ fn the_same_run_twice_is_the_same_to_the_byte() {
 fn an_interrupted_sweep_resumes_and_does_nothing_twice() {
     let place = Place::new();
     let clip = place.clip("a.y4m", 600);
-    let plan = "name='p'\n[[block]]\nsystems=['revo-h264']\nscenarios=['clean']\nseeds=[1,2,3,4]\n";
+    let plan = "name='p'\n[[block]]\nsystems=['revo-h264']\nscenarios=['clean']\nseeds=[1,2,3,4,5,6,7,8]\n";
     let plan = place.write("p.toml", plan);
     let sweep =
         || place.tool(&["sweep", &plan, "--clip", &clip, "--size", "64x48", "--out", "out", "--no-video"]);
@@ -239,13 +256,146 @@ fn an_interrupted_sweep_resumes_and_does_nothing_twice() {
     wait_for("the first run", || seed(1).join("scores.json").exists().then_some(()));
     kill(Pid::from_raw(i32::try_from(first.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(first.wait().unwrap().code(), Some(130));
-    assert!(!seed(4).exists(), "it was to be interrupted before the end");
+    assert!(!seed(8).exists(), "it was to be interrupted before the end");
     let made = |n: u32| fs::metadata(seed(n).join("scores.json")).unwrap().modified().unwrap();
     let before = made(1);
     ends_with(&mut sweep(), 0);
     assert_eq!(before, made(1), "a finished run was done again");
-    assert!((1..=4).all(|n| seed(n).join("scores.json").is_file()));
+    assert!((1..=8).all(|n| seed(n).join("scores.json").is_file()));
     assert!(place.path("out/report.html").is_file());
+}
+
+/// Everything that a run leaves, by its path below `root`; how long things took is no result.
+fn results(root: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    fn walk(root: &Path, dir: &Path, into: &mut std::collections::BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(root, &path, into);
+            } else if path.file_name().unwrap() != "profile.json" {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                into.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    let mut files = std::collections::BTreeMap::new();
+    walk(root, root, &mut files);
+    files
+}
+
+const SIDE_BY_SIDE: &str =
+    "name='p'\n[[block]]\nsystems=['revo-h264','vp8-ulpfec']\nscenarios=['ge-high','clean']\nseeds=[1,2]\n";
+
+#[test]
+fn runs_side_by_side_give_the_same_bytes() {
+    let place = Place::new();
+    let clip = place.clip("a.y4m", 60);
+    let plan = place.write("p.toml", SIDE_BY_SIDE);
+    let sweep = |jobs: &str| {
+        let mut sweep = place.tool(&[
+            "sweep",
+            &plan,
+            "--clip",
+            &clip,
+            "--size",
+            "64x48",
+            "--jobs",
+            jobs,
+            "--out",
+            "out",
+            "--no-video",
+        ]);
+        ends_with(&mut sweep, 0);
+        let files = results(&place.path("out"));
+        fs::remove_dir_all(place.path("out")).unwrap();
+        fs::remove_dir_all(place.path("cache")).unwrap();
+        files
+    };
+    let one = sweep("1");
+    assert_eq!(one.keys().filter(|k| k.ends_with("/scores.json")).count(), 8);
+    let four = sweep("4");
+    assert_eq!(one.keys().collect::<Vec<_>>(), four.keys().collect::<Vec<_>>());
+    for (name, bytes) in &one {
+        assert!(*bytes == four[name], "{name} differs");
+    }
+    place.refuses(place.tool(&["sweep", &plan, "--jobs", "0"]), &["--jobs", "0"]);
+}
+
+#[test]
+fn several_processes_share_runs_and_cache_and_do_nothing_twice() {
+    let place = Place::new();
+    let clip = place.clip("a.y4m", 120);
+    let plan = place.write("p.toml", SIDE_BY_SIDE);
+    let sweep = |out: &str| {
+        let mut sweep =
+            place.tool(&["sweep", &plan, "--clip", &clip, "--size", "64x48", "--out", out, "--no-video"]);
+        sweep.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    // Two into one directory, one into another, all at once.
+    let children = [sweep("out"), sweep("out"), sweep("other")];
+    for child in children {
+        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+        assert_eq!(status.code(), Some(0), "{}", String::from_utf8_lossy(&stderr));
+    }
+    let (a, b) = (results(&place.path("out")), results(&place.path("other")));
+    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+    for (name, bytes) in a.iter().filter(|(n, _)| n.ends_with("frames.csv") || n.ends_with("scores.json")) {
+        assert!(*bytes == b[name], "{name} differs");
+    }
+    // Every key of the score cache is written once: nobody scored what another had.
+    let mut keys = 0;
+    for kind in ["captured", "scores"] {
+        for file in fs::read_dir(place.path("cache/scores").join(kind)).unwrap() {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            let mut seen = std::collections::BTreeSet::new();
+            for key in text.lines().filter(|l| !l.is_empty()).map(|l| l.split(' ').next().unwrap()) {
+                assert!(seen.insert(key.to_owned()), "{kind}: {key} was computed twice");
+                keys += 1;
+            }
+        }
+    }
+    assert!(keys > 240, "{keys}");
+    let units = |dir: &Path| {
+        fs::read_dir(dir)
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().path().extension().is_some_and(|e| e == "units"))
+            .count()
+    };
+    assert_eq!(units(&place.path("cache/encoded")), 1, "revo-h264's one stream");
+    assert!(
+        !fs::read_dir(place.path("cache/encoded")).unwrap().any(|e| e
+            .unwrap()
+            .path()
+            .extension()
+            .is_some_and(|e| e == "tmp"))
+    );
+}
+
+#[test]
+fn metrics_that_finished_runs_lack_are_added_when_asked_for() {
+    let place = Place::new();
+    let clip = place.clip("a.y4m", 20);
+    let plan = place.write("p.toml", "name='p'\n[[block]]\nsystems=['revo-h264']\nscenarios=['clean']\n");
+    let sweep = |more: &[&str]| {
+        let mut sweep =
+            place.tool(&["sweep", &plan, "--clip", &clip, "--size", "64x48", "--out", "out", "--no-video"]);
+        ends_with(sweep.args(more), 0);
+        let dir = place.path("out/clean/revo-h264/a/seed-1");
+        let made = fs::metadata(dir.join("scores.json")).unwrap().modified().unwrap();
+        (
+            fs::read_to_string(dir.join("scores.json")).unwrap(),
+            made,
+            fs::metadata(dir.join("events.jsonl")).unwrap().modified().unwrap(),
+        )
+    };
+    let (first, _, ran) = sweep(&[]);
+    assert!(!first.contains("ssim_full"));
+    let (more, made, ran_again) = sweep(&["--metrics", "default,ssim_full"]);
+    assert!(more.contains("ssim_full") && ran == ran_again, "scored again, not run again");
+    let (_, made_again, _) = sweep(&["--metrics", "default,ssim_full"]);
+    assert_eq!(made, made_again, "nothing lacks any more");
+    let said = ends_with(&mut place.run("clean", "revo-h264", &clip, &["--metrics", "psnr,snr"]), 2);
+    assert!(said.contains("`snr`") && said.contains("ms_ssim"), "{said}");
 }
 
 #[test]
@@ -300,7 +450,7 @@ fn ns_a_system_that_hangs_is_stopped() {
     let seconds = 100_000 + std::process::id();
     let system = hanging(&place, seconds, "ready_timeout_s = 1");
     let said = ends_with(&mut place.run("clean", &system, &clip, &["--backend", "namespaces"]), 1);
-    assert!(said.contains("not both ready within 1s"), "{said}");
+    assert!(said.contains("the receiver and the sender was not ready within 1s"), "{said}");
     place.assert_nothing_left();
     assert!(processes(&format!("sleep {seconds}")).is_empty());
 }
@@ -330,4 +480,74 @@ fn ns_after_a_killed_harness_the_next_run_works_and_nothing_is_left() {
     let clean = place.tool(&["doctor", "--clean"]).output().unwrap();
     let said = String::from_utf8_lossy(&clean.stdout).into_owned();
     assert!(said.contains("none (0 namespaces removed now)"), "{said}");
+}
+
+/// Processes of a system's two ends in `place`: `send` and `receive`.
+fn end_of_run(place: &Place, part: &str) -> i32 {
+    let in_place =
+        |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == place.0.path());
+    let mark = format!("revo-h264 {part} .out.partial");
+    wait_for(part, || processes(&mark).into_iter().find(in_place))
+}
+
+/// One end of a running call is killed or stopped: the run fails in time and says which, nothing is left, and the next works.
+fn one_end_fails(part: &str, signal: Signal, words: &[&str], within: Duration) {
+    if !labs_are_permitted() {
+        return;
+    }
+    let place = Place::new();
+    // Eight seconds: time enough to find the processes on a busy machine.
+    let clip = place.clip("a.y4m", 240);
+    let mut harness = place.run("clean", "revo-h264", &clip, &["--backend", "namespaces", "--no-score"]);
+    let harness = harness.stderr(Stdio::piped()).spawn().unwrap();
+    let end = end_of_run(&place, part);
+    let other = end_of_run(&place, if part == "send" { "receive" } else { "send" });
+    // In the middle of the call: the receiver writes its first events once a buffer of them is full.
+    let events = place.path(".out.partial/events.receiver.jsonl");
+    wait_for("the first events", || fs::metadata(&events).is_ok_and(|m| m.len() > 0).then_some(()));
+    kill(Pid::from_raw(end), signal).unwrap();
+    let started = Instant::now();
+    let Output { status, stderr, .. } = harness.wait_with_output().unwrap();
+    let (took, said) = (started.elapsed(), String::from_utf8_lossy(&stderr).into_owned());
+    assert_eq!(status.code(), Some(1), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word:?} is missing in: {said}");
+    }
+    assert!(took < within, "{took:?}: {said}");
+    place.assert_nothing_left();
+    for pid in [end, other] {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "process {pid} was left behind");
+    }
+    let clean = place.tool(&["doctor", "--clean"]).output().unwrap();
+    let said = String::from_utf8_lossy(&clean.stdout).into_owned();
+    assert!(said.contains("none (0 namespaces removed now)"), "{said}");
+    let short = place.clip("b.y4m", 10);
+    let code = place.run("clean", "revo-h264", &short, &["--backend", "namespaces"]).output().unwrap().status;
+    assert!(matches!(code.code(), Some(0 | 4)), "{code:?}"); // 4: the machine was too busy for a valid run
+    assert!(place.path("out/scores.json").is_file());
+}
+
+/// What a loaded machine may take to notice and to clean up.
+const SOON: Duration = Duration::from_secs(15);
+/// The clip, the grace of a hung process, and cleaning up.
+const HANG_LIMIT: Duration = Duration::from_secs(8 + 20 + 15);
+
+#[test]
+fn ns_a_killed_sender_is_named() {
+    one_end_fails("send", Signal::SIGKILL, &["the sender ended with signal: 9"], SOON);
+}
+
+#[test]
+fn ns_a_killed_receiver_is_named() {
+    one_end_fails("receive", Signal::SIGKILL, &["the receiver ended with signal: 9"], SOON);
+}
+
+#[test]
+fn ns_a_stopped_sender_is_named_and_ended() {
+    one_end_fails("send", Signal::SIGSTOP, &["the sender hangs", "20 s of grace"], HANG_LIMIT);
+}
+
+#[test]
+fn ns_a_stopped_receiver_is_named_and_ended() {
+    one_end_fails("receive", Signal::SIGSTOP, &["the receiver hangs", "20 s of grace"], HANG_LIMIT);
 }

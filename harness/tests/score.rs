@@ -121,6 +121,7 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
             rgb: clip.to_owned(),
             depth: depth.map(Path::to_owned),
             depth_range_mm: depth.map(|_| (400, 4000)),
+            depth_fov_degrees: None,
             width: side,
             height: side,
             fps: 30,
@@ -269,6 +270,35 @@ fn depth_is_scored_as_a_view_and_in_millimetres() {
     let truth = metrics::depth_errors(&depth(5), &back).unwrap();
     assert_eq!(row.metrics[&Metric::DepthRmseMm], truth.rmse_mm);
     assert_eq!(row.metrics[&Metric::DepthDelta1], truth.delta1);
+    // Point clouds, with a camera that is assumed, asked for, or the clip's; the cache keeps them apart.
+    let clouds = |fov: Option<f64>| {
+        let metrics = vec![Metric::Psnr, Metric::DepthD1, Metric::DepthD2];
+        let with = Options { metrics, fov, ..options(Some(root.path().join("cache"))) };
+        let (scores, run) = scored(&made, &with);
+        let row = run.stream(Stream::Depth).nth(5).unwrap().clone();
+        assert!(scores.streams[&Stream::Depth].quality.contains_key(&Metric::DepthD2));
+        assert!(run.stream(Stream::Rgb).all(|r| !r.metrics.contains_key(&Metric::DepthD1)));
+        (row.metrics[&Metric::DepthD1], row.metrics[&Metric::DepthD2], scores.definitions["depth_d1"].clone())
+    };
+    let expected = |fov| {
+        let camera = metrics::Intrinsics::from_field_of_view(SIZE, SIZE, fov);
+        let c = metrics::cloud_psnr(&depth(5), &back, &camera).unwrap();
+        (c.d1, c.d2)
+    };
+    for (asked, fov, words) in [
+        (None, 70.0, "70 degrees horizontally, assumed"),
+        (Some(40.0), 40.0, "40 degrees horizontally, as asked"),
+    ] {
+        let (d1, d2, definition) = clouds(asked);
+        assert_eq!((d1, d2), expected(fov));
+        assert!(definition.contains(words), "{definition}");
+    }
+    let mut own = spec(&root.path().join("clip.y4m"), Some(&folder));
+    own.clip.depth_fov_degrees = Some(55.0);
+    own.write(&made.dir).unwrap();
+    let (d1, d2, definition) = clouds(None);
+    assert_eq!((d1, d2), expected(55.0));
+    assert!(definition.contains("the clip's"), "{definition}");
     // The 8-bit view is grey: its RGB picture has three equal channels, and the same scores.
     let rgb = |f| to_rgb(&view.to_yuv420(&depth(f), media::convert::Range::Limited), Colour::BT601);
     assert_eq!(row.metrics[&Metric::Psnr], metrics::psnr(&rgb(5), &rgb(4)).unwrap());
@@ -310,9 +340,52 @@ fn progress_counts_every_slot_once() {
 fn lpips_without_weights_leaves_the_column_empty_and_says_so() {
     let root = tempfile::tempdir().unwrap();
     let made = make_run(root.path(), "run");
-    let options = Options { metrics: vec![Metric::Psnr, Metric::LpipsVgg], ..options(None) };
+    let nowhere = root.path().join("no-weights");
+    let metrics = vec![Metric::Psnr, Metric::LpipsVgg];
+    let options = Options { metrics, lpips_weights: Some(nowhere.clone()), ..options(None) };
     let (scores, run) = scored(&made, &options);
     assert!(run.rows.iter().all(|r| !r.metrics.contains_key(&Metric::LpipsVgg)));
-    assert!(scores.warnings[0].text.contains("--lpips-weights"), "{:?}", scores.warnings);
+    let said = &scores.warnings[0].text;
+    assert!(said.starts_with("lpips_vgg is left empty") && said.contains("no-weights"), "{said}");
     assert!(scores.health.valid);
+}
+
+#[test]
+fn lpips_finds_its_weights_and_agrees_with_the_net_itself() {
+    use models::lpips::{Lpips, Net};
+    let Ok(weights) = freezeframe::cmd::weights::find(Net::Squeeze.file()) else {
+        println!("skipped: {} is nowhere (`freezeframe weights`)", Net::Squeeze.file());
+        return;
+    };
+    let root = tempfile::tempdir().unwrap();
+    let made = make_run(root.path(), "run");
+    let cache = root.path().join("cache");
+    let wanted = Options { metrics: vec![Metric::Psnr, Metric::LpipsSqueeze], ..options(Some(cache)) };
+    let (scores, run) = scored(&made, &wanted);
+    assert_eq!(scores.warnings, []);
+    let net = Lpips::load(Net::Squeeze, &weights, tch::Device::Cpu).unwrap();
+    for slot in [0usize, 12, 23] {
+        let shown = made.decoded[made.shown[slot].unwrap() as usize].as_ref().unwrap();
+        let truth = to_rgb(&picture(u32::try_from(slot).unwrap()), Colour::BT601);
+        let expected = net.distance(&truth, &to_rgb(shown, Colour::BT601)).unwrap();
+        let got = run.rows[slot].metrics[&Metric::LpipsSqueeze];
+        assert!((got - expected).abs() <= 1e-6 * expected.max(1e-3), "slot {slot}: {got} {expected}");
+    }
+    // Known pairs are not computed again, and weights that are not there give no value, whatever the cache knows.
+    assert_eq!(scored(&made, &wanted).1.rows, run.rows);
+    let without = Options { lpips_weights: Some(root.path().into()), ..wanted };
+    let (scores, run) = scored(&made, &without);
+    assert_eq!(scores.warnings[0].code, "metric_missing");
+    assert!(run.rows.iter().all(|r| !r.metrics.contains_key(&Metric::LpipsSqueeze)));
+}
+
+#[test]
+fn point_clouds_of_a_clip_without_metric_depth_are_left_empty_with_the_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let made = make_run(root.path(), "run");
+    let options = Options { metrics: vec![Metric::Psnr, Metric::DepthD1], ..options(None) };
+    let (scores, run) = scored(&made, &options);
+    assert!(run.rows.iter().all(|r| !r.metrics.contains_key(&Metric::DepthD1)));
+    let said = &scores.warnings[0].text;
+    assert!(said.starts_with("depth_d1 is left empty") && said.contains("millimetres"), "{said}");
 }

@@ -68,6 +68,9 @@ pub struct ClipSpec {
     /// Nearest and farthest depth of the 8-bit view, millimetres, when depth is metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_range_mm: Option<(u16, u16)>,
+    /// Horizontal field of view of the camera that measured the depth, degrees; absent: not known. Only scoring uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_fov_degrees: Option<f64>,
     /// Columns of captured frames.
     pub width: u32,
     /// Rows of captured frames.

@@ -67,6 +67,7 @@ fn produce(case: &Case, runs: &Path) -> Result<Product> {
             no_depth: false,
             shape: (case.size.0, case.size.1, 30),
             frames: Some(case.frames),
+            fov: None,
         },
         backend: Backend::Virtual,
         seed: case.seed,

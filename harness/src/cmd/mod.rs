@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod golden;
 pub mod link;
 pub mod list;
+pub mod metric_args;
 pub mod parity;
 pub mod report;
 pub mod run;

@@ -1,5 +1,6 @@
 //! `freezeframe run`: one scenario, one system, one run directory, scored and reported.
 
+use super::metric_args::{MetricArgs, parse_fov};
 use crate::bad_input;
 use crate::launch::clip::ClipRequest;
 use crate::launch::{self, Launched, Request, clip};
@@ -40,6 +41,9 @@ pub struct Args {
     /// Run directory; default: runs/SCENARIO/SYSTEM/CLIP/seed-N
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Which metrics the run is scored with
+    #[command(flatten)]
+    pub metrics: MetricArgs,
     /// Do not score the run (`freezeframe score` does it later)
     #[arg(long)]
     pub no_score: bool,
@@ -75,6 +79,10 @@ pub struct ClipArgs {
     /// Frames per second of the capture
     #[arg(long, default_value_t = 30)]
     pub fps: u32,
+    /// Horizontal field of view of the depth pictures as they are sent, degrees (depth_d1, depth_d2); default: the clip's
+    /// own, else 70
+    #[arg(long, value_name = "DEGREES", value_parser = parse_fov)]
+    pub fov: Option<f64>,
 }
 
 impl ClipArgs {
@@ -87,6 +95,7 @@ impl ClipArgs {
             no_depth: self.no_depth,
             shape: (self.size.0, self.size.1, self.fps),
             frames: self.frames,
+            fov: self.fov,
         }
     }
 }
@@ -117,6 +126,7 @@ impl From<BackendArg> for Backend {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<i32> {
     launch::child::catch_interrupts();
+    let scoring = args.metrics.options()?;
     let mut options = args.options.clone();
     options.extend(args.transport.iter().map(|t| format!("transport={t}")));
     let request = Request {
@@ -137,11 +147,12 @@ pub fn run(args: &Args) -> Result<i32> {
         eprintln!("scenario {}: {warning}", spec.scenario.name);
     }
     let out = args.out.clone().unwrap_or_else(|| default_dir(&spec, &request.options));
+    let _held = launch::hold(&out)?;
     let launched = launch::launch(&spec, &manifest, &out, false)?;
     debug_assert_eq!(launched, Launched::Fresh);
     if !args.no_score {
-        crate::outcome::score_and_report(&out, !args.no_video)?;
-        crate::outcome::print(std::slice::from_ref(&out), args.json)?;
+        crate::outcome::score_and_report(&out, &scoring, !args.no_video)?;
+        crate::outcome::print(std::slice::from_ref(&out), args.json, None)?;
     }
     if !args.json {
         eprintln!("run directory: {}", out.display());

@@ -1,10 +1,12 @@
 //! `freezeframe score`: compares what was shown with what was captured, again if wanted.
 
+use super::metric_args::{MetricArgs, parse_fov};
+use crate::bad_input;
 use crate::report;
 use crate::report::load::{Run, is_hidden};
-use crate::score::{DEFAULT_METRICS, Options, score_run};
-use anyhow::{Context as _, bail};
-use contract::{Metric, RunSpec, exit};
+use crate::score::{Options, score_run};
+use anyhow::Context as _;
+use contract::{RunSpec, exit};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -16,16 +18,19 @@ Examples:
   freezeframe score runs/one                                     score one run directory
   freezeframe score runs/default                                 score every run below a directory
   freezeframe score runs/one --metrics psnr,ssim,ssim_full       only these metrics
-  freezeframe score runs/one --metrics lpips_vgg --lpips-weights weights/lpips")]
+  freezeframe score runs/one --metrics default,lpips_squeeze     with the weights that `freezeframe weights` lists
+  freezeframe score runs/one --metrics depth_d1,depth_d2 --fov 70
+
+A metric that cannot be computed leaves its column empty and says why.")]
 pub struct Args {
     /// A run directory, or a directory of runs
     pub dir: PathBuf,
-    /// Picture metrics, by column name; default: psnr, ssim, ms_ssim and depth errors
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub metrics: Vec<String>,
-    /// Folder of LPIPS weights (lpips_vgg_v0.1.safetensors and the like)
-    #[arg(long, value_name = "DIR")]
-    pub lpips_weights: Option<PathBuf>,
+    /// Which metrics
+    #[command(flatten)]
+    pub metrics: MetricArgs,
+    /// Horizontal field of view of the depth camera, degrees; default: the clip's, else 70 (depth_d1, depth_d2)
+    #[arg(long, value_name = "DEGREES", value_parser = parse_fov)]
+    pub fov: Option<f64>,
     /// Picture strips of the worst frames per stream
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub strips: usize,
@@ -48,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
     let options = options(args)?;
     let dirs = run_dirs(&args.dir)?;
     if dirs.is_empty() {
-        bail!("{} holds no run (a directory with spec.toml and events.jsonl)", args.dir.display());
+        bad_input!("{} holds no run (a directory with spec.toml and events.jsonl)", args.dir.display());
     }
     let mut valid = true;
     for dir in &dirs {
@@ -80,19 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
 }
 
 fn options(args: &Args) -> anyhow::Result<Options> {
-    let mut options =
-        Options { lpips_weights: args.lpips_weights.clone(), strips: args.strips, ..Options::default() };
-    if !args.metrics.is_empty() {
-        let parse = |name: &String| {
-            Metric::from_name(name).with_context(|| {
-                let known: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
-                format!("--metrics: `{name}` is no metric; there are {}", known.join(", "))
-            })
-        };
-        options.metrics = args.metrics.iter().map(parse).collect::<anyhow::Result<_>>()?;
-    } else if args.lpips_weights.is_some() {
-        options.metrics = [&DEFAULT_METRICS[..], &[Metric::LpipsVgg]].concat();
-    }
+    let mut options = Options { fov: args.fov, strips: args.strips, ..args.metrics.options()? };
     if let Some(threads) = args.threads {
         options.threads = threads;
     }

@@ -1,19 +1,26 @@
 //! `freezeframe sweep`: a whole plan; what is finished stays finished.
 
+use super::metric_args::MetricArgs;
 use super::run::{ClipArgs, relative_dir};
 use crate::launch::child::Interrupted;
+use crate::launch::clip::ClipRequest;
 use crate::launch::{self, Launched, clip};
 use crate::plan::{Plan, Planned};
+use crate::score;
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
-use contract::{Backend, ClipSpec, exit};
+use contract::{Backend, ClipSpec, Scores, exit};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Run a plan: systems x scenarios x clips x seeds, resumable, one report for all
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
-An interrupted sweep resumes: the same command skips every finished run.
+An interrupted sweep resumes: the same command skips every finished run. Runs in virtual time go side by side
+(--jobs), with the same results in every number of jobs; runs in namespaces follow one at a time. Several
+freezeframe processes may share a cache and a directory of runs: nothing is encoded or scored twice.
 
 Examples:
   freezeframe sweep default
@@ -32,6 +39,15 @@ pub struct Args {
     /// Directory of the runs and the report; default: runs/PLAN
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Runs in virtual time at once; default: one per core, at most 8
+    #[arg(long, short, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub jobs: Option<usize>,
+    /// Which metrics the runs are scored with; finished runs are scored again if they lack one
+    #[command(flatten)]
+    pub metrics: MetricArgs,
+    /// System (as the table calls it) that rate-quality curves are held against; default: the first
+    #[arg(long, value_name = "SYSTEM")]
+    pub baseline: Option<String>,
     /// Only runs of this backend
     #[arg(long, value_enum)]
     pub backend: Option<super::run::BackendArg>,
@@ -52,96 +68,143 @@ pub fn run(args: &Args) -> Result<i32> {
     let mut runs = plan.runs(&args.clip.request(), args.seeds);
     runs.retain(|r| only.is_none_or(|b| r.request.backend == b));
 
-    let mut sweep = Sweep {
-        clips: BTreeMap::new(),
-        done: Vec::new(),
-        failed: Vec::new(),
-        skipped: Vec::new(),
-        warned: BTreeSet::new(),
+    let sweep = Sweep {
+        out: &out,
+        metrics: &args.metrics,
+        scoring: args.metrics.options()?,
+        video: !args.no_video,
+        bar: crate::progress::bar(runs.len() as u64, &plan.name),
+        shared: Mutex::default(),
     };
-    let bar = crate::progress::bar(runs.len() as u64, &plan.name);
-    for planned in &runs {
-        bar.set_message(format!("{} {}", planned.request.scenario, planned.request.system));
-        let name = planned.request.replay();
-        match sweep.one(planned, &out, !args.no_video, &bar) {
-            Ok(()) => {}
+    let outcomes = sweep.all(&runs, args.jobs.unwrap_or_else(default_jobs));
+    sweep.bar.finish_and_clear();
+
+    let (mut done, mut failed, mut skipped) = (Vec::new(), 0, 0);
+    for (planned, outcome) in runs.iter().zip(outcomes) {
+        match outcome {
+            Ok(dir) => done.push(dir),
             Err(error) if error.is::<Interrupted>() => {
-                bar.finish_and_clear();
                 eprintln!("freezeframe: {error}");
                 return Ok(exit::INTERRUPTED);
             }
-            Err(error) if planned.optional => {
-                bar.suspend(|| eprintln!("left out: {name}\n  {error:#}"));
-                sweep.skipped.push(name);
-            }
-            Err(error) => {
-                bar.suspend(|| eprintln!("failed: {name}\n  {error:#}"));
-                sweep.failed.push(name);
-            }
+            Err(_) if planned.optional => skipped += 1,
+            Err(_) => failed += 1,
         }
-        bar.inc(1);
     }
-    bar.finish_and_clear();
-    if sweep.done.is_empty() {
+    if done.is_empty() {
         anyhow::bail!("no run of the plan {} could be done", plan.name);
     }
-    crate::outcome::sweep_report(&out, &plan.name, &sweep.done).context("failed to write the report")?;
-    crate::outcome::print(&sweep.done, args.json)?;
+    crate::outcome::sweep_report(&out, &plan.name, &done, args.baseline.as_deref())
+        .context("failed to write the report")?;
+    crate::outcome::print(&done, args.json, args.baseline.as_deref())?;
     if !args.json {
         eprintln!("report: {}", out.join("report.html").display());
-        if !sweep.skipped.is_empty() {
-            eprintln!(
-                "{} run(s) left out; `freezeframe doctor` says what this machine lacks",
-                sweep.skipped.len()
-            );
+        if skipped > 0 {
+            eprintln!("{skipped} run(s) left out; `freezeframe doctor` says what this machine lacks");
         }
     }
-    Ok(if sweep.failed.is_empty() { exit::OK } else { exit::FAILED })
+    Ok(if failed == 0 { exit::OK } else { exit::FAILED })
 }
 
-struct Sweep {
+/// Codecs are pinned to one thread, so that a run keeps one core busy until it is scored. More than eight at a time would
+/// want more memory than machines of so many cores can be trusted to have free.
+fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(8)
+}
+
+struct Sweep<'a> {
+    out: &'a Path,
+    metrics: &'a MetricArgs,
+    scoring: score::Options,
+    video: bool,
+    bar: indicatif::ProgressBar,
+    shared: Mutex<Shared>,
+}
+
+/// What the runs of a sweep have in common.
+#[derive(Default)]
+struct Shared {
     clips: BTreeMap<String, ClipSpec>,
-    done: Vec<PathBuf>,
-    failed: Vec<String>,
-    skipped: Vec<String>,
     /// Scenarios whose warnings have been printed.
     warned: BTreeSet<String>,
 }
 
-impl Sweep {
-    fn one(
-        &mut self,
-        planned: &Planned,
-        out: &std::path::Path,
-        video: bool,
-        bar: &indicatif::ProgressBar,
-    ) -> Result<()> {
+impl Sweep<'_> {
+    /// Does all runs, at most `jobs` of those in virtual time at once; what came of each, in the plan's order.
+    ///
+    /// Runs on the wall clock come last and one at a time, with nothing beside them that would make them late.
+    fn all(&self, runs: &[Planned], jobs: usize) -> Vec<Result<PathBuf>> {
+        let (side_by_side, alone): (Vec<usize>, Vec<usize>) =
+            (0..runs.len()).partition(|&i| runs[i].request.backend == Backend::Virtual);
+        let next = AtomicUsize::new(0);
+        let outcomes: Mutex<BTreeMap<usize, Result<PathBuf>>> = Mutex::default();
+        let work = || {
+            while let Some(&run) = side_by_side.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let outcome = self.one(&runs[run]);
+                outcomes.lock().expect("no run panicked").insert(run, outcome);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..jobs.clamp(1, side_by_side.len().max(1)) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut outcomes = outcomes.into_inner().expect("no run panicked");
+        for run in alone {
+            outcomes.insert(run, self.one(&runs[run]));
+        }
+        outcomes.into_values().collect()
+    }
+
+    /// One run, and a line if it fails.
+    fn one(&self, planned: &Planned) -> Result<PathBuf> {
+        self.bar.set_message(format!("{} {}", planned.request.scenario, planned.request.system));
+        let outcome = self.run_and_score(planned);
+        if let Err(error) = &outcome
+            && !error.is::<Interrupted>()
+        {
+            let word = if planned.optional { "left out" } else { "failed" };
+            self.bar.suspend(|| eprintln!("{word}: {}\n  {error:#}", planned.request.replay()));
+        }
+        self.bar.inc(1);
+        outcome
+    }
+
+    fn run_and_score(&self, planned: &Planned) -> Result<PathBuf> {
         if launch::child::interrupted() {
             return Err(Interrupted.into());
         }
         let request = &planned.request;
-        let key = format!("{:?}", request.clip);
-        let clip = match self.clips.get(&key) {
-            Some(clip) => clip.clone(),
-            None => {
-                let clip =
-                    clip::resolve(&request.clip, &mut |line| bar.suspend(|| eprintln!("clip: {line}")))?;
-                self.clips.insert(key, clip.clone());
-                clip
-            }
-        };
-        let (spec, manifest) = request.resolve(clip)?;
-        if self.warned.insert(spec.scenario.name.clone()) {
+        let (spec, manifest) = request.resolve(self.clip(&request.clip)?)?;
+        if self.shared.lock().expect("no run panicked").warned.insert(spec.scenario.name.clone()) {
             for warning in spec.scenario.warnings() {
-                bar.suspend(|| eprintln!("scenario {}: {warning}", spec.scenario.name));
+                self.bar.suspend(|| eprintln!("scenario {}: {warning}", spec.scenario.name));
             }
         }
-        let dir = out.join(relative_dir(&spec, &request.options));
+        let dir = self.out.join(relative_dir(&spec, &request.options));
+        let _held = launch::hold(&dir)?;
         let launched = launch::launch(&spec, &manifest, &dir, true)?;
-        if launched == Launched::Fresh || !dir.join("scores.json").is_file() {
-            crate::outcome::score_and_report(&dir, video)?;
+        let scored = Scores::read(&dir.join("scores.json"));
+        if launched == Launched::Fresh
+            || scored.is_ok_and(|s| self.metrics.wants_more_than(&s))
+            || !dir.join("scores.json").is_file()
+        {
+            crate::outcome::score_and_report(&dir, &self.scoring, self.video)?;
         }
-        self.done.push(dir);
-        Ok(())
+        Ok(dir)
+    }
+
+    /// The clip, resolved by the first who needs it.
+    fn clip(&self, request: &ClipRequest) -> Result<ClipSpec> {
+        let key = format!("{request:?}");
+        // Held meanwhile: the others mostly need the same clip.
+        let mut shared = self.shared.lock().expect("no run panicked");
+        if let Some(clip) = shared.clips.get(&key) {
+            return Ok(clip.clone());
+        }
+        let clip = clip::resolve(request, &mut |line| self.bar.suspend(|| eprintln!("clip: {line}")))?;
+        shared.clips.insert(key, clip.clone());
+        Ok(clip)
     }
 }

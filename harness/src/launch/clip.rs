@@ -1,8 +1,10 @@
 //! Clips: any file FFmpeg reads, and the embedded people.
 
+use super::child::{Interrupted, interrupted};
 use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
 use contract::ClipSpec;
+use contract::lock::Lock;
 use media::depth::DepthView;
 use media::scene::SceneConfig;
 use std::fs::File;
@@ -24,6 +26,8 @@ pub struct ClipRequest {
     pub shape: (u32, u32, u32),
     /// Only so many frames; absent: the whole clip.
     pub frames: Option<u32>,
+    /// Horizontal field of view of the depth camera, degrees; absent: the embedded clips' own, else not known.
+    pub fov: Option<f64>,
 }
 
 /// Name of the clip that is used when none is named.
@@ -91,6 +95,7 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         rgb,
         depth,
         depth_range_mm,
+        depth_fov_degrees: depth_range_mm.and(request.fov),
         width,
         height,
         fps,
@@ -105,6 +110,13 @@ fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
     let (columns, rows) = (width as usize, height as usize);
     let config = SceneConfig { person, width: columns, height: rows, fps, frames, ..SceneConfig::default() };
     let directory = cache_dir()?.join("clips");
+    // Rendering takes minutes: of several processes one renders, the others wait for it.
+    let lock = directory.join(format!("person-{person}-{width}x{height}-{fps}fps-{frames}.lock"));
+    let held = Lock::take(&lock, &interrupted)
+        .with_context(|| format!("failed to lock the cache with {}", lock.display()))?;
+    if held.is_none() {
+        return Err(Interrupted.into());
+    }
     let bar = crate::progress::bar(
         u64::from(frames),
         &format!("rendering the embedded clip person-{person} (once)"),
@@ -120,6 +132,8 @@ fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
         rgb: paths.rgb,
         depth: (!request.no_depth).then_some(paths.depth16),
         depth_range_mm: (!request.no_depth).then_some((view.near_mm(), view.far_mm())),
+        depth_fov_degrees: (!request.no_depth)
+            .then(|| request.fov.unwrap_or_else(|| media::scene::field_of_view(columns, rows))),
         width,
         height,
         fps,

@@ -20,6 +20,7 @@ pub use request::Request;
 
 use crate::bad_input;
 use anyhow::{Context, Result};
+use contract::lock::Lock;
 use contract::{Backend, RunSpec, spec};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,25 @@ pub enum Launched {
     Fresh,
     /// The directory held the same run, finished; nothing was done.
     Kept,
+}
+
+/// Keeps other processes and threads away from a run directory until it is dropped; `None` where there is no place for the
+/// lock, which is in the cache folder so that nothing but results lies among the runs.
+///
+/// # Errors
+/// [`child::Interrupted`] while waiting.
+pub fn hold(run_dir: &Path) -> Result<Option<Lock>> {
+    let Ok(cache) = clip::cache_dir() else { return Ok(None) };
+    // The directory may not be there yet, but its parents' links count.
+    let full = std::path::absolute(run_dir)?;
+    let known = full.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
+    let real = known.map_or(full.clone(), |(a, real)| real.join(full.strip_prefix(a).unwrap_or(&full)));
+    let name = xxhash_rust::xxh3::xxh3_128(real.as_os_str().as_encoded_bytes());
+    match Lock::take(&cache.join("locks").join(format!("{name:032x}.lock")), &child::interrupted) {
+        Ok(None) => Err(child::Interrupted.into()),
+        Ok(held) => Ok(held),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Runs `spec` into `run_dir`. A directory that already holds the same finished run is kept when `resume`.
@@ -74,7 +94,13 @@ pub fn launch(
 
 /// Same condition, whatever the command line was.
 fn is_same_run(a: &RunSpec, b: &RunSpec) -> bool {
-    let plain = |s: &RunSpec| RunSpec { replay: String::new(), cache: None, ..s.clone() };
+    // The depth camera matters to scoring alone.
+    let plain = |s: &RunSpec| RunSpec {
+        replay: String::new(),
+        cache: None,
+        clip: contract::ClipSpec { depth_fov_degrees: None, ..s.clip.clone() },
+        ..s.clone()
+    };
     plain(a) == plain(b)
 }
 

@@ -41,6 +41,7 @@ impl Request {
         if manifest.colour_only {
             clip.depth = None;
             clip.depth_range_mm = None;
+            clip.depth_fov_degrees = None;
         }
         let given = parse_options(&self.options)?;
         let (options, setup_ms) = if manifest.describe {
@@ -76,6 +77,9 @@ impl Request {
         }
         if let Some(depth) = &self.clip.depth {
             add("depth", &depth.to_string_lossy());
+        }
+        if let Some(fov) = self.clip.fov {
+            add("fov", &fov.to_string());
         }
         if let Some(frames) = self.clip.frames {
             add("frames", &frames.to_string());

@@ -1,5 +1,6 @@
 //! Which run it was, and what the numbers mean, in words.
 
+use super::camera::{self, Camera};
 use contract::scores::RunIdentity;
 use contract::{Metric, RunSpec};
 use link::{LinkSpec, LossBy, LossSpec, Order};
@@ -90,7 +91,7 @@ pub fn promises_loss(spec: &RunSpec) -> bool {
 
 /// Definitions of everything in `scores.json`.
 #[must_use]
-pub fn definitions(metrics: &[Metric], colour: &str) -> BTreeMap<String, String> {
+pub fn definitions(metrics: &[Metric], colour: &str, camera: &Camera) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> =
         metrics.iter().map(|m| (m.name().to_owned(), m.definition().to_owned())).collect();
     for (name, text) in [
@@ -144,6 +145,11 @@ pub fn definitions(metrics: &[Metric], colour: &str) -> BTreeMap<String, String>
         ),
     ] {
         all.insert(name.to_owned(), text.to_owned());
+    }
+    for metric in camera::METRICS {
+        if let Some(text) = all.get_mut(metric.name()) {
+            *text = format!("{text}; {}", camera.words());
+        }
     }
     all.insert(
         "colour".to_owned(),

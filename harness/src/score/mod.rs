@@ -4,6 +4,7 @@
 //! hashes and pairs' scores are kept in the cache folder.
 
 pub mod cache;
+mod camera;
 mod describe;
 mod freeze;
 mod pair;
@@ -18,7 +19,7 @@ use contract::frames::write_frames;
 use contract::scores::{Health, SCHEMA, Scores};
 use contract::{FrameRow, Metric, RunSpec, Stream};
 use models::lpips::{Lpips, Net};
-use pair::Nets;
+use pair::{Nets, Variants};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
@@ -32,13 +33,19 @@ pub struct Options {
     pub metrics: Vec<Metric>,
     /// Cache folder; `None`: everything is computed.
     pub cache: Option<PathBuf>,
-    /// Folder of LPIPS weights.
+    /// Folder of LPIPS weights; absent: where [`crate::cmd::weights::find`] looks.
     pub lpips_weights: Option<PathBuf>,
+    /// Horizontal field of view of the depth camera, degrees; absent: the clip's, else [`DEFAULT_FOV`].
+    pub fov: Option<f64>,
     /// Picture strips per stream.
     pub strips: usize,
     /// Threads that compare pictures.
     pub threads: usize,
 }
+
+/// Horizontal field of view that depth cameras of unknown calibration are taken to have, degrees: that of the first Kinect's
+/// and RealSense's depth sensors lies between 57 and 87.
+pub const DEFAULT_FOV: f64 = 70.0;
 
 /// Metrics computed unless told otherwise.
 pub const DEFAULT_METRICS: [Metric; 6] = [
@@ -56,6 +63,7 @@ impl Default for Options {
             metrics: DEFAULT_METRICS.to_vec(),
             cache: cache::user_cache().map(|c| c.join("scores")),
             lpips_weights: None,
+            fov: None,
             strips: 3,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         }
@@ -98,7 +106,11 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     let (mut rows, mut findings, totals) = (joined.rows, joined.findings, joined.totals);
 
     let metrics = possible(&options.metrics, &spec, &mut findings);
-    let nets = load_nets(&metrics, options.lpips_weights.as_deref(), &mut findings);
+    let (nets, mut variants) = load_nets(&metrics, options.lpips_weights.as_deref(), &mut findings);
+    let camera = camera::of(&spec.clip, options.fov);
+    for metric in camera::METRICS {
+        variants.insert(metric, camera.variant());
+    }
     // Streams side by side, for reading and decoding the pictures of one is serial. LPIPS nets stay on this thread;
     // depth has no use for them.
     let score = |stream: Stream, nets: &Nets, mut of_stream: Vec<&mut FrameRow>| {
@@ -108,6 +120,8 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
             stream,
             wanted: &metrics,
             nets,
+            variants: &variants,
+            camera: camera.intrinsics,
             cache: options.cache.as_deref(),
             strips: options.strips,
             threads: options.threads.max(1),
@@ -160,6 +174,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
         definitions: describe::definitions(
             &measured(&rows),
             "as the clip is tagged; untagged: BT.601 limited range",
+            &camera,
         ),
     };
     write_rows(dir, &rows)?;
@@ -211,44 +226,58 @@ fn health(dir: &Path, findings: &[Finding], totals: &crate::record::Totals) -> a
 /// Metrics that pictures of this size can have; a finding for each that they cannot.
 fn possible(wanted: &[Metric], spec: &RunSpec, findings: &mut Vec<Finding>) -> Vec<Metric> {
     let side = spec.clip.width.min(spec.clip.height);
+    let side_of = |net: Net| u32::try_from(net.smallest_side()).unwrap_or(u32::MAX);
     let least = |m: Metric| match m {
         Metric::MsSsim => 161,
         Metric::FfmpegSsim => 16,
         Metric::Ssim | Metric::SsimFull => 11,
+        Metric::LpipsVgg => side_of(Net::Vgg),
+        Metric::LpipsAlex => side_of(Net::Alex),
+        Metric::LpipsSqueeze => side_of(Net::Squeeze),
         _ => 1,
     };
     let mut metrics: Vec<Metric> = Vec::new();
     for &metric in wanted {
-        if side >= least(metric) {
-            metrics.push(metric);
+        let reason = if side < least(metric) {
+            format!("it needs pictures of {} pixels a side, these have {side}", least(metric))
+        } else if camera::METRICS.contains(&metric) && spec.clip.depth_range_mm.is_none() {
+            "it needs depth in millimetres, and this run has none (16-bit depth, --depth)".to_owned()
         } else {
-            let reason = format!("it needs pictures of {} pixels a side, these have {side}", least(metric));
-            findings.push(Finding::MetricMissing { metric: metric.name().to_owned(), reason });
-        }
+            metrics.push(metric);
+            continue;
+        };
+        findings.push(Finding::MetricMissing { metric: metric.name().to_owned(), reason });
     }
     metrics
 }
 
-fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Finding>) -> Nets {
-    let mut nets = Nets::new();
+/// LPIPS nets, and which weights each has; a finding for each without.
+fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Finding>) -> (Nets, Variants) {
+    let (mut nets, mut variants) = (Nets::new(), Variants::new());
     for (metric, net) in
         [(Metric::LpipsVgg, Net::Vgg), (Metric::LpipsAlex, Net::Alex), (Metric::LpipsSqueeze, Net::Squeeze)]
     {
         if !metrics.contains(&metric) {
             continue;
         }
-        let loaded = match folder {
-            None => Err("no weights are given; name their folder with --lpips-weights".to_owned()),
-            Some(folder) => {
-                Lpips::load(net, &folder.join(net.file()), tch::Device::Cpu).map_err(|e| e.to_string())
-            }
+        let load = || -> anyhow::Result<(Lpips, String)> {
+            let path = match folder {
+                None => crate::cmd::weights::find(net.file())?,
+                Some(folder) => folder.join(net.file()),
+            };
+            let loaded = Lpips::load(net, &path, tch::Device::Cpu)?;
+            Ok((loaded, format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&std::fs::read(&path)?))))
         };
-        match loaded {
-            Ok(loaded) => {
+        match load() {
+            Ok((loaded, variant)) => {
                 nets.insert(metric, loaded);
+                variants.insert(metric, variant);
             }
-            Err(reason) => findings.push(Finding::MetricMissing { metric: metric.name().to_owned(), reason }),
+            Err(reason) => {
+                let (metric, reason) = (metric.name().to_owned(), format!("{reason:#}"));
+                findings.push(Finding::MetricMissing { metric, reason });
+            }
         }
     }
-    nets
+    (nets, variants)
 }

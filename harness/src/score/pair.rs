@@ -1,16 +1,21 @@
 //! One captured and one shown picture, all metrics that were asked for.
 
+use super::camera;
 use super::pictures::{Meaning, Shot};
 use contract::{Metric, Stream};
 use media::convert::{Colour, Range, to_rgb, to_rgb_into};
 use media::{Rgb, Yuv420};
-use metrics::Scorer;
+use metrics::{Intrinsics, Scorer};
 use models::lpips::Lpips;
 use std::collections::BTreeMap;
+
+/// What a value depends on besides the two pictures, by metric: weights, camera. Absent: nothing.
+pub type Variants = BTreeMap<Metric, String>;
 
 /// What one thread needs to score pictures without allocating for each.
 pub struct PairScorer {
     scorer: Scorer,
+    camera: Intrinsics,
     reference: Rgb,
     shown: Rgb,
 }
@@ -18,14 +23,14 @@ pub struct PairScorer {
 /// Loaded LPIPS nets by metric; they run on one thread at a time and use several themselves.
 pub type Nets = BTreeMap<Metric, Lpips>;
 
-impl Default for PairScorer {
-    fn default() -> Self {
-        let empty = || Rgb { width: 0, height: 0, data: Vec::new() };
-        Self { scorer: Scorer::new(), reference: empty(), shown: empty() }
-    }
-}
-
 impl PairScorer {
+    /// A scorer; depth is projected back with `camera`.
+    #[must_use]
+    pub fn new(camera: Intrinsics) -> Self {
+        let empty = || Rgb { width: 0, height: 0, data: Vec::new() };
+        Self { scorer: Scorer::new(), camera, reference: empty(), shown: empty() }
+    }
+
     /// The values of `wanted` (those that apply to the stream).
     ///
     /// # Errors
@@ -77,10 +82,22 @@ impl PairScorer {
     ) -> anyhow::Result<BTreeMap<Metric, f64>> {
         let size = (captured.picture.width, captured.picture.height);
         let (a, b) = (grey(&captured.picture, meaning.colour), grey(shown, meaning.colour));
-        let errors = match (&captured.depth, meaning.view) {
-            (Some(truth), Some(view)) => {
-                // A picture in which nothing was measured has no depth error to report.
-                metrics::depth_errors(truth, &view.to_depth16(shown, Range::Limited)).ok()
+        let metric_depth = (captured.depth.as_ref())
+            .zip(meaning.view)
+            .map(|(truth, view)| (truth, view.to_depth16(shown, Range::Limited)));
+        let wants = |some: &[Metric]| wanted.iter().any(|m| some.contains(m));
+        // A picture in which nothing was measured has no depth error to report.
+        let errors = match &metric_depth {
+            Some((truth, shown))
+                if wants(&[Metric::DepthRmseMm, Metric::DepthAbsRel, Metric::DepthDelta1]) =>
+            {
+                metrics::depth_errors(truth, shown).ok()
+            }
+            _ => None,
+        };
+        let clouds = match &metric_depth {
+            Some((truth, shown)) if wants(&camera::METRICS) => {
+                metrics::cloud_psnr(truth, shown, &self.camera).ok()
             }
             _ => None,
         };
@@ -98,6 +115,10 @@ impl PairScorer {
                         Metric::DepthAbsRel => errors.abs_rel,
                         _ => errors.delta1,
                     }
+                }
+                Metric::DepthD1 | Metric::DepthD2 => {
+                    let Some(clouds) = clouds else { continue };
+                    if metric == Metric::DepthD1 { clouds.d1 } else { clouds.d2 }
                 }
                 _ => continue,
             };

@@ -11,12 +11,15 @@
 //! Memory holds the queue and the worst pictures, whatever the clip's length.
 
 use super::cache::{Table, store};
-use super::pair::{Nets, PairScorer};
+use super::pair::{Nets, PairScorer, Variants};
 use super::pictures::{Captured, Meaning, Shot, Shown};
 use super::strip::strip;
+use crate::launch::child::{Interrupted, interrupted};
 use crate::record::Finding;
+use contract::lock::Lock;
 use contract::{ClipSpec, FrameRow, Metric, Stream};
 use media::Yuv420;
+use metrics::Intrinsics;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -35,6 +38,10 @@ pub struct Job<'a> {
     pub wanted: &'a [Metric],
     /// Loaded LPIPS nets.
     pub nets: &'a Nets,
+    /// What tells a cached value from one of other weights or another camera.
+    pub variants: &'a Variants,
+    /// What depth is projected back with.
+    pub camera: Intrinsics,
     /// Cache folder.
     pub cache: Option<&'a Path>,
     /// How many picture strips to keep.
@@ -53,6 +60,7 @@ const STRIP_BUCKET: u32 = 15;
 struct Known {
     captured: Option<u128>,
     shown: Option<u128>,
+    /// NaN: there is none (a depth picture in which nothing was measured has no depth error).
     values: BTreeMap<Metric, f64>,
 }
 
@@ -95,6 +103,15 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
         job.clip.height,
         job.clip.fps
     );
+    // Runs of one clip share most of their pictures: one scores them, the others then find them known. Without a cache that
+    // can be written, everybody for himself.
+    let _one_at_a_time = job.cache.and_then(|dir| {
+        let lock = dir.join("locks").join(format!("{:032x}.lock", xxh3_128(clip.as_bytes())));
+        Lock::take(&lock, &interrupted).ok()
+    });
+    if interrupted() {
+        return Err(Interrupted.into());
+    }
     let mut caches = Caches {
         captured: Table::open(job.cache, "captured", &clip),
         decoded: Table::open(job.cache, "decoded", &clip),
@@ -118,7 +135,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
     )?;
     for (row, known) in rows.iter_mut().zip(&known) {
         row.captured_picture = known.captured.map(hex);
-        for (&metric, &value) in known.values.iter().filter(|(m, _)| applicable.contains(m)) {
+        for (&metric, &value) in known.values.iter().filter(|(m, v)| applicable.contains(m) && !v.is_nan()) {
             row.metrics.insert(metric, value);
         }
     }
@@ -157,20 +174,13 @@ fn applies(metric: Metric, job: &Job, meaning: Meaning) -> bool {
     match job.stream {
         Stream::Rgb if lpips => job.nets.contains_key(&metric),
         Stream::Rgb => !metric.name().starts_with("depth"),
-        Stream::Depth if metric.name().starts_with("depth") => {
-            meaning.view.is_some() && !matches!(metric, Metric::DepthD1 | Metric::DepthD2)
-        }
+        Stream::Depth if metric.name().starts_with("depth") => meaning.view.is_some(),
         Stream::Depth => !lpips && !matches!(metric, Metric::FfmpegPsnr | Metric::FfmpegSsim),
     }
 }
 
 fn is_known(known: &Known, wanted: &[Metric]) -> bool {
-    // A depth picture in which nothing was measured has no depth errors; it is known when its picture metrics are.
-    known.captured.is_some()
-        && known.shown.is_some()
-        && wanted.iter().all(|m| {
-            known.values.contains_key(m) || (m.name().starts_with("depth") && !known.values.is_empty())
-        })
+    known.captured.is_some() && known.shown.is_some() && wanted.iter().all(|m| known.values.contains_key(m))
 }
 
 fn look_up(row: &FrameRow, shown: &Shown, caches: &Caches, job: &Job) -> Known {
@@ -184,7 +194,7 @@ fn look_up(row: &FrameRow, shown: &Shown, caches: &Caches, job: &Job) -> Known {
     if let (Some(a), Some(b)) = (known.captured, known.shown)
         && let Some(text) = caches.scores.get(pair_key(a, b))
     {
-        known.values = parse_values(text);
+        known.values = parse_values(text, job.variants);
     }
     known
 }
@@ -207,14 +217,14 @@ fn visit(
     let from_producer = Mutex::new(from_producer);
     let results: Mutex<Vec<Scored>> = Mutex::new(Vec::new());
     let keeper = Mutex::new(worst);
-    let mut lpips = PairScorer::default();
+    let mut lpips = PairScorer::new(job.camera);
     let mut lpips_values: BTreeMap<usize, BTreeMap<Metric, f64>> = BTreeMap::new();
     // What the workers may see; libtorch's nets stay on this thread.
-    let (stream, progress) = (job.stream, job.progress);
+    let (stream, progress, camera) = (job.stream, job.progress, job.camera);
     std::thread::scope(|scope| -> anyhow::Result<()> {
         for _ in 0..job.threads {
             scope.spawn(|| {
-                let mut scorer = PairScorer::default();
+                let mut scorer = PairScorer::new(camera);
                 loop {
                     // The lock is held only while waiting for the next pair.
                     let next = from_producer.lock().map(|queue| queue.recv());
@@ -263,7 +273,7 @@ fn visit(
             if let (Some(a), Some(b)) = (known[slot].captured, known[slot].shown)
                 && let Some(text) = caches.scores.get(pair_key(a, b))
             {
-                known[slot].values = parse_values(text);
+                known[slot].values = parse_values(text, job.variants);
                 if is_known(&known[slot], wanted) {
                     (job.progress)(1);
                     continue;
@@ -284,9 +294,12 @@ fn visit(
     for (slot, values) in results {
         let mut values = values?;
         values.append(&mut lpips_values.remove(&slot).unwrap_or_default());
+        for &metric in wanted {
+            values.entry(metric).or_insert(f64::NAN);
+        }
         known[slot].values.append(&mut values);
         if let (Some(a), Some(b)) = (known[slot].captured, known[slot].shown) {
-            caches.scores.put(pair_key(a, b), format_values(&known[slot].values));
+            caches.scores.put(pair_key(a, b), format_values(&known[slot].values, job.variants));
         }
     }
     caches.captured.save();
@@ -416,16 +429,25 @@ fn hex(hash: u128) -> String {
 }
 
 /// Bits, not decimals: what comes back is what was computed.
-fn format_values(values: &BTreeMap<Metric, f64>) -> String {
-    let parts: Vec<String> =
-        values.iter().map(|(m, v)| format!("{}={:016x}", m.name(), v.to_bits())).collect();
+fn format_values(values: &BTreeMap<Metric, f64>, variants: &Variants) -> String {
+    let one = |(m, v): (&Metric, &f64)| match variants.get(m) {
+        Some(variant) => format!("{}@{variant}={:016x}", m.name(), v.to_bits()),
+        None => format!("{}={:016x}", m.name(), v.to_bits()),
+    };
+    let parts: Vec<String> = values.iter().map(one).collect();
     parts.join(" ")
 }
 
-fn parse_values(text: &str) -> BTreeMap<Metric, f64> {
+/// Values of other variants than these are passed over.
+fn parse_values(text: &str, variants: &Variants) -> BTreeMap<Metric, f64> {
     let parse = |part: &str| {
         let (name, bits) = part.split_once('=')?;
-        Some((Metric::from_name(name)?, f64::from_bits(u64::from_str_radix(bits, 16).ok()?)))
+        let (name, variant) = name.split_once('@').map_or((name, None), |(n, v)| (n, Some(v)));
+        let metric = Metric::from_name(name)?;
+        if variants.get(&metric).map(String::as_str) != variant {
+            return None;
+        }
+        Some((metric, f64::from_bits(u64::from_str_radix(bits, 16).ok()?)))
     };
     text.split(' ').filter_map(parse).collect()
 }
@@ -456,9 +478,16 @@ mod tests {
         #[test]
         fn cached_values_come_back_to_the_bit(psnr in any::<f64>(), ssim in any::<f64>()) {
             let values = BTreeMap::from([(Metric::Psnr, psnr), (Metric::Ssim, ssim)]);
-            let back = parse_values(&format_values(&values));
+            let none = Variants::new();
+            let back = parse_values(&format_values(&values, &none), &none);
             prop_assert_eq!(back[&Metric::Psnr].to_bits(), psnr.to_bits());
             prop_assert_eq!(back[&Metric::Ssim].to_bits(), ssim.to_bits());
+            // What depends on a camera or on weights is another value with others.
+            let camera = |degrees: &str| Variants::from([(Metric::Psnr, degrees.to_owned())]);
+            let text = format_values(&values, &camera("70deg"));
+            prop_assert!(parse_values(&text, &camera("70deg")).contains_key(&Metric::Psnr));
+            prop_assert!(!parse_values(&text, &camera("60deg")).contains_key(&Metric::Psnr));
+            prop_assert!(!parse_values(&text, &none).contains_key(&Metric::Psnr));
         }
     }
 }

@@ -31,6 +31,13 @@ pub fn depth_view() -> DepthView {
     DepthView::new(400, 6000).expect("near is below far")
 }
 
+/// Horizontal field of view of the scene's camera, degrees, for pictures of this size.
+#[must_use]
+pub fn field_of_view(width: usize, height: usize) -> f64 {
+    let focal = f64::from(render::FOCAL_PER_SIDE) * width.min(height) as f64;
+    2.0 * (0.5 * width as f64 / focal).atan().to_degrees()
+}
+
 /// Which clip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

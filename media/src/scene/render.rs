@@ -18,6 +18,9 @@ pub(super) struct Layers {
 /// Side of the tiles that share the empty first part of their rays.
 const TILE: usize = 8;
 
+/// Focal length in pixels per pixel of the shorter side.
+pub(super) const FOCAL_PER_SIDE: f32 = 1.25;
+
 struct Camera {
     width: f32,
     height: f32,
@@ -26,7 +29,7 @@ struct Camera {
 
 impl Camera {
     fn new(width: usize, height: usize) -> Self {
-        Self { width: width as f32, height: height as f32, focal: 1.25 * width.min(height) as f32 }
+        Self { width: width as f32, height: height as f32, focal: FOCAL_PER_SIDE * width.min(height) as f32 }
     }
 
     /// Direction through a place of the picture, with z = 1.
