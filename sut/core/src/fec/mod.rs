@@ -8,7 +8,7 @@
 //! | [`ulpfec`] | exclusive-or over RTP packets in RED (RFC 5109) |
 //! | [`flexfec`] | FlexFEC, draft 03 and RFC 8627 |
 //! | [`xor`], [`masks`] | what these two share: recovery, and which packets a repair packet covers |
-//! | [`protection`] | how much repair, and when a block closes |
+//! | [`protection`], [`rate`] | how much repair, and when a block closes; the least that a loss rate needs |
 //! | [`gf256`], [`gf32`] | GF(2^8) and GF(2^32) arithmetic on byte strings |
 
 pub mod flexfec;
@@ -17,6 +17,7 @@ pub mod gf32;
 pub mod masks;
 mod mds;
 pub mod protection;
+pub mod rate;
 pub mod reed_solomon;
 pub mod streaming;
 pub mod ulpfec;

@@ -1,9 +1,11 @@
 //! How much repair a real-time sender adds, and when a repair block closes: libwebrtc's rules.
 //!
 //! [`Protection::Fixed`] is one factor for all frames, as in the papers' evaluations. [`Protection::Adaptive`]
-//! follows the reported loss. libwebrtc takes the factor of a delta frame from a table of 50 x 129 entries; here it
-//! is twice the loss, which keeps its limits (20 % at least once frames have several packets, 50 % at most).
+//! follows the reported loss: libwebrtc's limits and switches around the table of [`super::rate`], which stands in
+//! for libwebrtc's own. Its limits are shares of all packets: a delta frame at least a fifth once frames have several
+//! packets, a key frame twice the share of a delta frame, either at most a half. Factors are repair per media packets.
 
+use super::rate;
 use super::xor::repair_count;
 use link::Timestamp;
 use std::collections::VecDeque;
@@ -15,6 +17,8 @@ pub const MAX_BLOCK: usize = 48;
 const MAX_EXCESS: usize = 50;
 /// ... and it has that many media packets.
 const ENOUGH_PACKETS: usize = 4;
+/// The factor that makes a fifth of all packets repair.
+const LEAST_FACTOR: u8 = 64;
 
 /// How the factor is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -39,7 +43,8 @@ pub struct Config {
     pub fps: u32,
     /// Columns times rows.
     pub pixels: u32,
-    /// Lost packets are also sent again. [`Protection::Adaptive`]: turns FEC off below 20 ms RTT, as libwebrtc does.
+    /// Lost packets are also sent again. [`Protection::Adaptive`]: delta frames have no FEC below 20 ms RTT then, as
+    /// in libwebrtc.
     pub nack: bool,
 }
 
@@ -52,6 +57,8 @@ pub struct Controller {
     /// Mean bytes and packets of a delta frame, in 1/16.
     mean_bytes: u64,
     mean_packets: u64,
+    /// Packets of the last key frame.
+    key_packets: usize,
     frames_in_block: u32,
 }
 
@@ -59,7 +66,14 @@ impl Controller {
     /// A controller without reports.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Controller { config, reports: VecDeque::new(), mean_bytes: 0, mean_packets: 0, frames_in_block: 0 }
+        Controller {
+            config,
+            reports: VecDeque::new(),
+            mean_bytes: 0,
+            mean_packets: 0,
+            key_packets: 0,
+            frames_in_block: 0,
+        }
     }
 
     /// The receiver reports this fraction of packets lost, in 256ths.
@@ -68,12 +82,12 @@ impl Controller {
     }
 
     /// Largest reported loss of the last 10 s, at most a half.
-    fn loss(&mut self, now: Timestamp) -> u32 {
+    fn loss(&mut self, now: Timestamp) -> u8 {
         let window = Duration::from_secs(10);
         while self.reports.front().is_some_and(|(at, _)| *at + window < now) {
             self.reports.pop_front();
         }
-        self.reports.iter().map(|(_, l)| u32::from(*l)).max().unwrap_or(0).min(128)
+        self.reports.iter().map(|(_, l)| *l).max().unwrap_or(0).min(rate::MAX_LOSS)
     }
 
     /// The factor for a frame, in 256ths.
@@ -83,7 +97,8 @@ impl Controller {
             return (config.percent * 256 / 100).min(255) as u8;
         }
         let loss = self.loss(now);
-        if loss == 0 || (config.nack && config.rtt < Duration::from_millis(20)) {
+        let resent_in_time = config.nack && config.rtt < Duration::from_millis(20);
+        if loss == 0 || (resent_in_time && !key) {
             return 0;
         }
         // Small frames are protected at more than their worth.
@@ -92,12 +107,19 @@ impl Controller {
             101_377..=307_200 => 700, // VGA
             _ => 1000,
         };
-        if config.rtt < Duration::from_millis(200) && self.mean_bytes / 16 < off_below && !key {
+        if config.rtt < Duration::from_millis(200) && self.mean_bytes / 16 < off_below {
             return 0;
         }
-        let least = if self.mean_packets > 16 { 256 / 5 } else { 0 };
-        let delta = (2 * loss).max(least).min(128);
-        (if key { 2 * delta } else { delta }).min(255) as u8
+        let least = if self.mean_packets > 16 { LEAST_FACTOR } else { 0 };
+        let delta = rate::factor(self.block_packets(), loss).max(least);
+        if key { twice_the_share(delta).max(rate::factor(self.key_packets, loss)) } else { delta }
+    }
+
+    /// Media packets that a block of delta frames has when it can close.
+    fn block_packets(&self) -> usize {
+        let frame = (self.mean_packets as usize + 8) / 16;
+        let frames = ENOUGH_PACKETS.div_ceil(frame.max(1)).min(self.max_frames() as usize);
+        frame.max(1) * frames
     }
 
     /// A frame of `bytes` in `packets` joined the block, which now has `block` media packets: repair packets to
@@ -114,6 +136,8 @@ impl Controller {
             let mix = |mean: u64, new: u64| if mean == 0 { 16 * new } else { mean - mean / 8 + 2 * new };
             self.mean_bytes = mix(self.mean_bytes, bytes as u64);
             self.mean_packets = mix(self.mean_packets, packets as u64);
+        } else {
+            self.key_packets = packets;
         }
         self.frames_in_block += 1;
         let repair = repair_count(block, factor);
@@ -133,6 +157,12 @@ impl Controller {
         let frames = 2 * u128::from(self.config.fps) * self.config.rtt.as_millis() / 1000;
         frames.clamp(1, 6) as u32
     }
+}
+
+/// The factor of twice the share of all packets, at most a half. A factor f is a share of f / (256 + f).
+fn twice_the_share(factor: u8) -> u8 {
+    let (f, rest) = (u32::from(factor), 256 - u32::from(factor));
+    ((1024 * f + rest) / (2 * rest)).min(u32::from(rate::MAX_FACTOR)) as u8
 }
 
 #[cfg(test)]
@@ -163,22 +193,46 @@ mod tests {
         let at = Timestamp::from_millis;
         let mut c = Controller::new(config(Protection::Adaptive));
         assert_eq!(c.factor(at(0), false), 0, "no loss, no repair");
-        c.report(at(0), 13); // 5 %
-        assert_eq!(c.factor(at(0), false), 0, "small frames");
+        c.report(at(0), 3); // 1.2 %
+        assert_eq!((c.factor(at(0), false), c.factor(at(0), true)), (0, 0), "small frames");
+        c.frame(12_000, 10, 10, true, 0);
+        for _ in 0..40 {
+            c.frame(1000, 1, 1, false, 0);
+        }
+        // Blocks of two packets, from two frames.
+        assert_eq!(c.factor(at(1), false), rate::factor(2, 3));
+        assert_eq!(c.factor(at(1), true), twice_the_share(rate::factor(2, 3)).max(rate::factor(10, 3)));
+        for _ in 0..40 {
+            c.frame(14_000, 12, 12, false, 0);
+        }
+        assert!(rate::factor(12, 3) < LEAST_FACTOR);
+        assert_eq!(c.factor(at(2), false), LEAST_FACTOR, "a fifth of all packets at least");
+        assert_eq!(c.factor(at(2), true), 171, "two fifths for a key frame");
+        c.report(at(5000), 26);
+        assert_eq!(c.factor(at(5001), false), rate::factor(12, 26));
+        c.report(at(5002), 200);
+        assert_eq!(
+            (c.factor(at(5003), false), c.factor(at(5003), true)),
+            (255, 255),
+            "half of all packets at most"
+        );
+        assert_eq!(c.factor(at(15_003), false), 0, "ten seconds later the maximum is forgotten");
+        let rtt = Duration::from_millis(19);
+        let mut c = Controller::new(Config { nack: true, rtt, ..config(Protection::Adaptive) });
+        c.report(at(0), 100);
         for _ in 0..40 {
             c.frame(3000, 3, 3, false, 0);
         }
-        assert_eq!(c.factor(at(1), false), 51, "at least 20 %");
-        assert_eq!(c.factor(at(1), true), 102, "a key frame gets twice that");
-        c.report(at(5000), 200);
-        assert_eq!(c.factor(at(5001), false), 128, "at most 50 %");
-        assert_eq!(c.factor(at(15_001), false), 0, "ten seconds later the maximum is forgotten");
-        let mut c = Controller::new(Config {
-            nack: true,
-            rtt: Duration::from_millis(19),
-            ..config(Protection::Adaptive)
-        });
-        c.report(at(0), 100);
-        assert_eq!(c.factor(at(0), true), 0, "resending replaces repair below 20 ms");
+        assert_eq!(c.factor(at(0), false), 0, "resending replaces repair below 20 ms");
+        assert_eq!(c.factor(at(0), true), 255, "but not for key frames");
+    }
+
+    #[test]
+    fn twice_the_share_of_all_packets_is_that() {
+        for factor in 0..=255u8 {
+            let share = |f: u8| f64::from(f) / (256.0 + f64::from(f));
+            let (once, twice) = (share(factor), share(twice_the_share(factor)));
+            assert!(twice >= once && (twice - (2.0 * once).min(0.499)).abs() < 0.003, "{factor}");
+        }
     }
 }
