@@ -114,8 +114,8 @@ convert-speed:
     cargo run --release -q -p freezeframe-media --example convert_speed
 
 # FEC: MB/s of every code beside reed-solomon-simd, reed-solomon-erasure and Python's zfec
-bench-fec:
-    cargo run --release -q -p freezeframe-sut-core --example bench_fec
+bench-fec *ARGS:
+    cargo run --release -q -p freezeframe-sut-core --example bench_fec -- "$@"
 
 # FEC: frames that do not come back at equal redundancy, Tambur against Reed-Solomon and ULPFEC
 bench-fec-recovery:

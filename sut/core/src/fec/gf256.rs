@@ -48,6 +48,12 @@ pub fn exp(i: usize) -> u8 {
     EXP[i % 255]
 }
 
+/// The i below 255 with alpha^i = `a`; 0 for 0, which has none.
+#[must_use]
+pub(super) fn log(a: u8) -> usize {
+    usize::from(LOG[usize::from(a)])
+}
+
 /// Product.
 #[must_use]
 pub fn mul(a: u8, b: u8) -> u8 {
@@ -155,7 +161,7 @@ mod x86 {
         _mm256_loadu_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi64,
         _mm256_storeu_si256, _mm256_xor_si256, _mm512_gf2p8affine_epi64_epi8, _mm512_loadu_si512,
         _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_set1_epi64, _mm512_setzero_si512,
-        _mm512_storeu_si512, _mm512_xor_si512,
+        _mm512_storeu_si512, _mm512_ternarylogic_epi64, _mm512_xor_si512,
     };
     use std::sync::LazyLock;
 
@@ -198,18 +204,21 @@ mod x86 {
         length: usize,
     ) {
         let matrices: &[u64; 256] = &MATRICES;
+        // Five outputs fit the registers; as few passes over the sources as can be, of one size.
+        let rows = outputs.len().div_ceil(outputs.len().div_ceil(5).max(1));
         let mut at = 0;
         // Columns outside, so that a strip of all sources stays in the first-level cache over all outputs.
         while at + 256 <= length {
-            for (group, rows) in outputs.chunks_mut(4).enumerate() {
-                let row = &coefficients[group * 4 * sources.len()..];
+            for (group, outputs) in outputs.chunks_mut(rows.max(1)).enumerate() {
+                let row = &coefficients[group * rows * sources.len()..];
                 // SAFETY: at + 256 <= length.
                 unsafe {
-                    match rows.len() {
-                        4 => strip::<4, 4>(matrices, row, sources, rows, at),
-                        3 => strip::<3, 4>(matrices, row, sources, rows, at),
-                        2 => strip::<2, 4>(matrices, row, sources, rows, at),
-                        _ => strip::<1, 4>(matrices, row, sources, rows, at),
+                    match outputs.len() {
+                        5 => strip::<5, 4>(matrices, row, sources, outputs, at),
+                        4 => strip::<4, 4>(matrices, row, sources, outputs, at),
+                        3 => strip::<3, 4>(matrices, row, sources, outputs, at),
+                        2 => strip::<2, 4>(matrices, row, sources, outputs, at),
+                        _ => strip::<1, 4>(matrices, row, sources, outputs, at),
                     }
                 }
             }
@@ -251,14 +260,34 @@ mod x86 {
         let count = sources.len();
         let coefficients: [&[u8]; R] = std::array::from_fn(|r| &row[r * count..(r + 1) * count]);
         let mut sums = [[_mm512_setzero_si512(); C]; R];
-        for (index, source) in sources.iter().enumerate() {
+        let load = |source: &[u8]| {
             let mut x = [_mm512_setzero_si512(); C];
             for (c, x) in x.iter_mut().enumerate() {
                 // SAFETY: see above.
                 *x = unsafe { _mm512_loadu_si512(source.as_ptr().add(at + 64 * c).cast::<__m512i>()) };
             }
+            x
+        };
+        let matrix = |r: usize, index: usize| {
+            _mm512_set1_epi64(matrices[usize::from(coefficients[r][index])].cast_signed())
+        };
+        let (pairs, last) = sources.as_chunks::<2>();
+        for (pair, [first, second]) in pairs.iter().enumerate() {
+            let (x, y) = (load(first), load(second));
             for r in 0..R {
-                let matrix = _mm512_set1_epi64(matrices[usize::from(coefficients[r][index])].cast_signed());
+                let (mx, my) = (matrix(r, 2 * pair), matrix(r, 2 * pair + 1));
+                for c in 0..C {
+                    let px = _mm512_gf2p8affine_epi64_epi8::<0>(x[c], mx);
+                    let py = _mm512_gf2p8affine_epi64_epi8::<0>(y[c], my);
+                    // 0x96: a ^ b ^ c
+                    sums[r][c] = _mm512_ternarylogic_epi64::<0x96>(sums[r][c], px, py);
+                }
+            }
+        }
+        if let Some(source) = last.first() {
+            let x = load(source);
+            for r in 0..R {
+                let matrix = matrix(r, count - 1);
                 for c in 0..C {
                     let product = _mm512_gf2p8affine_epi64_epi8::<0>(x[c], matrix);
                     sums[r][c] = _mm512_xor_si512(sums[r][c], product);
@@ -283,42 +312,18 @@ mod x86 {
         length: usize,
     ) {
         let tables: &[[u8; 32]; 256] = &NIBBLES;
-        let low = _mm256_set1_epi8(0x0F);
         let count = sources.len();
         let mut at = 0;
         while at + 64 <= length {
-            for (group, rows) in outputs.chunks_mut(2).enumerate() {
-                let row = &coefficients[group * 2 * count..];
-                // sums[column][row]
-                let mut sums = [[_mm256_setzero_si256(); 2]; 2];
-                for (index, source) in sources.iter().enumerate() {
-                    for (c, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: at + 64 <= length.
-                        let x =
-                            unsafe { _mm256_loadu_si256(source.as_ptr().add(at + 32 * c).cast::<__m256i>()) };
-                        let x0 = _mm256_and_si256(x, low);
-                        let x1 = _mm256_and_si256(_mm256_srli_epi64::<4>(x), low);
-                        for (r, sum) in sums.iter_mut().take(rows.len()).enumerate() {
-                            let table = &tables[usize::from(row[r * count + index])];
-                            // SAFETY: a table has 32 bytes.
-                            let (t0, t1) = unsafe {
-                                let t = table.as_ptr().cast::<__m128i>();
-                                (
-                                    _mm256_broadcastsi128_si256(_mm_loadu_si128(t)),
-                                    _mm256_broadcastsi128_si256(_mm_loadu_si128(t.add(1))),
-                                )
-                            };
-                            *sum = _mm256_xor_si256(*sum, _mm256_shuffle_epi8(t0, x0));
-                            *sum = _mm256_xor_si256(*sum, _mm256_shuffle_epi8(t1, x1));
-                        }
-                    }
-                }
-                for (c, sums) in sums.iter().enumerate() {
-                    for (output, sum) in rows.iter_mut().zip(sums) {
-                        // SAFETY: at + 64 <= length.
-                        unsafe {
-                            _mm256_storeu_si256(output.as_mut_ptr().add(at + 32 * c).cast::<__m256i>(), *sum);
-                        }
+            for (group, rows) in outputs.chunks_mut(4).enumerate() {
+                let coefficients = &coefficients[group * 4 * count..];
+                // SAFETY: at + 64 <= length.
+                unsafe {
+                    match rows.len() {
+                        1 => strip_avx2::<1>(tables, coefficients, sources, rows, at),
+                        2 => strip_avx2::<2>(tables, coefficients, sources, rows, at),
+                        3 => strip_avx2::<3>(tables, coefficients, sources, rows, at),
+                        _ => strip_avx2::<4>(tables, coefficients, sources, rows, at),
                     }
                 }
             }
@@ -334,6 +339,55 @@ mod x86 {
         }
         if sources.is_empty() {
             outputs.iter_mut().for_each(|o| o.fill(0));
+        }
+    }
+
+    /// R outputs, 64 bytes from `at`: the sums stay in registers, nibbles are taken apart once per source.
+    ///
+    /// # Safety
+    /// AVX2 is there; 64 bytes exist from `at`; there are R rows of coefficients and R outputs.
+    #[target_feature(enable = "avx2")]
+    unsafe fn strip_avx2<const R: usize>(
+        tables: &[[u8; 32]; 256],
+        coefficients: &[u8],
+        sources: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        at: usize,
+    ) {
+        let low = _mm256_set1_epi8(0x0F);
+        let count = sources.len();
+        let rows: [&[u8]; R] = std::array::from_fn(|r| &coefficients[r * count..(r + 1) * count]);
+        let mut sums = [[_mm256_setzero_si256(); 2]; R];
+        for (index, source) in sources.iter().enumerate() {
+            let mut nibbles = [[_mm256_setzero_si256(); 2]; 2];
+            for (c, nibbles) in nibbles.iter_mut().enumerate() {
+                // SAFETY: see above.
+                let x = unsafe { _mm256_loadu_si256(source.as_ptr().add(at + 32 * c).cast::<__m256i>()) };
+                *nibbles = [_mm256_and_si256(x, low), _mm256_and_si256(_mm256_srli_epi64::<4>(x), low)];
+            }
+            for r in 0..R {
+                let table = &tables[usize::from(rows[r][index])];
+                for half in 0..2 {
+                    // SAFETY: a table has 32 bytes.
+                    let products = unsafe {
+                        _mm256_broadcastsi128_si256(_mm_loadu_si128(
+                            table.as_ptr().cast::<__m128i>().add(half),
+                        ))
+                    };
+                    for c in 0..2 {
+                        let product = _mm256_shuffle_epi8(products, nibbles[c][half]);
+                        sums[r][c] = _mm256_xor_si256(sums[r][c], product);
+                    }
+                }
+            }
+        }
+        for (output, sums) in outputs.iter_mut().zip(&sums) {
+            for (c, sum) in sums.iter().enumerate() {
+                // SAFETY: see above.
+                unsafe {
+                    _mm256_storeu_si256(output.as_mut_ptr().add(at + 32 * c).cast::<__m256i>(), *sum);
+                }
+            }
         }
     }
 }
@@ -361,16 +415,13 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 56) as u8
         };
-        for (sources, outputs, length) in [
-            (0, 2, 70),
-            (1, 1, 1),
-            (3, 2, 63),
-            (5, 4, 64),
-            (7, 5, 257),
-            (20, 9, 1024),
-            (2, 7, 300),
-            (1, 3, 0),
-        ] {
+        let mut shapes = vec![(0, 2, 70), (1, 1, 1), (3, 2, 63), (5, 4, 64), (7, 5, 257), (1, 3, 0)];
+        shapes.extend([(20, 9, 1024), (2, 7, 300), (0, 20, 300), (170, 85, 384), (171, 85, 129)]);
+        // Every number of outputs in a pass, with odd and even numbers of sources and any length.
+        shapes.extend((1..40).flat_map(|outputs| {
+            [2, 3].map(|add| (usize::from(next() % 12) + add, outputs, usize::from(next()) * 3 + add))
+        }));
+        for (sources, outputs, length) in shapes {
             let data: Vec<Vec<u8>> = (0..sources).map(|_| (0..length).map(|_| next()).collect()).collect();
             let coefficients: Vec<u8> = (0..sources * outputs).map(|_| next()).collect();
             let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();

@@ -5,7 +5,7 @@
 //! needs no matrix inversion. [`super::Zfec`] and [`super::ReedSolomon`] differ in the points alone.
 
 use super::FecError;
-use super::gf256::{combine, div, mul};
+use super::gf256::{combine, exp, log};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -149,12 +149,13 @@ fn same_length(expected: usize, mut lengths: impl Iterator<Item = usize>) -> Res
 /// Row t, column c: weight of the value at `from[c]` in the value at `to[t]`, that is
 /// prod over j != c of (to_t - from_j) / (from_c - from_j). No point of `to` is in `from`.
 fn lagrange(from: &[u8], to: &[u8]) -> Vec<u8> {
-    let product = |x: u8| from.iter().filter(|&&f| f != x).fold(1, |p, &f| mul(p, x ^ f));
-    let weights: Vec<u8> = from.iter().map(|&f| product(f)).collect();
+    // Logarithms of products; the one factor of zero, where x is in `from`, is left out since log(0) reads 0.
+    let product = |x: u8| from.iter().map(|&f| log(x ^ f)).sum::<usize>() % 255;
+    let weights: Vec<usize> = from.iter().map(|&f| product(f)).collect();
     let mut matrix = Vec::with_capacity(from.len() * to.len());
     for &t in to {
-        let numerator = product(t);
-        matrix.extend(from.iter().zip(&weights).map(|(&f, &w)| div(numerator, mul(t ^ f, w))));
+        let numerator = product(t) + 2 * 255;
+        matrix.extend(from.iter().zip(&weights).map(|(&f, &w)| exp(numerator - log(t ^ f) - w)));
     }
     matrix
 }

@@ -2,6 +2,7 @@
 
 use crate::fec::gf32::invert_all;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Most data stripes of a FEC frame: 16383 bytes in stripes of 256.
 pub const MAX_DATA_STRIPES: usize = 64;
@@ -53,18 +54,29 @@ impl Rule {
     }
 }
 
-/// The matrix: the rule with the coefficients used so far.
+/// Coefficients of one parity stripe; made when first asked for.
+type Row = OnceLock<Box<[u32]>>;
+
+/// The matrix: the rule, and the coefficients. These repeat with the period and are the same for every stream, so
+/// each row is made once in a process.
 #[derive(Clone, Debug)]
 pub(super) struct Code {
     pub(super) rule: Rule,
     tau: u64,
-    /// Per (frame modulo the period, parity stripe): coefficients for the stripes of frames t-tau..=t.
-    rows: BTreeMap<(u64, usize), Box<[u32]>>,
+    /// Per frame modulo the period, per parity stripe: coefficients for the stripes of frames t-tau..=t.
+    rows: Arc<[Row]>,
 }
 
 impl Code {
     pub(super) fn new(scheme: Scheme, tau: u64) -> Self {
-        Code { rule: Rule { scheme, tau }, tau, rows: BTreeMap::new() }
+        static MADE: Mutex<BTreeMap<(u64, u64), Arc<[Row]>>> = Mutex::new(BTreeMap::new());
+        let rule = Rule { scheme, tau };
+        let period = 3 * tau + 1 + rule.grace();
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = made
+            .entry((tau, period))
+            .or_insert_with(|| (0..period as usize * MAX_PARITY_STRIPES).map(|_| Row::new()).collect());
+        Code { rule, tau, rows: Arc::clone(rows) }
     }
 
     /// Frames whose stripes one system of equations can meet: a recoverable frame is at most tau old, the
@@ -76,9 +88,9 @@ impl Code {
 
     /// Coefficients of parity stripe `row` of frame `t`: entry (frame + tau - t) * 64 + column belongs to stripe
     /// `column` of `frame`. Cauchy: 1 / (x + y) with all x and y of a period different.
-    pub(super) fn row(&mut self, t: u64, row: usize) -> &[u32] {
+    pub(super) fn row(&self, t: u64, row: usize) -> &[u32] {
         let (tau, period) = (self.tau, self.period());
-        self.rows.entry((t % period, row)).or_insert_with(|| {
+        self.rows[(t % period) as usize * MAX_PARITY_STRIPES + row].get_or_init(|| {
             let x = point(t % period, row);
             let mut values: Vec<u32> = (0..=tau)
                 .flat_map(|back| {

@@ -2,10 +2,11 @@
 
 use super::Config;
 use super::code::{Code, MAX_DATA_STRIPES, MAX_PARITY_STRIPES};
-use super::encoder::block_of;
+use super::encoder::{block_of, bytes_of};
+use super::solve::{Group, Rows, smallest_solvable, solve};
 use super::wire::{Header, Trailer, unwrap_frame};
 use crate::fec::FecError;
-use crate::fec::gf32::{BLOCK_BYTES, Block, WORDS, combine, inverse};
+use crate::fec::gf32::{BLOCK_BYTES, Block, WORDS, combine};
 use std::collections::BTreeMap;
 
 /// A video frame that is complete.
@@ -25,28 +26,47 @@ pub struct Recovered {
     pub delay: u64,
 }
 
+/// Columns of v and of u stripes, as bits.
+const CLASSES: [u64; 2] = [0x5555_5555_5555_5555, 0xAAAA_AAAA_AAAA_AAAA];
+
 /// One FEC frame of the window.
 #[derive(Clone, Debug, Default)]
 struct Frame {
     /// Bytes; 0 while unknown.
     size: u16,
-    data: Vec<Option<Block>>,
+    /// Stripes; zeros where `have` has no bit.
+    data: Vec<Block>,
+    /// Bit c: stripe c is there.
+    have: u64,
     parity: BTreeMap<usize, Block>,
     recovered: u32,
     done: bool,
 }
 
 impl Frame {
-    fn set_size(&mut self, size: u16) -> bool {
+    fn set_size(&mut self, size: u16) {
         if self.size == 0 {
             self.size = size;
-            self.data = vec![None; usize::from(size).div_ceil(BLOCK_BYTES)];
+            self.data = vec![[0; WORDS]; usize::from(size).div_ceil(BLOCK_BYTES)];
         }
-        self.size == size
     }
 
-    fn missing(&self) -> usize {
-        self.data.iter().filter(|d| d.is_none()).count()
+    /// Puts a stripe in its place; false if it is there already.
+    fn set(&mut self, column: usize, stripe: Block) -> bool {
+        let new = self.have >> column & 1 == 0;
+        if new {
+            self.data[column] = stripe;
+            self.have |= 1 << column;
+        }
+        new
+    }
+
+    /// Columns that are missing, as bits.
+    fn missing(&self) -> u64 {
+        match self.data.len() {
+            0 => 0,
+            stripes => !self.have & u64::MAX >> (MAX_DATA_STRIPES - stripes),
+        }
     }
 }
 
@@ -164,9 +184,7 @@ impl Decoder {
             if header.parity {
                 new |= frame.parity.insert(first_stripe + i, block_of(stripe)).is_none();
             } else {
-                let slot = &mut frame.data[first_stripe + i];
-                new |= slot.is_none();
-                slot.get_or_insert_with(|| block_of(stripe));
+                new |= frame.set(first_stripe + i, block_of(stripe));
             }
         }
         if !new {
@@ -176,60 +194,110 @@ impl Decoder {
         Ok(self.deliver())
     }
 
-    /// Solves for all missing stripes that the parity at hand determines.
+    /// Solves for all missing stripes that the parity at hand determines, in systems as small as can be.
     fn solve(&mut self) {
-        // Unknowns: (frame, column) of frames whose size is known.
-        let mut unknowns: Vec<(u64, usize)> = Vec::new();
-        for (&n, frame) in &self.frames {
-            unknowns.extend((0..frame.data.len()).filter(|&c| frame.data[c].is_none()).map(|c| (n, c)));
+        while let Some(frames) = self.solvable() {
+            if self.solve_with(&frames) == 0 {
+                return;
+            }
         }
-        if unknowns.is_empty() {
-            return;
-        }
-        let width = unknowns.len().div_ceil(WORDS);
-        // One row per parity stripe: coefficients of the unknowns, and the stripe less what is known.
-        let mut rows: Vec<Vec<Block>> = Vec::new();
+    }
+
+    /// Frames whose parity together determines all the missing stripes that it covers, if there are such.
+    fn solvable(&self) -> Option<Vec<u64>> {
         let rule = self.code.rule;
+        let oldest = *self.frames.first_key_value()?.0;
+        // Missing v and u stripes of the frames, in this order.
+        let missing: Vec<u32> = self
+            .frames
+            .values()
+            .flat_map(|frame| CLASSES.map(|class| (frame.missing() & class).count_ones()))
+            .collect();
+        if missing.iter().all(|m| *m == 0) {
+            return None;
+        }
+        let mut groups = Vec::new();
         for (&t, frame) in &self.frames {
             let Some(first) = rule.first_covered(t).filter(|_| !frame.parity.is_empty()) else { continue };
             let first = first.max(self.first);
-            let covered: Vec<(u64, &Frame)> = self.frames.range(first..=t).map(|(&f, s)| (f, s)).collect();
-            let whole = covered.len() as u64 == t - first + 1 && covered.iter().all(|(_, f)| f.size > 0);
-            let open = |(f, state): &(u64, &Frame)| {
-                (0..state.data.len()).any(|c| state.data[c].is_none() && rule.covers(t, *f, c))
-            };
-            if !whole || !covered.iter().any(open) {
-                continue;
+            let covered = self.frames.range(first..=t);
+            if first < oldest || covered.clone().any(|(_, f)| f.size == 0) {
+                continue; // what it covers is not known
             }
-            for (&row, parity) in &frame.parity {
-                let coefficients = self.code.row(t, row);
-                let at = |f: u64, c: usize| {
-                    coefficients[(f + self.config.tau - t) as usize * MAX_DATA_STRIPES + c]
-                };
-                let mut equation = vec![[0; WORDS]; width + 1];
-                equation[width] = *parity;
-                let known = covered.iter().flat_map(|&(f, state)| {
-                    state.data.iter().enumerate().filter_map(move |(c, stripe)| {
-                        let stripe = stripe.as_ref().filter(|_| rule.covers(t, f, c))?;
-                        Some((at(f, c), stripe))
-                    })
-                });
-                combine(known, &mut equation[width]);
-                for (i, &(f, c)) in unknowns.iter().enumerate() {
-                    if (first..=t).contains(&f) && rule.covers(t, f, c) {
-                        equation[i / WORDS][i % WORDS] = at(f, c);
-                    }
-                }
-                rows.push(equation);
+            let mut unknowns = 0u32;
+            for (f, class) in covered.flat_map(|(&f, _)| [(f, 0), (f, 1)]) {
+                let bit = 2 * (f - oldest) as usize + class;
+                unknowns |= u32::from(missing[bit] > 0 && rule.covers(t, f, class)) << bit;
+            }
+            if unknowns != 0 {
+                groups.push(Group { frame: t, equations: frame.parity.len() as u32, unknowns });
             }
         }
-        for (unknown, stripe) in eliminate(&mut rows, unknowns.len(), width) {
-            let (f, c) = unknowns[unknown];
+        smallest_solvable(&groups, &missing)
+    }
+
+    /// Solves the equations of these frames' parity; how many stripes that gives.
+    fn solve_with(&mut self, frames: &[u64]) -> usize {
+        let rule = self.code.rule;
+        let (tau, first) = (self.config.tau, self.first);
+        let covers = |t: u64, f: u64, column: usize| {
+            rule.first_covered(t).is_some_and(|from| (from.max(first)..=t).contains(&f))
+                && rule.covers(t, f, column)
+        };
+        // (frame, column) of what is missing and covered by one of them.
+        let mut unknowns: Vec<(u64, usize)> = Vec::new();
+        for (&f, frame) in &self.frames {
+            let missing = (0..frame.data.len()).filter(|c| frame.missing() >> c & 1 == 1);
+            let covered = missing.filter(|c| frames.iter().any(|t| covers(*t, f, *c)));
+            unknowns.extend(covered.map(|c| (f, c)));
+        }
+        let equations: Vec<(u64, usize)> =
+            frames.iter().flat_map(|t| self.frames[t].parity.keys().map(move |row| (*t, *row))).collect();
+        let mut rows = Rows::new(equations.len(), unknowns.len());
+        for (e, &(t, row)) in equations.iter().enumerate() {
+            let coefficients = self.code.row(t, row);
+            for (u, &(f, c)) in unknowns.iter().enumerate() {
+                if covers(t, f, c) {
+                    rows.set(e, u, coefficients[(f + tau - t) as usize * MAX_DATA_STRIPES + c]);
+                }
+            }
+        }
+        let solution = solve(rows);
+        // Every equation less what is known of it, where the solution uses it.
+        let used = |e: usize| solution.iter().any(|(_, weights)| weights.iter().any(|(i, _)| *i == e));
+        let rests: Vec<Block> = equations
+            .iter()
+            .enumerate()
+            .map(|(e, &(t, row))| if used(e) { self.rest(t, row) } else { [0; WORDS] })
+            .collect();
+        for (unknown, weights) in &solution {
+            let terms: Vec<(u32, &Block)> = weights.iter().map(|&(e, w)| (w, &rests[e])).collect();
+            let mut stripe = [0; WORDS];
+            combine(&terms, &mut stripe);
+            let (f, column) = unknowns[*unknown];
             if let Some(frame) = self.frames.get_mut(&f) {
-                frame.data[c] = Some(stripe);
+                frame.set(column, stripe);
                 frame.recovered += 1;
             }
         }
+        solution.len()
+    }
+
+    /// Parity stripe `row` of frame `t` less the stripes that are there.
+    fn rest(&self, t: u64, row: usize) -> Block {
+        let rule = self.code.rule;
+        let coefficients = self.code.row(t, row);
+        let first = rule.first_covered(t).unwrap_or(t).max(self.first);
+        let mut terms = Vec::with_capacity(coefficients.len());
+        for (&f, frame) in self.frames.range(first..=t) {
+            let base = (f + self.config.tau - t) as usize * MAX_DATA_STRIPES;
+            let known = frame.data.iter().enumerate().filter(|(c, _)| frame.have >> c & 1 == 1);
+            let covered = known.filter(|(c, _)| rule.covers(t, f, *c));
+            terms.extend(covered.map(|(c, stripe)| (coefficients[base + c], stripe)));
+        }
+        let mut rest = self.frames[&t].parity[&row];
+        combine(&terms, &mut rest);
+        rest
     }
 
     /// Hands out what is complete and not older than tau.
@@ -237,15 +305,15 @@ impl Decoder {
         let Some(newest) = self.newest else { return Vec::new() };
         let mut complete = Vec::new();
         for (&n, frame) in &mut self.frames {
-            if frame.done || frame.size == 0 || frame.missing() > 0 {
+            if frame.done || frame.size == 0 || frame.missing() != 0 {
                 continue;
             }
             frame.done = true;
             if newest - n > self.config.tau + self.code.rule.grace() {
                 continue; // it may still help others, but its time is over
             }
-            let mut bytes: Vec<u8> =
-                frame.data.iter().flatten().flatten().flat_map(|word| word.to_le_bytes()).collect();
+            let mut bytes = Vec::with_capacity(frame.data.len() * BLOCK_BYTES);
+            frame.data.iter().for_each(|stripe| bytes.extend(bytes_of(stripe)));
             bytes.truncate(usize::from(frame.size));
             let Some((payload, trailer)) = Trailer::split(&bytes) else { continue };
             let parts = self.parts.entry(trailer.video_frame).or_insert_with(|| Parts {
@@ -282,47 +350,4 @@ impl Decoder {
         out.sort_by_key(|r| r.video_frame);
         out
     }
-}
-
-/// Gauss-Jordan elimination; the unknowns that are determined, with their values. Rows are `width` blocks of
-/// coefficients and one of the right side.
-fn eliminate(rows: &mut [Vec<Block>], unknowns: usize, width: usize) -> Vec<(usize, Block)> {
-    let mut pivots: Vec<usize> = Vec::new();
-    for column in 0..unknowns {
-        let rank = pivots.len();
-        let at = |row: &Vec<Block>| row[column / WORDS][column % WORDS];
-        let Some(pivot) = (rank..rows.len()).find(|&r| at(&rows[r]) != 0) else { continue };
-        rows.swap(rank, pivot);
-        let scale = inverse(at(&rows[rank]));
-        let normal: Vec<Block> = rows[rank]
-            .iter()
-            .map(|block| {
-                let mut scaled = [0; WORDS];
-                combine(std::iter::once((scale, block)), &mut scaled);
-                scaled
-            })
-            .collect();
-        for (r, row) in rows.iter_mut().enumerate() {
-            let factor = at(row);
-            if r != rank && factor != 0 {
-                for (block, pivot) in row.iter_mut().zip(&normal) {
-                    combine(std::iter::once((factor, pivot)), block);
-                }
-            }
-        }
-        rows[rank] = normal;
-        pivots.push(column);
-        if pivots.len() == rows.len() {
-            break;
-        }
-    }
-    pivots
-        .iter()
-        .zip(rows.iter())
-        .filter(|(_, row)| {
-            // Determined: no free unknown beside the pivot.
-            row[..width].iter().flatten().filter(|&&c| c != 0).count() == 1
-        })
-        .map(|(&column, row)| (column, row[width]))
-        .collect()
 }

@@ -1,10 +1,10 @@
 //! Video frames to packets.
 
 use super::code::{Code, MAX_DATA_STRIPES, MAX_PARITY_STRIPES};
-use super::wire::{Header, MAX_FRAME_BYTES, TRAILER_BYTES, Trailer};
+use super::wire::{HEADER_BYTES, Header, MAX_FRAME_BYTES, TRAILER_BYTES, Trailer};
 use super::{Config, Quality, Scheme};
 use crate::fec::FecError;
-use crate::fec::gf32::{BLOCK_BYTES, Block, combine};
+use crate::fec::gf32::{BLOCK_BYTES, Block, WORDS, combine};
 use std::collections::VecDeque;
 
 /// Most bytes of a video frame: 16 FEC frames.
@@ -104,8 +104,9 @@ impl Encoder {
                     position,
                     first_stripe: (i * group) as u16,
                 };
-                let mut bytes = header.to_bytes().to_vec();
-                bytes.extend(packet.iter().flatten().flat_map(|word| word.to_le_bytes()));
+                let mut bytes = Vec::with_capacity(HEADER_BYTES + packet.len() * BLOCK_BYTES);
+                bytes.extend(header.to_bytes());
+                packet.iter().for_each(|block| bytes.extend(bytes_of(block)));
                 packets.push(bytes);
                 position += 1;
                 self.next_sequence = self.next_sequence.wrapping_add(1);
@@ -130,23 +131,19 @@ impl Encoder {
         quality.parity_of(covered).min(most)
     }
 
-    fn parity_stripe(&mut self, t: u64, row: usize) -> Block {
-        let mut sum = [0; 64];
+    fn parity_stripe(&self, t: u64, row: usize) -> Block {
         let oldest = t + 1 - self.window.len() as u64;
         let first = self.code.rule.first_covered(t).unwrap_or(t).max(oldest);
-        let rule = self.code.rule;
         let coefficients = self.code.row(t, row);
-        let tau = self.config.tau;
-        let terms = (first..=t).flat_map(|f| {
-            let stripes = &self.window[(f - oldest) as usize].1;
-            let base = (f + tau - t) as usize * MAX_DATA_STRIPES;
-            stripes
-                .iter()
-                .enumerate()
-                .filter(move |(c, _)| rule.covers(t, f, *c))
-                .map(move |(c, stripe)| (coefficients[base + c], stripe))
-        });
-        combine(terms, &mut sum);
+        let mut terms = Vec::with_capacity(coefficients.len());
+        for f in first..=t {
+            let base = (f + self.config.tau - t) as usize * MAX_DATA_STRIPES;
+            let stripes = self.window[(f - oldest) as usize].1.iter().enumerate();
+            let covered = stripes.filter(|(c, _)| self.code.rule.covers(t, f, *c));
+            terms.extend(covered.map(|(c, stripe)| (coefficients[base + c], stripe)));
+        }
+        let mut sum = [0; WORDS];
+        combine(&terms, &mut sum);
         sum
     }
 }
@@ -158,11 +155,17 @@ fn to_stripes(frame: &[u8]) -> Vec<Block> {
 
 /// Little-endian words of up to 256 bytes, zeros after them.
 pub(super) fn block_of(bytes: &[u8]) -> Block {
-    let mut block = [0; 64];
-    for (word, bytes) in block.iter_mut().zip(bytes.chunks(4)) {
-        let mut four = [0; 4];
-        four[..bytes.len()].copy_from_slice(bytes);
-        *word = u32::from_le_bytes(four);
+    let mut whole = [0; BLOCK_BYTES];
+    whole[..bytes.len()].copy_from_slice(bytes);
+    let (words, _) = whole.as_chunks();
+    std::array::from_fn(|i| u32::from_le_bytes(words[i]))
+}
+
+/// The 256 bytes of a block.
+pub(super) fn bytes_of(block: &Block) -> [u8; BLOCK_BYTES] {
+    let mut bytes = [0; BLOCK_BYTES];
+    for (four, word) in bytes.as_chunks_mut().0.iter_mut().zip(block) {
+        *four = word.to_le_bytes();
     }
-    block
+    bytes
 }

@@ -16,6 +16,7 @@ mod code;
 mod decoder;
 mod encoder;
 pub mod quality;
+mod solve;
 #[cfg(test)]
 mod tests;
 mod wire;
