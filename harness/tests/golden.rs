@@ -102,6 +102,44 @@ fn moved(changed: &Product) -> Vec<Moved> {
 }
 
 #[test]
+fn statuses_say_what_was_shown_and_not_which_pixels() {
+    let kept = events();
+    let with = |change: &dyn Fn(&mut EventKind)| {
+        let mut events = events();
+        events.iter_mut().for_each(|e| change(&mut e.kind));
+        events
+    };
+    let other_pixels = with(&|kind| {
+        if let EventKind::Slot { picture, .. } = kind {
+            *picture = Some("00ff00ff00ff00ff".to_owned());
+        }
+    });
+    assert_ne!(golden::timeline(&kept), golden::timeline(&other_pixels));
+    assert_eq!(golden::statuses(&kept), golden::statuses(&other_pixels));
+    let other_frame = with(&|kind| {
+        if let EventKind::Slot { frame: 7, shown, .. } = kind {
+            *shown = Some(6);
+        }
+    });
+    assert_ne!(golden::statuses(&kept), golden::statuses(&other_frame));
+    assert!(golden::statuses(&kept).ends_with("freeze rgb slots 4..=5 (2)\n"));
+}
+
+#[test]
+fn a_scenario_file_is_found_beside_the_case() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |scenario: &str| {
+        let case = format!(
+            "description = 'a test'\nscenario = '{scenario}'\nsystem = 's'\nsize = [96, 64]\nframes = 1\nseed = 1\n"
+        );
+        std::fs::write(dir.path().join("case.toml"), case).unwrap();
+        Case::read(dir.path()).unwrap().scenario
+    };
+    assert_eq!(write("ge-high"), "ge-high");
+    assert_eq!(write("../loss.toml"), dir.path().join("../loss.toml").display().to_string());
+}
+
+#[test]
 fn nothing_is_said_when_nothing_moved() {
     let dir = reviewed(&product(&events()));
     let again = walk(dir.path(), &product(&events()), false);

@@ -13,7 +13,7 @@ pub const FILE_NAME: &str = "case.toml";
 pub struct Case {
     /// What it guards, in one line.
     pub description: String,
-    /// Scenario name, as for `freezeframe run`.
+    /// Scenario name, as for `freezeframe run`, or a file `*.toml` relative to the folder.
     pub scenario: String,
     /// System name.
     pub system: String,
@@ -48,6 +48,8 @@ pub enum Keep {
     Ladder,
     /// `timeline.txt`.
     Timeline,
+    /// `statuses.txt`: the timeline without the hashes of pictures.
+    Statuses,
 }
 
 /// One slot of one stream.
@@ -103,6 +105,11 @@ impl Case {
         let path = folder.join(FILE_NAME);
         let text =
             std::fs::read_to_string(&path).map_err(|source| CaseError::Io { path: path.clone(), source })?;
-        toml::from_str(&text).map_err(|e| CaseError::Invalid { path, reason: e.to_string() })
+        let mut case: Case =
+            toml::from_str(&text).map_err(|e| CaseError::Invalid { path, reason: e.to_string() })?;
+        if Path::new(&case.scenario).extension().is_some_and(|e| e == "toml") {
+            case.scenario = folder.join(&case.scenario).display().to_string();
+        }
+        Ok(case)
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `ladder.txt` | packets of the run, in order | exact text |
 //! | `timeline.txt` | what was on the screen in each slot | exact text |
+//! | `statuses.txt` | the same without the hashes of pictures | exact text |
 //! | `scores.toml` | `scores.json` of the run | each value within the tolerance written beside it |
 //! | `<stream>-<slot>.png` | the picture shown in that slot | PSNR to the kept picture, tolerance in `case.toml` |
 //! | `pictures.txt` beside `stream.units` | pictures decoded from the *stored* bitstream | exact hashes |
@@ -29,7 +30,7 @@ pub use ladder::ladder;
 pub use numbers::{Golden, Numbers, compare_numbers, flatten, read_numbers, write_numbers};
 pub use repair::repair_texts;
 pub use text::compare_text;
-pub use timeline::timeline;
+pub use timeline::{statuses, timeline};
 
 use anyhow::{Context, Result};
 use media::Rgb;

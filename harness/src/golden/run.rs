@@ -1,6 +1,6 @@
 //! What a run directory gives to the goldens.
 
-use super::{Case, Keep, Moment, Product, flatten, ladder, stream, timeline};
+use super::{Case, Keep, Moment, Product, flatten, ladder, statuses, stream, timeline};
 use anyhow::{Context, Result, bail};
 use contract::units::{self, UnitsReader};
 use contract::{Event, EventKind, Scores};
@@ -21,6 +21,7 @@ impl Product {
             let (name, text) = match keep {
                 Keep::Ladder => ("ladder.txt", ladder(&events)),
                 Keep::Timeline => ("timeline.txt", timeline(&events)),
+                Keep::Statuses => ("statuses.txt", statuses(&events)),
             };
             product.texts.insert(name.to_owned(), text);
         }
