@@ -274,23 +274,23 @@ mod x86 {
         let (pairs, last) = sources.as_chunks::<2>();
         for (pair, [first, second]) in pairs.iter().enumerate() {
             let (x, y) = (load(first), load(second));
-            for r in 0..R {
+            for (r, sums) in sums.iter_mut().enumerate() {
                 let (mx, my) = (matrix(r, 2 * pair), matrix(r, 2 * pair + 1));
                 for c in 0..C {
                     let px = _mm512_gf2p8affine_epi64_epi8::<0>(x[c], mx);
                     let py = _mm512_gf2p8affine_epi64_epi8::<0>(y[c], my);
                     // 0x96: a ^ b ^ c
-                    sums[r][c] = _mm512_ternarylogic_epi64::<0x96>(sums[r][c], px, py);
+                    sums[c] = _mm512_ternarylogic_epi64::<0x96>(sums[c], px, py);
                 }
             }
         }
         if let Some(source) = last.first() {
             let x = load(source);
-            for r in 0..R {
+            for (r, sums) in sums.iter_mut().enumerate() {
                 let matrix = matrix(r, count - 1);
                 for c in 0..C {
                     let product = _mm512_gf2p8affine_epi64_epi8::<0>(x[c], matrix);
-                    sums[r][c] = _mm512_xor_si512(sums[r][c], product);
+                    sums[c] = _mm512_xor_si512(sums[c], product);
                 }
             }
         }
@@ -359,24 +359,24 @@ mod x86 {
         let rows: [&[u8]; R] = std::array::from_fn(|r| &coefficients[r * count..(r + 1) * count]);
         let mut sums = [[_mm256_setzero_si256(); 2]; R];
         for (index, source) in sources.iter().enumerate() {
-            let mut nibbles = [[_mm256_setzero_si256(); 2]; 2];
-            for (c, nibbles) in nibbles.iter_mut().enumerate() {
+            let load = |column: usize| {
                 // SAFETY: see above.
-                let x = unsafe { _mm256_loadu_si256(source.as_ptr().add(at + 32 * c).cast::<__m256i>()) };
-                *nibbles = [_mm256_and_si256(x, low), _mm256_and_si256(_mm256_srli_epi64::<4>(x), low)];
-            }
-            for r in 0..R {
-                let table = &tables[usize::from(rows[r][index])];
-                for half in 0..2 {
+                unsafe { _mm256_loadu_si256(source.as_ptr().add(at + column).cast::<__m256i>()) }
+            };
+            let (x, y) = (load(0), load(32));
+            let high = |x| _mm256_and_si256(_mm256_srli_epi64::<4>(x), low);
+            let nibbles = [[_mm256_and_si256(x, low), _mm256_and_si256(y, low)], [high(x), high(y)]];
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let table = &tables[usize::from(row[index])];
+                for (half, nibbles) in nibbles.iter().enumerate() {
                     // SAFETY: a table has 32 bytes.
                     let products = unsafe {
                         _mm256_broadcastsi128_si256(_mm_loadu_si128(
                             table.as_ptr().cast::<__m128i>().add(half),
                         ))
                     };
-                    for c in 0..2 {
-                        let product = _mm256_shuffle_epi8(products, nibbles[c][half]);
-                        sums[r][c] = _mm256_xor_si256(sums[r][c], product);
+                    for (sum, nibbles) in sums.iter_mut().zip(nibbles) {
+                        *sum = _mm256_xor_si256(*sum, _mm256_shuffle_epi8(products, *nibbles));
                     }
                 }
             }
