@@ -7,6 +7,7 @@
 //! | [`reparo`] | Reparo |
 //! | [`vp9_tambur`] | VP9 + Tambur's streaming code |
 //! | [`vp8_ulpfec`], [`vp8_flexfec`], [`rtp_video`] | VP8 + ULPFEC or FlexFEC over RTP |
+//! | [`player`] | what these three share at the receiving end: decode in order, show at the slot |
 //! | [`session`] | any pair of endpoints on either clock |
 //! | [`control`] | the line protocol with the harness |
 //! | [`encode`], [`decode`] | codec jobs: the cache of encoded streams, the store of decoded units |
@@ -17,6 +18,7 @@ pub mod control;
 pub mod decode;
 pub mod encode;
 pub mod jobs;
+pub mod player;
 pub mod reparo;
 pub mod revo;
 pub mod rtp_video;

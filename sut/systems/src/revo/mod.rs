@@ -26,8 +26,10 @@ use anyhow::{Context, Result, anyhow};
 use codecs::{Codec, EncoderConfig, RateControl};
 use contract::{RunSpec, Stream};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
+use sut_core::Output;
 use sut_core::wire::revo::{Message, parse};
 use transport::{Overhead, Role, Transport, TransportKind};
 
@@ -179,6 +181,12 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<
         Ok(End { endpoint, failure: worker.failure(), worker })
     };
     session::run(mode, run_dir, spec, label, sender, receiver)
+}
+
+/// Moves what the transport wants to send.
+fn send_all<Job>(transport: &mut Transport, out: &mut VecDeque<Output<Job>>) {
+    out.extend(std::iter::from_fn(|| transport.poll_transmit()).map(Output::Transmit));
+    out.extend(std::iter::from_fn(|| transport.poll_signal()).map(Output::Signal));
 }
 
 /// Plain datagrams begin with the message; data channels are encrypted.

@@ -7,7 +7,7 @@
 //! ─────┼─────────────┼──────┼──────┼──────▶
 //! ```
 
-use super::{Session, lane};
+use super::{Session, lane, send_all};
 use crate::jobs::{DecodeDone, DecodeJob, picture_name};
 use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 use link::Timestamp;
@@ -348,12 +348,7 @@ impl Receiver {
         while let Some(message) = self.transport.poll_message() {
             self.message(now, &message.bytes);
         }
-        while let Some(datagram) = self.transport.poll_transmit() {
-            self.out.push_back(Output::Transmit(datagram));
-        }
-        while let Some(message) = self.transport.poll_signal() {
-            self.out.push_back(Output::Signal(message));
-        }
+        send_all(&mut self.transport, &mut self.out);
     }
 }
 

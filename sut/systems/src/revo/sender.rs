@@ -1,6 +1,6 @@
 //! The sending end: encode, cut, interleave, pace.
 
-use super::{Session, lane};
+use super::{Session, lane, send_all};
 use crate::jobs::{EncodeDone, EncodeJob};
 use contract::{Event, EventKind, Side};
 use link::Timestamp;
@@ -171,12 +171,7 @@ impl Sender {
 
     /// Moves what the transport wants to send, and reports its state when it changed.
     fn pump(&mut self, now: Timestamp) {
-        while let Some(datagram) = self.transport.poll_transmit() {
-            self.out.push_back(Output::Transmit(datagram));
-        }
-        while let Some(message) = self.transport.poll_signal() {
-            self.out.push_back(Output::Signal(message));
-        }
+        send_all(&mut self.transport, &mut self.out);
         while self.transport.poll_message().is_some() {} // ReVo has no feedback
         let buffered = self.transport.buffered_amount(RGB) + self.transport.buffered_amount(DEPTH);
         let counters = self.transport.counters();

@@ -25,7 +25,6 @@ use std::path::Path;
 use std::time::Duration;
 use sut_core::fec::flexfec::Format;
 use sut_core::fec::protection::{self, Protection};
-use sut_core::playout;
 use sut_core::rtp::{Header, is_rtcp, red, vp8};
 
 /// Stream identifiers of a session.
@@ -152,15 +151,6 @@ impl Session {
             fps: self.schedule.fps,
             pixels: self.pixels,
             nack: false,
-        }
-    }
-
-    fn playout(&self) -> playout::Config {
-        playout::Config {
-            frames: self.schedule.frames,
-            fps: self.schedule.fps,
-            capture_start: self.schedule.capture_start,
-            wait: Duration::from_millis(self.options.wait_ms),
         }
     }
 }

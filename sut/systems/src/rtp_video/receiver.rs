@@ -3,15 +3,15 @@
 use super::{
     Code, FLEXFEC_TYPE, MEDIA_SSRC, RECEIVER_SSRC, RED_TYPE, REPAIR_SSRC, Session, ULPFEC_TYPE, VP8_TYPE,
 };
-use crate::jobs::{DecodeDone, DecodeJob, picture_name};
-use contract::{Event, EventKind, Role, Side, Stream};
+use crate::jobs::{DecodeDone, DecodeJob};
+use crate::player::Player;
+use contract::{EventKind, Role, Stream};
 use link::Timestamp;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use sut_core::fec::xor::{Repair, XorDecoder};
 use sut_core::fec::{FecError, flexfec, ulpfec};
 use sut_core::packetize::rtp::Assembler;
-use sut_core::playout::{Action, Playout};
 use sut_core::rtp::rtcp::{Packet, Statistics};
 use sut_core::rtp::{Header, Unwrapper, VIDEO_CLOCK, red};
 use sut_core::{Endpoint, Input, Output};
@@ -37,10 +37,9 @@ impl Arrivals {
 /// See the module.
 pub struct Receiver {
     session: Session,
-    out: VecDeque<Output<DecodeJob>>,
+    player: Player,
     decoder: XorDecoder,
     assembler: Assembler,
-    playout: Playout,
     statistics: Statistics,
     /// Of the media's and of FlexFEC's sequence space.
     arrivals: [Arrivals; 2],
@@ -53,13 +52,12 @@ impl Receiver {
     /// A receiver before the first packet.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        let playout = Playout::new(session.playout());
+        let player = Player::new(&session.schedule, session.options.wait_ms);
         Self {
             session,
-            out: VecDeque::new(),
+            player,
             decoder: XorDecoder::default(),
             assembler: Assembler::default(),
-            playout,
             statistics: Statistics::default(),
             arrivals: Default::default(),
             report_due: None,
@@ -67,17 +65,9 @@ impl Receiver {
         }
     }
 
-    fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
-        self.out.push_back(Output::Event(Event { t_ns, side: Side::Receiver, kind }));
-    }
-
-    fn malformed(&mut self, now: Timestamp, bytes: usize, reason: &str) {
-        self.event(now, EventKind::Malformed { bytes: bytes as u32, reason: reason.to_owned() });
-    }
-
     fn datagram(&mut self, now: Timestamp, datagram: &[u8]) {
         let Some((header, payload)) = Header::parse(datagram) else {
-            return self.malformed(now, datagram.len(), "not an RTP packet");
+            return self.player.malformed(now, datagram.len(), "not an RTP packet");
         };
         let bytes = datagram.len() as u32;
         match (header.payload_type, header.ssrc) {
@@ -96,19 +86,19 @@ impl Receiver {
                         let repair = ulpfec::parse(MEDIA_SSRC, payload);
                         self.repair(now, &header, repair, bytes, new);
                     }
-                    _ => self.malformed(now, datagram.len(), "RED with an unknown block"),
+                    _ => self.player.malformed(now, datagram.len(), "RED with an unknown block"),
                 }
             }
             (FLEXFEC_TYPE, REPAIR_SSRC) => {
                 let Code::Flexfec(format) = self.session.code else {
-                    return self.malformed(now, datagram.len(), "FlexFEC in a session without it");
+                    return self.player.malformed(now, datagram.len(), "FlexFEC in a session without it");
                 };
                 let protected = header.csrcs.first().copied().unwrap_or(MEDIA_SSRC);
                 let repair = flexfec::parse(format, protected, payload);
                 let new = self.arrivals[1].is_new(header.sequence);
                 self.repair(now, &header, repair, bytes, new);
             }
-            _ => self.malformed(now, datagram.len(), "an unknown payload type or stream"),
+            _ => self.player.malformed(now, datagram.len(), "an unknown payload type or stream"),
         }
     }
 
@@ -128,11 +118,11 @@ impl Receiver {
     fn arrived(&mut self, now: Timestamp, header: &Header, payload: &[u8], bytes: u32, new: bool) {
         let Some(frame) = self.assembler.frame_of(payload).filter(|f| *f < self.session.schedule.frames)
         else {
-            return self.malformed(now, payload.len(), "no VP8 packet of this session");
+            return self.player.malformed(now, payload.len(), "no VP8 packet of this session");
         };
         let (stream, role, index) = (Stream::Rgb, Role::Data, u32::from(header.sequence));
-        self.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
-        self.playout.packet(now, frame);
+        self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
+        self.player.playout.packet(now, frame);
         self.media(now, header, payload, false);
         let more = self.decoder.media(&header.packet(payload));
         self.recovered(now, more);
@@ -142,9 +132,7 @@ impl Receiver {
     fn media(&mut self, now: Timestamp, header: &Header, payload: &[u8], recovered: bool) {
         for complete in self.assembler.push(header, payload, recovered) {
             let (frame, count) = (complete.frame, complete.recovered);
-            if self.playout.complete(frame, complete.key, complete.bytes) {
-                self.event(now, EventKind::Complete { frame, stream: Stream::Rgb, recovered: count });
-            }
+            self.player.complete(now, frame, complete.key, complete.bytes, count);
         }
     }
 
@@ -158,14 +146,14 @@ impl Receiver {
     ) {
         let repair = match repair {
             Ok(repair) if repair.ssrc == MEDIA_SSRC => repair,
-            Ok(_) => return self.malformed(now, bytes as usize, "repair of another stream"),
-            Err(error) => return self.malformed(now, bytes as usize, &error.to_string()),
+            Ok(_) => return self.player.malformed(now, bytes as usize, "repair of another stream"),
+            Err(error) => return self.player.malformed(now, bytes as usize, &error.to_string()),
         };
         // A repair packet has the timestamp of the last frame that it protects.
         let fps = u64::from(self.session.schedule.fps);
         let frame = ((u64::from(header.timestamp) * fps).div_ceil(u64::from(VIDEO_CLOCK))) as u32;
         let (stream, role, index) = (Stream::Rgb, Role::Parity, u32::from(header.sequence));
-        self.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
+        self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
         let more = self.decoder.repair(repair);
         self.recovered(now, more);
     }
@@ -178,31 +166,9 @@ impl Receiver {
         }
     }
 
-    fn decoded(&mut self, now: Timestamp, done: DecodeDone) {
-        let DecodeDone { frame, stream, picture } = done;
-        self.event(now, EventKind::Decoded { frame, stream, picture: picture.map(picture_name) });
-        self.playout.decoded(frame, picture);
-    }
-
-    /// Carries out what the playout wants.
+    /// Carries out what the playout wants, reports, and asks for a key frame.
     fn advance(&mut self, now: Timestamp) {
-        self.playout.advance(now);
-        let stream = Stream::Rgb;
-        while let Some(action) = self.playout.poll_action() {
-            match action {
-                Action::Decode { frame, unit, key } => {
-                    self.out.push_back(Output::Job(DecodeJob { frame, stream, unit, fresh: key }));
-                }
-                Action::Lost { frame, cause } => {
-                    self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
-                }
-                Action::Slot { frame, status, shown } => {
-                    let picture = shown.map(|(_, hash)| picture_name(hash));
-                    let shown = shown.map(|(frame, _)| frame);
-                    self.event(now, EventKind::Slot { frame, stream, status, shown, picture });
-                }
-            }
-        }
+        self.player.advance(now);
         let mut compound = Vec::new();
         if self.report_due.is_some_and(|due| due <= now) {
             let interval = Duration::from_millis(self.session.options.report_interval_ms);
@@ -214,24 +180,20 @@ impl Receiver {
         if self.request_due().is_some_and(|due| due <= now) {
             self.requested = Some(now);
             Packet::PictureLoss { sender: RECEIVER_SSRC, media: MEDIA_SSRC }.write(&mut compound);
-            self.event(now, EventKind::Feedback { what: "asked for a key frame".to_owned() });
+            self.player.event(now, EventKind::Feedback { what: "asked for a key frame".to_owned() });
         }
         if !compound.is_empty() {
-            self.out.push_back(Output::Transmit(compound));
+            self.player.transmit(compound);
         }
     }
 
     /// When a key frame is asked for if decoding still waits for the same frame then.
     fn request_due(&self) -> Option<Timestamp> {
         let options = &self.session.options;
-        let (_, expected) = self.playout.waiting_for()?;
+        let (_, expected) = self.player.playout.waiting_for()?;
         let late = expected + Duration::from_millis(options.key_request_after_ms);
         let again = self.requested.map(|at| at + Duration::from_millis(options.key_request_interval_ms));
         Some(again.map_or(late, |again| again.max(late)))
-    }
-
-    fn is_over(&self) -> bool {
-        self.playout.is_finished()
     }
 }
 
@@ -242,24 +204,24 @@ impl Endpoint for Receiver {
     fn handle(&mut self, now: Timestamp, input: Input<'_, DecodeDone>) {
         match input {
             Input::Datagram(datagram) => self.datagram(now, datagram),
-            Input::JobDone(done) => self.decoded(now, done),
+            Input::JobDone(done) => self.player.decoded(now, done),
             Input::Start | Input::Timeout | Input::Capture(_) | Input::Signal(_) => {}
         }
         self.advance(now);
     }
 
     fn poll_output(&mut self) -> Option<Output<DecodeJob>> {
-        self.out.pop_front()
+        self.player.poll_output()
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.is_over() {
+        if self.player.playout.is_finished() {
             return None;
         }
-        [self.playout.poll_timeout(), self.report_due, self.request_due()].into_iter().flatten().min()
+        [self.player.playout.poll_timeout(), self.report_due, self.request_due()].into_iter().flatten().min()
     }
 
     fn is_finished(&self) -> bool {
-        self.is_over()
+        self.player.playout.is_finished()
     }
 }

@@ -26,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
 use sut_core::fec::streaming::{Config, Encoder, Header, Quality, Scheme};
-use sut_core::playout;
 use sut_core::wire::tambur::Feedback;
 
 /// Its name.
@@ -134,17 +133,6 @@ pub struct Session {
     pub options: Options,
     /// Captures.
     pub schedule: sut_core::Schedule,
-}
-
-impl Session {
-    fn playout(&self) -> playout::Config {
-        playout::Config {
-            frames: self.schedule.frames,
-            fps: self.schedule.fps,
-            capture_start: self.schedule.capture_start,
-            wait: Duration::from_millis(self.options.wait_ms),
-        }
-    }
 }
 
 /// Completes the options.

@@ -1,24 +1,23 @@
 //! The receiving end: recover, play out, report.
 
 use super::{Parity, Session};
-use crate::jobs::{DecodeDone, DecodeJob, picture_name};
+use crate::jobs::{DecodeDone, DecodeJob};
+use crate::player::Player;
 use anyhow::Result;
-use contract::{Event, EventKind, Role, Side, Stream};
+use contract::{EventKind, Role, Stream};
 use link::Timestamp;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use sut_core::fec::streaming::quality::{AnyLoss, Predictor, Reporter};
 use sut_core::fec::streaming::{Decoder, Header};
-use sut_core::playout::{Action, Playout};
 use sut_core::wire::tambur::Feedback;
 use sut_core::{Endpoint, Input, Output};
 
 /// See the module.
 pub struct Receiver {
     session: Session,
-    out: VecDeque<Output<DecodeJob>>,
+    player: Player,
     decoder: Decoder,
-    playout: Playout,
     /// Only with [`Parity::Reports`]; a fixed amount needs no reports.
     reporter: Option<Reporter>,
     /// Frames that are complete, as far back as acknowledgements go.
@@ -41,12 +40,11 @@ impl Receiver {
         let interval = Duration::from_millis(options.report_interval_ms);
         let reporter = (options.parity == Parity::Reports).then(|| Reporter::new(interval, predictor));
         let decoder = Decoder::new(options.code())?;
-        let playout = Playout::new(session.playout());
+        let player = Player::new(&session.schedule, session.options.wait_ms);
         Ok(Self {
             session,
-            out: VecDeque::new(),
+            player,
             decoder,
-            playout,
             reporter,
             complete: BTreeSet::new(),
             split: 0,
@@ -54,21 +52,13 @@ impl Receiver {
         })
     }
 
-    fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
-        self.out.push_back(Output::Event(Event { t_ns, side: Side::Receiver, kind }));
-    }
-
-    fn malformed(&mut self, now: Timestamp, bytes: usize, reason: String) {
-        self.event(now, EventKind::Malformed { bytes: bytes as u32, reason });
-    }
-
     fn datagram(&mut self, now: Timestamp, datagram: &[u8]) {
         let Some((header, _)) = Header::parse(datagram) else {
-            return self.malformed(now, datagram.len(), "not a FEC packet".to_owned());
+            return self.player.malformed(now, datagram.len(), "not a FEC packet");
         };
         let recovered = match self.decoder.push(datagram) {
             Ok(recovered) => recovered,
-            Err(error) => return self.malformed(now, datagram.len(), error.to_string()),
+            Err(error) => return self.player.malformed(now, datagram.len(), &error.to_string()),
         };
         if let Some(last) = recovered.last() {
             self.split = last.fec_frame.saturating_sub(u64::from(last.video_frame));
@@ -87,8 +77,8 @@ impl Receiver {
             self.seen.pop_first();
         }
         let (stream, index, bytes) = (Stream::Rgb, header.sequence, datagram.len() as u32);
-        self.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate });
-        self.playout.packet(now, frame);
+        self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate });
+        self.player.playout.packet(now, frame);
         for frame in recovered {
             self.complete(now, frame.video_frame, frame.key, frame.bytes, frame.recovered_stripes);
         }
@@ -103,40 +93,16 @@ impl Receiver {
         let before =
             (0..32).filter(|i| newest.checked_sub(1 + i).is_some_and(|f| self.complete.contains(&f)));
         let before = before.fold(0u32, |bits, i| bits | 1 << i);
-        self.out.push_back(Output::Transmit(Feedback::Complete { frame: newest, before }.encode()));
-        if self.playout.complete(frame, key, bytes) {
-            self.event(now, EventKind::Complete { frame, stream: Stream::Rgb, recovered });
-        }
+        self.player.transmit(Feedback::Complete { frame: newest, before }.encode());
+        self.player.complete(now, frame, key, bytes, recovered);
     }
 
-    fn decoded(&mut self, now: Timestamp, done: DecodeDone) {
-        let DecodeDone { frame, stream, picture } = done;
-        self.event(now, EventKind::Decoded { frame, stream, picture: picture.map(picture_name) });
-        self.playout.decoded(frame, picture);
-    }
-
-    /// Carries out what the playout wants.
+    /// Carries out what the playout wants, and reports.
     fn advance(&mut self, now: Timestamp) {
-        self.playout.advance(now);
-        let stream = Stream::Rgb;
-        while let Some(action) = self.playout.poll_action() {
-            match action {
-                Action::Decode { frame, unit, key } => {
-                    self.out.push_back(Output::Job(DecodeJob { frame, stream, unit, fresh: key }));
-                }
-                Action::Lost { frame, cause } => {
-                    self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
-                }
-                Action::Slot { frame, status, shown } => {
-                    let picture = shown.map(|(_, hash)| picture_name(hash));
-                    let shown = shown.map(|(frame, _)| frame);
-                    self.event(now, EventKind::Slot { frame, stream, status, shown, picture });
-                }
-            }
-        }
+        self.player.advance(now);
         if let Some(quality) = self.reporter.as_mut().and_then(|r| r.poll(now)) {
-            self.out.push_back(Output::Transmit(Feedback::Report(quality).encode()));
-            self.event(now, EventKind::Feedback { what: format!("quality report {}", quality as u8) });
+            self.player.transmit(Feedback::Report(quality).encode());
+            self.player.event(now, EventKind::Feedback { what: format!("quality report {}", quality as u8) });
         }
     }
 }
@@ -148,25 +114,25 @@ impl Endpoint for Receiver {
     fn handle(&mut self, now: Timestamp, input: Input<'_, DecodeDone>) {
         match input {
             Input::Datagram(datagram) => self.datagram(now, datagram),
-            Input::JobDone(done) => self.decoded(now, done),
+            Input::JobDone(done) => self.player.decoded(now, done),
             Input::Start | Input::Timeout | Input::Capture(_) | Input::Signal(_) => {}
         }
         self.advance(now);
     }
 
     fn poll_output(&mut self) -> Option<Output<DecodeJob>> {
-        self.out.pop_front()
+        self.player.poll_output()
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.playout.is_finished() {
+        if self.player.playout.is_finished() {
             return None;
         }
         let report = self.reporter.as_ref().and_then(Reporter::due);
-        [self.playout.poll_timeout(), report].into_iter().flatten().min()
+        [self.player.playout.poll_timeout(), report].into_iter().flatten().min()
     }
 
     fn is_finished(&self) -> bool {
-        self.playout.is_finished()
+        self.player.playout.is_finished()
     }
 }
