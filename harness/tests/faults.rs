@@ -257,6 +257,8 @@ fn an_interrupted_sweep_resumes_and_does_nothing_twice() {
     kill(Pid::from_raw(i32::try_from(first.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(first.wait().unwrap().code(), Some(130));
     assert!(!seed(8).exists(), "it was to be interrupted before the end");
+    assert!(place.path("out/report.html").is_file(), "what is finished is shown");
+    fs::remove_file(place.path("out/report.html")).unwrap();
     let made = |n: u32| fs::metadata(seed(n).join("scores.json")).unwrap().modified().unwrap();
     let before = made(1);
     ends_with(&mut sweep(), 0);
@@ -369,6 +371,26 @@ fn several_processes_share_runs_and_cache_and_do_nothing_twice() {
             .extension()
             .is_some_and(|e| e == "tmp"))
     );
+}
+
+#[test]
+fn a_killed_maker_leaves_no_lock_and_nothing_that_is_trusted() {
+    let place = Place::new();
+    let clip = place.clip("a.y4m", 3000);
+    let mut first = place.run("clean", "revo-h264", &clip, &["--no-video"]);
+    let mut first = first.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let half = || {
+        let mut files = fs::read_dir(place.path("cache/encoded")).ok()?.filter_map(|e| Some(e.ok()?.path()));
+        files
+            .find(|p| p.extension().is_some_and(|e| e == "tmp") && fs::metadata(p).is_ok_and(|m| m.len() > 0))
+    };
+    let half = wait_for("a half-written stream", half);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(half.exists() && !half.with_extension("units").exists(), "it was to be killed midway");
+    ends_with(&mut place.run("clean", "revo-h264", &clip, &["--no-video"]), 0);
+    assert!(!half.exists() && half.with_extension("units").exists());
+    assert!(place.path("out/scores.json").is_file() && !place.path(".out.partial").exists());
 }
 
 #[test]

@@ -133,8 +133,8 @@ fn cache_path(directory: &Path, config: &EncoderConfig, clip: &str, frames: u32)
 fn encode_whole(path: &Path, config: &EncoderConfig, open: &OpenPictures, frames: u32) -> Result<()> {
     let parent = path.parent().context("a cache path has a parent")?;
     fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
-    // Whole or not at all: this process may be killed midway.
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    // Whole or not at all: this process may be killed midway. Whoever holds the lock next writes over what is left then.
+    let temporary = path.with_extension("tmp");
     let header = UnitsHeader {
         codec: format!("{}+key", config.codec),
         width: config.width,
