@@ -79,17 +79,21 @@ pub fn run(args: &Args) -> Result<i32> {
     let outcomes = sweep.all(&runs, args.jobs.unwrap_or_else(default_jobs));
     sweep.bar.finish_and_clear();
 
-    let (mut done, mut failed, mut skipped) = (Vec::new(), 0, 0);
+    let (mut done, mut failed, mut skipped, mut interrupted) = (Vec::new(), 0, 0, None);
     for (planned, outcome) in runs.iter().zip(outcomes) {
         match outcome {
             Ok(dir) => done.push(dir),
-            Err(error) if error.is::<Interrupted>() => {
-                eprintln!("freezeframe: {error}");
-                return Ok(exit::INTERRUPTED);
-            }
+            Err(error) if error.is::<Interrupted>() => interrupted = Some(error),
             Err(_) if planned.optional => skipped += 1,
             Err(_) => failed += 1,
         }
+    }
+    if let Some(error) = interrupted {
+        eprintln!("freezeframe: {error}");
+        if !done.is_empty() {
+            crate::outcome::sweep_report(&out, &plan.name, &done, args.baseline.as_deref())?;
+        }
+        return Ok(exit::INTERRUPTED);
     }
     if done.is_empty() {
         anyhow::bail!("no run of the plan {} could be done", plan.name);
