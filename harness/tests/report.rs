@@ -273,3 +273,59 @@ fn without_curves_the_reason_stands_there() {
     runs.extend(at_rates("revo-h265", "", &bent));
     assert!(rows(deltas(&runs, None))[0].shown()[0].clone().unwrap_err().contains("not monotone"));
 }
+
+/// The built program, a plan of two systems at four quantisers, and what the report makes of it.
+#[test]
+fn a_little_sweep_over_rates_ends_in_a_bd_rate() {
+    let root = tempfile::tempdir().unwrap();
+    let size = (128, 96);
+    let file = std::fs::File::create(root.path().join("a.y4m")).unwrap();
+    let header = media::y4m::Header::new(size.0, size.1, (30, 1));
+    let mut writer = media::y4m::Writer::new(std::io::BufWriter::new(file), header).unwrap();
+    for frame in 0..12 {
+        let mut picture = media::Yuv420::filled(size.0, size.1, (0, 128, 128));
+        for (i, y) in picture.y.iter_mut().enumerate() {
+            let (column, row) = (i % size.0, i / size.0);
+            *y = u8::try_from(30 + (column + 2 * frame) % 80 + (row * 3) % 60 + (column * row + frame) % 37)
+                .unwrap();
+        }
+        writer.write(&picture).unwrap();
+    }
+    writer.finish().unwrap();
+    let mut plan = "name='rates'\n".to_owned();
+    for qp in [22, 27, 32, 37] {
+        plan += &format!(
+            "[[block]]\nsystems=['revo-h264','revo-h265']\nscenarios=['clean']\noptions=['qp={qp}']\n"
+        );
+    }
+    std::fs::write(root.path().join("p.toml"), plan).unwrap();
+    let tool = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_freezeframe"));
+        command.args(arguments).current_dir(root.path()).env("FREEZEFRAME_CACHE", root.path().join("cache"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shape = ["--clip", "a.y4m", "--size", "128x96", "--no-video", "--out", "out"];
+    let said = tool(&[&["sweep", "./p.toml"], &shape[..]].concat());
+    assert!(said.contains("revo-h265 against revo-h264, clean, a:"), "{said}");
+    let runs = load_all(&root.path().join("out")).unwrap();
+    let found = rows(deltas(&runs, Some("revo-h264")));
+    assert_eq!((found.len(), found[0].rates), (1, (4, 4)));
+    // What the report shows is what the statistics say of the runs' own numbers.
+    let curve = |system: &str| -> Vec<metrics::stats::RatePoint> {
+        let of = runs.iter().filter(|r| r.scores.run.system == system);
+        of.map(|r| metrics::stats::RatePoint {
+            bps: r.scores.bitrate.wire_bps.unwrap() as f64,
+            quality: r.scores.streams[&contract::Stream::Rgb].quality[&contract::Metric::Psnr].all.mean,
+        })
+        .collect()
+    };
+    assert_eq!(found[0].deltas[0], metrics::stats::bd_rate(&curve("revo-h264"), &curve("revo-h265")));
+    assert!(found[0].deltas[0].is_ok(), "{:?}", found[0].deltas);
+    let text = tool(&["report", "out", "--format", "markdown", "--baseline", "revo-h265"]);
+    assert!(text.contains("| clean | a | revo-h265 | revo-h264 | 4 / 4 |"), "{text}");
+    let page = std::fs::read_to_string(root.path().join("out/report.html")).unwrap();
+    check_page("rates", &page);
+    assert!(page.contains("BD-rate % (PSNR)"));
+}

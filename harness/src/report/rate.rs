@@ -68,7 +68,7 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
         let mut names: Vec<&str> = Vec::new();
         curves.iter().for_each(|c| {
             if !names.contains(&c.system.as_str()) {
-                names.push(&c.system)
+                names.push(&c.system);
             }
         });
         names.join(", ")
@@ -161,7 +161,6 @@ fn points(runs: &[Run], curve: &Curve, metric: Metric, on_the_wire: bool) -> Vec
 
 impl Comparison {
     /// Each delta as a person reads it, or why there is none.
-    #[must_use]
     pub fn shown(&self) -> [Result<String, String>; 3] {
         std::array::from_fn(|i| match &self.deltas[i] {
             Ok(value) => Ok(format!("{value:+.*}", DELTAS[i].1)),
