@@ -14,6 +14,15 @@
 //! B = 0 is a serialiser: a packet leaves when its last bit has. B > 0 is a token bucket that is full at the
 //! start, as in tbf: what fits the bucket leaves at once. With `debt`, as in htb, a packet leaves as soon as the
 //! bucket is not below zero, whatever the packet's size: then `v` stands in the second line as it was before L.
+//!
+//! Along a trace htb is different again, because it keeps its bucket in time, not in bytes: what a packet costs is its time at the
+//! rate of the moment in which it leaves, also if the rate changes before that time is over. With `T` the moment at which
+//! the bucket is empty, and r the rate at `leaves`:
+//!
+//! ```text
+//! leaves = max(a, T)
+//! T      = max(T, leaves - B/r) + L/r       rounded up to the next nanosecond
+//! ```
 
 use crate::spec::QueueLimit;
 use crate::trace::mahimahi::{OPPORTUNITY_BYTES, Opportunities};
@@ -81,6 +90,23 @@ impl Capacity {
         }
     }
 
+    /// Bits per second along rows, at `t`.
+    fn rate(&mut self, t: u64) -> u64 {
+        let Capacity::Rows { rows, hints, .. } = self else { return 0 };
+        let t = rows.period.map_or(t, |period| t % period);
+        rows.rates[last_not_above(&rows.starts, &t, &mut hints.until)].as_bps()
+    }
+
+    /// `t`, or the first moment after it at which the rate along rows is not 0.
+    fn open(&mut self, t: u64) -> u64 {
+        if self.rate(t) > 0 {
+            return t;
+        }
+        // The next nanobit takes at most a nanosecond, at whose end it is through.
+        let next = self.until(t) + 1;
+        self.reached(next).saturating_sub(1).max(t)
+    }
+
     /// First time at which [`until`](Self::until) has reached `nanobits`.
     fn reached(&mut self, nanobits: u128) -> u64 {
         if nanobits == 0 {
@@ -142,6 +168,8 @@ pub(crate) struct Bottleneck {
     limit: QueueLimit,
     overhead: u64,
     claimed: u128,
+    /// Along a trace, with debt: when the bucket is empty; `None` before the first packet, which finds it full.
+    empty_at: Option<i64>,
     /// What has not left yet: when it does, and its bytes. Kept only for limits in bytes or packets.
     waiting: VecDeque<(u64, u64)>,
     waiting_bytes: u64,
@@ -163,6 +191,7 @@ impl Bottleneck {
             limit,
             overhead,
             claimed: 0,
+            empty_at: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
         }
@@ -179,8 +208,18 @@ impl Bottleneck {
             self.waiting.pop_front();
             self.waiting_bytes -= size;
         }
+        let mut empty_at = self.empty_at;
         let (claimed, leaves) = match &mut self.capacity {
             None => (0, t),
+            Some(capacity @ Capacity::Rows { .. }) if self.debt => {
+                let leaves = capacity.open(t.max(u64::try_from(empty_at.unwrap_or(0)).unwrap_or(0)));
+                let rate = u128::from(capacity.rate(leaves).max(1));
+                let time = |nanobits: u128| i64::try_from(nanobits).unwrap_or(i64::MAX);
+                let full = leaves.cast_signed().saturating_sub(time(self.burst / rate));
+                let cost = time((u128::from(bytes) * BYTE).div_ceil(rate));
+                empty_at = Some(empty_at.map_or(full, |t| t.max(full)).saturating_add(cost));
+                (0, leaves)
+            }
             Some(capacity) => {
                 let before = self.claimed.max(capacity.until(t));
                 let claimed = before.saturating_add(u128::from(bytes) * BYTE);
@@ -197,7 +236,7 @@ impl Bottleneck {
         if !fits {
             return None;
         }
-        self.claimed = claimed;
+        (self.claimed, self.empty_at) = (claimed, empty_at);
         if matches!(self.limit, QueueLimit::Bytes(_) | QueueLimit::Packets(_)) {
             self.waiting.push_back((leaves, bytes));
             self.waiting_bytes += bytes;

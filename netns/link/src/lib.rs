@@ -47,7 +47,7 @@ pub use error::LinkError;
 pub use fate::{Channel, DropCause, Fate, FateRecord, Outcome, State};
 pub use ledger::{LedgerError, LedgerWriter, read_ledger};
 pub use link::{Delivery, Link, Stats};
-pub use netem::{Netem, NetemEntry, NetemLoss, Prandom};
+pub use netem::{Netem, NetemEntry, NetemLoss, Prandom, row_seed};
 pub use rng::Direction;
 pub use spec::{
     BottleneckSpec, DelayBase, DelaySpec, Epoch, LinkSpec, LossBy, LossSpec, Model, Order, Pattern,
@@ -56,6 +56,6 @@ pub use spec::{
 pub use tc::{TcScript, tc_script};
 pub use text::LossTextError;
 pub use time::{Bitrate, Timestamp};
-pub use trace::{TraceError, TraceSpec};
+pub use trace::{Schedule, ScheduledRow, TraceError, TraceSpec};
 pub use units::{ByteCount, Probability, Span, UnitError, rate_text};
 pub use warning::Warning;

@@ -5,7 +5,7 @@ use crate::bottleneck::Bottleneck;
 use crate::error::LinkError;
 use crate::fate::{Channel, DropCause, Fate, State};
 use crate::loss::Loss;
-use crate::netem::Netem;
+use crate::netem::{Netem, NetemLoss, row_seed};
 use crate::resolve::{self, Source};
 use crate::rng::{Chance, Purpose, Stream};
 use crate::spec::{DelayBase, Epoch, LinkSpec, LossSpec, Model, Order};
@@ -34,7 +34,31 @@ pub struct Link {
 #[derive(Clone, Debug)]
 enum Entry {
     Native { loss: Box<Loss>, duplicate: Option<(Chance, Stream)>, corrupt: Option<(Chance, Stream)> },
-    Netem(Netem),
+    Netem { netem: Netem, rows: Option<NetemRows> },
+}
+
+/// A netem whose parameters change with the rows of a trace. Every change starts its draws anew, from the row's own seed.
+#[derive(Clone, Debug)]
+struct NetemRows {
+    rows: Arc<Playback>,
+    seed: u64,
+    loss: bool,
+    delay: bool,
+    played: Option<u64>,
+    hint: usize,
+}
+
+impl NetemRows {
+    /// Makes the change that is due at `t`, if one is; returns the delay (`base` unless that is traced) and the row.
+    fn change(&mut self, netem: &mut Netem, t: u64, base: u64) -> (u64, u32) {
+        let at = self.rows.row_at(t, &mut self.hint);
+        if self.played != Some(at.played) {
+            self.played = Some(at.played);
+            let loss = self.loss.then(|| NetemLoss::Random(at.loss.threshold()));
+            netem.change(row_seed(self.seed, at.played), loss);
+        }
+        (if self.delay { at.rtt.0 / 2 } else { base }, at.row)
+    }
 }
 
 /// What went through a link so far. `offered + copies = delivered + in flight + dropped`.
@@ -111,7 +135,17 @@ impl Link {
                 duplicate: some(spec.duplicate, Purpose::Duplicate),
                 corrupt: some(spec.corrupt, Purpose::Corrupt),
             },
-            Model::Netem => Entry::Netem(resolve::netem(&spec, seed)),
+            Model::Netem => Entry::Netem {
+                netem: resolve::netem(&spec, seed),
+                rows: loss_rows.as_ref().or(delay_rows.as_ref()).map(|rows| NetemRows {
+                    rows: rows.clone(),
+                    seed,
+                    loss: loss_rows.is_some(),
+                    delay: delay_rows.is_some(),
+                    played: None,
+                    hint: 0,
+                }),
+            },
         };
         Ok(Link {
             order: spec.order,
@@ -172,7 +206,14 @@ impl Link {
                 let twice = duplicate.is_some_and(|(chance, draws)| chance.hits(draws.draw(n)));
                 way.native(n, loss, twice, corrupted)
             }
-            Entry::Netem(netem) => way.netem(netem),
+            Entry::Netem { netem, rows: None } => {
+                let base = way.delay.base;
+                way.netem(netem, base, None, false)
+            }
+            Entry::Netem { netem, rows: Some(rows) } => {
+                let (base, row) = rows.change(netem, t, way.delay.base);
+                way.netem(netem, base, Some(row), rows.loss)
+            }
         }
     }
 
@@ -275,13 +316,17 @@ impl Way<'_> {
         }
     }
 
-    fn netem(&mut self, netem: &mut Netem) -> Fate {
+    /// `base`: the delay in force; `row`: the row of a trace in force; `traced`: that row sets the loss.
+    fn netem(&mut self, netem: &mut Netem, base: u64, row: Option<u32>, traced: bool) -> Fate {
         let entry = netem.enter();
         let chain = netem.has_chain();
         let name = |bad: bool| match (chain, bad) {
-            (false, _) => (DropCause::Random, Channel::default()),
-            (true, false) => (DropCause::GeGood, Channel { state: Some(State::Good), row: None }),
-            (true, true) => (DropCause::GeBad, Channel { state: Some(State::Bad), row: None }),
+            (false, _) => {
+                let cause = if traced { DropCause::Trace } else { DropCause::Random };
+                (cause, Channel { state: None, row })
+            }
+            (true, false) => (DropCause::GeGood, Channel { state: Some(State::Good), row }),
+            (true, true) => (DropCause::GeBad, Channel { state: Some(State::Bad), row }),
         };
         let (cause, channel) = name(entry.bad);
         if !entry.kept {
@@ -292,7 +337,7 @@ impl Way<'_> {
             self.stats.copies += 1;
             let judged = netem.copy();
             if judged.kept {
-                self.netem_pass(netem, true)
+                self.netem_pass(netem, base, true)
             } else {
                 self.count(name(judged.bad).0);
                 None
@@ -300,7 +345,7 @@ impl Way<'_> {
         } else {
             None
         };
-        match (self.netem_pass(netem, false), copy) {
+        match (self.netem_pass(netem, base, false), copy) {
             (Some((at, corrupted)), copy) => {
                 Fate::Delivered { at, corrupted, copy: copy.map(|(at, _)| at), channel }
             }
@@ -311,16 +356,16 @@ impl Way<'_> {
     }
 
     /// Damage, limit, jitter and queue of a packet that netem keeps. `None`: no room (counted).
-    fn netem_pass(&mut self, netem: &mut Netem, duplicate: bool) -> Option<(Timestamp, bool)> {
+    fn netem_pass(&mut self, netem: &mut Netem, base: u64, duplicate: bool) -> Option<(Timestamp, bool)> {
         let corrupted = netem.corrupts();
         let at = if self.order == Order::DelayFirst {
             // validate() allows no jitter here, so that asking for the delay first takes no draw from a packet
             // that the limit drops.
-            let arrives = self.delay.in_order(shifted(self.t, netem.delay(self.delay.base)));
+            let arrives = self.delay.in_order(shifted(self.t, netem.delay(base)));
             self.queue(arrives)
         } else {
             let left = self.queue(self.t);
-            left.map(|left| shifted(left, netem.delay(self.delay.base)))
+            left.map(|left| shifted(left, netem.delay(base)))
         };
         match at {
             Some(at) => Some((self.fly(at, corrupted, duplicate), corrupted)),

@@ -17,6 +17,7 @@
 //! kernel starts the correlation from an unseeded word, so they are not reproducible.
 
 use crate::Probability;
+use crate::rng::{Purpose, Stream};
 
 /// The kernel's combined Tausworthe generator (`prandom_u32_state`, lib/random32.c), L'Ecuyer's LFSR113.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +83,13 @@ impl NetemLoss {
     }
 }
 
+/// Seed of netem while it plays the `played`-th row of a trace (counted from 0 over all repetitions): the link's own for the
+/// first, then one per row, because a netem whose parameters change begins its draws anew.
+#[must_use]
+pub const fn row_seed(seed: u64, played: u64) -> u64 {
+    if played == 0 { seed } else { Stream::new(seed, Purpose::NetemRow).word(played) }
+}
+
 /// The random decisions of one netem qdisc.
 #[derive(Clone, Debug)]
 pub struct Netem {
@@ -125,6 +133,14 @@ impl Netem {
             jitter: u32::try_from(jitter.min(i32::MAX as u64)).unwrap_or(i32::MAX as u32),
             bad: false,
         }
+    }
+
+    /// What `tc qdisc change ... seed N` does: draws begin anew, a two-state chain in the good state. `loss` replaces the loss
+    /// model if given.
+    pub fn change(&mut self, seed: u64, loss: Option<NetemLoss>) {
+        self.prng = Prandom::new(seed);
+        self.bad = false;
+        self.loss = loss.unwrap_or(self.loss);
     }
 
     /// Whether losses come from a two-state chain.

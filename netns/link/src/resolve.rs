@@ -8,7 +8,7 @@ use crate::spec::{
     Step,
 };
 use crate::trace::mahimahi::Opportunities;
-use crate::trace::{Format, Playback, Replay, Trace, TraceSpec};
+use crate::trace::{Format, Playback, Replay, Schedule, Trace, TraceSpec};
 use crate::units::{ByteCount, Span};
 use std::path::Path;
 use std::sync::Arc;
@@ -84,6 +84,18 @@ impl LinkSpec {
         let queue = NETEM_LIMIT;
         spec.bottleneck.get_or_insert(BottleneckSpec { rate: RateSpec::Trace, burst, debt, queue });
         Ok(spec)
+    }
+
+    /// The rows of its trace as this link plays them; `None` without a trace of rows.
+    ///
+    /// # Errors
+    /// When the spec is not a link or its trace is not loaded.
+    pub fn schedule(&self) -> Result<Option<Schedule>, LinkError> {
+        self.validate()?;
+        Ok(match source(&self.resolved()?)? {
+            Source::Rows(rows) => Some(Schedule(rows)),
+            Source::None | Source::Opportunities(..) => None,
+        })
     }
 
     /// Refuses a description that is not a link; loads nothing and needs no loaded trace.
@@ -176,7 +188,13 @@ impl LinkSpec {
 fn netem_can(spec: &LinkSpec) -> Result<(), LinkError> {
     let field = |field, problem: &str| Err(LinkError::Field { field, problem: problem.into() });
     match &spec.loss {
-        LossSpec::None | LossSpec::Random { .. } => {}
+        LossSpec::None | LossSpec::Random { .. } | LossSpec::Trace => {}
+        LossSpec::GilbertElliott { .. } if spec.delay.base == DelayBase::Trace => {
+            return field(
+                "delay.base",
+                "every change of netem starts its two-state channel anew: write a time, or model = \"native\"",
+            );
+        }
         LossSpec::GilbertElliott { step: Step::Packet, loss_by: LossBy::Old, .. } => {}
         LossSpec::GilbertElliott { .. } => {
             return field(
@@ -184,7 +202,7 @@ fn netem_can(spec: &LinkSpec) -> Result<(), LinkError> {
                 "model = \"netem\" steps per packet and judges by the old state: write step = \"packet\", loss_by = \"old\", or model = \"native\"",
             );
         }
-        LossSpec::Pattern { .. } | LossSpec::Trace => {
+        LossSpec::Pattern { .. } => {
             return field("loss.model", "netem has no such model: write model = \"native\" for the link");
         }
     }
@@ -194,8 +212,11 @@ fn netem_can(spec: &LinkSpec) -> Result<(), LinkError> {
             "netem decides about losses before any queue: write \"loss_first\" or \"delay_first\", or model = \"native\"",
         );
     }
-    if spec.delay.base == DelayBase::Trace {
-        return field("delay.base", "netem has one delay: write a time, or model = \"native\"");
+    if spec.delay.base == DelayBase::Trace && !spec.delay.reorder {
+        return field(
+            "delay.reorder",
+            "where a trace's delay falls, netem lets packets overtake: write reorder = true, or model = \"native\"",
+        );
     }
     if spec.delay.jitter.0 > 0 && !spec.delay.reorder {
         return field(

@@ -31,6 +31,7 @@ pub(crate) enum Purpose {
     Corrupt = 6,
     BitFlip = 7,
     TraceMaking = 8,
+    NetemRow = 9,
 }
 
 /// The random words of one purpose.
@@ -71,6 +72,11 @@ impl Chance {
 
     pub(crate) fn of(p: crate::Probability) -> Self {
         Chance(p.threshold())
+    }
+
+    /// What netem compares its draws with.
+    pub(crate) const fn threshold(self) -> u32 {
+        self.0
     }
 
     /// Whether `word` means that it happens. 100 % is certain, not 1 - 2^-32.

@@ -14,6 +14,7 @@ mod shipped;
 
 pub use convert::Summary;
 pub(crate) use play::{Playback, last_not_above};
+pub use play::{Schedule, ScheduledRow};
 pub use shipped::{SHIPPED, Shipped};
 
 use crate::units::Span;

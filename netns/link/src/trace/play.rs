@@ -4,7 +4,8 @@ use super::revo::Rows;
 use super::{TraceError, TraceSpec};
 use crate::Bitrate;
 use crate::rng::Chance;
-use crate::units::Span;
+use crate::units::{Probability, Span};
+use std::sync::Arc;
 
 /// The window of a trace that a link plays, with times from the window's beginning.
 #[derive(Clone, Debug)]
@@ -13,7 +14,8 @@ pub(crate) struct Playback {
     pub(crate) starts: Vec<u64>,
     pub(crate) rates: Vec<Bitrate>,
     rtts: Vec<Span>,
-    losses: Vec<Chance>,
+    losses: Vec<Probability>,
+    chances: Vec<Chance>,
     first_row: u32,
     /// After this time the window begins again; `None`: the last row holds on.
     pub(crate) period: Option<u64>,
@@ -28,6 +30,48 @@ pub(crate) struct Played {
     pub(crate) row: u32,
     pub(crate) loss: Chance,
     pub(crate) rtt: Span,
+}
+
+/// The rows of a trace in the order in which a link plays them: for drivers that have to change something at every row.
+#[derive(Clone, Debug)]
+pub struct Schedule(pub(crate) Arc<Playback>);
+
+/// One row of a [`Schedule`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScheduledRow {
+    /// When it begins, from the link's epoch.
+    pub start: Span,
+    /// Its place in the file, from 0.
+    pub row: u32,
+    /// Of the bottleneck.
+    pub rate: Bitrate,
+    /// Of one direction: half of the round-trip time.
+    pub delay: Span,
+    /// Of every packet on its own.
+    pub loss: Probability,
+}
+
+impl Schedule {
+    /// The `played`-th row, counted from 0 over all repetitions; `None` after the last one of a trace that is not repeated.
+    #[must_use]
+    pub fn row(&self, played: u64) -> Option<ScheduledRow> {
+        let rows = &self.0;
+        let count = rows.starts.len() as u64;
+        let (lap, i) = (played / count, (played % count) as usize);
+        let before = if lap == 0 { 0 } else { rows.period?.checked_mul(lap)? };
+        Some(ScheduledRow {
+            start: Span(before.checked_add(rows.starts[i])?),
+            row: rows.first_row + i as u32,
+            rate: rows.rates[i],
+            delay: Span(rows.rtts[i].0 / 2),
+            loss: rows.losses[i],
+        })
+    }
+
+    /// Every row once, in order.
+    pub fn rows(&self) -> impl Iterator<Item = ScheduledRow> + '_ {
+        (0..self.0.starts.len() as u64).filter_map(|i| self.row(i))
+    }
 }
 
 impl Playback {
@@ -53,7 +97,8 @@ impl Playback {
             starts: window.iter().map(|r| r.start.0.saturating_sub(offset)).collect(),
             rates: window.iter().map(|r| r.rate).collect(),
             rtts: window.iter().map(|r| r.rtt).collect(),
-            losses: window.iter().map(|r| Chance::of(r.loss)).collect(),
+            losses: window.iter().map(|r| r.loss).collect(),
+            chances: window.iter().map(|r| Chance::of(r.loss)).collect(),
             first_row: u32::try_from(first).unwrap_or(u32::MAX),
             period: spec.repeat.then_some(length),
         })
@@ -61,7 +106,7 @@ impl Playback {
 
     /// Whether every row of the window is without loss.
     pub(crate) fn is_lossless(&self) -> bool {
-        self.losses.iter().all(|loss| *loss == Chance::NEVER)
+        self.chances.iter().all(|loss| *loss == Chance::NEVER)
     }
 
     /// The row that holds `t` nanoseconds after the window's beginning. `hint`: the caller's last place in the window, which
@@ -72,7 +117,7 @@ impl Playback {
         Played {
             played: lap * self.starts.len() as u64 + i as u64,
             row: self.first_row + i as u32,
-            loss: self.losses[i],
+            loss: self.chances[i],
             rtt: self.rtts[i],
         }
     }

@@ -230,3 +230,44 @@ fn a_delay_line_fills_up() {
         assert_eq!(*lost, n % 20 >= 10, "packet {n}");
     }
 }
+
+/// htb in its own variables (`net/sched/sch_htb.c`): tokens are nanoseconds, what a packet costs is its time at the class's rate when
+/// it leaves, and a change of the class leaves the tokens as they are.
+#[test]
+fn along_a_trace_debt_is_paid_as_htb_pays_it() {
+    let text = "order = \"delay_first\"\noverhead = \"14B\"\n\
+                bottleneck = { rate = \"trace\", burst = \"1600B\", debt = true, queue = \"30p\" }\n\
+                trace = { shipped = \"wifi-lossy\", format = \"revo\", offset = \"18s\" }";
+    let schedule = spec(text).schedule().unwrap().unwrap();
+    let mut link = link(text, 1);
+    link.start_at(Timestamp(0));
+    let rate_at = |t: u64| {
+        let mut played = 0;
+        while schedule.row(played + 1).is_some_and(|r| r.start.0 <= t) {
+            played += 1;
+        }
+        schedule.row(played).unwrap().rate.as_bps()
+    };
+    let time = |bytes: u64, bps: u64| (bytes * 8_000_000_000).div_ceil(bps) as i64;
+    let (mut tokens, mut checked, mut dropped) = (time(1600, rate_at(0)), 0u64, 0);
+    let mut inside: Vec<u64> = Vec::new();
+    for n in 0..6000u64 {
+        let now = n * 1_000_000;
+        inside.retain(|leaves| *leaves > now);
+        let got = link.enqueue(Timestamp(now), n, 1186).at().map(|t| t.0);
+        if inside.len() == 30 {
+            assert_eq!(got, None, "packet {n}");
+            dropped += 1;
+            continue;
+        }
+        // Can send as soon as tokens and the time since they were counted are not below zero.
+        let earliest = checked.saturating_add_signed((-tokens).max(0));
+        let leaves = now.max(earliest).max(inside.last().copied().unwrap_or(0));
+        let buffer = (1600u64 * 8_000_000_000 / rate_at(leaves)) as i64;
+        tokens = (tokens + (leaves - checked) as i64).min(buffer) - time(1200, rate_at(leaves));
+        checked = leaves;
+        assert_eq!(got, Some(leaves), "packet {n}");
+        inside.push(leaves);
+    }
+    assert!(dropped > 500, "{dropped} dropped: the link was not full");
+}

@@ -195,3 +195,77 @@ fn what_netem_cannot_do_is_refused_with_a_remedy() {
             .contains("step = \"packet\"")
     );
 }
+
+/// A netem that is changed at every row of a trace: a fresh qdisc per row, its loss and delay read from the file here, seeded as
+/// the exported script seeds it.
+#[test]
+fn traced_fates_are_those_of_a_qdisc_changed_row_by_row() {
+    let text = include_str!("../../../../traces/wifi-lossy.log");
+    let rows: Vec<(u64, f64, f64)> = text
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(|l| {
+            let columns: Vec<&str> = l.split_whitespace().collect();
+            let number = |i: usize| columns[i].trim_end_matches("ms").parse::<f64>().unwrap();
+            ((number(0) * 1e9).round() as u64, number(2), (number(3) * 1e4).round() / 1e4)
+        })
+        .collect();
+    let seed = 77;
+    let mut link = link(
+        "model = \"netem\"\nloss = { model = \"trace\" }\ndelay = { base = \"trace\", reorder = true }\n\
+         trace = { shipped = \"wifi-lossy\", format = \"revo\", offset = \"1s\" }",
+        seed,
+    );
+    let offset = 1_000_000_000;
+    let end = rows[rows.len() - 1].0 + 15_000_000 - offset;
+    let (mut current, mut qdisc, mut lost, mut laps) = (None, None, 0, 0);
+    let first = rows.iter().rposition(|r| r.0 <= offset).unwrap() as u64;
+    for n in 0..40_000u64 {
+        let now = n * 2_000_000;
+        let (lap, t) = (now / end, now % end + offset);
+        laps = laps.max(lap);
+        let row = rows.iter().rposition(|r| r.0 <= t).unwrap() as u64;
+        let played = lap * (rows.len() as u64 - first) + row - first;
+        if current != Some(played) {
+            current = Some(played);
+            let (_, rtt, loss) = rows[row as usize];
+            qdisc = Some(Qdisc {
+                bits: Bits::new(row_seed(seed, played)),
+                loss: [0.0; 4],
+                random: Some((loss * 1e4).round() / 1e2),
+                duplicate: 0.0,
+                corrupt: 0.0,
+                delay_ns: (rtt * 1e6).round() as i64 / 2,
+                jitter_ns: 0,
+                state_is_bad: false,
+            });
+        }
+        let expected = qdisc.as_mut().unwrap().packet(now as i64).first().map(|(at, _)| *at as u64);
+        let fate = link.enqueue(Timestamp(now), n, 1200);
+        assert_eq!(fate.at().map(Timestamp::as_nanos), expected, "packet {n}");
+        assert_eq!(fate.channel().row, Some(row as u32));
+        if let Some(cause) = fate.cause() {
+            assert_eq!(cause, DropCause::Trace);
+            lost += 1;
+        }
+    }
+    assert_eq!((laps, row_seed(seed, 0)), (1, seed));
+    assert!((500..2000).contains(&lost), "{lost} of 40000 lost, about 2.3 % expected");
+}
+
+#[test]
+fn a_change_of_netem_would_reset_its_chain() {
+    let ge = "model = \"gilbert_elliott\", good_to_bad = \"1%\", bad_to_good = \"1%\", loss_good = \"0%\", \
+              loss_bad = \"1%\", step = \"packet\", loss_by = \"old\"";
+    let spec: LinkSpec = toml::from_str(&format!(
+        "model = \"netem\"\nloss = {{ {ge} }}\ndelay = {{ base = \"trace\", reorder = true }}\n\
+         trace = {{ shipped = \"wifi-lossy\", format = \"revo\" }}"
+    ))
+    .unwrap();
+    assert!(spec.validate().unwrap_err().to_string().contains("anew"));
+    let overtaking: LinkSpec = toml::from_str(
+        "model = \"netem\"\ndelay = { base = \"trace\" }\ntrace = { shipped = \"wifi-lossy\", format = \"revo\" }",
+    )
+    .unwrap();
+    assert!(overtaking.validate().unwrap_err().to_string().contains("reorder = true"));
+}
