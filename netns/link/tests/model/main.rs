@@ -6,4 +6,5 @@ mod ladder;
 mod laws;
 mod specs;
 mod statistics;
+mod tc;
 mod traces;
