@@ -6,14 +6,16 @@ use crate::names::{LabName, Role};
 use crate::privilege;
 use crate::shaper::{Choice, Shaper};
 use crate::space::{self, Space};
+use crate::urgent::Urgent;
 use crate::{EMULATOR_FLAG, leftovers, shaper, wire};
 use link::{Direction, Link, LinkSpec};
 use nix::sched::{CloneFlags, setns};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -117,15 +119,21 @@ impl Lab {
         let taken = leftovers::labs();
         let name = LabName::for_this_process(&taken)
             .ok_or_else(|| LabError::Emulator("no free subnet: 32768 labs exist".to_owned()))?;
+        // Hundreds of small steps, each of which a busy machine may put off for a scheduler's turn.
+        let urgent = Urgent::begin();
         // From here on `Drop` removes what exists.
-        let mut lab =
-            Lab { name, spaces: Vec::new(), emulator: None, choice, stopped: None, bound: config.bound };
+        let mut lab = Lab { name, spaces: Vec::new(), emulator: None, choice, stopped: None, bound: config.bound };
         for role in Role::ALL {
             lab.spaces.push(Space::create(&name.namespace(role))?);
         }
-        wire::lay(&name, &lab.spaces[0], &lab.spaces[1], &lab.spaces[2])?;
+        // The program loads while the cables are laid.
         lab.emulator = Some(lab.start_emulator(config)?);
-        match lab.answer()? {
+        wire::lay(&name, &lab.spaces[0], &lab.spaces[1], &lab.spaces[2])?;
+        let mut output = lab.set_up_emulator(config)?;
+        let first = lab.first_answer(&mut output)?;
+        drop(urgent);
+        lab.listen(output)?;
+        match first {
             Answer::Ready => Ok(lab),
             other => Err(unexpected(&other)),
         }
@@ -249,20 +257,8 @@ impl Lab {
         &self.spaces[role as usize]
     }
 
+    /// Starts the emulator's program in its namespace. It waits for [`Lab::set_up_emulator`].
     fn start_emulator(&self, config: &LabConfig) -> Result<Emulator, LabError> {
-        let setup = Setup {
-            addresses: [self.name.address(Role::Tx), self.name.address(Role::Rx)],
-            forward: config.forward.clone(),
-            reverse: config.reverse.clone(),
-            seed: config.seed,
-            fates: config.fates.clone(),
-            timing: config.timing,
-            bound: config.bound,
-            kernel: self.choice.kernel,
-        };
-        if self.choice.kernel {
-            shaper::install(self.space(Role::Emulator), &config.forward, &config.reverse, config.seed)?;
-        }
         // Not `current_exe`: the file may have been replaced by a rebuild since this process started.
         let program = config.emulator.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
         let mut command = Command::new(program);
@@ -279,24 +275,74 @@ impl Lab {
             command.pre_exec(move || setns(&handle, CloneFlags::CLONE_NEWNET).map_err(Into::into));
         }
         let mut child = command.spawn().map_err(|e| LabError::io("start the emulator", e))?;
-        let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        let Some(input) = child.stdin.take() else {
             return Err(LabError::Emulator("has no pipes".to_owned()));
         };
-        let (sender, answers) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
+        Ok(Emulator { child, input, answers: Mutex::new(channel().1) })
+    }
+
+    /// Tells the emulator what to do, once there are cables; returns what it answers on.
+    fn set_up_emulator(&mut self, config: &LabConfig) -> Result<ChildStdout, LabError> {
+        let setup = Setup {
+            addresses: [self.name.address(Role::Tx), self.name.address(Role::Rx)],
+            forward: config.forward.clone(),
+            reverse: config.reverse.clone(),
+            seed: config.seed,
+            fates: config.fates.clone(),
+            timing: config.timing,
+            bound: config.bound,
+            kernel: self.choice.kernel,
+        };
+        if self.choice.kernel {
+            shaper::install(self.space(Role::Emulator), &config.forward, &config.reverse, config.seed)?;
+        }
+        let line = serde_json::to_string(&setup).map_err(|e| LabError::Emulator(e.to_string()))?;
+        let Some(Emulator { child, input, .. }) = &mut self.emulator else {
+            return Err(LabError::Emulator("has not been started".to_owned()));
+        };
+        writeln!(input, "{line}").map_err(|_| ended(child))?;
+        child.stdout.take().ok_or_else(|| LabError::Emulator("has no pipes".to_owned()))
+    }
+
+    /// Waits for the first answer on this thread: a reader's thread would have to be woken, and then wake this one.
+    fn first_answer(&mut self, output: &mut ChildStdout) -> Result<Answer, LabError> {
+        let give_up = Instant::now() + PATIENCE;
+        let mut line = Vec::new();
+        while !line.ends_with(b"\n") {
+            let left = give_up.saturating_duration_since(Instant::now()).as_millis() as libc::c_int;
+            let mut watched = libc::pollfd { fd: output.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: the structure outlives the call.
+            if unsafe { libc::poll(&raw mut watched, 1, left) } == 0 {
+                return Err(silent());
             }
-        });
-        let told = writeln!(
-            input,
-            "{}",
-            serde_json::to_string(&setup).map_err(|e| LabError::Emulator(e.to_string()))?
-        );
-        told.map_err(|e| LabError::io("tell the emulator its setup", e))?;
-        Ok(Emulator { child, input, answers: Mutex::new(answers) })
+            // It says one line and then waits to be asked: nothing beyond the line can be read here.
+            let mut buffer = [0; 4096];
+            match output.read(&mut buffer) {
+                Ok(0) => return Err(self.emulator.as_mut().map_or_else(silent, |e| ended(&mut e.child))),
+                Ok(n) => line.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(LabError::io("listen to the emulator", e)),
+            }
+        }
+        understood(String::from_utf8_lossy(&line).trim_end())
+    }
+
+    /// Hands everything the emulator says from now on to [`Lab::answer`].
+    fn listen(&mut self, output: ChildStdout) -> Result<(), LabError> {
+        let (sender, answers) = channel();
+        std::thread::Builder::new()
+            .spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        break;
+                    }
+                }
+            })
+            .map_err(|e| LabError::io("start a thread", e))?;
+        if let Some(emulator) = &mut self.emulator {
+            emulator.answers = Mutex::new(answers);
+        }
+        Ok(())
     }
 
     fn ask(&mut self, request: Request) -> Result<(), LabError> {
@@ -312,20 +358,15 @@ impl Lab {
         let answers =
             emulator.answers.get_mut().map_err(|_| LabError::Emulator("its reader panicked".to_owned()))?;
         match answers.recv_timeout(PATIENCE) {
-            Ok(line) => serde_json::from_str(&line).map_err(|_| {
-                LabError::Emulator(format!(
-                    "said `{line}`: does its main call netns::emulator_main_if_asked() first?"
-                ))
-            }),
-            Err(RecvTimeoutError::Timeout) => {
-                Err(LabError::Emulator(format!("said nothing for {} s", PATIENCE.as_secs())))
-            }
+            Ok(line) => understood(&line),
+            Err(RecvTimeoutError::Timeout) => Err(silent()),
             Err(RecvTimeoutError::Disconnected) => Err(ended(&mut emulator.child)),
         }
     }
 
     /// Ends every process inside, removes the namespaces and with them the cables. Does nothing the second time.
     fn remove(&mut self) -> Result<(), LabError> {
+        let _urgent = (!self.spaces.is_empty()).then(Urgent::begin);
         if let Some(Emulator { mut child, input, answers }) = self.emulator.take() {
             if self.stopped.is_none() {
                 // Nobody asked for the health. Killed rather than told to end, so that it cannot race us to the cleanup.
@@ -377,6 +418,18 @@ fn ended(child: &mut Child) -> LabError {
     LabError::Emulator(match child.try_wait() {
         Ok(Some(status)) => format!("ended before it was told to ({status})"),
         _ => "closed its output".to_owned(),
+    })
+}
+
+fn silent() -> LabError {
+    LabError::Emulator(format!("said nothing for {} s", PATIENCE.as_secs()))
+}
+
+fn understood(line: &str) -> Result<Answer, LabError> {
+    serde_json::from_str(line).map_err(|_| {
+        LabError::Emulator(format!(
+            "said `{line}`: does its main call netns::emulator_main_if_asked() first?"
+        ))
     })
 }
 

@@ -30,6 +30,7 @@ mod privilege;
 pub mod shaper;
 mod space;
 pub mod traffic;
+mod urgent;
 mod wire;
 
 pub use control::{Bound, Counts, Health, Timing};

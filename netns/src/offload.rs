@@ -5,7 +5,7 @@
 
 use crate::error::LabError;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// One switch of `linux/ethtool.h`: name, command that reads it, command that sets it.
 struct Switch {
@@ -29,13 +29,29 @@ struct Value {
     data: u32,
 }
 
+/// ETHTOOL_GLINK of `linux/ethtool.h`.
+const GET_LINK: u32 = 0x0a;
+
+/// Asks whether there is a cable on `interface`; what counts is what the kernel does before it answers.
+///
+/// # Errors
+/// When no socket can be made.
+pub(crate) fn ask_for_carrier(interface: &str) -> Result<(), LabError> {
+    let _ = ethtool(open()?.as_raw_fd(), interface, GET_LINK, 0);
+    Ok(())
+}
+
+fn open() -> Result<OwnedFd, LabError> {
+    socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(|e| LabError::io("open a socket for ethtool", e.into()))
+}
+
 /// Switches every offload of `interface` off, in the namespace of the calling thread, and reads each back.
 ///
 /// # Errors
 /// When a switch stays on although the kernel knows it.
 pub(crate) fn all_off(interface: &str) -> Result<(), LabError> {
-    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(|e| LabError::io("open a socket for ethtool", e.into()))?;
+    let socket = open()?;
     for switch in &SWITCHES {
         // A driver may refuse the command for a switch it cannot change; what counts is the state read back.
         let _ = ethtool(socket.as_raw_fd(), interface, switch.set, 0);

@@ -74,11 +74,13 @@ async fn configure(netlink: &Handle, name: &LabName, role: Role, other: Role) ->
 }
 
 /// Waits until an interface really sends. A cable comes up only with its second end, and the kernel tells the first one from a
-/// work queue, later; until then it has the `noop` qdisc, which swallows packets without an error.
+/// work queue, later; until then it has the `noop` qdisc, which swallows packets without an error. Linux 6.8 and newer do what is
+/// queued for an interface when they are asked for the state of its cable, so that nobody has to wait for the queue's turn.
 async fn ready(netlink: &Handle, interface: &str) -> Result<(), LabError> {
     let index = index_of(interface)?;
     let give_up = Instant::now() + Duration::from_secs(5);
     loop {
+        offload::ask_for_carrier(interface)?;
         let mut answer = netlink.link().get().match_index(index).execute();
         let link = answer.try_next().await.map_err(failed(format!("look at {interface}")))?;
         let sends = link.is_some_and(|l| {

@@ -36,6 +36,9 @@ pub(super) fn become_punctual(fifo: bool) -> bool {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1usize, 0usize, 0usize, 0usize);
         libc::mlockall(libc::MCL_CURRENT);
         if !fifo {
+            // Its parent was in a hurry when it started this process.
+            let parameters = libc::sched_param { sched_priority: 0 };
+            libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters);
             return false;
         }
         let parameters = libc::sched_param { sched_priority: 10 };

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Packets of the rate measurement, as fast as they go
     #[arg(long, default_value_t = 300_000)]
     flood: u64,
+    /// Labs to build and remove
+    #[arg(long, default_value_t = 20)]
+    labs: u32,
     /// Without SCHED_FIFO
     #[arg(long)]
     ordinary: bool,
@@ -53,6 +56,9 @@ const PORT: u16 = 4000;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let mut complete = true;
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load average {}", load.split(' ').take(3).collect::<Vec<_>>().join(" "));
+    labs(args.labs)?;
     println!("1000 packets/s of {} bytes, {} packets each", PAYLOAD + 28, args.packets);
     println!("{:<32} {:>9} {:>9} {:>9} {:>7}", "delay error, us", "p50", "p99", "max", "lost");
     for (name, delay_ms) in [("zero delay", 0), ("20 ms", 20)] {
@@ -86,6 +92,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let (rate, lost) = flood(args)?;
     println!("forwarding rate: {rate:.0} packets/s of {} bytes, {lost} lost in the emulator", PAYLOAD + 28);
     Ok(complete && lost == 0)
+}
+
+/// How long labs take to come and to go.
+fn labs(count: u32) -> anyhow::Result<()> {
+    let (mut built, mut removed) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let start = Instant::now();
+        let lab = Lab::new(&config(0))?;
+        built.push(start.elapsed());
+        let start = Instant::now();
+        lab.stop()?;
+        removed.push(start.elapsed());
+    }
+    for (what, mut times) in [("built", built), ("removed", removed)] {
+        times.sort_unstable();
+        let ms = |i: usize| times.get(i).map_or(0.0, |t| t.as_secs_f64() * 1e3);
+        println!(
+            "a lab {what}: {:.1} ms at best, median {:.1} ms, {:.1} ms at worst of {count}",
+            ms(0),
+            ms(times.len() / 2),
+            ms(times.len().saturating_sub(1))
+        );
+    }
+    Ok(())
 }
 
 fn config(delay_ms: u64) -> LabConfig {
