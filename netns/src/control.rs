@@ -18,7 +18,7 @@ pub(crate) struct Setup {
     pub(crate) fates: Option<PathBuf>,
     pub(crate) timing: Timing,
     pub(crate) bound: Bound,
-    /// The kernel forwards and shapes; the emulator only watches over the namespaces.
+    /// The kernel forwards and shapes; the emulator watches.
     pub(crate) kernel: bool,
 }
 
@@ -74,7 +74,7 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     Ready,
     Started,
-    Health(Health),
+    Health(Box<Health>),
     Failed(String),
 }
 
@@ -93,8 +93,12 @@ pub struct Counts {
     pub waiting: u64,
     /// Packets that bypass the model: anything but UDP between the endpoints.
     pub unshaped: u64,
-    /// Packets lost although the model did not drop them: the kernel's queue overflowed or refused them.
+    /// Packets lost although the model did not drop them: the kernel's queue overflowed or refused them. Where the kernel shapes:
+    /// packets that a tap missed.
     pub lost_here: u64,
+    /// Where the kernel shapes: records of the ledger that contradict what the model says the kernel did.
+    #[serde(default)]
+    pub unexplained: u64,
 }
 
 /// Whether a run's emulation can be trusted.
@@ -102,6 +106,9 @@ pub struct Counts {
 pub struct Health {
     /// Actual minus intended departure over both directions.
     pub lateness: Lateness,
+    /// How late the rows of a trace were in force, where the kernel shapes. One count is one row of one direction.
+    #[serde(default)]
+    pub late_steps: Lateness,
     /// Sender to receiver.
     pub forward: Counts,
     /// Receiver to sender.
@@ -114,6 +121,9 @@ pub struct Health {
     pub realtime: bool,
     /// Who shaped: "user" or "kernel".
     pub shaper: String,
+    /// Why.
+    #[serde(default)]
+    pub shaper_reason: String,
     /// `CLOCK_REALTIME` at time zero of the ledger, ns since 1970: joins the ledger to captures and other clocks.
     pub epoch_realtime_ns: u64,
     /// `CLOCK_MONOTONIC` at time zero of the ledger, ns.
@@ -125,11 +135,13 @@ impl Health {
     pub(crate) fn judge(&mut self, bound: Bound) {
         let ms = |ns: u64| format!("{}.{:03} ms", ns / 1_000_000, ns % 1_000_000 / 1000);
         let mut why = Vec::new();
-        for (what, got, allowed) in
-            [("p99", self.lateness.p99_ns, bound.p99_ns), ("maximum", self.lateness.max_ns, bound.max_ns)]
-        {
-            if got > allowed {
-                why.push(format!("{what} lateness {} is above {}", ms(got), ms(allowed)));
+        for (of, late) in [("", self.lateness), (" of the trace's rows", self.late_steps)] {
+            for (what, got, allowed) in
+                [("p99", late.p99_ns, bound.p99_ns), ("maximum", late.max_ns, bound.max_ns)]
+            {
+                if got > allowed {
+                    why.push(format!("{what} lateness{of} {} is above {}", ms(got), ms(allowed)));
+                }
             }
         }
         for (direction, counts) in [("forward", &self.forward), ("reverse", &self.reverse)] {
@@ -137,6 +149,12 @@ impl Health {
                 why.push(format!(
                     "{} packets of the {direction} path were lost outside the model",
                     counts.lost_here
+                ));
+            }
+            if counts.unexplained > 0 {
+                why.push(format!(
+                    "{} fates of the {direction} path are not those of its channel",
+                    counts.unexplained
                 ));
             }
         }

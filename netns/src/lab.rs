@@ -86,7 +86,6 @@ pub struct Lab {
     emulator: Option<Emulator>,
     choice: Choice,
     stopped: Option<Health>,
-    bound: Bound,
 }
 
 #[derive(Debug)]
@@ -122,7 +121,7 @@ impl Lab {
         // Hundreds of small steps, each of which a busy machine may put off for a scheduler's turn.
         let urgent = Urgent::begin();
         // From here on `Drop` removes what exists.
-        let mut lab = Lab { name, spaces: Vec::new(), emulator: None, choice, stopped: None, bound: config.bound };
+        let mut lab = Lab { name, spaces: Vec::new(), emulator: None, choice, stopped: None };
         for role in Role::ALL {
             lab.spaces.push(Space::create(&name.namespace(role))?);
         }
@@ -242,13 +241,7 @@ impl Lab {
 
     fn read_health(&mut self) -> Result<Health, LabError> {
         match self.answer()? {
-            Answer::Health(mut health) => {
-                if self.choice.kernel {
-                    shaper::count_kernel(self.space(Role::Emulator), &mut health)?;
-                }
-                health.judge(self.bound);
-                Ok(health)
-            }
+            Answer::Health(health) => Ok(Health { shaper_reason: self.choice.reason.clone(), ..*health }),
             other => Err(unexpected(&other)),
         }
     }

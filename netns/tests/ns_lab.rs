@@ -76,7 +76,9 @@ fn ns_labs_come_and_go_within_100_ms() {
     for (what, mut times) in [("creation", creation), ("removal", removal)] {
         times.sort_unstable();
         println!("{what}: fastest {:?}, median {:?} of {}", times[0], times[times.len() / 2], times.len());
-        assert!(times[0] < limit, "{what}: {times:?}");
+        // In the real-time class the neighbours do not matter; without that permission the best of them tells the cost.
+        let judged = if netns::privilege() == Some(netns::Privilege::Root) { times.len() / 2 } else { 0 };
+        assert!(times[judged] < limit, "{what}: {times:?}");
     }
 }
 
@@ -368,6 +370,73 @@ fn ns_the_kernel_shapes_what_it_can_say() {
     let full =
         Bitrate::from_kbps(4000).serialisation_time(ByteCount(15_000).0).expect("a rate").as_nanos() as u64;
     assert!(longest < full + 20_000_000, "{longest} ns in a queue of {full} ns");
+}
+
+/// Traced rates on any kernel; traced loss and delay where it has netem (`just netem-vm` otherwise).
+#[test]
+fn ns_the_kernel_follows_a_trace_and_its_ledger_explains_every_fate() {
+    let Some(output) = run_tool(&["steps", "--packets", "3000"]) else { return };
+    println!("{output}");
+    assert!(output.contains("steps: as specified"), "{output}");
+    assert!(
+        output.contains("rates: 0 of 3000 fates unexplained") || output.contains("rates: skipped"),
+        "{output}"
+    );
+}
+
+#[test]
+fn ns_a_ledger_of_the_kernels_path_joins_both_directions() {
+    // A queue of ten packets forward, a slow bucket back: what this kernel's htb and tbf do is in the ledger.
+    let forward: LinkSpec = toml::from_str(
+        "overhead = \"14B\"\nbottleneck = { rate = \"4Mbit\", burst = \"3000B\", debt = true, queue = \"10p\" }",
+    )
+    .expect("a link specification");
+    let reverse: LinkSpec = toml::from_str(
+        "overhead = \"14B\"\nbottleneck = { rate = \"16Mbit\", burst = \"3028B\", queue = \"60kB\" }",
+    )
+    .expect("a link specification");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fates = folder.path().join("fates.jsonl");
+    let mut config = config(forward, reverse);
+    config.shaper = Shaper::Kernel;
+    config.fates = Some(fates.clone());
+    let mut lab = match Lab::new(&config) {
+        Err(LabError::NotPermitted { reason }) => return eprintln!("skipped: {reason}"),
+        Err(LabError::Shaper(why)) => return eprintln!("skipped: {why}"),
+        other => other.expect("a lab"),
+    };
+    lab.start_at(monotonic_ns() + 50_000_000, Duration::from_millis(100)).expect("the emulator answers");
+    // Before the channel begins: no queue drops these, and no ledger has them.
+    let early = traffic::run(&lab, End::Sender, &flow(40, 100)).expect("the flow runs");
+    assert_eq!(early.len(), 40);
+    std::thread::sleep(Duration::from_millis(250));
+    let flow = flow(1000, 1000);
+    let there = traffic::run(&lab, End::Sender, &flow).expect("the flow runs");
+    let back = traffic::run(&lab, End::Receiver, &flow).expect("the flow runs");
+    let health = lab.stop().expect("the emulator answers");
+    let text = std::fs::read_to_string(&fates).expect("a ledger");
+    let records: Vec<FateRecord> = text.lines().map(|l| serde_json::from_str(l).expect("a record")).collect();
+    for (direction, arrivals, counts) in
+        [(Direction::Forward, &there, health.forward), (Direction::Reverse, &back, health.reverse)]
+    {
+        let own: Vec<&FateRecord> = records.iter().filter(|r| r.direction == direction).collect();
+        assert_eq!((own.len(), counts.packets_in, counts.unexplained, counts.lost_here), (1000, 1000, 0, 0));
+        let out = own.iter().filter(|r| r.actual_ns.is_some()).count();
+        assert_eq!((out, counts.packets_out), (arrivals.len(), arrivals.len() as u64));
+        let full = own.iter().filter(|r| r.cause == Some(link::DropCause::Queue)).count();
+        assert_eq!(full, 1000 - out);
+        assert_eq!(full as u64, counts.dropped);
+        // The queue forward carries two packets of five; the one back all.
+        assert!(if direction == Direction::Forward { full > 300 } else { full == 0 }, "{full}");
+        assert!(own.iter().all(|r| r.n < 1000 && r.in_ns.as_nanos() >= 100_000_000));
+        assert!(own[0].head.as_deref().is_some_and(|h| h.starts_with("45") && h.len() == 192));
+    }
+    println!("lateness {:?}", health.lateness);
+}
+
+fn monotonic_ns() -> u64 {
+    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+    nix::time::clock_gettime(clock).map_or(0, |t| Duration::from(t).as_nanos() as u64)
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod clock;
 mod path;
 mod socket;
+mod watch;
 
 use crate::control::{Answer, Health, Request, Setup};
 use crate::error::LabError;
@@ -21,6 +22,7 @@ use link::Direction;
 use path::Path;
 use socket::PacketSocket;
 use std::io::Write;
+use watch::Watch;
 
 /// Body of the emulator process: `lab` names the namespaces, everything else comes by standard input.
 /// Returns the exit code.
@@ -34,7 +36,7 @@ pub(crate) fn run(lab: &str) -> i32 {
         })
         .and_then(|setup| {
             if setup.kernel {
-                watch(&mut control)
+                Watch::new(setup).and_then(|mut w| w.serve(&mut control))
             } else {
                 Emulator::new(setup).and_then(|mut e| e.serve(&mut control))
             }
@@ -125,13 +127,13 @@ impl Emulator {
                 for incoming in control.take() {
                     match incoming {
                         Incoming::Asked(Request::Start { at_ns, begins_ns }) => {
-                            self.restart(at_ns, begins_ns)?
+                            self.restart(at_ns, begins_ns)?;
                         }
-                        Incoming::Asked(Request::Health) => say(&Answer::Health(self.health())),
+                        Incoming::Asked(Request::Health) => say(&Answer::Health(Box::new(self.health()))),
                         Incoming::Asked(Request::Stop) => {
                             let health = self.health();
                             self.close_ledger()?;
-                            say(&Answer::Health(health));
+                            say(&Answer::Health(Box::new(health)));
                             return Ok(End::Told);
                         }
                         Incoming::Closed => {
@@ -246,30 +248,6 @@ impl Emulator {
         sender.flush();
         drop(sender);
         ledger.close()
-    }
-}
-
-/// The emulator of a lab that the kernel shapes: nothing to forward, only an owner to outlive.
-fn watch(control: &mut Control) -> Result<End, LabError> {
-    say(&Answer::Ready);
-    loop {
-        match control.wait(None) {
-            Some(Incoming::Asked(Request::Start { .. })) => say(&Answer::Started),
-            Some(Incoming::Asked(request)) => {
-                let epoch = clock::monotonic();
-                say(&Answer::Health(Health {
-                    shaper: "kernel".to_owned(),
-                    epoch_monotonic_ns: epoch,
-                    epoch_realtime_ns: epoch + clock::realtime_minus_monotonic(),
-                    ..Health::default()
-                }));
-                if request == Request::Stop {
-                    return Ok(End::Told);
-                }
-            }
-            Some(Incoming::Closed) => return Ok(End::OwnerGone),
-            None => {}
-        }
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) struct PacketSocket {
     control: Box<[Control; BATCH]>,
     headers: Box<[libc::mmsghdr; BATCH]>,
     vectors: Box<[libc::iovec; BATCH]>,
+    names: Box<[libc::sockaddr_ll; BATCH]>,
 }
 
 #[derive(Clone, Copy)]
@@ -36,11 +37,22 @@ pub(super) struct Received<'a> {
     pub(super) realtime_ns: u64,
     /// The frame was longer than [`FRAME`].
     pub(super) truncated: bool,
+    /// It was on its way out of the interface; only a tap sees such.
+    pub(super) outgoing: bool,
 }
 
 impl PacketSocket {
     /// Opens and binds a socket to the interface with this index, in the namespace of the calling thread.
     pub(super) fn bind(interface: u32) -> io::Result<PacketSocket> {
+        PacketSocket::open(interface, false)
+    }
+
+    /// The same, to watch what goes both ways.
+    pub(super) fn tap(interface: u32) -> io::Result<PacketSocket> {
+        PacketSocket::open(interface, true)
+    }
+
+    fn open(interface: u32, outgoing: bool) -> io::Result<PacketSocket> {
         // Protocol 0: nothing arrives before `bind` has named the interface.
         // SAFETY: plain system call; the result is checked.
         let raw = check(unsafe {
@@ -49,7 +61,7 @@ impl PacketSocket {
         // SAFETY: the kernel has just given us this descriptor.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
         set(raw, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
-        set(raw, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
+        set(raw, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, libc::c_int::from(!outgoing))?;
         // FORCE needs CAP_NET_ADMIN in the first user namespace; the plain option is capped by a sysctl.
         set(raw, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER)
             .or_else(|_| set(raw, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER))?;
@@ -64,13 +76,16 @@ impl PacketSocket {
         check(unsafe {
             libc::bind(raw, (&raw const address).cast(), size_of::<libc::sockaddr_ll>() as u32)
         })?;
-        // SAFETY: all-zero is a value of mmsghdr and iovec (null pointers, zero lengths).
-        let (headers, vectors) = unsafe { (Box::new(std::mem::zeroed()), Box::new(std::mem::zeroed())) };
+        // SAFETY: all-zero is a value of mmsghdr, iovec (null pointers, zero lengths) and sockaddr_ll.
+        let (headers, vectors, names) = unsafe {
+            (Box::new(std::mem::zeroed()), Box::new(std::mem::zeroed()), Box::new(std::mem::zeroed()))
+        };
         let frames = vec![[0u8; FRAME]; BATCH]
             .into_boxed_slice()
             .try_into()
             .map_err(|_| io::Error::other("batch size"))?;
-        Ok(PacketSocket { fd, frames, control: Box::new([Control([0; CONTROL]); BATCH]), headers, vectors })
+        let control = Box::new([Control([0; CONTROL]); BATCH]);
+        Ok(PacketSocket { fd, frames, control, headers, vectors, names })
     }
 
     pub(super) fn raw(&self) -> i32 {
@@ -82,15 +97,15 @@ impl PacketSocket {
         for i in 0..BATCH {
             self.vectors[i] = libc::iovec { iov_base: self.frames[i].as_mut_ptr().cast(), iov_len: FRAME };
             let header = &mut self.headers[i].msg_hdr;
-            header.msg_name = std::ptr::null_mut();
-            header.msg_namelen = 0;
+            header.msg_name = (&raw mut self.names[i]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
             header.msg_iov = &raw mut self.vectors[i];
             header.msg_iovlen = 1;
             header.msg_control = self.control[i].0.as_mut_ptr().cast();
             header.msg_controllen = CONTROL;
             header.msg_flags = 0;
         }
-        // SAFETY: every header points to a vector, a frame and a control buffer of `self` with their true lengths.
+        // SAFETY: every header points to a name, a vector, a frame and a control buffer of `self` with their true lengths.
         let got = unsafe {
             libc::recvmmsg(
                 self.raw(),
@@ -115,6 +130,7 @@ impl PacketSocket {
             frame: &self.frames[i][..length],
             realtime_ns: arrival(&header.msg_hdr),
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            outgoing: self.names[i].sll_pkttype == libc::PACKET_OUTGOING,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Queueing disciplines over rtnetlink: netem, tbf, their statistics.
+//! Queueing disciplines over rtnetlink: netem, tbf, htb, queues, their statistics.
 //!
 //! netem's options are a structure followed by attributes, which typed libraries do not express, so that messages are
 //! written here byte by byte (`linux/rtnetlink.h`, `linux/pkt_sched.h`). Several changes travel in one datagram: the kernel
@@ -10,6 +10,7 @@ use std::io;
 
 const RTM_NEWQDISC: u16 = 36;
 const RTM_GETQDISC: u16 = 38;
+const RTM_NEWTCLASS: u16 = 40;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 1;
@@ -31,18 +32,26 @@ const NETEM_LOSS_GE: u16 = 2;
 const TCA_TBF_PARMS: u16 = 1;
 const TCA_TBF_RATE64: u16 = 4;
 const TCA_TBF_BURST: u16 = 6;
+const TCA_HTB_PARMS: u16 = 1;
+const TCA_HTB_INIT: u16 = 2;
+const TCA_HTB_RATE64: u16 = 6;
+const TCA_HTB_CEIL64: u16 = 7;
 const NESTED: u16 = 0x8000;
 /// A tick of the packet scheduler's interface.
 const TICK_NS: u64 = 64;
 
 /// Where a qdisc hangs.
 pub(crate) const ROOT: u32 = 0xffff_ffff;
-/// Handle of a qdisc at the root.
-pub(crate) const ROOT_HANDLE: u32 = 0x0001_0000;
-/// The only class of a netem at the root: where its child hangs.
-pub(crate) const BELOW_ROOT: u32 = 0x0001_0001;
-/// Handle of that child.
-pub(crate) const CHILD_HANDLE: u32 = 0x0002_0000;
+/// Handle of netem, wherever it hangs.
+pub(crate) const NETEM: u32 = 0x0001_0000;
+/// The only class of netem: where its child hangs.
+pub(crate) const BELOW_NETEM: u32 = 0x0001_0001;
+/// Handle of tbf or htb.
+pub(crate) const RATE: u32 = 0x0002_0000;
+/// The only class of htb: where its leaf hangs.
+pub(crate) const CLASS: u32 = 0x0002_0010;
+/// Handle of a queue at that leaf.
+const QUEUE: u32 = 0x0003_0000;
 
 /// What netem is to do. Probabilities are thresholds of the kernel: share of `u32::MAX`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +83,28 @@ pub struct Tbf {
     pub burst: u32,
     /// Bytes that may wait.
     pub limit: u32,
+}
+
+/// What htb's only class is to do. Rate and ceiling are the same, and so are their buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Htb {
+    /// Bytes per second.
+    pub bytes_per_second: u64,
+    /// Bytes that may leave at once after a pause. The bucket may run into debt by one packet, so that 0 is possible.
+    pub burst: u32,
+    /// What may wait.
+    pub limit: Limit,
+}
+
+/// What limits htb's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// bfifo.
+    Bytes(u32),
+    /// pfifo.
+    Packets(u32),
+    /// netem in its place, with netem's own limit.
+    Netem,
 }
 
 /// One qdisc as the kernel reports it.
@@ -120,14 +151,13 @@ impl Changes {
             );
             attribute(&mut options, TCA_NETEM_LOSS | NESTED, &inner);
         }
-        if netem.corrupt > 0 {
-            let no_correlation = 0u32;
-            attribute(
-                &mut options,
-                TCA_NETEM_CORRUPT,
-                &[netem.corrupt.to_ne_bytes(), no_correlation.to_ne_bytes()].concat(),
-            );
-        }
+        // Also when it is 0: a change keeps what it does not name.
+        let no_correlation = 0u32;
+        attribute(
+            &mut options,
+            TCA_NETEM_CORRUPT,
+            &[netem.corrupt.to_ne_bytes(), no_correlation.to_ne_bytes()].concat(),
+        );
         if let Some(seed) = netem.seed {
             attribute(&mut options, TCA_NETEM_PRNG_SEED, &seed.to_ne_bytes());
         }
@@ -136,15 +166,9 @@ impl Changes {
 
     /// Creates or replaces a tbf.
     pub(crate) fn tbf(&mut self, interface: u32, parent: u32, handle: u32, tbf: &Tbf) {
-        let rate = u32::try_from(tbf.bytes_per_second).unwrap_or(u32::MAX);
-        let burst_ns = u128::from(tbf.burst) * 1_000_000_000 / u128::from(tbf.bytes_per_second.max(1));
-        let buffer = u32::try_from(burst_ns / u128::from(TICK_NS)).unwrap_or(u32::MAX);
-        // tc_ratespec {cell_log, linklayer, overhead: u16, cell_align: i16, mpu: u16, rate: u32}; linklayer 1 = Ethernet, which
-        // makes the kernel compute times itself instead of asking for a table.
-        let mut parms = vec![0, 1, 0, 0, 0, 0, 0, 0];
-        parms.extend(rate.to_ne_bytes());
+        let mut parms = rate_spec(tbf.bytes_per_second);
         parms.extend([0; 12]); // no peak rate
-        for word in [tbf.limit, buffer, 0] {
+        for word in [tbf.limit, ticks_of(tbf.burst, tbf.bytes_per_second), 0] {
             parms.extend(word.to_ne_bytes());
         }
         let mut options = Vec::new();
@@ -156,18 +180,75 @@ impl Changes {
         self.qdisc(interface, parent, handle, "tbf", &options);
     }
 
+    /// Creates an htb that sends everything to [`CLASS`].
+    pub(crate) fn htb(&mut self, interface: u32, parent: u32) {
+        // tc_htb_glob: version, rate2quantum, default class, debug, direct packets.
+        let words = [3, 10, CLASS & 0xffff, 0, 0];
+        let mut options = Vec::new();
+        attribute(
+            &mut options,
+            TCA_HTB_INIT,
+            &words.into_iter().flat_map(u32::to_ne_bytes).collect::<Vec<_>>(),
+        );
+        self.qdisc(interface, parent, RATE, "htb", &options);
+    }
+
+    /// Creates or changes the class of an htb.
+    pub(crate) fn class(&mut self, interface: u32, htb: &Htb) {
+        // tc_htb_opt: rate, ceiling, buffer, buffer of the ceiling, quantum (of no matter with one class), level, priority.
+        let mut parms = rate_spec(htb.bytes_per_second).repeat(2);
+        let buffer = ticks_of(htb.burst, htb.bytes_per_second);
+        for word in [buffer, buffer, 1514, 0, 0] {
+            parms.extend(word.to_ne_bytes());
+        }
+        let mut options = Vec::new();
+        attribute(&mut options, TCA_HTB_PARMS, &parms);
+        if htb.bytes_per_second > u64::from(u32::MAX) {
+            attribute(&mut options, TCA_HTB_RATE64, &htb.bytes_per_second.to_ne_bytes());
+            attribute(&mut options, TCA_HTB_CEIL64, &htb.bytes_per_second.to_ne_bytes());
+        }
+        self.message(RTM_NEWTCLASS, NLM_F_CREATE, (interface, RATE, CLASS), "htb", &options);
+    }
+
+    /// Creates or replaces the queue of htb's class.
+    pub(crate) fn queue(&mut self, interface: u32, limit: Limit) {
+        let (kind, limit) = match limit {
+            Limit::Bytes(bytes) => ("bfifo", bytes),
+            Limit::Packets(packets) => ("pfifo", packets),
+            Limit::Netem => return,
+        };
+        self.qdisc(interface, CLASS, QUEUE, kind, &limit.to_ne_bytes());
+    }
+
     fn qdisc(&mut self, interface: u32, parent: u32, handle: u32, kind: &str, options: &[u8]) {
+        self.message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, (interface, parent, handle), kind, options);
+    }
+
+    fn message(
+        &mut self,
+        message_type: u16,
+        flags: u16,
+        (interface, parent, handle): (u32, u32, u32),
+        kind: &str,
+        options: &[u8],
+    ) {
         let mut body = tcmsg(interface, handle, parent);
         attribute(&mut body, TCA_KIND, &[kind.as_bytes(), b"\0"].concat());
         attribute(&mut body, TCA_OPTIONS, options);
         self.count += 1;
-        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
-        message(&mut self.bytes, RTM_NEWQDISC, flags, self.count, &body);
+        message(&mut self.bytes, message_type, NLM_F_REQUEST | NLM_F_ACK | flags, self.count, &body);
     }
 
     /// Sends everything in one datagram, from the namespace of the calling thread, and waits for every acknowledgement.
     pub(crate) fn apply(&self) -> Result<(), LabError> {
-        let socket = open().map_err(|e| LabError::io("open rtnetlink", e))?;
+        self.apply_through(&open().map_err(|e| LabError::io("open rtnetlink", e))?)
+    }
+
+    /// The same through a socket that is open already.
+    pub(crate) fn apply_through(&self, socket: &Socket) -> Result<(), LabError> {
+        if self.count == 0 {
+            return Ok(());
+        }
         socket.send(&self.bytes, 0).map_err(|e| LabError::io("send qdiscs", e))?;
         let mut acknowledged = 0;
         while acknowledged < self.count {
@@ -248,11 +329,25 @@ fn report(body: &[u8]) -> Option<Report> {
     Some(report)
 }
 
-fn open() -> io::Result<Socket> {
+/// A socket into the namespace of the calling thread.
+pub(crate) fn open() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
     Ok(socket)
+}
+
+/// tc_ratespec {cell_log, linklayer, overhead: u16, cell_align: i16, mpu: u16, rate: u32}; linklayer 1 = Ethernet, which
+/// makes the kernel compute times itself instead of asking for a table.
+fn rate_spec(bytes_per_second: u64) -> Vec<u8> {
+    let rate = u32::try_from(bytes_per_second).unwrap_or(u32::MAX);
+    [&[0, 1, 0, 0, 0, 0, 0, 0][..], &rate.to_ne_bytes()].concat()
+}
+
+/// How long `bytes` take, in the scheduler's ticks.
+fn ticks_of(bytes: u32, bytes_per_second: u64) -> u32 {
+    let ns = u128::from(bytes) * 1_000_000_000 / u128::from(bytes_per_second.max(1));
+    u32::try_from(ns / u128::from(TICK_NS)).unwrap_or(u32::MAX)
 }
 
 fn tcmsg(interface: u32, handle: u32, parent: u32) -> Vec<u8> {
@@ -323,10 +418,10 @@ mod tests {
             seed: Some(42),
             ..Netem::default()
         };
-        changes.netem(7, ROOT, ROOT_HANDLE, &netem);
+        changes.netem(7, ROOT, NETEM, &netem);
         let sent = messages(&changes.bytes);
         let [(RTM_NEWQDISC, body)] = sent[..] else { panic!("one message, not {sent:?}") };
-        assert_eq!((word(body, 4), word(body, 8), word(body, 12)), (Some(7), Some(ROOT_HANDLE), Some(ROOT)));
+        assert_eq!((word(body, 4), word(body, 8), word(body, 12)), (Some(7), Some(NETEM), Some(ROOT)));
         let outer = attributes(&body[20..]);
         assert_eq!(outer[0], (TCA_KIND, &b"netem\0"[..]));
         let options = outer[1].1;
@@ -338,10 +433,25 @@ mod tests {
         let inner = attributes(&options[24..]);
         assert_eq!(
             inner.iter().map(|(k, v)| (*k, v.len())).collect::<Vec<_>>(),
-            [(10, 8), (11, 8), (5, 20), (14, 8)]
+            [(10, 8), (11, 8), (5, 20), (4, 8), (14, 8)]
         );
         assert_eq!(inner[0].1, 20_000_000u64.to_ne_bytes());
         // Reading back what was written finds the seed where the kernel will put it.
         assert_eq!(report(body).expect("parses").seed, Some(42));
+    }
+
+    #[test]
+    fn a_class_of_htb_has_the_kernels_layout() {
+        let mut changes = Changes::default();
+        changes.class(7, &Htb { bytes_per_second: 250_000, burst: 1600, limit: Limit::Packets(1000) });
+        let sent = messages(&changes.bytes);
+        let [(RTM_NEWTCLASS, body)] = sent[..] else { panic!("one message, not {sent:?}") };
+        assert_eq!((word(body, 8), word(body, 12)), (Some(CLASS), Some(RATE)));
+        let options = attributes(attributes(&body[20..])[1].1);
+        let [(TCA_HTB_PARMS, parms)] = options[..] else { panic!("one attribute, not {options:?}") };
+        assert_eq!(parms.len(), 44);
+        // Rate and ceiling; 1600 bytes at 250 000 bytes/s take 6.4 ms, 100 000 ticks of 64 ns.
+        assert_eq!((word(parms, 8), word(parms, 20)), (Some(250_000), Some(250_000)));
+        assert_eq!((word(parms, 24), word(parms, 28)), (Some(100_000), Some(100_000)));
     }
 }

@@ -1,7 +1,8 @@
-//! Checks of the emulated network that run programs of their own: `differential`, `fault`, `bench`.
+//! Checks of the emulated network that run programs of their own: `differential`, `steps`, `fault`, `bench`.
 mod bench;
 mod differential;
 mod fault;
+mod steps;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ struct Command {
 enum Check {
     /// The same seeded channels through a live lab and in virtual time: every packet's fate must be the same
     Differential(differential::Args),
+    /// Traces through the kernel's qdiscs: every row must be what it says, from when it says
+    Steps(steps::Args),
     /// Kill owners, emulators and endpoints at random points: nothing may be left behind
     Fault(fault::Args),
     /// Forwarding rate and delay error of the user-space emulator
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
     }
     let outcome = match &command.check {
         Check::Differential(args) => differential::run(args),
+        Check::Steps(args) => steps::run(args),
         Check::Fault(args) => fault::run(args),
         Check::Bench(args) => bench::run(args),
         Check::TrafficSend(args) => bench::send(args),
