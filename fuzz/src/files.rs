@@ -142,6 +142,7 @@ fn spec_seeds() -> Vec<Vec<u8>> {
     let spec = |scenario| RunSpec {
         system: "revo-h264".to_owned(),
         backend: Backend::Virtual,
+        shaper: contract::Shaping::Auto,
         seed: 1,
         revision: "r".to_owned(),
         replay: "freezeframe run x".to_owned(),

@@ -150,6 +150,7 @@ impl Plan {
                                 system: system.clone(),
                                 clip,
                                 backend: block.backend,
+                                shaper: contract::Shaping::Auto,
                                 seed,
                                 options: block.options.clone(),
                                 cache: true,

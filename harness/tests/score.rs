@@ -111,6 +111,7 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
     RunSpec {
         system: "hand-made".into(),
         backend: Backend::Virtual,
+        shaper: contract::Shaping::Auto,
         seed: 7,
         revision: "test".into(),
         replay: "freezeframe run clean --system hand-made --seed 7".into(),

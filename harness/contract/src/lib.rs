@@ -22,4 +22,4 @@ pub use frames::{FrameRow, Metric};
 pub use manifest::{Manifest, ManifestError};
 pub use scenario::{Scenario, ScenarioError};
 pub use scores::Scores;
-pub use spec::{Backend, ClipSpec, RunSpec, SpecError};
+pub use spec::{Backend, ClipSpec, RunSpec, Shaping, SpecError};

@@ -26,6 +26,38 @@ impl std::fmt::Display for Backend {
     }
 }
 
+/// Who shapes the traffic between namespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shaping {
+    /// Whoever can do it exactly and say what became of each packet: the emulator, as a run always has a ledger.
+    #[default]
+    Auto,
+    /// The emulator process.
+    User,
+    /// The kernel's qdiscs; a scenario that they cannot do exactly is refused.
+    Kernel,
+}
+
+impl Shaping {
+    /// The default.
+    #[must_use]
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    pub fn is_auto(&self) -> bool {
+        *self == Shaping::Auto
+    }
+}
+
+impl std::fmt::Display for Shaping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Shaping::Auto => "auto",
+            Shaping::User => "user",
+            Shaping::Kernel => "kernel",
+        })
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +66,9 @@ pub struct RunSpec {
     pub system: String,
     /// Which clock.
     pub backend: Backend,
+    /// Who shapes, between namespaces.
+    #[serde(default, skip_serializing_if = "Shaping::is_auto")]
+    pub shaper: Shaping,
     /// Seed of everything random in the run.
     pub seed: u64,
     /// Source revision of the tool that wrote this.

@@ -67,6 +67,7 @@ pub fn run(args: &Args) -> Result<i32> {
             system: args.system.clone(),
             clip: args.clip.request(),
             backend: Backend::Virtual,
+            shaper: contract::Shaping::Auto,
             seed,
             options: Vec::new(),
             cache: false,

@@ -122,15 +122,15 @@ fn network(privilege: &Result<Privilege, LabError>) -> Vec<Finding> {
                     "sudo modprobe sch_netem (on Ubuntu after: sudo apt-get install linux-modules-extra-$(uname -r))",
                 ),
             });
-            findings.push(if probe.tbf && probe.bridge {
-                Finding::ok("tbf, bridge", "there")
+            findings.push(if probe.tbf && probe.htb && probe.bridge {
+                Finding::ok("tbf, htb, bridge", "there")
             } else {
                 Finding::lacking(
-                    "tbf, bridge",
+                    "tbf, htb, bridge",
                     Status::Missing,
                     notes,
                     kernel,
-                    "sudo modprobe -a sch_tbf bridge",
+                    "sudo modprobe -a sch_tbf sch_htb bridge",
                 )
             });
         }

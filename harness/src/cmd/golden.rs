@@ -70,6 +70,7 @@ fn produce(case: &Case, runs: &Path) -> Result<Product> {
             fov: None,
         },
         backend: Backend::Virtual,
+        shaper: contract::Shaping::Auto,
         seed: case.seed,
         options: case.options.clone(),
         // A stream kept by an earlier version of the encoder's settings would hide what a change does.

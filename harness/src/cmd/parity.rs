@@ -67,6 +67,7 @@ pub fn run(args: &Args) -> Result<i32> {
             system: args.system.clone(),
             clip: args.clip.request(),
             backend,
+            shaper: contract::Shaping::Auto,
             seed: args.seed,
             options: args.options.clone(),
             cache: true,

@@ -6,7 +6,7 @@ use crate::launch::clip::ClipRequest;
 use crate::launch::{self, Launched, Request, clip};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
-use contract::{Backend, exit};
+use contract::{Backend, Shaping, exit};
 use std::path::PathBuf;
 
 /// Run one system under one scenario, score it, and write a report
@@ -29,6 +29,9 @@ pub struct Args {
     /// Virtual time, or real processes in network namespaces
     #[arg(long, value_enum, default_value = "virtual")]
     pub backend: BackendArg,
+    /// Who shapes between namespaces; the kernel does only what it can do exactly
+    #[arg(long, value_enum, default_value = "auto")]
+    pub shaper: ShaperArg,
     /// Seed of everything random
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -123,6 +126,27 @@ impl From<BackendArg> for Backend {
     }
 }
 
+/// `--shaper`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShaperArg {
+    /// Probes what the kernel can do, and prints what it chose and why: the emulator, as every run has a fate ledger
+    Auto,
+    /// The emulator process
+    User,
+    /// The kernel's qdiscs; the ledger is put together from both sides of them
+    Kernel,
+}
+
+impl From<ShaperArg> for Shaping {
+    fn from(arg: ShaperArg) -> Self {
+        match arg {
+            ShaperArg::Auto => Shaping::Auto,
+            ShaperArg::User => Shaping::User,
+            ShaperArg::Kernel => Shaping::Kernel,
+        }
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<i32> {
     launch::child::catch_interrupts();
@@ -134,6 +158,7 @@ pub fn run(args: &Args) -> Result<i32> {
         system: args.system.clone(),
         clip: args.clip.request(),
         backend: args.backend.into(),
+        shaper: args.shaper.into(),
         seed: args.seed,
         options,
         cache: !args.no_cache,
@@ -170,7 +195,11 @@ pub fn default_dir(spec: &contract::RunSpec, options: &[String]) -> PathBuf {
 /// The part of a run's path below a sweep's or the default directory.
 #[must_use]
 pub fn relative_dir(spec: &contract::RunSpec, options: &[String]) -> PathBuf {
-    let suffix = if spec.backend == Backend::Namespaces { "-namespaces" } else { "" };
+    let suffix = match (spec.backend, spec.shaper) {
+        (Backend::Virtual, _) => "",
+        (Backend::Namespaces, Shaping::Kernel) => "-kernel",
+        (Backend::Namespaces, Shaping::Auto | Shaping::User) => "-namespaces",
+    };
     let mut system = spec.system.clone();
     for option in options {
         system.push('-');

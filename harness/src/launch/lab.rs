@@ -1,9 +1,12 @@
 //! A run in namespaces: sender and receiver as processes of their own, the emulator between them, the wall clock.
 
 use super::child::{Interrupted, Running, command, interrupted};
+use crate::bad_input;
+use crate::record::read_fates;
 use anyhow::{Context, Result, bail};
-use contract::{Event, Manifest, RunSpec};
-use netns::{End, Lab, LabConfig};
+use contract::scores::{Durations, Health};
+use contract::{Event, Manifest, RunSpec, Shaping};
+use netns::{End, Lab, LabConfig, LabError, Shaper};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -26,8 +29,19 @@ const GRACE: Duration = Duration::from_secs(20);
 pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     let mut config = LabConfig::new(spec.scenario.forward.clone(), spec.scenario.reverse.clone(), spec.seed);
     config.fates = Some(run_dir.join("fates.jsonl"));
-    let mut lab =
-        Lab::new(&config).context("failed to build the lab (`freezeframe doctor` says what is missing)")?;
+    config.shaper = match spec.shaper {
+        Shaping::Auto => Shaper::Auto,
+        Shaping::User => Shaper::User,
+        Shaping::Kernel => Shaper::Kernel,
+    };
+    let mut lab = match Lab::new(&config) {
+        Err(LabError::Shaper(why)) => bad_input!(
+            "scenario {}: --shaper kernel: {why}; change the scenario, or write --shaper user",
+            spec.scenario.name
+        ),
+        other => other.context("failed to build the lab (`freezeframe doctor` says what is missing)")?,
+    };
+    eprintln!("shaper: {}", lab.shaper());
 
     let address = |end| SocketAddr::from((lab.address(end), PORT));
     let (tx, rx) = (address(End::Sender).to_string(), address(End::Receiver).to_string());
@@ -56,7 +70,29 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     let health = lab.stop().context("the emulator failed")?;
     let text = serde_json::to_string_pretty(&health)?;
     fs::write(run_dir.join("emulator.json"), text).context("failed to write emulator.json")?;
+    write_health(&health, run_dir)?;
     merge_events(run_dir)
+}
+
+/// What the score needs to know about the machine: a run whose path was late or lost packets of its own is not averaged.
+fn write_health(emulator: &netns::Health, run_dir: &Path) -> Result<()> {
+    let mut late = Vec::new();
+    for fate in read_fates(&run_dir.join("fates.jsonl"))? {
+        let fate = fate?;
+        if let (Some(actual), Some(intended)) = (fate.actual_ns, fate.out_ns) {
+            late.push(actual.as_nanos().saturating_sub(intended.as_nanos()));
+        }
+    }
+    let health = Health {
+        valid: emulator.valid,
+        problems: emulator.why_invalid.iter().map(|why| format!("the path: {why}")).collect(),
+        // Both were waited for and checked.
+        exits: [("sender".to_owned(), 0), ("receiver".to_owned(), 0)].into(),
+        emulator_lateness: Durations::of(late),
+        ..Health::default()
+    };
+    let text = serde_json::to_string_pretty(&health)?;
+    fs::write(run_dir.join("health.json"), text).context("failed to write health.json")
 }
 
 fn monotonic_ns() -> u64 {

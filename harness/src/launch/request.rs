@@ -4,7 +4,7 @@ use super::child::command;
 use super::clip::{self, ClipRequest};
 use crate::bad_input;
 use anyhow::{Context, Result};
-use contract::{Backend, Manifest, RunSpec, Scenario};
+use contract::{Backend, Manifest, RunSpec, Scenario, Shaping};
 use serde::Deserialize;
 use std::fmt::Write as _;
 
@@ -19,6 +19,8 @@ pub struct Request {
     pub clip: ClipRequest,
     /// Which clock.
     pub backend: Backend,
+    /// Who shapes, between namespaces.
+    pub shaper: Shaping,
     /// Seed.
     pub seed: u64,
     /// `key=value` options of the system.
@@ -36,6 +38,12 @@ struct Description {
 impl Request {
     /// Resolves everything; `clip` is resolved by the caller, once for many runs.
     pub fn resolve(&self, mut clip: contract::ClipSpec) -> Result<(RunSpec, Manifest)> {
+        if self.backend == Backend::Virtual && !self.shaper.is_auto() {
+            bad_input!(
+                "--shaper {}: in virtual time nobody shapes but the model; add --backend namespaces",
+                self.shaper
+            );
+        }
         let scenario = Scenario::find(&self.scenario)?;
         let manifest = Manifest::find(&self.system)?;
         if manifest.colour_only {
@@ -53,6 +61,7 @@ impl Request {
         let spec = RunSpec {
             system: manifest.name.clone(),
             backend: self.backend,
+            shaper: self.shaper,
             seed: self.seed,
             revision: revision().to_owned(),
             replay: self.replay(),
@@ -85,6 +94,9 @@ impl Request {
             add("frames", &frames.to_string());
         }
         add("backend", &self.backend.to_string());
+        if !self.shaper.is_auto() {
+            add("shaper", &self.shaper.to_string());
+        }
         add("seed", &self.seed.to_string());
         for option in &self.options {
             add("option", option);
