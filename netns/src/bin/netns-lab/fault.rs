@@ -91,9 +91,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
         let choice = random.draw() as usize % VICTIMS.len();
         let victim = VICTIMS[choice];
         of[choice] += 1;
-        // While it is built (some 40 ms), or in the first 60 ms of its life.
+        // While it is built (some 10 ms), or in the first 60 ms of its life.
         let early = random.draw().is_multiple_of(4) && matches!(victim, Victim::Owner | Victim::Interrupt);
-        let wait = Duration::from_micros(u64::from(random.draw() % 60_000));
+        let wait = Duration::from_micros(u64::from(random.draw() % if early { 12_000 } else { 60_000 }));
         let round = format!(
             "round {round}: {victim:?}{} after {wait:?}",
             if early { " while being built," } else { "" }
