@@ -11,7 +11,7 @@
 //! | `repair/*.txt` | repair bytes of each FEC code for fixed inputs | exact text |
 //!
 //! A folder with `case.toml` is a run in virtual time ([`Case`]); a folder with `stream.units` is a stored
-//! bitstream ([`stream`]). [`check`] and [`review`] walk `golden/` and say what moved in words
+//! bitstream ([`stream`]). [`crate::cmd::golden`] walks `golden/` and says what moved in words
 //! ([`Moved`]). golden/README.md is the user's page.
 
 mod case;

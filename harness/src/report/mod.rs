@@ -32,7 +32,7 @@ pub fn write(dir: &Path) -> anyhow::Result<()> {
     write_runs(dir, &title(dir, &runs), &runs, None)
 }
 
-/// As [`write`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report.md`, `report.tex`. `baseline`
+/// As [`write()`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report.md`, `report.tex`. `baseline`
 /// is what rate-quality curves are held against (absent: the first).
 ///
 /// # Errors
