@@ -129,11 +129,13 @@ interop:
 readme-table:
     docs/readme-table
 
-# the papers' comparison on your clips, colour alone: papers CLIP...; means over clips and seeds as Markdown
+# the papers' comparison on your clips, colour alone: papers CLIP... [-- OPTION OF SWEEP...]; means as Markdown
 papers +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail
-    for clip in "$@"; do
-        ./target/release/freezeframe sweep papers --clip "$clip" --no-depth --no-video --out runs/papers >&2
+    clips=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
+    for clip in "${clips[@]}"; do
+        ./target/release/freezeframe sweep papers --clip "$clip" --no-depth --no-video --out runs/papers "${@:2}" >&2
     done
     ./target/release/freezeframe report runs/papers --format csv --no-files | awk -f harness/plans/means.awk
