@@ -1,4 +1,4 @@
-//! One end on the wall clock and a UDP socket: the same state machines as in [`simulate`](crate::simulate).
+//! One end on the wall clock and a UDP socket: the same state machines as in [`simulate`](mod@crate::simulate).
 //!
 //! Jobs run on a thread of their own, in order; the endpoint's thread only waits for the socket, the worker, the
 //! control channel or the next timeout.

@@ -112,7 +112,7 @@ impl Assembler {
 
     /// Takes a media packet; returns the frames that it completes. `recovered`: it came from repair packets.
     ///
-    /// A picture id more than [`KEPT_FRAMES`] ahead would drop every frame that waits, and one damaged packet is
+    /// A picture id more than `KEPT_FRAMES` ahead would drop every frame that waits, and one damaged packet is
     /// enough for that. Such a packet is held until a second one, of another sequence number, is about as far
     /// ahead; then both count.
     pub fn push(&mut self, header: &Header, payload: &[u8], recovered: bool) -> Vec<Complete> {
