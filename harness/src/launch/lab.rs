@@ -190,3 +190,29 @@ fn merge_events(run_dir: &Path) -> Result<()> {
     fs::remove_file(run_dir.join("events.receiver.jsonl"))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_path_makes_the_run_invalid() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let line = |n: u64, actual: &str| {
+            format!(
+                "{{\"n\":{n},\"direction\":\"forward\",\"in_ns\":0,\"out_ns\":1000,{actual}\"bytes\":1200,\"fate\":\"delivered\",\"cause\":null,\"state\":null}}\n"
+            )
+        };
+        let ledger = [line(0, "\"actual_ns\":1500,"), line(1, "\"actual_ns\":9000,"), line(2, "")].concat();
+        fs::write(dir.path().join("fates.jsonl"), ledger).expect("a ledger");
+        let why = "maximum lateness 40.000 ms is above 33.333 ms".to_owned();
+        let emulator = netns::Health { valid: false, why_invalid: vec![why], ..netns::Health::default() };
+        write_health(&emulator, dir.path()).expect("health.json");
+        let text = fs::read_to_string(dir.path().join("health.json")).expect("health.json");
+        let health: Health = serde_json::from_str(&text).expect("what the score reads");
+        assert!(!health.valid);
+        assert_eq!(health.problems, ["the path: maximum lateness 40.000 ms is above 33.333 ms"]);
+        let late = health.emulator_lateness.expect("two packets left");
+        assert_eq!((late.n, late.max_ns), (2, 8000));
+    }
+}

@@ -167,6 +167,33 @@ mod tests {
     }
 
     #[test]
+    fn the_shaper_is_repeated_and_belongs_to_namespaces() {
+        let mut request = Request {
+            scenario: "clean".into(),
+            system: "revo-h264".into(),
+            clip: ClipRequest::default(),
+            backend: Backend::Namespaces,
+            shaper: Shaping::Kernel,
+            seed: 3,
+            options: Vec::new(),
+            cache: true,
+        };
+        assert!(
+            request.replay().contains("--backend namespaces --shaper kernel --seed 3"),
+            "{}",
+            request.replay()
+        );
+        request.shaper = Shaping::Auto;
+        assert!(!request.replay().contains("--shaper"));
+        request.shaper = Shaping::User;
+        request.backend = Backend::Virtual;
+        let clip = "name = \"x\"\nrgb = \"x\"\nwidth = 16\nheight = 16\nfps = 30\nframes = 1\nhash = \"\"";
+        let clip: contract::ClipSpec = toml::from_str(clip).expect("a clip");
+        let refused = request.resolve(clip).expect_err("nobody shapes in virtual time").to_string();
+        assert!(refused.contains("--backend namespaces"), "{refused}");
+    }
+
+    #[test]
     fn the_replay_command_survives_a_shell() {
         assert_eq!(quote("a b"), "'a b'");
         assert_eq!(quote("it's"), r"'it'\''s'");
