@@ -70,10 +70,10 @@ impl Conv {
         }
     }
 
-    /// NCHW to NCHW.
+    /// NCHW to NCHW, computed in the kind of the weights (see [`Precision`]).
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        x.conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], self.groups)
+        x.to_kind(self.weight.kind()).conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], self.groups)
     }
 }
 
@@ -107,6 +107,70 @@ impl Block {
         x + self.narrow.forward(&inner)
     }
 }
+
+/// Numbers that the large matrix products are computed in.
+///
+/// [`Bf16`](Self::Bf16) is 3-4 times as fast where the CPU has instructions for it (AVX-512 BF16, AMX) and moves a
+/// tenth of a level in the pictures; norms, depthwise filters, residuals and the last layers stay in 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats everywhere.
+    #[default]
+    Fp32,
+    /// 16-bit "brain" floats in the inner pointwise convolutions.
+    Bf16,
+}
+
+impl Precision {
+    /// The fastest that this CPU computes in hardware.
+    #[must_use]
+    pub fn of_this_cpu() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512bf16") {
+            return Self::Bf16;
+        }
+        Self::Fp32
+    }
+
+    /// The precision of that name; "auto" is [`of_this_cpu`](Self::of_this_cpu).
+    ///
+    /// # Errors
+    /// Another name.
+    pub fn from_name(name: &str) -> Result<Self, String> {
+        match name {
+            "auto" => Ok(Self::of_this_cpu()),
+            "fp32" => Ok(Self::Fp32),
+            "bf16" => Ok(Self::Bf16),
+            other => Err(format!("{other:?} is none of auto, fp32, bf16")),
+        }
+    }
+
+    /// The name in options.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Converts the weights of a `lite` network in place, so that its [`Conv`]s compute in this precision.
+    pub fn set(self, store: &nn::VarStore) {
+        if self == Self::Fp32 {
+            return;
+        }
+        for (name, mut variable) in store.variables() {
+            let layer = name.rsplit('.').nth(1).unwrap_or_default();
+            if INNER.contains(&layer) {
+                let converted = variable.detach().to_kind(Kind::BFloat16);
+                variable.set_data(&converted);
+            }
+        }
+    }
+}
+
+/// Layers that [`Precision::Bf16`] converts: nearly all of the arithmetic, none of the input and output.
+const INNER: [&str; 6] = ["widen", "narrow", "up", "down", "qkv", "out"];
 
 /// Copies `x` into `channels_last` memory (a view where it is there already).
 pub fn channels_last(x: &Tensor) -> Tensor {

@@ -32,6 +32,9 @@ struct Args {
     /// Frames per clip, from the first on
     #[arg(long, default_value_t = 90)]
     frames: usize,
+    /// fp32, bf16, or the fastest of this CPU
+    #[arg(long, default_value = "fp32", value_parser = models::layers::Precision::from_name)]
+    precision: models::layers::Precision,
     /// Threads
     #[arg(long, default_value_t = 2)]
     threads: i32,
@@ -242,6 +245,10 @@ fn main() -> anyhow::Result<()> {
         true => None,
         false => Some(Recovery::load(&args.recovery, Preset::Lite, &tokenizer, Device::Cpu)?),
     };
+    args.precision.set(tokenizer.store());
+    if let Some(recovery) = &recovery {
+        args.precision.set(recovery.store());
+    }
     let models = Models { tokenizer, recovery };
     let files = list(&args.clips, "mp4")?;
     ensure!(!files.is_empty(), "no clips in {}", args.clips.display());

@@ -129,7 +129,7 @@ impl Attention {
     /// Queries, keys, values of `[n, c, h, w]`: each `[n, h * w, heads, width]`.
     fn project(&self, x: &Tensor) -> [Tensor; 3] {
         let (n, places) = (x.size()[0], x.size()[2] * x.size()[3]);
-        let qkv = self.qkv.forward(&self.norm.forward(x)).permute([0, 2, 3, 1]);
+        let qkv = self.qkv.forward(&self.norm.forward(x)).to_kind(Kind::Float).permute([0, 2, 3, 1]);
         let qkv = qkv.reshape([n, places, 3, HEADS, CHANNELS / HEADS]);
         [0, 1, 2].map(|i| qkv.select(2, i))
     }

@@ -6,14 +6,15 @@
 //! ```
 
 use crate::layers::{Block, ChannelNorm, Conv};
-use tch::{Tensor, nn};
+use tch::{Kind, Tensor, nn};
 
 /// Values per code; few, because 1024 codes fill few dimensions.
 pub(super) const CODE_DIM: i64 = 16;
 const STEM: i64 = 8;
-const FINE: i64 = 96;
-const COARSE_ENCODER: i64 = 192;
-const COARSE_DECODER: i64 = 224;
+const FINE_ENCODER: i64 = 96;
+const FINE_DECODER: i64 = 128;
+const COARSE_ENCODER: i64 = 224;
+const COARSE_DECODER: i64 = 256;
 
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -36,9 +37,9 @@ fn through(blocks: &[Block], x: Tensor) -> Tensor {
 impl Encoder {
     pub(super) fn new(path: &nn::Path) -> Self {
         Self {
-            stem: Conv::pointwise(&(path / "stem"), 3 * STEM * STEM, FINE, 1.0),
-            fine: stack(&(path / "fine"), 1, FINE, 5),
-            down: Conv::down(&(path / "down"), FINE, COARSE_ENCODER, 2),
+            stem: Conv::pointwise(&(path / "stem"), 3 * STEM * STEM, FINE_ENCODER, 1.0),
+            fine: stack(&(path / "fine"), 1, FINE_ENCODER, 5),
+            down: Conv::down(&(path / "down"), FINE_ENCODER, COARSE_ENCODER, 2),
             coarse: stack(&(path / "coarse"), 4, COARSE_ENCODER, 5),
             norm: ChannelNorm::new(&(path / "norm"), COARSE_ENCODER),
             head: Conv::pointwise(&(path / "head"), COARSE_ENCODER, CODE_DIM, 1.0),
@@ -50,7 +51,7 @@ impl Encoder {
     pub(super) fn forward(&self, picture: &Tensor) -> Tensor {
         let patches = crate::layers::channels_last(&picture.pixel_unshuffle(STEM));
         let x = through(&self.fine, self.stem.forward(&patches));
-        let x = through(&self.coarse, self.down.forward(&x));
+        let x = through(&self.coarse, self.down.forward(&x).to_kind(Kind::Float));
         let z = self.head.forward(&self.norm.forward(&x)).permute([0, 2, 3, 1]);
         z.layer_norm([CODE_DIM], None::<&Tensor>, None::<&Tensor>, 1e-6, true)
     }
@@ -70,18 +71,18 @@ impl Decoder {
     pub(super) fn new(path: &nn::Path) -> Self {
         Self {
             stem: Conv::pointwise(&(path / "stem"), CODE_DIM, COARSE_DECODER, 1.0),
-            coarse: stack(&(path / "coarse"), 5, COARSE_DECODER, 5),
-            up: Conv::pointwise(&(path / "up"), COARSE_DECODER, 4 * FINE, 1.0),
-            fine: stack(&(path / "fine"), 2, FINE, 5),
-            norm: ChannelNorm::new(&(path / "norm"), FINE),
-            head: Conv::pointwise(&(path / "head"), FINE, 3 * STEM * STEM, 0.3),
+            coarse: stack(&(path / "coarse"), 6, COARSE_DECODER, 5),
+            up: Conv::pointwise(&(path / "up"), COARSE_DECODER, 4 * FINE_DECODER, 1.0),
+            fine: stack(&(path / "fine"), 2, FINE_DECODER, 5),
+            norm: ChannelNorm::new(&(path / "norm"), FINE_DECODER),
+            head: Conv::pointwise(&(path / "head"), FINE_DECODER, 3 * STEM * STEM, 0.3),
         }
     }
 
     /// `[n, rows, columns, 16]` to a picture `[n, 3, 16 rows, 16 columns]` in -1..1 (not clamped).
     pub(super) fn forward(&self, codes: &Tensor) -> Tensor {
         let x = self.stem.forward(&codes.permute([0, 3, 1, 2]));
-        let x = self.up.forward(&through(&self.coarse, x)).pixel_shuffle(2);
+        let x = self.up.forward(&through(&self.coarse, x)).to_kind(Kind::Float).pixel_shuffle(2);
         let x = through(&self.fine, crate::layers::channels_last(&x));
         self.head.forward(&self.norm.forward(&x)).pixel_shuffle(STEM)
     }

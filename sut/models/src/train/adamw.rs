@@ -2,7 +2,7 @@
 //! optimiser keeps them to itself in `tch`).
 
 use std::collections::BTreeMap;
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 /// Decoupled weight decay Adam (Loshchilov, Hutter 2019) over named tensors, with an exponential
 /// moving average of the weights for evaluation.
@@ -16,7 +16,10 @@ pub struct AdamW {
 
 #[derive(Debug)]
 struct Slot {
+    /// What the network computes with.
     weight: Tensor,
+    /// The same as 32-bit floats: small steps would get lost in 16 bits.
+    master: Tensor,
     mean: Tensor,
     square: Tensor,
     average: Tensor,
@@ -28,8 +31,9 @@ impl AdamW {
     #[must_use]
     pub fn new(weights: BTreeMap<String, Tensor>, betas: (f64, f64), decay: f64, average: f64) -> Self {
         let slots = weights.into_iter().map(|(name, weight)| {
-            let zeros = || weight.detach().zeros_like();
-            let slot = Slot { mean: zeros(), square: zeros(), average: weight.detach().copy(), weight };
+            let master = weight.detach().to_kind(Kind::Float);
+            let zeros = || master.zeros_like();
+            let slot = Slot { mean: zeros(), square: zeros(), average: master.copy(), master, weight };
             (name, slot)
         });
         Self { slots: slots.collect(), betas, decay, average }
@@ -55,15 +59,16 @@ impl AdamW {
                 if !grad.defined() {
                     continue;
                 }
-                let grad = grad * scale;
+                let grad = grad.to_kind(Kind::Float) * scale;
                 let _ = slot.mean.g_mul_scalar_(b1).g_add_(&(&grad * (1.0 - b1)));
                 let _ = slot.square.g_mul_scalar_(b2).g_add_(&(grad.square() * (1.0 - b2)));
                 let denominator = (&slot.square / c2).sqrt_().g_add_scalar_(1e-8);
-                if self.decay > 0.0 && slot.weight.dim() >= 2 {
-                    let _ = slot.weight.g_mul_scalar_(1.0 - rate * self.decay);
+                if self.decay > 0.0 && slot.master.dim() >= 2 {
+                    let _ = slot.master.g_mul_scalar_(1.0 - rate * self.decay);
                 }
-                let _ = slot.weight.g_sub_(&(&slot.mean / denominator * (rate / c1)));
-                let _ = slot.average.lerp_(&slot.weight.detach(), 1.0 - average);
+                let _ = slot.master.g_sub_(&(&slot.mean / denominator * (rate / c1)));
+                let _ = slot.average.lerp_(&slot.master, 1.0 - average);
+                slot.publish();
             }
             self.clear();
             norm
@@ -82,7 +87,7 @@ impl AdamW {
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let mut state = BTreeMap::new();
         for (name, slot) in &self.slots {
-            state.insert(name.clone(), slot.weight.detach().shallow_clone());
+            state.insert(name.clone(), slot.master.shallow_clone());
             state.insert(format!("adam.mean.{name}"), slot.mean.shallow_clone());
             state.insert(format!("adam.square.{name}"), slot.square.shallow_clone());
             state.insert(format!("average.{name}"), slot.average.shallow_clone());
@@ -96,18 +101,20 @@ impl AdamW {
         no_grad(|| {
             self.slots.iter_mut().all(|(name, slot)| {
                 let parts = [
-                    (name.clone(), &mut slot.weight),
+                    (name.clone(), &mut slot.master),
                     (format!("adam.mean.{name}"), &mut slot.mean),
                     (format!("adam.square.{name}"), &mut slot.square),
                     (format!("average.{name}"), &mut slot.average),
                 ];
-                parts.into_iter().all(|(key, target)| {
+                let whole = parts.into_iter().all(|(key, target)| {
                     let Some(found) = state.get(&key) else { return false };
                     found.size() == target.size() && {
                         target.copy_(found);
                         true
                     }
-                })
+                });
+                slot.publish();
+                whole
             })
         })
     }
@@ -116,6 +123,15 @@ impl AdamW {
     #[must_use]
     pub fn averaged(&self) -> BTreeMap<String, Tensor> {
         self.slots.iter().map(|(name, slot)| (name.clone(), slot.average.shallow_clone())).collect()
+    }
+}
+
+impl Slot {
+    /// The network gets the new weights (32-bit weights are the master itself).
+    fn publish(&mut self) {
+        if self.weight.kind() != Kind::Float {
+            self.weight.copy_(&self.master);
+        }
     }
 }
 
