@@ -73,8 +73,11 @@ fn virtual_time() -> Backend {
 }
 
 /// The plans that ship with the project.
-pub const SHIPPED: &[(&str, &str)] =
-    &[("default", include_str!("../plans/default.toml")), ("papers", include_str!("../plans/papers.toml"))];
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("default", include_str!("../plans/default.toml")),
+    ("papers", include_str!("../plans/papers.toml")),
+    ("reparo-figures", include_str!("../plans/reparo-figures.toml")),
+];
 
 /// One run of a plan.
 #[derive(Clone, Debug)]

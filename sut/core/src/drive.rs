@@ -74,6 +74,7 @@ where
             if worker_out.send(Wakeup::JobDone(worker.run(job))).is_err() {
                 break;
             }
+            worker.settle();
         }
     })?;
     let reading = socket.try_clone()?;

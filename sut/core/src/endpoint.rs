@@ -64,4 +64,6 @@ pub trait Worker {
     fn run(&mut self, job: Self::Job) -> Self::Done;
     /// Time that the job is charged in virtual time; known before it runs.
     fn cost(&self, job: &Self::Job) -> Duration;
+    /// Work that the last job left and nobody waits for; called when its result is out, before the next job.
+    fn settle(&mut self) {}
 }

@@ -157,6 +157,7 @@ impl<E: Endpoint, W: Worker<Job = E::Job, Done = E::Done>> Running<'_, E, W> {
                     let cost = self.peer.worker.cost(&job);
                     self.busy_until = self.busy_until.max(now) + cost;
                     let done = self.peer.worker.run(job);
+                    self.peer.worker.settle();
                     self.done.push_back((self.busy_until, done));
                 }
             }

@@ -73,7 +73,14 @@ impl Conv {
     /// NCHW to NCHW, computed in the kind of the weights (see [`Precision`]).
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        x.to_kind(self.weight.kind()).conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], self.groups)
+        x.to_kind(self.weight.kind()).conv2d(
+            &self.weight,
+            Some(&self.bias),
+            stride,
+            padding,
+            [1, 1],
+            self.groups,
+        )
     }
 }
 
@@ -103,7 +110,7 @@ impl Block {
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let inner = self.norm.forward(&self.mix.forward(x));
         // ReLU: the derivative of GELU would be a third of the whole training time on a CPU.
-        let inner = self.widen.forward(&inner).relu();
+        let inner = self.widen.forward(&inner).relu_();
         x + self.narrow.forward(&inner)
     }
 }

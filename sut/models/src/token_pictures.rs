@@ -1,9 +1,10 @@
 //! Pictures as Reparo sends and shows them: 4:2:0 in, tokens between, 4:2:0 out.
 //!
 //! What the decoder was fed is a *unit* of two bytes per token, little-endian, row by row; the name of the codec
-//! in a units file says preset and grid (`reparo-lite-32x32`), so that anybody can draw the pictures again with
-//! [`TokenPictures::for_codec`]. A picture whose size is not sixteen times the grid is scaled there and back.
+//! in a units file says preset, grid and numbers (`reparo-lite-32x32-bf16`; 32-bit floats go unsaid), so that anybody
+//! can draw the pictures again with [`TokenPictures::for_codec`]. A picture whose size is not sixteen times the grid is scaled there and back.
 
+use crate::layers::Precision;
 use crate::tokenizer::{Preset, TOKEN_PIXELS, Tokenizer};
 use crate::weights::{WeightsError, weights_folder};
 use media::convert::{Colour, to_rgb, to_yuv420};
@@ -17,29 +18,45 @@ use tch::{Device, Kind, Tensor, no_grad};
 pub struct TokenPictures {
     tokenizer: Tokenizer,
     weights: String,
-    grid: (usize, usize),
+    format: Format,
     size: (usize, usize),
 }
 
+/// What decides the pictures of tokens, besides the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// The network.
+    pub preset: Preset,
+    /// Tokens, columns x rows.
+    pub grid: (usize, usize),
+    /// Numbers that it computes with.
+    pub precision: Precision,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "reparo-{}-{}x{}", self.preset.name(), self.grid.0, self.grid.1)?;
+        match self.precision {
+            Precision::Fp32 => Ok(()),
+            Precision::Bf16 => write!(f, "-{}", self.precision.name()),
+        }
+    }
+}
+
 impl TokenPictures {
-    /// Loads `reparo-tokenizer-<preset>.safetensors` of `folder` for a grid of columns x rows and pictures of
-    /// width x height, and sets libtorch to one thread: sender, receiver and scores often share a machine of few
+    /// Loads `reparo-tokenizer-<preset>.safetensors` of `folder` for pictures of width x height, and sets libtorch to one thread: sender, receiver and scores often share a machine of few
     /// cores, where threads of one layer wait for each other longer than they work.
     ///
     /// # Errors
     /// See [`WeightsError`].
-    pub fn open(
-        folder: &Path,
-        preset: Preset,
-        grid: (usize, usize),
-        size: (usize, usize),
-    ) -> Result<Self, WeightsError> {
+    pub fn open(folder: &Path, format: Format, size: (usize, usize)) -> Result<Self, WeightsError> {
         tch::set_num_threads(1);
-        let path = folder.join(format!("reparo-tokenizer-{}.safetensors", preset.name()));
-        let tokenizer = Tokenizer::load(&path, preset, Device::cuda_if_available())?;
+        let path = folder.join(format!("reparo-tokenizer-{}.safetensors", format.preset.name()));
+        let tokenizer = Tokenizer::load(&path, format.preset, Device::cuda_if_available())?;
+        format.precision.set(tokenizer.store());
         let bytes = std::fs::read(&path).map_err(|source| WeightsError::Io { path, source })?;
         let weights = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
-        Ok(Self { tokenizer, weights, grid, size })
+        Ok(Self { tokenizer, weights, format, size })
     }
 
     /// SHA-256 of the weight file: tokens and pictures are a function of it and of what goes in.
@@ -53,20 +70,13 @@ impl TokenPictures {
     /// # Errors
     /// See [`WeightsError`].
     pub fn for_codec(codec: &str, size: (usize, usize)) -> Option<Result<Self, WeightsError>> {
-        let (preset, grid) = parse_codec(codec)?;
-        Some(Self::open(&weights_folder(), preset, grid, size))
+        Some(Self::open(&weights_folder(), parse_codec(codec)?, size))
     }
 
     /// The tokenizer.
     #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
-    }
-
-    /// Name of the codec in units files.
-    #[must_use]
-    pub fn codec(preset: Preset, grid: (usize, usize)) -> String {
-        format!("reparo-{}-{}x{}", preset.name(), grid.0, grid.1)
     }
 
     /// Tokens of a picture, row by row.
@@ -85,7 +95,7 @@ impl TokenPictures {
     #[must_use]
     pub fn picture(&self, tokens: &[u16]) -> Yuv420 {
         let (width, height) = self.drawn();
-        let data = self.tokenizer.decode(tokens, self.grid.0, self.grid.1);
+        let data = self.tokenizer.decode(tokens, self.format.grid.0, self.format.grid.1);
         to_yuv420(&scale(Rgb { width, height, data }, self.size), Colour::BT601)
     }
 
@@ -93,13 +103,13 @@ impl TokenPictures {
     #[must_use]
     pub fn decode(&self, unit: &[u8]) -> Option<Yuv420> {
         let tokens: Vec<u16> = unit.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
-        let whole = unit.len() == 2 * self.grid.0 * self.grid.1;
+        let whole = unit.len() == 2 * self.format.grid.0 * self.format.grid.1;
         let known = tokens.iter().all(|&t| usize::from(t) < self.tokenizer.codes());
         (whole && known).then(|| self.picture(&tokens))
     }
 
     fn drawn(&self) -> (usize, usize) {
-        (self.grid.0 * TOKEN_PIXELS, self.grid.1 * TOKEN_PIXELS)
+        (self.format.grid.0 * TOKEN_PIXELS, self.format.grid.1 * TOKEN_PIXELS)
     }
 }
 
@@ -109,10 +119,17 @@ pub fn unit(tokens: &[u16]) -> Vec<u8> {
     tokens.iter().flat_map(|t| t.to_le_bytes()).collect()
 }
 
-fn parse_codec(codec: &str) -> Option<(Preset, (usize, usize))> {
-    let (preset, grid) = codec.strip_prefix("reparo-")?.split_once('-')?;
-    let (columns, rows) = grid.split_once('x')?;
-    Some((Preset::from_name(preset)?, (columns.parse().ok()?, rows.parse().ok()?)))
+fn parse_codec(codec: &str) -> Option<Format> {
+    let mut parts = codec.strip_prefix("reparo-")?.split('-');
+    let preset = Preset::from_name(parts.next()?)?;
+    let (columns, rows) = parts.next()?.split_once('x')?;
+    let precision = match parts.next() {
+        None => Precision::Fp32,
+        Some(name) => (name == Precision::Bf16.name()).then_some(Precision::Bf16)?,
+    };
+    let whole = parts.next().is_none();
+    let grid = (columns.parse().ok()?, rows.parse().ok()?);
+    whole.then_some(Format { preset, grid, precision })
 }
 
 fn scale(rgb: Rgb, (width, height): (usize, usize)) -> Rgb {
@@ -134,11 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codec_names_say_preset_and_grid() {
-        for (preset, grid) in [(Preset::Lite, (32, 32)), (Preset::Paper, (16, 24))] {
-            assert_eq!(parse_codec(&TokenPictures::codec(preset, grid)), Some((preset, grid)));
+    fn codec_names_say_preset_grid_and_numbers() {
+        for format in [
+            Format { preset: Preset::Lite, grid: (32, 32), precision: Precision::Fp32 },
+            Format { preset: Preset::Lite, grid: (32, 32), precision: Precision::Bf16 },
+            Format { preset: Preset::Paper, grid: (16, 24), precision: Precision::Fp32 },
+        ] {
+            assert_eq!(parse_codec(&format.to_string()), Some(format));
         }
-        for other in ["h264", "reparo-lite", "reparo-lite-32", "reparo-huge-32x32", "reparo-lite-axb"] {
+        let others = ["h264", "reparo-lite", "reparo-lite-32", "reparo-huge-32x32", "reparo-lite-axb"];
+        for other in others.into_iter().chain(["reparo-lite-8x8-f8", "reparo-lite-8x8-bf16-x"]) {
             assert_eq!(parse_codec(other), None, "{other}");
         }
     }
@@ -146,7 +168,12 @@ mod tests {
     #[test]
     fn units_that_are_no_grid_draw_nothing() {
         let tokenizer = Tokenizer::new(Preset::Lite, 16, Device::Cpu);
-        let pictures = TokenPictures { tokenizer, weights: String::new(), grid: (4, 2), size: (50, 34) };
+        let pictures = TokenPictures {
+            tokenizer,
+            weights: String::new(),
+            format: Format { preset: Preset::Lite, grid: (4, 2), precision: Precision::Fp32 },
+            size: (50, 34),
+        };
         assert!(pictures.decode(&[]).is_none());
         assert!(pictures.decode(&unit(&[3; 7])).is_none());
         assert!(pictures.decode(&unit(&[16; 8])).is_none());

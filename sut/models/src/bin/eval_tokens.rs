@@ -7,7 +7,7 @@
 
 use anyhow::ensure;
 use clap::Parser;
-use models::token_recovery::Recovery;
+use models::token_recovery::{Choice, Recovery};
 use models::tokenizer::{Preset, TOKEN_PIXELS, Tokenizer};
 use models::train::{Clip, Random, decode, list};
 use std::path::PathBuf;
@@ -35,6 +35,9 @@ struct Args {
     /// fp32, bf16, or the fastest of this CPU
     #[arg(long, default_value = "fp32", value_parser = models::layers::Precision::from_name)]
     precision: models::layers::Precision,
+    /// Fill with the likeliest code instead of the one of least expected squared error
+    #[arg(long)]
+    likeliest: bool,
     /// Threads
     #[arg(long, default_value_t = 2)]
     threads: i32,
@@ -243,7 +246,10 @@ fn main() -> anyhow::Result<()> {
     let tokenizer = Tokenizer::load(&args.tokenizer, Preset::Lite, Device::Cpu)?;
     let recovery = match args.no_recovery {
         true => None,
-        false => Some(Recovery::load(&args.recovery, Preset::Lite, &tokenizer, Device::Cpu)?),
+        false => {
+            let choice = if args.likeliest { Choice::Likeliest } else { Choice::Nearest };
+            Some(Recovery::load(&args.recovery, Preset::Lite, &tokenizer, Device::Cpu)?.with_choice(choice))
+        }
     };
     args.precision.set(tokenizer.store());
     if let Some(recovery) = &recovery {

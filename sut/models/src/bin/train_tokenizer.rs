@@ -1,18 +1,22 @@
 //! Trains Reparo's tokenizer on talking heads: `just train-tokenizer`.
 //!
 //! Two workers of one thread each share a step (threads of one convolution would wait for each other
-//! on a busy machine). Per step: crops, features, nearest codes, straight-through to the decoder,
-//! `log(mse)` per crop (the mean of PSNR, which is what is reported) and the commitment of the features
-//! to their codes; the codebook follows by moving averages. Stop it any time; `--resume` goes on.
+//! on a busy machine). Per step: crops, features, nearest codes, straight-through to the decoder, the
+//! squared error of each crop relative to that of its clip, and the commitment of the features to their
+//! codes; the codebook follows by moving averages. Stop it any time; `--resume` goes on.
+//!
+//! Relative to the clip, because the mean PSNR of whole frames is what is reported: within a frame every
+//! squared error counts the same, between frames every factor does. The logarithm of each crop's own error
+//! would spend the network on making plain walls plainer.
 
 use anyhow::{Context, ensure};
 use clap::Parser;
+use models::layers::Precision;
 use models::tokenizer::{MODEL, Preset, Tokenizer, codebook_hash, nearest};
 use models::train::{
     AdamW, Clip, Codebook, Log, Random, Schedule, add_gradients, checkpoint, load_images, load_videos,
     place_of,
 };
-use models::layers::Precision;
 use models::{layers, weights};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -107,10 +111,17 @@ impl Data {
         Ok(Self { videos, images, held_out })
     }
 
-    /// One crop as `crop * crop * 3` values in -1..1, `[1, 3, crop, crop]`.
-    fn crop(&self, crop: usize, random: &mut Random) -> Tensor {
-        let group = if random.chance(0.4) { &self.images } else { &self.videos };
-        let clip = &group[random.below(group.len())];
+    /// Videos and images.
+    fn clips(&self) -> usize {
+        self.videos.len() + self.images.len()
+    }
+
+    /// One crop as `crop * crop * 3` values in -1..1, `[1, 3, crop, crop]`, and the number of its clip.
+    fn crop(&self, crop: usize, random: &mut Random) -> (Tensor, usize) {
+        let still = random.chance(0.4);
+        let group = if still { &self.images } else { &self.videos };
+        let index = random.below(group.len());
+        let clip = &group[index];
         let frame = clip.frame(random.below(clip.frames()));
         // A third of the crops is zoomed, from 1.4 times as large to half as large.
         let zoom = if random.chance(0.35) { 2f64.powf(1.5 * random.unit() - 0.5) } else { 1.0 };
@@ -139,18 +150,20 @@ impl Data {
             let shift = 0.08 * random.normal();
             picture = (picture * Tensor::from_slice(&gains).view([1, 3, 1, 1]) + shift).clamp(-1.0, 1.0);
         }
-        picture
+        (picture, if still { self.videos.len() + index } else { index })
     }
 
-    fn batch(&self, n: usize, crop: usize, random: &mut Random) -> Tensor {
-        let crops: Vec<Tensor> = (0..n).map(|_| self.crop(crop, random)).collect();
-        layers::channels_last(&Tensor::cat(&crops, 0))
+    fn batch(&self, n: usize, crop: usize, random: &mut Random) -> (Tensor, Vec<usize>) {
+        let (crops, clips): (Vec<Tensor>, Vec<usize>) = (0..n).map(|_| self.crop(crop, random)).unzip();
+        (layers::channels_last(&Tensor::cat(&crops, 0)), clips)
     }
 }
 
 /// What one worker found in one step.
 struct Found {
     loss: f64,
+    /// Clip and mean squared error of each crop; full scale is 2.
+    errors: Vec<(usize, f64)>,
     psnr: f64,
     commit: f64,
     features: Tensor,
@@ -163,6 +176,8 @@ struct Trainer<'a> {
     replicas: Vec<Tokenizer>,
     codebook: Codebook,
     optimiser: AdamW,
+    /// Mean squared error of every clip so far, once it is known.
+    clip_errors: Vec<Option<f64>>,
     log: Log,
     step: u64,
     minutes_before: f64,
@@ -177,8 +192,17 @@ impl<'a> Trainer<'a> {
         let codebook = Codebook::new(replicas[0].codebook(), 0.99);
         let header = "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr";
         let log = Log::open(&args.work.join("tokenizer.csv"), header)?;
-        let mut trainer =
-            Self { args, data, replicas, codebook, optimiser, log, step: 0, minutes_before: 0.0 };
+        let mut trainer = Self {
+            args,
+            data,
+            replicas,
+            codebook,
+            optimiser,
+            clip_errors: vec![None; data.clips()],
+            log,
+            step: 0,
+            minutes_before: 0.0,
+        };
         if args.resume {
             trainer.restore().context("failed to resume")?;
         }
@@ -230,7 +254,7 @@ impl<'a> Trainer<'a> {
         for other in others.iter_mut() {
             let _ = other.store_mut().copy(first[0].store());
         }
-        let (args, data, step) = (self.args, self.data, self.step);
+        let (args, data, step, known) = (self.args, self.data, self.step, &self.clip_errors);
         let workers = self.replicas.len();
         let large = progress >= LARGE_FROM;
         let (crop, batch) = if large { (LARGE_CROP, args.batch / 2) } else { (args.crop, args.batch) };
@@ -243,8 +267,9 @@ impl<'a> Trainer<'a> {
                     scope.spawn(move || {
                         tch::set_num_threads(1);
                         let mut random = Random::of_step(args.seed, step * workers as u64 + index as u64);
-                        let batch = data.batch(batch.div_ceil(workers), crop, &mut random);
-                        work(replica, &batch, quantise, args.commit, workers)
+                        let (batch, clips) = data.batch(batch.div_ceil(workers), crop, &mut random);
+                        let part = Part { batch, clips, known, workers };
+                        work(replica, &part, quantise, args.commit)
                     })
                 })
                 .collect();
@@ -254,6 +279,10 @@ impl<'a> Trainer<'a> {
             add_gradients(self.replicas[0].store(), other.store());
         }
         let norm = self.optimiser.step(self.step, rate, 1.0);
+        for &(clip, error) in found.iter().flat_map(|f| &f.errors) {
+            let known = &mut self.clip_errors[clip];
+            *known = Some(known.map_or(error, |known| known + 0.03 * (error - known)));
+        }
         if quantise {
             let features = Tensor::cat(&found.iter().map(|f| &f.features).collect::<Vec<_>>(), 0);
             let tokens: Vec<&Tensor> = found.iter().filter_map(|f| f.tokens.as_ref()).collect();
@@ -273,7 +302,7 @@ impl<'a> Trainer<'a> {
             (0..30)
                 .map(|i| {
                     let mut random = Random::of_step(self.args.seed ^ 0xc0de, i);
-                    let batch = self.data.batch(self.args.batch, self.args.crop, &mut random);
+                    let (batch, _) = self.data.batch(self.args.batch, self.args.crop, &mut random);
                     flat(&self.replicas[0].features(&batch))
                 })
                 .collect()
@@ -356,8 +385,19 @@ fn flat(features: &Tensor) -> Tensor {
     features.reshape([-1, features.size()[3]])
 }
 
+/// What one worker takes into a step.
+struct Part<'a> {
+    batch: Tensor,
+    /// Of each crop.
+    clips: Vec<usize>,
+    /// Mean squared error of every clip.
+    known: &'a [Option<f64>],
+    workers: usize,
+}
+
 /// Forward and backward of one worker's crops; its gradients are added up in its replica.
-fn work(replica: &Tokenizer, batch: &Tensor, quantise: bool, commit: f64, workers: usize) -> Found {
+fn work(replica: &Tokenizer, part: &Part, quantise: bool, commit: f64) -> Found {
+    let Part { batch, clips, known, workers } = part;
     let z = replica.features(batch);
     let (codes, tokens, distance) = if quantise {
         let tokens = no_grad(|| nearest(&z, replica.codebook()));
@@ -369,13 +409,18 @@ fn work(replica: &Tokenizer, batch: &Tensor, quantise: bool, commit: f64, worker
         (z.shallow_clone(), None, z.zeros_like().mean(Kind::Float))
     };
     let mse = (replica.draw(&codes) - batch).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
-    // Full scale is 2 here; the floor (40 dB) keeps flat crops from ruling the mean.
-    let log_mse = (&mse + 4e-4).log().mean(Kind::Float);
-    let loss = &log_mse * 0.5 + &distance * commit;
-    (&loss / workers as f64).backward();
+    let errors = Vec::<f32>::try_from(&mse.detach()).unwrap_or_default();
+    let errors: Vec<(usize, f64)> = clips.iter().copied().zip(errors.into_iter().map(f64::from)).collect();
+    // The floor (40 dB) keeps plain clips from ruling the mean.
+    let scale = |&(clip, error): &(usize, f64)| (1.0 / (known[clip].unwrap_or(error) + 4e-4)) as f32;
+    let scales: Vec<f32> = errors.iter().map(scale).collect();
+    let relative = (&mse * Tensor::from_slice(&scales)).mean(Kind::Float);
+    let loss = relative * 0.5 + &distance * commit;
+    (&loss / *workers as f64).backward();
     let psnr = (mse / 4.0 + 1e-8).log10().mean(Kind::Float).double_value(&[]) * -10.0;
     Found {
         loss: loss.double_value(&[]),
+        errors,
         psnr,
         commit: distance.double_value(&[]),
         features: flat(&z.detach()),

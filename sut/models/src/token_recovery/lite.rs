@@ -2,8 +2,9 @@
 //! convolutional [`Block`] that mixes the positions.
 //!
 //! Two things make it learn in minutes. Its input has, beside the token (or the mask), the code that last
-//! arrived at the position and how long ago; its output starts as "the code nearest to that one" and learns
-//! where that is wrong. Scores are linear in the codes, so that similar codes share what is learnt.
+//! arrived at the position and how long ago; its output starts as "that code again, or one near it" and learns
+//! where that is wrong: one number per position, the gate, says how sure it is. All other scores are linear in
+//! the codes, so that similar codes share what is learnt.
 
 use super::{Cache, Layer, WINDOW};
 use crate::layers::{Block, ChannelNorm, Conv};
@@ -14,6 +15,8 @@ const CHANNELS: i64 = 128;
 const HEADS: i64 = 4;
 const LAYERS: usize = 4;
 const OUT: i64 = 64;
+/// The gate at the start: a position that was right two times in three scores about as high.
+const GATE: f64 = 3.0;
 /// Ages told apart: never, 1 to 7 frames, older.
 pub(super) const AGES: i64 = 9;
 
@@ -30,13 +33,15 @@ pub(super) struct Net {
     table: Tensor,
     bias: Tensor,
     copy: Tensor,
+    gate: nn::Linear,
 }
 
 impl Net {
     pub(super) fn new(path: &nn::Path, codes: i64) -> Self {
         let small = nn::Init::Randn { mean: 0.0, stdev: 0.02 };
         let still = nn::Init::Const(0.0);
-        let head = nn::LinearConfig { ws_init: still, bs_init: Some(nn::Init::Const(0.0)), bias: true };
+        let from =
+            |bias| nn::LinearConfig { ws_init: still, bs_init: Some(nn::Init::Const(bias)), bias: true };
         let layers = || 0..LAYERS as i64;
         Self {
             codes: path.var("codes", &[codes, CODE_DIM], small),
@@ -46,11 +51,12 @@ impl Net {
             attention: layers().map(|i| Attention::new(&(path / "temporal" / i))).collect(),
             mixing: layers().map(|i| Block::new(&(path / "spatial" / i), CHANNELS, 5)).collect(),
             norm: ChannelNorm::new(&(path / "norm"), CHANNELS),
-            head: nn::linear(path / "head", CHANNELS, OUT, head),
+            head: nn::linear(path / "head", CHANNELS, OUT, from(0.0)),
             table: path.var("table", &[codes, OUT], small),
             bias: path.zeros("bias", &[codes]),
             // Sure enough to copy, not so sure that wrong copies rule the first steps.
             copy: path.var("copy", &[1], nn::Init::Const(1.0)),
+            gate: nn::linear(path / "gate", CHANNELS, 1, from(GATE)),
         }
     }
 
@@ -97,10 +103,12 @@ impl Net {
     /// Scores of all codes at some positions: their features `[m, channels]` and last tokens `[m]`.
     pub(super) fn scores(&self, features: &Tensor, last: &Tensor) -> Tensor {
         let none = Tensor::zeros([1, CODE_DIM], (Kind::Float, last.device()));
-        let last = Tensor::embedding(&Tensor::cat(&[&self.codes, &none], 0), last, -1, false, false);
+        let code = Tensor::embedding(&Tensor::cat(&[&self.codes, &none], 0), last, -1, false, false);
         let moved = features.apply(&self.head).matmul(&self.table.transpose(0, 1));
-        let copied = last.matmul(&self.codes.transpose(0, 1)) * (&self.copy * 2.0);
-        moved + copied + &self.bias
+        let copied = code.matmul(&self.codes.transpose(0, 1)) * (&self.copy * 2.0);
+        let codes = self.codes.size()[0];
+        let sure = features.apply(&self.gate) * last.lt(codes).unsqueeze(1).to_kind(Kind::Float);
+        (moved + copied + &self.bias).scatter_add(1, &last.clamp_max(codes - 1).unsqueeze(1), &sure)
     }
 
     pub(super) fn layers() -> Vec<Layer> {

@@ -9,11 +9,11 @@ mod cache;
 mod lite;
 mod paper;
 
-use crate::tokenizer::{Preset, Tokenizer};
+use crate::tokenizer::{Preset, Tokenizer, nearest};
 use crate::weights::{Weights, WeightsError};
 use cache::{Cache, Layer};
 use std::path::Path;
-use tch::{Device, Tensor, nn, no_grad};
+use tch::{Device, Kind, Tensor, nn, no_grad};
 
 /// Frames that attention sees, the current one included.
 pub const WINDOW: usize = 6;
@@ -21,12 +21,26 @@ pub const WINDOW: usize = 6;
 /// `model` in the metadata of recovery weights.
 pub const MODEL: &str = "reparo-token-recovery";
 
+/// Which token a distribution over codes becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The likeliest code, as in the paper.
+    Likeliest,
+    /// The code nearest to the mean of all codes under the distribution: the one of least expected squared error.
+    /// Where the network wavers between similar codes it takes one between them, not one of many.
+    #[default]
+    Nearest,
+}
+
 /// The network.
 #[derive(Debug)]
 pub struct Recovery {
     store: nn::VarStore,
     codes: usize,
     net: Net,
+    /// Of the tokenizer; for [`Choice::Nearest`].
+    codebook: Option<Tensor>,
+    choice: Choice,
 }
 
 #[derive(Debug)]
@@ -55,7 +69,7 @@ impl Recovery {
             Preset::Lite => Net::Lite(lite::Net::new(&root, codes as i64)),
             Preset::Paper => Net::Paper(paper::Net::new(&root, codes as i64)),
         };
-        Self { store, codes, net }
+        Self { store, codes, net, codebook: None, choice: Choice::default() }
     }
 
     /// The network in a weight file of this preset, trained for the tokens of `tokenizer`.
@@ -72,9 +86,16 @@ impl Recovery {
         weights.expect("model", MODEL)?;
         weights.expect("preset", preset.name())?;
         weights.expect("codebook", &tokenizer.codebook_hash())?;
-        let recovery = Self::new(preset, tokenizer.codes(), device);
+        let mut recovery = Self::new(preset, tokenizer.codes(), device);
         weights.fill(&recovery.store.variables())?;
+        recovery.codebook = Some(tokenizer.codebook().detach().copy());
         Ok(recovery)
+    }
+
+    /// The same network with another choice of tokens.
+    #[must_use]
+    pub fn with_choice(self, choice: Choice) -> Self {
+        Self { choice, ..self }
     }
 
     /// The store that owns all weights.
@@ -169,7 +190,11 @@ impl Recovery {
             let at = Tensor::from_slice(&missing).to_device(device);
             let channels = features.size()[1];
             let features = features.permute([0, 2, 3, 1]).reshape([-1, channels]).index_select(0, &at);
-            let best = self.scores(&features, &last.view([-1]).index_select(0, &at)).argmax(1, false);
+            let scores = self.scores(&features, &last.view([-1]).index_select(0, &at));
+            let best = match &self.codebook {
+                Some(codebook) => choose(&scores, codebook, self.choice),
+                None => scores.argmax(1, false),
+            };
             let best = Vec::<i64>::try_from(&best.to_device(Device::Cpu)).unwrap_or_default();
             missing.into_iter().zip(best).collect()
         });
@@ -179,6 +204,14 @@ impl Recovery {
             complete[place as usize] = token as u16;
         }
         complete
+    }
+}
+
+/// Tokens `[m]` of scores `[m, codes]`.
+pub fn choose(scores: &Tensor, codebook: &Tensor, choice: Choice) -> Tensor {
+    match choice {
+        Choice::Likeliest => scores.argmax(1, false),
+        Choice::Nearest => nearest(&scores.softmax(1, Kind::Float).matmul(codebook), codebook),
     }
 }
 

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor, nn};
 
 /// Values per code; few, because 1024 codes fill few dimensions.
 pub(super) const CODE_DIM: i64 = 16;
-const STEM: i64 = 8;
+pub(super) const STEM: i64 = 8;
 const FINE_ENCODER: i64 = 96;
 const FINE_DECODER: i64 = 128;
 const COARSE_ENCODER: i64 = 224;
@@ -49,8 +49,12 @@ impl Encoder {
     /// `[n, 3, h, w]` in -1..1 to `[n, h/16, w/16, 16]`, each vector of mean 0 and variance 1: a fixed
     /// scale keeps the encoder from running away from its codebook.
     pub(super) fn forward(&self, picture: &Tensor) -> Tensor {
-        let patches = crate::layers::channels_last(&picture.pixel_unshuffle(STEM));
-        let x = through(&self.fine, self.stem.forward(&patches));
+        self.of_patches(&crate::layers::channels_last(&picture.pixel_unshuffle(STEM)))
+    }
+
+    /// The same from patches `[n, 3 * 64, h/8, w/8]`, as `pixel_unshuffle` makes them.
+    pub(super) fn of_patches(&self, patches: &Tensor) -> Tensor {
+        let x = through(&self.fine, self.stem.forward(patches));
         let x = through(&self.coarse, self.down.forward(&x).to_kind(Kind::Float));
         let z = self.head.forward(&self.norm.forward(&x)).permute([0, 2, 3, 1]);
         z.layer_norm([CODE_DIM], None::<&Tensor>, None::<&Tensor>, 1e-6, true)
@@ -81,9 +85,14 @@ impl Decoder {
 
     /// `[n, rows, columns, 16]` to a picture `[n, 3, 16 rows, 16 columns]` in -1..1 (not clamped).
     pub(super) fn forward(&self, codes: &Tensor) -> Tensor {
+        self.patches(codes).pixel_shuffle(STEM)
+    }
+
+    /// The same as patches `[n, 3 * 64, 2 rows, 2 columns]`, as `pixel_shuffle` takes them.
+    pub(super) fn patches(&self, codes: &Tensor) -> Tensor {
         let x = self.stem.forward(&codes.permute([0, 3, 1, 2]));
         let x = self.up.forward(&through(&self.coarse, x)).to_kind(Kind::Float).pixel_shuffle(2);
         let x = through(&self.fine, crate::layers::channels_last(&x));
-        self.head.forward(&self.norm.forward(&x)).pixel_shuffle(STEM)
+        self.head.forward(&self.norm.forward(&x))
     }
 }

@@ -5,6 +5,7 @@
 
 mod lite;
 mod paper;
+mod patches;
 
 use crate::layers::{to_bytes, to_signed};
 use crate::weights::{Weights, WeightsError};
@@ -159,8 +160,19 @@ impl Tokenizer {
         assert_eq!(rgb.len(), 3 * width * height, "picture size");
         assert!(width.is_multiple_of(TOKEN_PIXELS) && height.is_multiple_of(TOKEN_PIXELS), "whole tokens");
         no_grad(|| {
-            let bytes = Tensor::from_slice(rgb).view([1, height as i64, width as i64, 3]);
-            let tokens = self.nearest(&self.features(&to_signed(&bytes.to_device(self.store.device()))));
+            let device = self.store.device();
+            let (h, w) = (height as i64, width as i64);
+            let features = match &self.net {
+                Net::Lite(encoder, _) => {
+                    let patches = Tensor::from_slice(&patches::of_bytes(rgb, width));
+                    let shape = [1, h / lite::STEM, w / lite::STEM, 3 * lite::STEM * lite::STEM];
+                    encoder.of_patches(&patches.view(shape).to_device(device).permute([0, 3, 1, 2]))
+                }
+                Net::Paper(encoder, _) => {
+                    encoder.forward(&to_signed(&Tensor::from_slice(rgb).view([1, h, w, 3]).to_device(device)))
+                }
+            };
+            let tokens = self.nearest(&features);
             let flat = tokens.to_device(Device::Cpu).view([-1]);
             let tokens = Vec::<i64>::try_from(&flat).unwrap_or_default();
             tokens.into_iter().map(|t| t as u16).collect()
@@ -178,9 +190,18 @@ impl Tokenizer {
         no_grad(|| {
             let tokens: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
             let tokens = Tensor::from_slice(&tokens).view([1, rows as i64, columns as i64]);
-            let picture = self.draw(&self.embed(&tokens.to_device(self.store.device())));
-            let flat = to_bytes(&picture).to_device(Device::Cpu).view([-1]);
-            Vec::<u8>::try_from(&flat).unwrap_or_default()
+            let codes = self.embed(&tokens.to_device(self.store.device()));
+            match &self.net {
+                Net::Lite(_, decoder) => {
+                    let patches = decoder.patches(&codes).permute([0, 2, 3, 1]).contiguous().view([-1]);
+                    let patches = Vec::<f32>::try_from(&patches.to_device(Device::Cpu)).unwrap_or_default();
+                    patches::to_bytes(&patches, columns * TOKEN_PIXELS)
+                }
+                Net::Paper(_, decoder) => {
+                    let flat = to_bytes(&decoder.forward(&codes)).to_device(Device::Cpu).view([-1]);
+                    Vec::<u8>::try_from(&flat).unwrap_or_default()
+                }
+            }
         })
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::layers::parameters;
+use crate::layers::{Precision, parameters};
 use crate::train::Random;
 use crate::weights;
 use std::collections::BTreeMap;
@@ -47,6 +47,34 @@ fn paper_has_its_sizes() {
 #[test]
 fn lite_is_small() {
     assert!(parameters(fresh().store()) < 3_000_000);
+}
+
+#[test]
+fn patches_in_one_pass_are_the_tensor_operations() {
+    let tokenizer = fresh();
+    let rgb = picture(3);
+    let tokens = tokenizer.encode(&rgb, 64, 48);
+    no_grad(|| {
+        let signed = to_signed(&Tensor::from_slice(&rgb).view([1, 48, 64, 3]));
+        let expected = tokenizer.nearest(&tokenizer.features(&signed)).view([-1]);
+        let found: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
+        assert_eq!(found, Vec::<i64>::try_from(&expected).unwrap());
+        let drawn = to_bytes(&tokenizer.draw(&tokenizer.embed(&expected.view([1, 3, 4]))));
+        assert_eq!(tokenizer.decode(&tokens, 4, 3), Vec::<u8>::try_from(&drawn.view([-1])).unwrap());
+    });
+}
+
+#[test]
+fn sixteen_bit_products_draw_nearly_the_same() {
+    let tokenizer = fresh();
+    let tokens: Vec<u16> = (0..12).map(|i| i * 5).collect();
+    let exact = tokenizer.decode(&tokens, 4, 3);
+    Precision::Bf16.set(tokenizer.store());
+    let fast = tokenizer.decode(&tokens, 4, 3);
+    assert_ne!(exact, fast, "the precision changes something");
+    let mean: f64 =
+        exact.iter().zip(&fast).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / exact.len() as f64;
+    assert!(mean < 1.0, "{mean} levels apart on average");
 }
 
 #[test]

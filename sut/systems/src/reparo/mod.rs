@@ -9,6 +9,7 @@
 //! packet on, every slot shows a picture generated from what arrived (SYSTEMS.md 5.1). docs/REPARO.md has what was
 //! reached.
 
+mod costs;
 mod receiver;
 mod sender;
 mod worker;
@@ -20,7 +21,9 @@ use crate::catalogue::Description;
 use crate::session::{self, Addresses, End, Mode};
 use anyhow::{Context, Result, ensure};
 use contract::{Role, RunSpec};
+use costs::{Charged, Costs};
 use link::Bitrate;
+use models::layers::Precision;
 use models::weights::weights_folder;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -47,12 +50,38 @@ pub struct Options {
     pub fill: Fill,
     /// Folder of the weights; empty: the one of the source tree, or FREEZEFRAME_WEIGHTS.
     pub weights: PathBuf,
-    /// Time charged for encoding a frame in virtual time, microseconds (`just eval-tokens` measures it).
+    /// Numbers that the networks compute with: `fp32`, `bf16`, or `auto`, the fastest that the CPU has in hardware.
+    pub precision: Numbers,
+    /// Which measurement says what a frame is charged in virtual time.
+    pub costs: Costs,
+    /// Time charged for encoding a frame instead, microseconds; 0: that of `costs`.
     pub encode_us: u64,
     /// The same for recovery.
     pub recover_us: u64,
     /// The same for decoding.
     pub decode_us: u64,
+}
+
+/// See [`Options::precision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Numbers {
+    /// As the CPU has it.
+    Auto,
+    /// 32-bit floats.
+    Fp32,
+    /// 16-bit floats in the inner products.
+    Bf16,
+}
+
+impl Numbers {
+    fn resolved(self) -> Precision {
+        match self {
+            Self::Auto => Precision::of_this_cpu(),
+            Self::Fp32 => Precision::Fp32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
 }
 
 /// What fills missing tokens.
@@ -75,14 +104,37 @@ impl Default for Options {
             render_ms: 33,
             fill: Fill::Recovery,
             weights: PathBuf::new(),
-            encode_us: 14_100,
-            recover_us: 17_800,
-            decode_us: 13_100,
+            precision: Numbers::Auto,
+            costs: Costs::Paper,
+            encode_us: 0,
+            recover_us: 0,
+            decode_us: 0,
         }
     }
 }
 
 impl Options {
+    /// What a frame is charged in virtual time.
+    fn charged(&self) -> Charged {
+        let table = self.costs.table();
+        let or = |own: u64, table: u64| if own == 0 { table } else { own };
+        Charged {
+            encode_us: or(self.encode_us, table.encode_us),
+            recover_us: or(self.recover_us, table.recover_us),
+            decode_us: or(self.decode_us, table.decode_us),
+        }
+    }
+
+    /// The same options with everything that depends on the machine written out.
+    fn resolved(self) -> Self {
+        let precision = match self.precision.resolved() {
+            Precision::Fp32 => Numbers::Fp32,
+            Precision::Bf16 => Numbers::Bf16,
+        };
+        let Charged { encode_us, recover_us, decode_us } = self.charged();
+        Self { precision, encode_us, recover_us, decode_us, ..self }
+    }
+
     fn weights_folder(&self) -> PathBuf {
         if self.weights.as_os_str().is_empty() { weights_folder() } else { self.weights.clone() }
     }
@@ -144,7 +196,7 @@ fn options(table: &toml::Table) -> Result<Options> {
 
 /// Completes the options.
 pub fn describe(table: &toml::Table) -> Result<Description> {
-    let options = options(table)?;
+    let options = options(table)?.resolved();
     let schedule = sut_core::Schedule {
         capture_start: link::Timestamp::ZERO,
         frames: 0,

@@ -4,7 +4,8 @@
 //! first packet of frame f      deadline of f: generate      slot of f: show
 //!        │ ─── deadline_ms ───▶ │ ──── render_ms ──────────▶ │
 //! ```
-//! Later frames follow at the frame rate. What arrives after its deadline is lost.
+//! Later frames follow at the frame rate. What arrives after its deadline is lost; a frame that is complete, and all
+//! frames before it decided, waits for nothing and is generated at once.
 
 use super::Session;
 use super::worker::{Generate, Generated};
@@ -19,9 +20,9 @@ use sut_core::{Endpoint, Input, Output};
 /// If nothing at all arrives, slots are judged from then on.
 const GIVE_UP: Duration = Duration::from_secs(1);
 const STREAM: Stream = Stream::Rgb;
-/// Frames generated at a time. A machine that falls further behind leaves frames out, since each would be late, rather
-/// than falling behind without end. Costs that fit between two frames never get there.
-const BEHIND: usize = 3;
+/// Frames generated or waiting for it at a time. A machine that falls further behind leaves frames out rather than make
+/// each one late. Costs that fit between two frames never get there.
+const BEHIND: usize = 2;
 
 /// See the module.
 pub struct Receiver {
@@ -134,12 +135,18 @@ impl Receiver {
         if self.first_deadline.is_none() && now >= capture_start + GIVE_UP {
             self.first_deadline = Some(now);
         }
-        while self.decided < self.frames() && self.deadline(self.decided).is_some_and(|d| d <= now) {
+        while self.decided < self.frames()
+            && (self.is_complete(self.decided) || self.deadline(self.decided).is_some_and(|d| d <= now))
+        {
             self.decide(now);
         }
         while self.next_slot < self.frames() && self.slot(self.next_slot).is_some_and(|s| s <= now) {
             self.show(now);
         }
+    }
+
+    fn is_complete(&self, frame: u32) -> bool {
+        self.arriving.get(&frame).is_some_and(|a| a.packets.iter().all(|there| *there))
     }
 
     fn decide(&mut self, now: Timestamp) {
@@ -175,7 +182,13 @@ impl Receiver {
                 self.ready.insert(frame, (status, picture));
                 return;
             }
-            Some(_) => LossCause::Late,
+            Some(picture) => {
+                // Too late for its own slot, but fresher than what the screen repeats.
+                if self.shown.is_none_or(|(shown, _)| shown < frame) {
+                    self.shown = Some((frame, picture));
+                }
+                LossCause::Late
+            }
             None => LossCause::Decoder,
         };
         self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });

@@ -7,7 +7,7 @@ use crate::session::Failure;
 use anyhow::{Context, Result, bail};
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
-use models::token_pictures::{TokenPictures, unit};
+use models::token_pictures::{Format, TokenPictures, unit};
 use models::token_recovery::{History, Recovery};
 use models::tokenizer::Preset;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,11 @@ pub struct Generated {
 
 fn open(options: &Options, variant: Variant, spec: &RunSpec) -> Result<TokenPictures> {
     let size = (spec.clip.width as usize, spec.clip.height as usize);
-    Ok(TokenPictures::open(&options.weights_folder(), PRESET, grid(variant), size)?)
+    Ok(TokenPictures::open(&options.weights_folder(), format(options, variant), size)?)
+}
+
+fn format(options: &Options, variant: Variant) -> Format {
+    Format { preset: PRESET, grid: grid(variant), precision: options.precision.resolved() }
 }
 
 fn grid(variant: Variant) -> (usize, usize) {
@@ -82,13 +86,17 @@ impl Sending {
     pub fn new(options: &Options, variant: Variant, spec: &RunSpec) -> Result<Self> {
         let pictures = open(options, variant, spec)?;
         let source = match &spec.cache {
-            Some(directory) => Source::Cached(cached(&pictures, variant, spec, directory)?),
+            Some(directory) => Source::Cached(cached(&pictures, format(options, variant), spec, directory)?),
             None => {
                 let frames = clip::opener(&spec.clip, Stream::Rgb)()?;
                 Source::Live { pictures: Box::new(pictures), frames }
             }
         };
-        Ok(Self { source, cost: Duration::from_micros(options.encode_us), failure: Failure::default() })
+        Ok(Self {
+            source,
+            cost: Duration::from_micros(options.charged().encode_us),
+            failure: Failure::default(),
+        })
     }
 
     /// Where the first failure will be found.
@@ -115,13 +123,8 @@ impl Sending {
 }
 
 /// The tokens of the clip in the cache, made now if they are not there.
-fn cached(
-    pictures: &TokenPictures,
-    variant: Variant,
-    spec: &RunSpec,
-    directory: &Path,
-) -> Result<UnitsReader> {
-    let codec = TokenPictures::codec(PRESET, grid(variant));
+fn cached(pictures: &TokenPictures, format: Format, spec: &RunSpec, directory: &Path) -> Result<UnitsReader> {
+    let codec = format.to_string();
     let weights = pictures.weights();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
@@ -174,7 +177,7 @@ pub struct Receiving {
 }
 
 enum Filler {
-    Recovery { network: Box<Recovery>, history: Box<History> },
+    Recovery { network: Box<Recovery>, history: Box<History>, unseen: Option<Vec<Option<u16>>> },
     Copy(Vec<u16>),
 }
 
@@ -189,15 +192,17 @@ impl Receiving {
                     options.weights_folder().join(format!("reparo-recovery-{}.safetensors", PRESET.name()));
                 let device = pictures.tokenizer().store().device();
                 let network = Recovery::load(&path, PRESET, pictures.tokenizer(), device)?;
+                options.precision.resolved().set(network.store());
                 let (columns, rows) = grid(variant);
                 Filler::Recovery {
                     history: Box::new(network.history(columns, rows)),
                     network: Box::new(network),
+                    unseen: None,
                 }
             }
         };
         let header = UnitsHeader {
-            codec: TokenPictures::codec(PRESET, grid(variant)),
+            codec: format(options, variant).to_string(),
             width: spec.clip.width,
             height: spec.clip.height,
             fps: spec.clip.fps,
@@ -207,8 +212,8 @@ impl Receiving {
             pictures,
             filler,
             store,
-            recover: Duration::from_micros(options.recover_us),
-            decode: Duration::from_micros(options.decode_us),
+            recover: Duration::from_micros(options.charged().recover_us),
+            decode: Duration::from_micros(options.charged().decode_us),
             failure: Failure::default(),
         })
     }
@@ -226,7 +231,14 @@ impl Worker for Receiving {
 
     fn run(&mut self, job: Generate) -> Generated {
         let tokens = match &mut self.filler {
-            Filler::Recovery { network, history } => network.fill(history, &job.grid),
+            // A complete frame is shown before the network has seen it: only later frames need that.
+            Filler::Recovery { network, history, unseen } => match job.grid.iter().copied().collect() {
+                Some(complete) => {
+                    *unseen = Some(job.grid);
+                    complete
+                }
+                None => network.fill(history, &job.grid),
+            },
             Filler::Copy(last) => {
                 for (last, arrived) in last.iter_mut().zip(&job.grid) {
                     *last = arrived.unwrap_or(*last);
@@ -243,5 +255,13 @@ impl Worker for Receiving {
     fn cost(&self, job: &Generate) -> Duration {
         let complete = job.grid.iter().all(Option::is_some);
         if complete { self.decode } else { self.recover + self.decode }
+    }
+
+    fn settle(&mut self) {
+        if let Filler::Recovery { network, history, unseen } = &mut self.filler
+            && let Some(grid) = unseen.take()
+        {
+            let _ = network.fill(history, &grid);
+        }
     }
 }
