@@ -7,10 +7,11 @@
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use models::layers::Precision;
 use models::token_recovery::{Choice, MODEL, Past, Recovery, choose};
-use models::tokenizer::{Preset, TOKEN_PIXELS, Tokenizer};
-use models::train::{AdamW, Log, Random, Schedule, add_gradients, checkpoint, decode, list, place_of};
+use models::tokenizer::{TOKEN_PIXELS, Tokenizer};
+use models::train::{
+    AdamW, Log, Options, Random, Schedule, add_gradients, checkpoint, decode, list, place_of,
+};
 use models::weights;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -21,24 +22,14 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// Trains Reparo's token recovery.
 #[derive(Parser)]
 struct Args {
-    /// Folder with real512/ and real256/
-    #[arg(long, default_value = "../shared/media/train")]
-    data: PathBuf,
-    /// Where tokens, state and logs go
-    #[arg(long, default_value = "target/reparo")]
-    work: PathBuf,
+    #[command(flatten)]
+    common: Options,
     /// The frozen tokenizer
     #[arg(long, default_value = "weights/reparo-tokenizer-lite.safetensors")]
     tokenizer: PathBuf,
     /// The weight file to write
     #[arg(long, default_value = "weights/reparo-recovery-lite.safetensors")]
     out: PathBuf,
-    /// Wall-clock budget; the learning rate falls to its end over it
-    #[arg(long, default_value_t = 25.0)]
-    minutes: f64,
-    /// End after this many steps instead; then the learning rate follows the steps
-    #[arg(long)]
-    steps: Option<u64>,
     /// Frames of a sequence
     #[arg(long, default_value_t = 8)]
     frames: usize,
@@ -48,9 +39,6 @@ struct Args {
     /// Sequences per step, shared by the workers
     #[arg(long, default_value_t = 4)]
     batch: usize,
-    /// Workers of one thread
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
     /// Highest learning rate (the paper's 1.5e-5 is for a network 300 times larger)
     #[arg(long, default_value_t = 6e-4)]
     rate: f64,
@@ -60,15 +48,6 @@ struct Args {
     /// Weight of the squared distance between the mean code and the true one, beside the cross-entropy
     #[arg(long, default_value_t = 0.2)]
     distance: f64,
-    /// Decides weights, crops, losses
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Go on from the state in the work folder
-    #[arg(long)]
-    resume: bool,
-    /// fp32, bf16, or the fastest of this CPU
-    #[arg(long, default_value = "auto", value_parser = Precision::from_name)]
-    precision: Precision,
 }
 
 /// Clips that training never sees (the same as for the tokenizer).
@@ -80,8 +59,8 @@ const PREROLL: usize = 4;
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     tch::set_num_threads(1);
-    tch::manual_seed(args.seed as i64);
-    let tokenizer = Tokenizer::load(&args.tokenizer, Preset::Lite, Device::Cpu)?;
+    tch::manual_seed(args.common.seed as i64);
+    let tokenizer = Tokenizer::load(&args.tokenizer, args.common.preset, args.common.device)?;
     let clips = tokenise(&args)?;
     let (held_out, clips): (Vec<_>, Vec<_>) =
         clips.into_iter().partition(|c| HELD_OUT.contains(&c.name.as_str()));
@@ -108,23 +87,23 @@ impl TokenClip {
 fn tokenise(args: &Args) -> anyhow::Result<Vec<TokenClip>> {
     let hash = Sha256::digest(std::fs::read(&args.tokenizer)?);
     let id: String = hash.iter().take(6).map(|b| format!("{b:02x}")).collect();
-    let folder = args.work.join(format!("tokens-{id}"));
+    let folder = args.common.work.join(format!("tokens-{id}"));
     std::fs::create_dir_all(&folder)?;
     let mut files = Vec::new();
     for (sub, size) in [("real512", 512), ("real256", 256)] {
-        files.extend(list(&args.data.join(sub), "mp4")?.into_iter().map(|file| (file, size)));
+        files.extend(list(&args.common.data.join(sub), "mp4")?.into_iter().map(|file| (file, size)));
     }
     let (folder, files) = (&folder, &files);
     let parts: Vec<anyhow::Result<Vec<TokenClip>>> = std::thread::scope(|scope| {
         let work = |worker| {
             move || {
                 tch::set_num_threads(1);
-                let tokenizer = Tokenizer::load(&args.tokenizer, Preset::Lite, Device::Cpu)?;
-                let mine = files.iter().skip(worker).step_by(args.workers);
+                let tokenizer = Tokenizer::load(&args.tokenizer, args.common.preset, args.common.device)?;
+                let mine = files.iter().skip(worker).step_by(args.common.workers);
                 mine.map(|(file, size)| tokenise_one(&tokenizer, file, *size, folder)).collect()
             }
         };
-        let handles: Vec<_> = (0..args.workers).map(|worker| scope.spawn(work(worker))).collect();
+        let handles: Vec<_> = (0..args.common.workers).map(|worker| scope.spawn(work(worker))).collect();
         handles.into_iter().map(|h| h.join().expect("a worker panicked")).collect()
     });
     let mut clips = Vec::new();
@@ -159,23 +138,28 @@ struct Batch {
     last: Vec<i64>,
     age: Vec<i64>,
     side: usize,
+    device: Device,
 }
 
 impl Batch {
-    fn new(side: usize) -> Self {
-        Self { truth: Vec::new(), tokens: Vec::new(), last: Vec::new(), age: Vec::new(), side }
+    fn new(side: usize, device: Device) -> Self {
+        Self { truth: Vec::new(), tokens: Vec::new(), last: Vec::new(), age: Vec::new(), side, device }
+    }
+
+    fn on_device(&self, values: &[i64]) -> Tensor {
+        Tensor::from_slice(values).to_device(self.device)
     }
 
     fn grid(&self, values: &[i64]) -> Tensor {
         let side = self.side as i64;
-        Tensor::from_slice(values).view([-1, side, side])
+        self.on_device(values).view([-1, side, side])
     }
 
     /// Indices of the missing tokens.
     fn missing(&self, none: i64) -> Tensor {
         let missing: Vec<i64> =
             (0..self.tokens.len()).filter(|&i| self.tokens[i] == none).map(|i| i as i64).collect();
-        Tensor::from_slice(&missing)
+        self.on_device(&missing)
     }
 
     /// Adds one sequence: `side x side` tokens at (x, y) of `PREROLL + frames` frames.
@@ -262,16 +246,17 @@ impl<'a> Trainer<'a> {
         held_out: Vec<TokenClip>,
     ) -> anyhow::Result<Self> {
         let codes = tokenizer.codes();
-        let replicas: Vec<_> =
-            (0..args.workers).map(|_| Recovery::new(Preset::Lite, codes, Device::Cpu)).collect();
+        let replicas: Vec<_> = (0..args.common.workers)
+            .map(|_| Recovery::new(args.common.preset, codes, args.common.device))
+            .collect();
         replicas[0].adopt(tokenizer.codebook());
         eprintln!("{} parameters", models::layers::parameters(replicas[0].store()));
-        replicas.iter().for_each(|replica| args.precision.set(replica.store()));
+        replicas.iter().for_each(|replica| args.common.convert(replica.store()));
         let weights: BTreeMap<String, Tensor> = replicas[0].store().variables().into_iter().collect();
         let optimiser = AdamW::new(weights, (0.9, 0.95), 0.05, 0.998);
         let header = "step,minutes,rate,loss,gradient,validation_loss,accuracy,copy_accuracy,moving_accuracy,\
                       error,likeliest_error,copy_error,moving_error,likeliest_moving_error,copy_moving_error";
-        let log = Log::open(&args.work.join("recovery.csv"), header)?;
+        let log = Log::open(&args.common.work.join("recovery.csv"), header)?;
         let mut trainer = Self {
             args,
             codebook: tokenizer.codebook().copy(),
@@ -284,7 +269,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             minutes_before: 0.0,
         };
-        if args.resume {
+        if args.common.resume {
             let state = weights::Weights::read(&trainer.state_file()).context("failed to resume")?;
             ensure!(trainer.optimiser.restore(&state.tensors), "the state is of another network");
             (trainer.step, trainer.minutes_before) = place_of(&state)?;
@@ -293,7 +278,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn state_file(&self) -> PathBuf {
-        self.args.work.join("recovery.state.safetensors")
+        self.args.common.work.join("recovery.state.safetensors")
     }
 
     fn run(mut self) -> anyhow::Result<()> {
@@ -302,8 +287,7 @@ impl<'a> Trainer<'a> {
         let (mut sums, mut reported) = ([0.0; 3], f64::NEG_INFINITY);
         loop {
             let minutes = self.minutes_before + begin.elapsed().as_secs_f64() / 60.0;
-            let progress =
-                self.args.steps.map_or(minutes / self.args.minutes, |steps| self.step as f64 / steps as f64);
+            let progress = self.args.common.progress(self.step, minutes);
             if minutes - reported >= REPORT_MINUTES || progress >= 1.0 {
                 let rate = schedule.rate(self.step, progress);
                 let [loss, norm] = [0, 1].map(|i| sums[i] / f64::max(sums[2], 1.0));
@@ -338,7 +322,8 @@ impl<'a> Trainer<'a> {
                     let codebook = codebook.shallow_clone();
                     scope.spawn(move || {
                         tch::set_num_threads(1);
-                        let mut random = Random::of_step(args.seed, step * workers as u64 + index as u64);
+                        let mut random =
+                            Random::of_step(args.common.seed, step * workers as u64 + index as u64);
                         let batch = draw(args, clips, replica.codes() as i64, &mut random);
                         let (loss, scores, missing) = loss(replica, &batch, args.frames, args.smoothing);
                         let loss = loss + distance(&scores, &batch, &missing, &codebook) * args.distance;
@@ -370,7 +355,7 @@ impl<'a> Trainer<'a> {
             for clip in &self.held_out {
                 let length = self.args.frames + PREROLL;
                 for start in (0..clip.frames().saturating_sub(length)).step_by(clip.frames() / 4) {
-                    let mut batch = Batch::new(clip.side);
+                    let mut batch = Batch::new(clip.side, self.args.common.device);
                     let indices: Vec<usize> = (start..start + length).collect();
                     batch.add(clip, &indices, (0, 0), none, &mut random);
                     let (value, scores, missing) = loss(replica, &batch, self.args.frames, 0.0);
@@ -383,8 +368,11 @@ impl<'a> Trainer<'a> {
 
     fn save(&self, minutes: f64) -> anyhow::Result<()> {
         checkpoint(&self.state_file(), &self.optimiser.state(), self.step, minutes)?;
-        let about =
-            [("model", MODEL), ("preset", Preset::Lite.name()), ("codebook", self.codebook_hash.as_str())];
+        let about = [
+            ("model", MODEL),
+            ("preset", self.args.common.preset.name()),
+            ("codebook", self.codebook_hash.as_str()),
+        ];
         if let Some(folder) = self.args.out.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -395,9 +383,9 @@ impl<'a> Trainer<'a> {
 
 /// One worker's sequences.
 fn draw(args: &Args, clips: &[TokenClip], none: i64, random: &mut Random) -> Batch {
-    let mut batch = Batch::new(args.crop);
+    let mut batch = Batch::new(args.crop, args.common.device);
     let length = args.frames + PREROLL;
-    for _ in 0..args.batch.div_ceil(args.workers) {
+    for _ in 0..args.batch.div_ceil(args.common.workers) {
         let clip = &clips[random.below(clips.len())];
         // Twice the speed, and backwards: more motion from few clips.
         let stride = if random.chance(0.3) && clip.frames() >= 2 * length { 2 } else { 1 };
@@ -426,8 +414,8 @@ fn loss(recovery: &Recovery, batch: &Batch, frames: usize, smoothing: f64) -> (T
     let missing = batch.missing(none);
     let channels = features.size()[1];
     let features = features.permute([0, 2, 3, 1]).reshape([-1, channels]).index_select(0, &missing);
-    let last = Tensor::from_slice(&batch.last).index_select(0, &missing);
-    let truth = Tensor::from_slice(&batch.truth).index_select(0, &missing);
+    let last = batch.on_device(&batch.last).index_select(0, &missing);
+    let truth = batch.on_device(&batch.truth).index_select(0, &missing);
     let scores = recovery.scores(&features, &last);
     let loss = scores.cross_entropy_loss(&truth, None::<&Tensor>, tch::Reduction::Mean, -100, smoothing);
     (loss, scores, missing)
@@ -435,7 +423,7 @@ fn loss(recovery: &Recovery, batch: &Batch, frames: usize, smoothing: f64) -> (T
 
 /// Squared distance between the mean code under the scores and the true code, per value.
 fn distance(scores: &Tensor, batch: &Batch, missing: &Tensor, codebook: &Tensor) -> Tensor {
-    let truth = Tensor::from_slice(&batch.truth).index_select(0, missing);
+    let truth = batch.on_device(&batch.truth).index_select(0, missing);
     let mean = scores.softmax(1, Kind::Float).matmul(codebook);
     (mean - codebook.index_select(0, &truth)).square().mean(Kind::Float)
 }
@@ -462,7 +450,7 @@ impl Sums {
     fn add(&mut self, batch: &Batch, loss: f64, scores: &Tensor, missing: &Tensor, codebook: &Tensor) {
         self.sequences += 1.0;
         self.loss += loss;
-        let pick = |values: &[i64]| Tensor::from_slice(values).index_select(0, missing);
+        let pick = |values: &[i64]| batch.on_device(values).index_select(0, missing);
         let (truth, last, age) = (pick(&batch.truth), pick(&batch.last), pick(&batch.age));
         // Where something can be copied.
         let known = age.gt(0).nonzero().view([-1]);

@@ -11,11 +11,10 @@
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use models::layers::Precision;
-use models::tokenizer::{MODEL, Preset, Tokenizer, codebook_hash, nearest};
+use models::tokenizer::{MODEL, Tokenizer, codebook_hash, nearest};
 use models::train::{
-    AdamW, Clip, Codebook, Log, Random, Schedule, add_gradients, checkpoint, load_images, load_videos,
-    place_of,
+    AdamW, Clip, Codebook, Log, Options, Random, Schedule, add_gradients, checkpoint, load_images,
+    load_videos, place_of,
 };
 use models::{layers, weights};
 use std::collections::BTreeMap;
@@ -26,21 +25,11 @@ use tch::{Device, Kind, Tensor, no_grad};
 /// Trains Reparo's tokenizer.
 #[derive(Parser)]
 struct Args {
-    /// Folder with real512/, real256/ and images512/
-    #[arg(long, default_value = "../shared/media/train")]
-    data: PathBuf,
-    /// Where decoded pictures, state and logs go
-    #[arg(long, default_value = "target/reparo")]
-    work: PathBuf,
+    #[command(flatten)]
+    common: Options,
     /// The weight file to write
     #[arg(long, default_value = "weights/reparo-tokenizer-lite.safetensors")]
     out: PathBuf,
-    /// Wall-clock budget; the learning rate falls to its end over it
-    #[arg(long, default_value_t = 40.0)]
-    minutes: f64,
-    /// End after this many steps instead; then the learning rate follows the steps
-    #[arg(long)]
-    steps: Option<u64>,
     /// Codes of the codebook
     #[arg(long, default_value_t = 1024)]
     codes: usize,
@@ -50,24 +39,12 @@ struct Args {
     /// Crops per step, shared by the workers; half as many of 256 pixels in the last quarter
     #[arg(long, default_value_t = 8)]
     batch: usize,
-    /// Workers of one thread
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
     /// Highest learning rate
     #[arg(long, default_value_t = 2e-3)]
     rate: f64,
     /// Weight of the commitment term
     #[arg(long, default_value_t = 0.5)]
     commit: f64,
-    /// Decides weights, crops and everything else that is drawn
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Go on from the state in the work folder
-    #[arg(long)]
-    resume: bool,
-    /// fp32, bf16, or the fastest of this CPU
-    #[arg(long, default_value = "auto", value_parser = Precision::from_name)]
-    precision: Precision,
 }
 
 /// Steps without the codebook, before k-means makes it.
@@ -83,11 +60,12 @@ const REPORT_MINUTES: f64 = 1.5;
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     tch::set_num_threads(1);
-    tch::manual_seed(args.seed as i64);
+    tch::manual_seed(args.common.seed as i64);
     let data = Data::load(&args)?;
-    let replicas: Vec<Tokenizer> =
-        (0..args.workers).map(|_| Tokenizer::new(Preset::Lite, args.codes, Device::Cpu)).collect();
-    replicas.iter().for_each(|replica| args.precision.set(replica.store()));
+    let replicas: Vec<Tokenizer> = (0..args.common.workers)
+        .map(|_| Tokenizer::new(args.common.preset, args.codes, args.common.device))
+        .collect();
+    replicas.iter().for_each(|replica| args.common.convert(replica.store()));
     Trainer::new(&args, &data, replicas)?.run()
 }
 
@@ -99,12 +77,12 @@ struct Data {
 
 impl Data {
     fn load(args: &Args) -> anyhow::Result<Self> {
-        let cache = args.work.join("pictures");
-        let mut videos = load_videos(&args.data.join("real512"), &cache, 512, 3)?;
-        videos.extend(load_videos(&args.data.join("real256"), &cache, 256, 6)?);
+        let cache = args.common.work.join("pictures");
+        let mut videos = load_videos(&args.common.data.join("real512"), &cache, 512, 3)?;
+        videos.extend(load_videos(&args.common.data.join("real256"), &cache, 256, 6)?);
         let (held_out, videos): (Vec<_>, Vec<_>) =
             videos.into_iter().partition(|c| HELD_OUT.contains(&c.name.as_str()));
-        let images = load_images(&args.data.join("images512"), &cache, 512)?;
+        let images = load_images(&args.common.data.join("images512"), &cache, 512)?;
         ensure!(!videos.is_empty() && !images.is_empty(), "no training pictures");
         let frames: usize = videos.iter().map(Clip::frames).sum();
         eprintln!("{} videos ({frames} frames), {} images", videos.len(), images.len());
@@ -191,7 +169,7 @@ impl<'a> Trainer<'a> {
         let optimiser = AdamW::new(weights, (0.9, 0.99), 0.01, 0.999);
         let codebook = Codebook::new(replicas[0].codebook(), 0.99);
         let header = "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr";
-        let log = Log::open(&args.work.join("tokenizer.csv"), header)?;
+        let log = Log::open(&args.common.work.join("tokenizer.csv"), header)?;
         let mut trainer = Self {
             args,
             data,
@@ -203,7 +181,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             minutes_before: 0.0,
         };
-        if args.resume {
+        if args.common.resume {
             trainer.restore().context("failed to resume")?;
         }
         Ok(trainer)
@@ -216,8 +194,7 @@ impl<'a> Trainer<'a> {
         let mut reported = self.minutes_before;
         loop {
             let minutes = self.minutes_before + begin.elapsed().as_secs_f64() / 60.0;
-            let progress =
-                self.args.steps.map_or(minutes / self.args.minutes, |steps| self.step as f64 / steps as f64);
+            let progress = self.args.common.progress(self.step, minutes);
             if self.step == UNQUANTISED {
                 self.start_codebook();
             }
@@ -266,8 +243,10 @@ impl<'a> Trainer<'a> {
                 .map(|(index, replica)| {
                     scope.spawn(move || {
                         tch::set_num_threads(1);
-                        let mut random = Random::of_step(args.seed, step * workers as u64 + index as u64);
+                        let mut random =
+                            Random::of_step(args.common.seed, step * workers as u64 + index as u64);
                         let (batch, clips) = data.batch(batch.div_ceil(workers), crop, &mut random);
+                        let batch = batch.to_device(args.common.device);
                         let part = Part { batch, clips, known, workers };
                         work(replica, &part, quantise, args.commit)
                     })
@@ -289,7 +268,7 @@ impl<'a> Trainer<'a> {
             let tokens = Tensor::cat(&tokens, 0);
             self.codebook.update(&features, &tokens);
             if self.step.is_multiple_of(25) && progress < 0.7 {
-                let mut random = Random::of_step(self.args.seed ^ 0x5eed, self.step);
+                let mut random = Random::of_step(self.args.common.seed ^ 0x5eed, self.step);
                 let _ = self.codebook.revive(&features, &tokens, 0.1, &mut random);
             }
         }
@@ -301,13 +280,13 @@ impl<'a> Trainer<'a> {
         let features: Vec<Tensor> = no_grad(|| {
             (0..30)
                 .map(|i| {
-                    let mut random = Random::of_step(self.args.seed ^ 0xc0de, i);
+                    let mut random = Random::of_step(self.args.common.seed ^ 0xc0de, i);
                     let (batch, _) = self.data.batch(self.args.batch, self.args.crop, &mut random);
-                    flat(&self.replicas[0].features(&batch))
+                    flat(&self.replicas[0].features(&batch.to_device(self.args.common.device)))
                 })
                 .collect()
         });
-        let mut random = Random::of_step(self.args.seed ^ 0xc0de, 1 << 32);
+        let mut random = Random::of_step(self.args.common.seed ^ 0xc0de, 1 << 32);
         self.codebook.start(&Tensor::cat(&features, 0), 12, &mut random);
     }
 
@@ -328,6 +307,7 @@ impl<'a> Trainer<'a> {
                 for index in (0..clip.frames()).step_by(clip.frames().div_ceil(8)) {
                     let side = clip.size as i64;
                     let bytes = Tensor::from_slice(clip.frame(index)).view([1, side, side, 3]);
+                    let bytes = bytes.to_device(self.args.common.device);
                     let picture = layers::to_signed(&bytes);
                     let mut codes = replica.features(&picture);
                     if self.step > UNQUANTISED {
@@ -355,7 +335,7 @@ impl<'a> Trainer<'a> {
             let mut tensors = self.optimiser.averaged();
             tensors.insert("codebook".into(), self.codebook.state()[0].1.shallow_clone());
             let hash = codebook_hash(&tensors["codebook"]);
-            let about = [("model", MODEL), ("preset", Preset::Lite.name()), ("codebook", &hash)];
+            let about = [("model", MODEL), ("preset", self.args.common.preset.name()), ("codebook", &hash)];
             if let Some(folder) = self.args.out.parent() {
                 std::fs::create_dir_all(folder)?;
             }
@@ -365,7 +345,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn state_file(&self) -> PathBuf {
-        self.args.work.join("tokenizer.state.safetensors")
+        self.args.common.work.join("tokenizer.state.safetensors")
     }
 
     fn restore(&mut self) -> anyhow::Result<()> {
@@ -409,12 +389,12 @@ fn work(replica: &Tokenizer, part: &Part, quantise: bool, commit: f64) -> Found 
         (z.shallow_clone(), None, z.zeros_like().mean(Kind::Float))
     };
     let mse = (replica.draw(&codes) - batch).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
-    let errors = Vec::<f32>::try_from(&mse.detach()).unwrap_or_default();
+    let errors = Vec::<f32>::try_from(&mse.detach().to_device(Device::Cpu)).unwrap_or_default();
     let errors: Vec<(usize, f64)> = clips.iter().copied().zip(errors.into_iter().map(f64::from)).collect();
     // The floor (40 dB) keeps plain clips from ruling the mean.
     let scale = |&(clip, error): &(usize, f64)| (1.0 / (known[clip].unwrap_or(error) + 4e-4)) as f32;
     let scales: Vec<f32> = errors.iter().map(scale).collect();
-    let relative = (&mse * Tensor::from_slice(&scales)).mean(Kind::Float);
+    let relative = (&mse * Tensor::from_slice(&scales).to_device(mse.device())).mean(Kind::Float);
     let loss = relative * 0.5 + &distance * commit;
     (&loss / *workers as f64).backward();
     let psnr = (mse / 4.0 + 1e-8).log10().mean(Kind::Float).double_value(&[]) * -10.0;

@@ -3,6 +3,7 @@
 mod adamw;
 mod clips;
 mod log;
+mod options;
 mod random;
 mod replicas;
 mod schedule;
@@ -11,6 +12,7 @@ mod vq;
 pub use adamw::AdamW;
 pub use clips::{Clip, decode, list, load_images, load_videos};
 pub use log::Log;
+pub use options::Options;
 pub use random::Random;
 pub use replicas::{add_gradients, checkpoint, place_of};
 pub use schedule::Schedule;

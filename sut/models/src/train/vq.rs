@@ -3,7 +3,7 @@
 
 use super::Random;
 use crate::tokenizer::nearest;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 /// Moving averages behind a codebook of `[codes, values]`.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ impl Codebook {
             let n = features.size()[0];
             // A random start and repeated rebirth of small clusters comes close to k-means++ for less.
             let picks: Vec<i64> = (0..codes).map(|_| random.below(n as usize) as i64).collect();
-            self.vectors.copy_(&features.index_select(0, &Tensor::from_slice(&picks)));
+            self.vectors
+                .copy_(&features.index_select(0, &Tensor::from_slice(&picks).to_device(features.device())));
             for round in 0..rounds {
                 let tokens = nearest(features, &self.vectors);
                 let (counts, sums) = self.gather(features, &tokens);
@@ -71,7 +72,7 @@ impl Codebook {
     ) -> usize {
         no_grad(|| {
             let mean = self.counts.mean(Kind::Float).double_value(&[]);
-            let counts = Vec::<f32>::try_from(&self.counts).unwrap_or_default();
+            let counts = Vec::<f32>::try_from(&self.counts.to_device(Device::Cpu)).unwrap_or_default();
             let dead: Vec<i64> = (0..counts.len())
                 .filter(|&i| f64::from(counts[i]) < threshold * mean)
                 .map(|i| i as i64)
@@ -81,7 +82,7 @@ impl Codebook {
             }
             let found = self.vectors.index_select(0, tokens);
             let errors = (features - found).square().sum_dim_intlist(1, false, Kind::Double);
-            let errors = Vec::<f64>::try_from(&errors).unwrap_or_default();
+            let errors = Vec::<f64>::try_from(&errors.to_device(Device::Cpu)).unwrap_or_default();
             let mut sums = Vec::with_capacity(errors.len());
             let mut total = 0.0;
             for error in errors {
