@@ -11,6 +11,7 @@
 
 pub mod layers;
 pub mod lpips;
+pub mod memory;
 pub mod token_pictures;
 pub mod token_recovery;
 pub mod tokenizer;

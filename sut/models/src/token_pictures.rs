@@ -51,6 +51,7 @@ impl TokenPictures {
     /// See [`WeightsError`].
     pub fn open(folder: &Path, format: Format, size: (usize, usize)) -> Result<Self, WeightsError> {
         tch::set_num_threads(1);
+        crate::memory::keep_freed();
         let path = folder.join(format!("reparo-tokenizer-{}.safetensors", format.preset.name()));
         let tokenizer = Tokenizer::load(&path, format.preset, Device::cuda_if_available())?;
         format.precision.set(tokenizer.store());

@@ -243,6 +243,7 @@ impl Models {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     tch::set_num_threads(args.threads);
+    models::memory::keep_freed();
     let tokenizer = Tokenizer::load(&args.tokenizer, Preset::Lite, Device::Cpu)?;
     let recovery = match args.no_recovery {
         true => None,

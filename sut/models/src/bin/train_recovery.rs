@@ -59,6 +59,7 @@ const PREROLL: usize = 4;
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     tch::set_num_threads(1);
+    models::memory::keep_freed();
     tch::manual_seed(args.common.seed as i64);
     let tokenizer = Tokenizer::load(&args.tokenizer, args.common.preset, args.common.device)?;
     let clips = tokenise(&args)?;

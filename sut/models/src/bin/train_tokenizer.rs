@@ -60,6 +60,7 @@ const REPORT_MINUTES: f64 = 1.5;
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     tch::set_num_threads(1);
+    models::memory::keep_freed();
     tch::manual_seed(args.common.seed as i64);
     let data = Data::load(&args)?;
     let replicas: Vec<Tokenizer> = (0..args.common.workers)
