@@ -45,7 +45,8 @@ pub fn write_runs(dir: &Path, title: &str, runs: &[Run], baseline: Option<&str>)
         ("report.tex", latex(&table)),
         ("report.html", html::page(title, runs, baseline)),
     ] {
-        let (path, partial) = (dir.join(name), dir.join(format!("{name}.part")));
+        // Several sweeps may share a directory: each has a neighbour file of its own.
+        let (path, partial) = (dir.join(name), dir.join(format!("{name}.{}.part", std::process::id())));
         std::fs::write(&partial, text)
             .and_then(|()| std::fs::rename(&partial, &path))
             .with_context(|| format!("failed to write {}", path.display()))?;

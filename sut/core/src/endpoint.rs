@@ -64,6 +64,7 @@ pub trait Worker {
     fn run(&mut self, job: Self::Job) -> Self::Done;
     /// Time that the job is charged in virtual time; known before it runs.
     fn cost(&self, job: &Self::Job) -> Duration;
-    /// Work that the last job left and nobody waits for; called when its result is out, before the next job.
-    fn settle(&mut self) {}
+    /// Work that the last job left and nobody waits for; called when its result is out, before the next job. Not charged in
+    /// virtual time.
+    fn settle(&mut self);
 }

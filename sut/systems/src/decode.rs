@@ -84,6 +84,8 @@ impl Worker for DecodeWorker {
         DecodeDone { frame, stream, picture }
     }
 
+    fn settle(&mut self) {}
+
     fn cost(&self, _job: &DecodeJob) -> Duration {
         self.cost
     }

@@ -196,6 +196,8 @@ impl Worker for EncodeWorker {
         EncodeDone { frame: job.frame, stream: job.stream, key: encoded.key, bytes: encoded.bytes }
     }
 
+    fn settle(&mut self) {}
+
     fn cost(&self, _job: &EncodeJob) -> Duration {
         self.cost
     }

@@ -192,6 +192,12 @@ impl<W: Worker> Worker for Timed<W> {
     fn cost(&self, job: &W::Job) -> Duration {
         self.inner.cost(job)
     }
+
+    fn settle(&mut self) {
+        let started = Instant::now();
+        self.inner.settle();
+        self.spent += started.elapsed();
+    }
 }
 
 fn check(failure: &Failure) -> Result<()> {

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 pub enum Costs {
     /// The paper's Table 2: its networks, one NVIDIA V100 at each end.
     Paper,
-    /// `lite` on one core of an AMD EPYC (Zen 5) with 16-bit products; `just eval-tokens --threads 1 --precision bf16`.
+    /// `lite` on one core of an AMD EPYC (Zen 5) with 16-bit products, medians of
+    /// `just eval-tokens --threads 1 --precision bf16`.
     LiteBf16,
-    /// The same with 32-bit products; `just eval-tokens --threads 1`.
+    /// The same with 32-bit products, `--precision fp32`.
     LiteFp32,
 }
 
@@ -31,8 +32,8 @@ impl Costs {
     pub fn table(self) -> Charged {
         let (encode_us, recover_us, decode_us) = match self {
             Self::Paper => (14_100, 17_800, 13_100),
-            Self::LiteBf16 => (12_000, 10_900, 16_000),
-            Self::LiteFp32 => (24_700, 17_300, 45_000),
+            Self::LiteBf16 => (10_800, 12_800, 18_100),
+            Self::LiteFp32 => (23_100, 16_600, 45_300),
         };
         Charged { encode_us, recover_us, decode_us }
     }

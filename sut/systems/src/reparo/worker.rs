@@ -5,6 +5,7 @@ use crate::clip;
 use crate::encode::Pictures;
 use crate::session::Failure;
 use anyhow::{Context, Result, bail};
+use contract::lock::Lock;
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures, unit};
@@ -131,11 +132,18 @@ fn cached(pictures: &TokenPictures, format: Format, spec: &RunSpec, directory: &
     let key = format!("1\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
+    if path.exists() {
+        return Ok(UnitsReader::open(&path)?);
+    }
+    let parent = path.parent().context("a cache path has a parent")?;
+    std::fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
+    // One maker at a time; who waited finds the file.
+    let lock = path.with_extension("lock");
+    let _held = Lock::take(&lock, &|| path.exists())
+        .with_context(|| format!("failed to lock the cache with {}", lock.display()))?;
     if !path.exists() {
-        let parent = path.parent().context("a cache path has a parent")?;
-        std::fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
-        // Whole or not at all: another run may be making the same file.
-        let temporary: PathBuf = path.with_extension(format!("{}.tmp", std::process::id()));
+        // Whole or not at all: this process may be killed midway.
+        let temporary: PathBuf = path.with_extension("tokens.tmp");
         let header = UnitsHeader { codec, width, height, fps };
         let mut writer = UnitsWriter::create(&temporary, &header)?;
         let mut next = clip::opener(&spec.clip, Stream::Rgb)()?;
@@ -160,6 +168,8 @@ impl Worker for Sending {
         });
         Encoded { frame: job.frame, tokens }
     }
+
+    fn settle(&mut self) {}
 
     fn cost(&self, _job: &Encode) -> Duration {
         self.cost
