@@ -57,45 +57,45 @@ bench-transport *ARGS:
     cargo run --release -q -p freezeframe-transport --example bench_transport -- "$@"
 
 # compare runs, pictures and repair bytes with golden/, and say what moved
-golden *ARGS:
-    cargo build --release -q -p freezeframe-systems -p freezeframe && target/release/freezeframe golden --check "$@"
+golden *ARGS: build
+    ./target/release/freezeframe golden --check "$@"
 
 # write what moved into golden/, for a commit of its own with the reason
-golden-review *ARGS:
-    cargo build --release -q -p freezeframe-systems -p freezeframe && target/release/freezeframe golden --review "$@"
+golden-review *ARGS: build
+    ./target/release/freezeframe golden --review "$@"
 
 # train Reparo's tokenizer (weights/reparo-tokenizer-lite.safetensors); --resume goes on
-train-tokenizer *ARGS:
-    cargo run --release -q -p freezeframe-models --bin train_tokenizer -- "$@"
+train-tokenizer *ARGS: build
+    ./target/release/train_tokenizer "$@"
 
 # train Reparo's token recovery for the tokenizer in weights/
-train-recovery *ARGS:
-    cargo run --release -q -p freezeframe-models --bin train_recovery -- "$@"
+train-recovery *ARGS: build
+    ./target/release/train_recovery "$@"
 
 # Reparo's models on clips: PSNR per clip without loss, with self-drop, under bursts; milliseconds per stage
-eval-tokens *ARGS:
-    cargo run --release -q -p freezeframe-models --bin eval_tokens -- "$@"
+eval-tokens *ARGS: build
+    ./target/release/eval_tokens "$@"
 
 # the differential test on a real kernel: Debian's under QEMU, its netem against virtual time
 netem-vm *ARGS:
     netns/netem-vm/run "$@"
 
 # kill -9 every party of a lab at random moments, 200 times: nothing may be left behind
-fault-lab *ARGS:
-    cargo run --release -q -p freezeframe-netns --bin netns-lab -- fault "$@"
+fault-lab *ARGS: build
+    ./target/release/netns-lab fault "$@"
 
 # the link alone in virtual time, then the emulator: rate and delay error beside zero delay and Rattan
 bench-link *ARGS:
     cargo run --release -q -p freezeframe-link --example bench_link
-    cargo run --release -q -p freezeframe-netns --bin netns-lab -- bench "$@"
+    cargo run --release -q --workspace --bin netns-lab -- bench "$@"
 
 # packets per second through the link model in virtual time, on one core
 bench-link-model:
     cargo run --release -p freezeframe-link --example bench_link
 
 # feed every parser mutated inputs for SECONDS; exit code 1 and the input kept if one panics, hangs or eats memory
-fuzz *ARGS:
-    cargo run --release -q -p freezeframe-fuzz -- "$@"
+fuzz *ARGS: build
+    ./target/release/freezeframe-fuzz "$@"
 
 # our metrics beside PIQ, pytorch_msssim, skimage, lpips, FFmpeg's filters and image-compare, interleaved in one run
 bench-metrics *ARGS:

@@ -245,6 +245,7 @@ impl Lpips {
     /// # Errors
     /// [`LpipsError::Weights`] and [`LpipsError::Foreign`].
     pub fn load(net: Net, path: &Path, device: Device) -> Result<Self, LpipsError> {
+        crate::memory::keep_freed();
         let mut tensors = Weights::read(path)?.tensors;
         let foreign = |reason| LpipsError::Foreign { path: path.into(), metric: net.metric(), reason };
         for (name, wanted) in [("scaling.shift", SHIFT), ("scaling.scale", SCALE)] {
