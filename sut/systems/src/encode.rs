@@ -6,13 +6,12 @@
 //! been through the same requests.
 
 use crate::jobs::{EncodeDone, EncodeJob};
+use crate::kept;
 use anyhow::{Context, Result, bail};
 use codecs::{Encoder, EncoderConfig};
 use contract::Stream;
-use contract::lock::Lock;
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use media::Yuv420;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sut_core::Worker;
@@ -75,18 +74,15 @@ impl EncodeLane {
         frames: u32,
     ) -> Result<Self> {
         let path = cache_path(directory, &config, &format!("{clip} {stream:?}"), frames);
-        if !path.exists() {
-            // Another run may be making the same file just now; then this one waits and reads it.
-            let lock = path.with_extension("lock");
-            let _held = Lock::take(&lock, &|| false)
-                .with_context(|| format!("failed to lock the cache with {}", lock.display()))?;
-            if !path.exists() {
-                encode_whole(&path, &config, &open, frames)
-                    .with_context(|| format!("failed to encode the {stream:?} stream of the clip"))?;
-            }
-        }
-        let cache = Some(UnitsReader::open(&path)?);
-        Ok(Self { cache, ..Self::live(stream, config, open) })
+        let header = UnitsHeader {
+            codec: format!("{}+key", config.codec),
+            width: config.width,
+            height: config.height,
+            fps: config.fps,
+        };
+        let cache = kept::units(&path, &header, |writer| encode_whole(writer, &config, &open, frames))
+            .with_context(|| format!("failed to encode the {stream:?} stream of the clip"))?;
+        Ok(Self { cache: Some(cache), ..Self::live(stream, config, open) })
     }
 
     fn follows_the_grid(&self, job: &EncodeJob) -> bool {
@@ -129,34 +125,21 @@ fn cache_path(directory: &Path, config: &EncoderConfig, clip: &str, frames: u32)
     directory.join("encoded").join(format!("{key:032x}.units"))
 }
 
-/// Encodes every frame on the grid into `path`; the last byte of each unit says whether it is a key frame.
-fn encode_whole(path: &Path, config: &EncoderConfig, open: &OpenPictures, frames: u32) -> Result<()> {
-    let parent = path.parent().context("a cache path has a parent")?;
-    fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
-    // Whole or not at all: this process may be killed midway. Whoever holds the lock next writes over what is left then.
-    let temporary = path.with_extension("tmp");
-    let header = UnitsHeader {
-        codec: format!("{}+key", config.codec),
-        width: config.width,
-        height: config.height,
-        fps: config.fps,
-    };
-    let made = (|| -> Result<()> {
-        let mut writer = UnitsWriter::create(&temporary, &header)?;
-        let mut live = Live::open(config, open)?;
-        for frame in 0..frames {
-            let key = config.gop > 0 && frame.is_multiple_of(config.gop);
-            let mut encoded = live.encode(frame, key)?;
-            encoded.bytes.push(u8::from(encoded.key));
-            writer.append(frame, &encoded.bytes)?;
-        }
-        writer.finish()?;
-        Ok(fs::rename(&temporary, path)?)
-    })();
-    if made.is_err() {
-        let _ = fs::remove_file(&temporary);
+/// Encodes every frame on the grid; the last byte of each unit says whether it is a key frame.
+fn encode_whole(
+    writer: &mut UnitsWriter,
+    config: &EncoderConfig,
+    open: &OpenPictures,
+    frames: u32,
+) -> Result<()> {
+    let mut live = Live::open(config, open)?;
+    for frame in 0..frames {
+        let key = config.gop > 0 && frame.is_multiple_of(config.gop);
+        let mut encoded = live.encode(frame, key)?;
+        encoded.bytes.push(u8::from(encoded.key));
+        writer.append(frame, &encoded.bytes)?;
     }
-    made
+    Ok(())
 }
 
 /// Runs [`EncodeJob`]s.

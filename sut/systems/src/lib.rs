@@ -18,6 +18,7 @@ pub mod control;
 pub mod decode;
 pub mod encode;
 pub mod jobs;
+mod kept;
 pub mod player;
 pub mod reparo;
 pub mod revo;

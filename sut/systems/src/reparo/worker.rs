@@ -3,15 +3,15 @@
 use super::{Fill, Options};
 use crate::clip;
 use crate::encode::Pictures;
+use crate::kept;
 use crate::session::Failure;
 use anyhow::{Context, Result, bail};
-use contract::lock::Lock;
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures, unit};
 use models::token_recovery::{History, Recovery};
 use models::tokenizer::Preset;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use sut_core::Worker;
 use sut_core::wire::reparo::Variant;
@@ -132,29 +132,15 @@ fn cached(pictures: &TokenPictures, format: Format, spec: &RunSpec, directory: &
     let key = format!("1\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
-    if path.exists() {
-        return Ok(UnitsReader::open(&path)?);
-    }
-    let parent = path.parent().context("a cache path has a parent")?;
-    std::fs::create_dir_all(parent).with_context(|| format!("failed to create {}", parent.display()))?;
-    // One maker at a time; who waited finds the file.
-    let lock = path.with_extension("lock");
-    let _held = Lock::take(&lock, &|| path.exists())
-        .with_context(|| format!("failed to lock the cache with {}", lock.display()))?;
-    if !path.exists() {
-        // Whole or not at all: this process may be killed midway.
-        let temporary: PathBuf = path.with_extension("tokens.tmp");
-        let header = UnitsHeader { codec, width, height, fps };
-        let mut writer = UnitsWriter::create(&temporary, &header)?;
+    let header = UnitsHeader { codec, width, height, fps };
+    kept::units(&path, &header, |writer| {
         let mut next = clip::opener(&spec.clip, Stream::Rgb)()?;
         for frame in 0..frames {
             let picture = next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
             writer.append(frame, &unit(&pictures.tokens(&picture)))?;
         }
-        writer.finish()?;
-        std::fs::rename(&temporary, &path)?;
-    }
-    Ok(UnitsReader::open(&path)?)
+        Ok(())
+    })
 }
 
 impl Worker for Sending {
