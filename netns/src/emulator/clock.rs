@@ -46,8 +46,18 @@ pub(super) fn become_punctual(fifo: bool) -> bool {
     }
 }
 
+/// Sleeps until a descriptor of `watched` is readable or `spin_ns` before `due` (monotonic; `None`: no limit). What is due
+/// sooner is waited for without sleeping, by the caller's loop.
+pub(super) fn sleep_until_due(watched: &mut [libc::pollfd], due: Option<u64>, spin_ns: u64) {
+    match due.map(|at| at.saturating_sub(monotonic())) {
+        Some(ns) if ns <= spin_ns => {}
+        Some(ns) => sleep_until_readable(watched, Some(ns - spin_ns)),
+        None => sleep_until_readable(watched, None),
+    }
+}
+
 /// Sleeps until a descriptor of `watched` is readable or `ns` nanoseconds have passed (`None`: no limit).
-pub(super) fn sleep_until_readable(watched: &mut [libc::pollfd], ns: Option<u64>) {
+fn sleep_until_readable(watched: &mut [libc::pollfd], ns: Option<u64>) {
     let timeout = ns.map(|ns| libc::timespec {
         tv_sec: (ns / 1_000_000_000).min(3600).cast_signed(),
         tv_nsec: (ns % 1_000_000_000).cast_signed(),

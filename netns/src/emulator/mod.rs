@@ -113,14 +113,7 @@ impl Emulator {
             let more = self.take(Direction::Forward)? | self.take(Direction::Reverse)?;
             self.send_due();
             if !more {
-                let wait = self.next_departure().map(|at| at.saturating_sub(clock::monotonic()));
-                match wait {
-                    Some(ns) if ns <= self.setup.timing.spin_ns => {}
-                    Some(ns) => {
-                        clock::sleep_until_readable(&mut watched, Some(ns - self.setup.timing.spin_ns));
-                    }
-                    None => clock::sleep_until_readable(&mut watched, None),
-                }
+                clock::sleep_until_due(&mut watched, self.next_departure(), self.setup.timing.spin_ns);
             }
             if watched[2].revents != 0 {
                 watched[2].revents = 0;

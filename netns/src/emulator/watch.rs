@@ -99,14 +99,7 @@ impl Watch {
                 side.steps.step(now, clock::monotonic, &mut self.late_steps)?;
             }
             let due = [self.forward.steps.due(), self.reverse.steps.due()].into_iter().flatten().min();
-            let wait = due.map(|at| at.saturating_sub(clock::monotonic()));
-            match wait {
-                Some(ns) if ns <= self.setup.timing.spin_ns => {}
-                Some(ns) => {
-                    clock::sleep_until_readable(&mut watched, Some(ns - self.setup.timing.spin_ns));
-                }
-                None => clock::sleep_until_readable(&mut watched, None),
-            }
+            clock::sleep_until_due(&mut watched, due, self.setup.timing.spin_ns);
             if watched[0].revents != 0 {
                 watched[0].revents = 0;
                 for incoming in control.take() {
