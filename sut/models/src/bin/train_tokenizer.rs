@@ -13,8 +13,8 @@ use anyhow::{Context, ensure};
 use clap::Parser;
 use models::tokenizer::{MODEL, Tokenizer, codebook_hash, nearest};
 use models::train::{
-    AdamW, Clip, Codebook, Log, Options, Random, Schedule, add_gradients, checkpoint, load_images,
-    load_videos, place_of,
+    AdamW, Clip, Codebook, Log, Options, Random, Schedule, add_gradients, augment, checkpoint, load_images,
+    load_videos, place_of, synthetic_people,
 };
 use models::{layers, weights};
 use std::collections::BTreeMap;
@@ -73,6 +73,7 @@ fn main() -> anyhow::Result<()> {
 struct Data {
     videos: Vec<Clip>,
     images: Vec<Clip>,
+    synthetic: Vec<Clip>,
     held_out: Vec<Clip>,
 }
 
@@ -87,18 +88,38 @@ impl Data {
         ensure!(!videos.is_empty() && !images.is_empty(), "no training pictures");
         let frames: usize = videos.iter().map(Clip::frames).sum();
         eprintln!("{} videos ({frames} frames), {} images", videos.len(), images.len());
-        Ok(Self { videos, images, held_out })
+        Ok(Self { videos, images, synthetic: synthetic_people(512)?, held_out })
     }
 
-    /// Videos and images.
+    /// All clips, and one number for joined crops.
     fn clips(&self) -> usize {
-        self.videos.len() + self.images.len()
+        self.videos.len() + self.images.len() + self.synthetic.len() + 1
     }
 
-    /// One crop as `crop * crop * 3` values in -1..1, `[1, 3, crop, crop]`, and the number of its clip.
+    /// One crop, `[1, 3, crop, crop]`, and the number of its clip.
     fn crop(&self, crop: usize, random: &mut Random) -> (Tensor, usize) {
-        let still = random.chance(0.4);
-        let group = if still { &self.images } else { &self.videos };
+        let (mut picture, mut clip) = self.plain_crop(crop, random);
+        if random.chance(0.12) {
+            picture = augment::joined(&picture, &self.plain_crop(crop, random).0, random);
+            clip = self.clips() - 1;
+        }
+        if random.chance(0.6) {
+            picture = augment::relit(&picture, random);
+        }
+        if random.chance(0.15) {
+            picture = augment::refocused(&picture, random);
+        }
+        (picture, clip)
+    }
+
+    /// A part of a picture, zoomed and turned, and the number of its clip.
+    fn plain_crop(&self, crop: usize, random: &mut Random) -> (Tensor, usize) {
+        let kind = random.unit();
+        let (group, before) = match kind {
+            _ if kind < 0.1 => (&self.synthetic, self.videos.len() + self.images.len()),
+            _ if kind < 0.5 => (&self.images, self.videos.len()),
+            _ => (&self.videos, 0),
+        };
         let index = random.below(group.len());
         let clip = &group[index];
         let frame = clip.frame(random.below(clip.frames()));
@@ -115,21 +136,7 @@ impl Data {
         if side != crop {
             picture = picture.internal_upsample_bilinear2d_aa([crop, crop], false, None, None);
         }
-        if random.chance(0.5) {
-            picture = picture.flip([3]);
-        }
-        if random.chance(0.1) {
-            picture = picture.transpose(2, 3);
-        }
-        if random.chance(0.1) {
-            picture = picture.flip([1]);
-        }
-        if random.chance(0.5) {
-            let gains: Vec<f32> = (0..3).map(|_| (1.0 + 0.06 * random.normal()) as f32).collect();
-            let shift = 0.08 * random.normal();
-            picture = (picture * Tensor::from_slice(&gains).view([1, 3, 1, 1]) + shift).clamp(-1.0, 1.0);
-        }
-        (picture, if still { self.videos.len() + index } else { index })
+        (augment::turned(picture, random), before + index)
     }
 
     fn batch(&self, n: usize, crop: usize, random: &mut Random) -> (Tensor, Vec<usize>) {

@@ -1,12 +1,14 @@
 //! What the training binaries share.
 
 mod adamw;
+pub mod augment;
 mod clips;
 mod log;
 mod options;
 mod random;
 mod replicas;
 mod schedule;
+mod synthetic;
 mod vq;
 
 pub use adamw::AdamW;
@@ -16,4 +18,5 @@ pub use options::Options;
 pub use random::Random;
 pub use replicas::{add_gradients, checkpoint, place_of};
 pub use schedule::Schedule;
+pub use synthetic::synthetic_people;
 pub use vq::Codebook;
