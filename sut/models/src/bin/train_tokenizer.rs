@@ -11,7 +11,7 @@
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use models::tokenizer::{MODEL, Tokenizer, codebook_hash, nearest};
+use models::tokenizer::{MODEL, Tokenizer, codebook_hash};
 use models::train::{
     AdamW, Clip, Codebook, Log, Options, Random, Schedule, add_gradients, augment, checkpoint, load_images,
     load_videos, place_of, synthetic_people,
@@ -319,7 +319,7 @@ impl<'a> Trainer<'a> {
                     let picture = layers::to_signed(&bytes);
                     let mut codes = replica.features(&picture);
                     if self.step > UNQUANTISED {
-                        codes = replica.embed(&replica.nearest(&codes));
+                        codes = replica.embed(&replica.quantise(&codes).0);
                     }
                     let drawn = layers::to_bytes(&replica.draw(&codes)).to_kind(Kind::Float);
                     let error = (drawn - bytes.to_kind(Kind::Float)).square().mean(Kind::Float);
@@ -387,14 +387,16 @@ struct Part<'a> {
 fn work(replica: &Tokenizer, part: &Part, quantise: bool, commit: f64) -> Found {
     let Part { batch, clips, known, workers } = part;
     let z = replica.features(batch);
-    let (codes, tokens, distance) = if quantise {
-        let tokens = no_grad(|| nearest(&z, replica.codebook()));
+    let (codes, tokens, distance, targets) = if quantise {
+        let (tokens, targets) = no_grad(|| replica.quantise(&z));
         let codes = replica.embed(&tokens);
-        let distance = (&z - &codes).square().mean(Kind::Float);
+        // Against what the code was chosen for: the error that neighbours handed on is not this feature's.
+        let carried = &targets - &z.detach();
+        let distance = (&z + carried - &codes).square().mean(Kind::Float);
         // Straight through: the decoder sees codes, the encoder gets the decoder's gradient.
-        (&z + (codes - &z).detach(), Some(tokens.view([-1])), distance)
+        (&z + (codes - &z).detach(), Some(tokens.view([-1])), distance, targets)
     } else {
-        (z.shallow_clone(), None, z.zeros_like().mean(Kind::Float))
+        (z.shallow_clone(), None, z.zeros_like().mean(Kind::Float), z.detach())
     };
     let mse = (replica.draw(&codes) - batch).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
     let errors = Vec::<f32>::try_from(&mse.detach().to_device(Device::Cpu)).unwrap_or_default();
@@ -411,7 +413,7 @@ fn work(replica: &Tokenizer, part: &Part, quantise: bool, commit: f64) -> Found 
         errors,
         psnr,
         commit: distance.double_value(&[]),
-        features: flat(&z.detach()),
+        features: flat(&targets),
         tokens,
     }
 }

@@ -3,12 +3,15 @@
 //! Start at [`Tokenizer`]. `paper` has the paper's sizes (SYSTEMS.md 5.3 a-c) and wants a GPU; `lite`
 //! is made for CPUs.
 
+mod diffusion;
 mod lite;
 mod paper;
 mod patches;
 
 use crate::layers::{to_bytes, to_signed};
 use crate::weights::{Weights, WeightsError};
+use diffusion::Codes;
+pub use diffusion::Quantised;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
@@ -133,9 +136,28 @@ impl Tokenizer {
         }
     }
 
-    /// The nearest code of every feature vector (squared distance; the first among equals).
-    pub fn nearest(&self, features: &Tensor) -> Tensor {
-        nearest(features, &self.codebook)
+    /// The codes of feature vectors `[n, rows, columns, values]`: tokens `[n, rows, columns]` and what each is the
+    /// nearest code of, in the shape of `features`. `lite` spreads what a code gets wrong over the neighbours,
+    /// `paper` takes the nearest code of each vector.
+    pub fn quantise(&self, features: &Tensor) -> (Tensor, Tensor) {
+        let mut grid = features.size();
+        let values = grid.pop().unwrap_or(1);
+        if matches!(self.net, Net::Paper(..)) {
+            return (nearest(features, &self.codebook), features.shallow_clone());
+        }
+        let codes = Codes::new(floats(&self.codebook), values as usize);
+        let columns = grid.last().copied().unwrap_or(1);
+        let picture = grid[1..].iter().product::<i64>() * values;
+        let mut tokens: Vec<i64> = Vec::new();
+        let mut targets = Vec::new();
+        for features in floats(features).chunks_exact(picture as usize) {
+            let found = codes.diffuse(features, columns as usize);
+            tokens.extend(found.tokens.into_iter().map(i64::from));
+            targets.extend(found.targets);
+        }
+        let device = features.device();
+        let tokens = Tensor::from_slice(&tokens).view(grid.as_slice()).to_device(device);
+        (tokens, Tensor::from_slice(&targets).view(features.size().as_slice()).to_device(device))
     }
 
     /// Code vectors of tokens: shape of `tokens` plus one dimension.
@@ -172,7 +194,7 @@ impl Tokenizer {
                     encoder.forward(&to_signed(&Tensor::from_slice(rgb).view([1, h, w, 3]).to_device(device)))
                 }
             };
-            let tokens = self.nearest(&features);
+            let (tokens, _) = self.quantise(&features);
             let flat = tokens.to_device(Device::Cpu).view([-1]);
             let tokens = Vec::<i64>::try_from(&flat).unwrap_or_default();
             tokens.into_iter().map(|t| t as u16).collect()
@@ -212,16 +234,19 @@ pub const MODEL: &str = "reparo-tokenizer";
 /// See [`Tokenizer::codebook_hash`].
 #[must_use]
 pub fn codebook_hash(codebook: &Tensor) -> String {
-    let flat = codebook.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-    let values = Vec::<f32>::try_from(&flat).unwrap_or_default();
     let mut hash = Sha256::new();
-    for value in values {
+    for value in floats(codebook) {
         hash.update(half::f16::from_f32(value).to_le_bytes());
     }
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// See [`Tokenizer::nearest`].
+fn floats(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+    Vec::<f32>::try_from(&flat).unwrap_or_default()
+}
+
+/// The nearest code of every feature vector (squared distance; the first among equals).
 pub fn nearest(features: &Tensor, codebook: &Tensor) -> Tensor {
     let mut shape = features.size();
     let values = shape.pop().unwrap_or(1);

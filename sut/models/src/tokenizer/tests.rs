@@ -39,7 +39,7 @@ fn paper_has_its_sizes() {
     assert_eq!(of("decoder."), 30_560_259);
     let drawn = no_grad(|| {
         let features = tokenizer.features(&Tensor::zeros([1, 3, 32, 48], (Kind::Float, Device::Cpu)));
-        tokenizer.draw(&tokenizer.embed(&tokenizer.nearest(&features))).size()
+        tokenizer.draw(&tokenizer.embed(&tokenizer.quantise(&features).0)).size()
     });
     assert_eq!(drawn, [1, 3, 32, 48]);
 }
@@ -56,7 +56,7 @@ fn patches_in_one_pass_are_the_tensor_operations() {
     let tokens = tokenizer.encode(&rgb, 64, 48);
     no_grad(|| {
         let signed = to_signed(&Tensor::from_slice(&rgb).view([1, 48, 64, 3]));
-        let expected = tokenizer.nearest(&tokenizer.features(&signed)).view([-1]);
+        let expected = tokenizer.quantise(&tokenizer.features(&signed)).0.view([-1]);
         let found: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
         assert_eq!(found, Vec::<i64>::try_from(&expected).unwrap());
         let drawn = to_bytes(&tokenizer.draw(&tokenizer.embed(&expected.view([1, 3, 4]))));

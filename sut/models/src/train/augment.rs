@@ -41,14 +41,8 @@ pub fn relit(picture: &Tensor, random: &mut Random) -> Tensor {
 
 /// A lens or a camera's filter: softer or sharper than it was.
 pub fn refocused(picture: &Tensor, random: &mut Random) -> Tensor {
-    let soft = picture.replication_pad2d([1, 1, 1, 1]).avg_pool2d(
-        [3, 3],
-        [1, 1],
-        [0, 0],
-        false,
-        true,
-        None::<i64>,
-    );
+    let soft =
+        picture.replication_pad2d([1, 1, 1, 1]).avg_pool2d([3, 3], [1, 1], [0, 0], false, true, None::<i64>);
     let amount = 2.0 * random.unit() - 0.8;
     (picture + (picture - soft) * amount).clamp(-1.0, 1.0)
 }
