@@ -348,13 +348,49 @@ impl Lpips {
 
     /// Both pictures in one batch of two.
     fn forward(&self, input: &Tensor) -> Result<Vec<f64>, LpipsError> {
+        let mut distances = Vec::with_capacity(self.heads.len());
+        self.each_tap(input, |features, head| {
+            distances.push(compare(features, head)?);
+            Ok(())
+        })?;
+        Ok(distances)
+    }
+
+    /// The mean distance of pairs of pictures `[n, 3, h, w]` in -1..1, as a value that gradients flow back from: a
+    /// training's perceptual term.
+    ///
+    /// # Panics
+    /// When the shapes differ or are too small for this net.
+    pub fn loss(&self, reference: &Tensor, shown: &Tensor) -> Tensor {
+        let n = reference.size()[0];
+        let input = (Tensor::cat(&[reference, shown], 0) + 1.0) * 127.5 * &self.scale + &self.offset;
+        let mut sum = Tensor::zeros([], (Kind::Float, self.device));
+        let done = self.each_tap(&input, |features, head| {
+            // The small number is inside the root: its derivative is infinite at zero.
+            let norm = (features.square().sum_dim_intlist([1i64].as_slice(), true, None) + 1e-10).sqrt();
+            let unit = features / norm;
+            let difference = (unit.narrow(0, 0, n) - unit.narrow(0, n, n)).square();
+            let per_channel = difference.mean_dim([0i64, 2, 3].as_slice(), false, None);
+            sum = &sum + (per_channel * head).sum(None);
+            Ok(())
+        });
+        done.expect("pictures of one size that this net can compare");
+        sum
+    }
+
+    /// Runs the backbone over a batch and shows every compared feature map with its head.
+    fn each_tap(
+        &self,
+        input: &Tensor,
+        mut tap: impl FnMut(&Tensor, &Tensor) -> Result<(), LpipsError>,
+    ) -> Result<(), LpipsError> {
         let mut x = input.shallow_clone();
         let mut parameters = self.parameters.iter();
+        let mut heads = self.heads.iter();
         let mut conv = |x: &Tensor, stride: i64, padding: i64| -> Result<Tensor, tch::TchError> {
             let (weight, bias) = (parameters.next().expect("checked"), parameters.next().expect("checked"));
             x.f_conv2d(weight, Some(bias), [stride; 2], [padding; 2], [1; 2], 1)?.f_relu_()
         };
-        let mut distances = Vec::with_capacity(self.heads.len());
         for layer in &self.layers {
             match *layer {
                 Layer::Conv { stride, padding, .. } => x = conv(&x, stride, padding)?,
@@ -366,10 +402,10 @@ impl Lpips {
                     let (one, three) = (conv(&squeezed, 1, 0)?, conv(&squeezed, 1, 1)?);
                     x = Tensor::f_cat(&[one, three], 1)?;
                 }
-                Layer::Tap => distances.push(compare(&x, &self.heads[distances.len()])?),
+                Layer::Tap => tap(&x, heads.next().expect("one per tap"))?,
             }
         }
-        Ok(distances)
+        Ok(())
     }
 }
 

@@ -145,3 +145,26 @@ fn what_does_not_fit_is_refused_by_name() {
     assert!(net.distance(&Rgb::black(16, 16), &Rgb::black(16, 16)).is_err());
     assert_eq!(net.distance(&Rgb::black(17, 17), &Rgb::black(17, 17)).unwrap(), 0.0);
 }
+
+#[test]
+fn the_training_term_is_the_mean_distance_and_has_a_gradient_at_equal_pictures() {
+    let net = synthetic(Net::Alex);
+    let pictures = [0u8, 40, 90]
+        .map(|shift| picture(64, |x, y| [(3 * x) as u8 ^ shift, (x * y / 16) as u8, (2 * y) as u8 | shift]));
+    let signed = |picture: &Rgb| {
+        let bytes = Tensor::from_slice(&picture.data).view([1, 64, 64, 3]).permute([0, 3, 1, 2]);
+        bytes.to_kind(tch::Kind::Float) / 127.5 - 1.0
+    };
+    let [a, b, c] = &pictures;
+    let expected = (net.distance(a, b).unwrap() + net.distance(a, c).unwrap()) / 2.0;
+    let reference = Tensor::cat(&[signed(a), signed(a)], 0);
+    let shown = Tensor::cat(&[signed(b), signed(c)], 0).set_requires_grad(true);
+    let loss = net.loss(&reference, &shown);
+    close("mean of two", loss.double_value(&[]), expected, 1e-3 * expected);
+    loss.backward();
+    let strength = |shown: &Tensor| shown.grad().abs().sum(tch::Kind::Float).double_value(&[]);
+    assert!(strength(&shown) > 0.0);
+    let same = signed(a).set_requires_grad(true);
+    net.loss(&signed(a), &same).backward();
+    assert!(strength(&same).is_finite());
+}

@@ -406,7 +406,11 @@ fn draw(args: &Args, clips: &[TokenClip], none: i64, random: &mut Random) -> Bat
         let at = (offset(), offset());
         batch.add(clip, &indices, at, none, random);
     }
-    batch
+    if batch.tokens.contains(&none) {
+        return batch;
+    }
+    // Nothing was lost, nothing to learn.
+    draw(args, clips, none, random)
 }
 
 /// Cross-entropy on the missing tokens; also the scores and the index of each of them.

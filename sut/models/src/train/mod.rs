@@ -3,6 +3,7 @@
 mod adamw;
 pub mod augment;
 mod clips;
+mod critic;
 mod log;
 mod options;
 mod random;
@@ -13,6 +14,7 @@ mod vq;
 
 pub use adamw::AdamW;
 pub use clips::{Clip, decode, list, load_images, load_videos};
+pub use critic::Critic;
 pub use log::Log;
 pub use options::Options;
 pub use random::Random;
