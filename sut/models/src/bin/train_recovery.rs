@@ -9,9 +9,9 @@
 use anyhow::{Context, ensure};
 use clap::Parser;
 use models::token_recovery::{Choice, MODEL, Past, Recovery, choose};
-use models::tokenizer::{TOKEN_PIXELS, Tokenizer};
+use models::tokenizer::{ENCODER_VERSION, TOKEN_PIXELS, Tokenizer};
 use models::train::{
-    AdamW, Log, Options, Random, Schedule, add_gradients, checkpoint, decode, list, place_of,
+    AdamW, HELD_OUT, Log, Options, Random, Schedule, add_gradients, checkpoint, decode, list, place_of,
 };
 use models::weights;
 use sha2::{Digest, Sha256};
@@ -51,8 +51,6 @@ struct Args {
     distance: f64,
 }
 
-/// Clips that training never sees (the same as for the tokenizer).
-const HELD_OUT: [&str; 2] = ["t08_lp_s29", "t20_vr_face3"];
 const REPORT_MINUTES: f64 = 1.5;
 /// Frames before a sequence that only fill the memory of last tokens.
 const PREROLL: usize = 4;
@@ -89,7 +87,7 @@ impl TokenClip {
 fn tokenise(args: &Args) -> anyhow::Result<Vec<TokenClip>> {
     let hash = Sha256::digest(std::fs::read(&args.tokenizer)?);
     let id: String = hash.iter().take(6).map(|b| format!("{b:02x}")).collect();
-    let folder = args.common.work.join(format!("tokens-{id}"));
+    let folder = args.common.work.join(format!("tokens-{ENCODER_VERSION}-{id}"));
     std::fs::create_dir_all(&folder)?;
     let mut files = Vec::new();
     for (sub, size) in [("real512", 512), ("real256", 256)] {

@@ -16,6 +16,10 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
+/// Goes up whenever [`Tokenizer::encode`] gives other tokens for the same weights and picture; part of what names
+/// tokens that are kept.
+pub const ENCODER_VERSION: u32 = 2;
+
 /// Pixels per token and side.
 pub const TOKEN_PIXELS: usize = 16;
 

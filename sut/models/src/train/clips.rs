@@ -4,6 +4,9 @@ use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Clips of the training folder that no training sees: the validation curves are measured on them.
+pub const HELD_OUT: [&str; 2] = ["t08_lp_s29", "t20_vr_face3"];
+
 /// A clip of raw RGB frames; a still image is a clip of one frame.
 #[derive(Debug)]
 pub struct Clip {

@@ -13,7 +13,7 @@ mod synthetic;
 mod vq;
 
 pub use adamw::AdamW;
-pub use clips::{Clip, decode, list, load_images, load_videos};
+pub use clips::{Clip, HELD_OUT, decode, list, load_images, load_videos};
 pub use critic::Critic;
 pub use log::Log;
 pub use options::Options;

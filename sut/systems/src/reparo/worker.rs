@@ -10,7 +10,7 @@ use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures, unit};
 use models::token_recovery::{History, Recovery};
-use models::tokenizer::Preset;
+use models::tokenizer::{ENCODER_VERSION, Preset};
 use std::path::Path;
 use std::time::Duration;
 use sut_core::Worker;
@@ -129,7 +129,7 @@ fn cached(pictures: &TokenPictures, format: Format, spec: &RunSpec, directory: &
     let weights = pictures.weights();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let key = format!("1\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}");
+    let key = format!("{ENCODER_VERSION}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
     let header = UnitsHeader { codec, width, height, fps };

@@ -3,11 +3,8 @@
 use crate::Args;
 use anyhow::ensure;
 use models::layers;
-use models::train::{Clip, Random, augment, load_images, load_videos, synthetic_people};
+use models::train::{Clip, HELD_OUT, Random, augment, load_images, load_videos, synthetic_people};
 use tch::Tensor;
-
-/// Clips that training never sees: the validation curve is measured on them.
-const HELD_OUT: [&str; 2] = ["t08_lp_s29", "t20_vr_face3"];
 
 pub struct Data {
     videos: Vec<Clip>,
