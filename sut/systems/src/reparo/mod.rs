@@ -51,7 +51,8 @@ pub struct Options {
     /// Folder of the weights; empty: the one of the source tree, or FREEZEFRAME_WEIGHTS.
     pub weights: PathBuf,
     /// Numbers that the networks compute with: `fp32`, `bf16`, or `auto`, the fastest that the CPU has in hardware.
-    pub precision: Numbers,
+    #[serde(with = "precision")]
+    pub precision: Precision,
     /// Which measurement says what a frame is charged in virtual time.
     pub costs: Costs,
     /// Time charged for encoding a frame instead, microseconds; 0: that of `costs`.
@@ -62,25 +63,17 @@ pub struct Options {
     pub decode_us: u64,
 }
 
-/// See [`Options::precision`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Numbers {
-    /// As the CPU has it.
-    Auto,
-    /// 32-bit floats.
-    Fp32,
-    /// 16-bit floats in the inner products.
-    Bf16,
-}
+/// [`Precision`] by its name; `auto` is resolved as it is read.
+mod precision {
+    use super::Precision;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-impl Numbers {
-    fn resolved(self) -> Precision {
-        match self {
-            Self::Auto => Precision::of_this_cpu(),
-            Self::Fp32 => Precision::Fp32,
-            Self::Bf16 => Precision::Bf16,
-        }
+    pub fn serialize<S: Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(precision.name())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
+        Precision::from_name(&String::deserialize(from)?).map_err(D::Error::custom)
     }
 }
 
@@ -104,7 +97,7 @@ impl Default for Options {
             render_ms: 33,
             fill: Fill::Recovery,
             weights: PathBuf::new(),
-            precision: Numbers::Auto,
+            precision: Precision::of_this_cpu(),
             costs: Costs::Paper,
             encode_us: 0,
             recover_us: 0,
@@ -125,14 +118,10 @@ impl Options {
         }
     }
 
-    /// The same options with everything that depends on the machine written out.
+    /// The same options with what is charged written out.
     fn resolved(self) -> Self {
-        let precision = match self.precision.resolved() {
-            Precision::Fp32 => Numbers::Fp32,
-            Precision::Bf16 => Numbers::Bf16,
-        };
         let Charged { encode_us, recover_us, decode_us } = self.charged();
-        Self { precision, encode_us, recover_us, decode_us, ..self }
+        Self { encode_us, recover_us, decode_us, ..self }
     }
 
     fn weights_folder(&self) -> PathBuf {

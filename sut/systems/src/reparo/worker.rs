@@ -58,7 +58,7 @@ fn open(options: &Options, variant: Variant, spec: &RunSpec) -> Result<TokenPict
 }
 
 fn format(options: &Options, variant: Variant) -> Format {
-    Format { preset: PRESET, grid: grid(variant), precision: options.precision.resolved() }
+    Format { preset: PRESET, grid: grid(variant), precision: options.precision }
 }
 
 fn grid(variant: Variant) -> (usize, usize) {
@@ -188,7 +188,7 @@ impl Receiving {
                     options.weights_folder().join(format!("reparo-recovery-{}.safetensors", PRESET.name()));
                 let device = pictures.tokenizer().store().device();
                 let network = Recovery::load(&path, PRESET, pictures.tokenizer(), device)?;
-                options.precision.resolved().set(network.store());
+                options.precision.set(network.store());
                 let (columns, rows) = grid(variant);
                 Filler::Recovery {
                     history: Box::new(network.history(columns, rows)),
