@@ -8,8 +8,9 @@
 use anyhow::ensure;
 use clap::Parser;
 use models::token_recovery::{Choice, Recovery};
-use models::tokenizer::{Preset, TOKEN_PIXELS, Tokenizer};
+use models::tokenizer::{Carry, Preset, TOKEN_PIXELS, Tokenizer};
 use models::train::{Clip, Random, decode, list};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Instant;
 use tch::Device;
@@ -185,17 +186,22 @@ struct Models {
 impl Models {
     fn measure(&self, clip: &Clip, args: &Args, times: &mut Times) -> Vec<f64> {
         let frames = args.frames.min(clip.frames());
-        let tokens: Vec<Vec<u16>> = (0..frames)
-            .map(|i| timed(&mut times.encode, || self.tokenizer.encode(clip.frame(i), SIZE, SIZE)))
-            .collect();
+        let mut encode = |mut carry: Carry| -> Vec<Vec<u16>> {
+            let encode =
+                |i| timed(&mut times.encode, || self.tokenizer.encode(&mut carry, clip.frame(i), SIZE, SIZE));
+            (0..frames).map(encode).collect()
+        };
+        let (tokens, half) = (encode(Carry::default()), encode(Carry::keeping(0.5)));
         let mut clean = Score::default();
+        let mut seen = VecDeque::new();
         for (i, tokens) in tokens.iter().enumerate() {
-            let shown = timed(&mut times.decode, || self.tokenizer.decode(tokens, GRID, GRID));
+            let shown = timed(&mut times.decode, || self.draw(&mut seen, tokens.clone()));
             clean.add(&shown, clip.frame(i), (i > 0).then(|| clip.frame(i - 1)));
         }
         let mut row = vec![clean.mean(), clean.worst_tenth(), clean.on_moving()];
         for condition in [Condition::SelfDrop, Condition::GilbertElliott] {
-            let (filled, copied) = self.lossy(clip, &tokens, condition, args.seed, times);
+            let tokens = if let Condition::SelfDrop = condition { &half } else { &tokens };
+            let (filled, copied) = self.lossy(clip, tokens, condition, args.seed, times);
             row.extend([
                 filled.mean(),
                 filled.worst_tenth(),
@@ -205,6 +211,13 @@ impl Models {
             ]);
         }
         row
+    }
+
+    /// The picture of the next frame; `seen` are its tokens and those before, newest first.
+    fn draw(&self, seen: &mut VecDeque<Vec<u16>>, tokens: Vec<u16>) -> Vec<u8> {
+        seen.push_front(tokens);
+        seen.truncate(self.tokenizer.frames_seen());
+        self.tokenizer.decode(seen.make_contiguous(), GRID, GRID)
     }
 
     fn lossy(
@@ -219,6 +232,7 @@ impl Models {
         let mut history = self.recovery.as_ref().map(|r| r.history(GRID, GRID));
         let mut last = vec![None; GRID * GRID];
         let (mut filled, mut copied) = (Score::default(), Score::default());
+        let (mut seen_filled, mut seen_copied) = (VecDeque::new(), VecDeque::new());
         for (i, tokens) in tokens.iter().enumerate() {
             let arrived = losses.next(tokens);
             for (last, arrived) in last.iter_mut().zip(&arrived) {
@@ -226,12 +240,12 @@ impl Models {
             }
             let before = (i > 0).then(|| clip.frame(i - 1));
             let copy: Vec<u16> = last.iter().map(|t| t.unwrap_or_default()).collect();
-            let by_copy = self.tokenizer.decode(&copy, GRID, GRID);
+            let by_copy = self.draw(&mut seen_copied, copy);
             copied.add(&by_copy, clip.frame(i), before);
             match (&self.recovery, &mut history) {
                 (Some(recovery), Some(history)) => {
                     let fill = timed(&mut times.recover, || recovery.fill(history, &arrived));
-                    filled.add(&self.tokenizer.decode(&fill, GRID, GRID), clip.frame(i), before);
+                    filled.add(&self.draw(&mut seen_filled, fill), clip.frame(i), before);
                 }
                 _ => filled.add(&by_copy, clip.frame(i), before),
             }

@@ -11,14 +11,14 @@ mod patches;
 use crate::layers::{to_bytes, to_signed};
 use crate::weights::{Weights, WeightsError};
 use diffusion::Codes;
-pub use diffusion::Quantised;
+pub use diffusion::{Carry, Quantised};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
 /// Goes up whenever [`Tokenizer::encode`] gives other tokens for the same weights and picture; part of what names
 /// tokens that are kept.
-pub const ENCODER_VERSION: u32 = 2;
+pub const ENCODER_VERSION: u32 = 3;
 
 /// Pixels per token and side.
 pub const TOKEN_PIXELS: usize = 16;
@@ -141,9 +141,9 @@ impl Tokenizer {
     }
 
     /// The codes of feature vectors `[n, rows, columns, values]`: tokens `[n, rows, columns]` and what each is the
-    /// nearest code of, in the shape of `features`. `lite` spreads what a code gets wrong over the neighbours,
-    /// `paper` takes the nearest code of each vector.
-    pub fn quantise(&self, features: &Tensor) -> (Tensor, Tensor) {
+    /// nearest code of, in the shape of `features`. `lite` spreads what a code gets wrong over the neighbours and, by
+    /// `carry`, over the next frame; `paper` takes the nearest code of each vector.
+    pub fn quantise(&self, features: &Tensor, carry: &mut Carry) -> (Tensor, Tensor) {
         let mut grid = features.size();
         let values = grid.pop().unwrap_or(1);
         if matches!(self.net, Net::Paper(..)) {
@@ -152,13 +152,17 @@ impl Tokenizer {
         let codes = Codes::new(floats(&self.codebook), values as usize);
         let columns = grid.last().copied().unwrap_or(1);
         let picture = grid[1..].iter().product::<i64>() * values;
-        let mut tokens: Vec<i64> = Vec::new();
-        let mut targets = Vec::new();
-        for features in floats(features).chunks_exact(picture as usize) {
-            let found = codes.diffuse(features, columns as usize);
+        let all = floats(features);
+        let carried = carry.hand_on(&all, values as usize);
+        let (mut tokens, mut targets, mut errors) = (Vec::<i64>::new(), Vec::new(), Vec::new());
+        let pictures = all.chunks_exact(picture as usize).zip(carried.chunks_exact(picture as usize));
+        for (features, carried) in pictures {
+            let found = codes.diffuse(features, carried, columns as usize);
             tokens.extend(found.tokens.into_iter().map(i64::from));
             targets.extend(found.targets);
+            errors.extend(found.errors);
         }
+        carry.leave(all, errors);
         let device = features.device();
         let tokens = Tensor::from_slice(&tokens).view(grid.as_slice()).to_device(device);
         (tokens, Tensor::from_slice(&targets).view(features.size().as_slice()).to_device(device))
@@ -169,20 +173,41 @@ impl Tokenizer {
         Tensor::embedding(&self.codebook, tokens, -1, false, false)
     }
 
-    /// `[n, rows, columns, values]` to `[n, 3, h, w]`, about -1..1.
-    pub fn draw(&self, codes: &Tensor) -> Tensor {
+    /// Frames whose codes the decoder sees: `paper` that of the picture alone, `lite` three before it too.
+    #[must_use]
+    pub fn frames_seen(&self) -> usize {
         match &self.net {
-            Net::Lite(_, decoder) => decoder.forward(codes),
-            Net::Paper(_, decoder) => decoder.forward(codes),
+            Net::Lite(..) => lite::FRAMES,
+            Net::Paper(..) => 1,
         }
     }
 
-    /// One picture of interleaved RGB bytes to its tokens, row by row.
+    /// Codes of a frame and of those before it, newest first and each `[n, rows, columns, values]`, to the frame's
+    /// picture `[n, 3, h, w]`, about -1..1. The oldest frame stands for those that are not there.
+    ///
+    /// # Panics
+    /// Without a frame.
+    pub fn draw(&self, frames: &[Tensor]) -> Tensor {
+        let codes = self.seen(frames);
+        match &self.net {
+            Net::Lite(_, decoder) => decoder.forward(&codes),
+            Net::Paper(_, decoder) => decoder.forward(&codes),
+        }
+    }
+
+    /// What the decoder takes.
+    fn seen(&self, frames: &[Tensor]) -> Tensor {
+        let seen: Vec<&Tensor> =
+            (0..self.frames_seen()).map(|age| &frames[age.min(frames.len() - 1)]).collect();
+        Tensor::cat(&seen, -1)
+    }
+
+    /// The next picture of interleaved RGB bytes to its tokens, row by row; `carry` goes from frame to frame.
     ///
     /// # Panics
     /// When `rgb` is not `3 * width * height` long or a side is no multiple of 16.
     #[must_use]
-    pub fn encode(&self, rgb: &[u8], width: usize, height: usize) -> Vec<u16> {
+    pub fn encode(&self, carry: &mut Carry, rgb: &[u8], width: usize, height: usize) -> Vec<u16> {
         assert_eq!(rgb.len(), 3 * width * height, "picture size");
         assert!(width.is_multiple_of(TOKEN_PIXELS) && height.is_multiple_of(TOKEN_PIXELS), "whole tokens");
         no_grad(|| {
@@ -198,25 +223,30 @@ impl Tokenizer {
                     encoder.forward(&to_signed(&Tensor::from_slice(rgb).view([1, h, w, 3]).to_device(device)))
                 }
             };
-            let (tokens, _) = self.quantise(&features);
+            let (tokens, _) = self.quantise(&features, carry);
             let flat = tokens.to_device(Device::Cpu).view([-1]);
             let tokens = Vec::<i64>::try_from(&flat).unwrap_or_default();
             tokens.into_iter().map(|t| t as u16).collect()
         })
     }
 
-    /// Tokens, row by row, to a picture of interleaved RGB bytes.
+    /// Tokens of a frame and of those before it, newest first and each row by row, to the frame's picture of
+    /// interleaved RGB bytes (see [`draw`](Self::draw)).
     ///
     /// # Panics
-    /// When there are not `columns * rows` tokens or one is outside the codebook.
+    /// Without a frame, when one has not `columns * rows` tokens, or when a token is outside the codebook.
     #[must_use]
-    pub fn decode(&self, tokens: &[u16], columns: usize, rows: usize) -> Vec<u8> {
-        assert_eq!(tokens.len(), columns * rows, "token count");
-        assert!(tokens.iter().all(|&t| usize::from(t) < self.codes), "tokens of this codebook");
+    pub fn decode<T: AsRef<[u16]>>(&self, frames: &[T], columns: usize, rows: usize) -> Vec<u8> {
         no_grad(|| {
-            let tokens: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
-            let tokens = Tensor::from_slice(&tokens).view([1, rows as i64, columns as i64]);
-            let codes = self.embed(&tokens.to_device(self.store.device()));
+            let codes = frames.iter().take(self.frames_seen()).map(|tokens| {
+                let tokens = tokens.as_ref();
+                assert_eq!(tokens.len(), columns * rows, "token count");
+                assert!(tokens.iter().all(|&t| usize::from(t) < self.codes), "tokens of this codebook");
+                let tokens: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
+                let tokens = Tensor::from_slice(&tokens).view([1, rows as i64, columns as i64]);
+                self.embed(&tokens.to_device(self.store.device()))
+            });
+            let codes = self.seen(&codes.collect::<Vec<_>>());
             match &self.net {
                 Net::Lite(_, decoder) => {
                     let patches = decoder.patches(&codes).permute([0, 2, 3, 1]).contiguous().view([-1]);

@@ -39,7 +39,7 @@ fn paper_has_its_sizes() {
     assert_eq!(of("decoder."), 30_560_259);
     let drawn = no_grad(|| {
         let features = tokenizer.features(&Tensor::zeros([1, 3, 32, 48], (Kind::Float, Device::Cpu)));
-        tokenizer.draw(&tokenizer.embed(&tokenizer.quantise(&features).0)).size()
+        tokenizer.draw(&[tokenizer.embed(&tokenizer.quantise(&features, &mut Carry::default()).0)]).size()
     });
     assert_eq!(drawn, [1, 3, 32, 48]);
 }
@@ -53,14 +53,14 @@ fn lite_is_small() {
 fn patches_in_one_pass_are_the_tensor_operations() {
     let tokenizer = fresh();
     let rgb = picture(3);
-    let tokens = tokenizer.encode(&rgb, 64, 48);
+    let tokens = tokenizer.encode(&mut Carry::default(), &rgb, 64, 48);
     no_grad(|| {
         let signed = to_signed(&Tensor::from_slice(&rgb).view([1, 48, 64, 3]));
-        let expected = tokenizer.quantise(&tokenizer.features(&signed)).0.view([-1]);
+        let expected = tokenizer.quantise(&tokenizer.features(&signed), &mut Carry::default()).0.view([-1]);
         let found: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
         assert_eq!(found, Vec::<i64>::try_from(&expected).unwrap());
-        let drawn = to_bytes(&tokenizer.draw(&tokenizer.embed(&expected.view([1, 3, 4]))));
-        assert_eq!(tokenizer.decode(&tokens, 4, 3), Vec::<u8>::try_from(&drawn.view([-1])).unwrap());
+        let drawn = to_bytes(&tokenizer.draw(&[tokenizer.embed(&expected.view([1, 3, 4]))]));
+        assert_eq!(tokenizer.decode(&[&tokens], 4, 3), Vec::<u8>::try_from(&drawn.view([-1])).unwrap());
     });
 }
 
@@ -68,9 +68,9 @@ fn patches_in_one_pass_are_the_tensor_operations() {
 fn sixteen_bit_products_draw_nearly_the_same() {
     let tokenizer = fresh();
     let tokens: Vec<u16> = (0..12).map(|i| i * 5).collect();
-    let exact = tokenizer.decode(&tokens, 4, 3);
+    let exact = tokenizer.decode(&[&tokens], 4, 3);
     Precision::Bf16.set(tokenizer.store());
-    let fast = tokenizer.decode(&tokens, 4, 3);
+    let fast = tokenizer.decode(&[&tokens], 4, 3);
     assert_ne!(exact, fast, "the precision changes something");
     let mean: f64 =
         exact.iter().zip(&fast).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / exact.len() as f64;
@@ -82,13 +82,49 @@ fn pictures_survive_in_size_and_files_in_content() {
     let folder = tempfile::tempdir().unwrap();
     let tokenizer = fresh();
     let picture = picture(1);
-    let tokens = tokenizer.encode(&picture, 64, 48);
+    let tokens = tokenizer.encode(&mut Carry::default(), &picture, 64, 48);
     assert_eq!(tokens.len(), 4 * 3);
-    assert_eq!(tokenizer.decode(&tokens, 4, 3).len(), picture.len());
+    assert_eq!(tokenizer.decode(&[&tokens], 4, 3).len(), picture.len());
     let path = saved(&tokenizer, folder.path(), "lite", false);
     let again = Tokenizer::load(&path, Preset::Lite, Device::Cpu).unwrap();
-    assert_eq!(again.encode(&picture, 64, 48), tokens);
-    assert_eq!(again.decode(&tokens, 4, 3), tokenizer.decode(&tokens, 4, 3));
+    assert_eq!(again.encode(&mut Carry::default(), &picture, 64, 48), tokens);
+    assert_eq!(again.decode(&[&tokens], 4, 3), tokenizer.decode(&[&tokens], 4, 3));
+}
+
+#[test]
+fn a_picture_is_a_function_of_the_frames_that_the_decoder_sees() {
+    let tokenizer = fresh();
+    let seen = tokenizer.frames_seen();
+    let grid = |seed| (0..12).map(|i| (i * 7 + seed) % 64).collect::<Vec<u16>>();
+    let frames: Vec<Vec<u16>> = (0..2 * seen as u16).map(grid).collect();
+    let shown = tokenizer.decode(&frames[..seen], 4, 3);
+    assert!(tokenizer.decode(&frames, 4, 3) == shown, "older frames are forgotten");
+    for age in 0..seen {
+        let mut other = frames.clone();
+        other[age] = grid(33);
+        assert!(tokenizer.decode(&other, 4, 3) != shown, "frame {age} is seen");
+    }
+    let alone = tokenizer.decode(&frames[..1], 4, 3);
+    assert!(alone == tokenizer.decode(&vec![&frames[0]; seen], 4, 3), "the oldest stands for those before");
+    // On a GPU and with the paper's sizes a frame is drawn of its own codes.
+    assert_eq!(Tokenizer::new(Preset::Paper, 8, Device::Cpu).frames_seen(), 1);
+}
+
+#[test]
+fn tokens_of_a_sequence_depend_on_the_frames_before_and_on_nothing_else() {
+    let tokenizer = fresh();
+    let still = picture(5);
+    let sequence = || {
+        let mut carry = Carry::default();
+        (0..4).map(|_| tokenizer.encode(&mut carry, &still, 64, 48)).collect::<Vec<_>>()
+    };
+    let tokens = sequence();
+    assert_eq!(tokens, sequence());
+    assert!(tokens.iter().any(|t| t != &tokens[0]), "errors are handed on where nothing moves");
+    // Another size begins anew.
+    let mut carry = Carry::default();
+    let _ = tokenizer.encode(&mut carry, &still[..3 * 64 * 32], 64, 32);
+    assert_eq!(tokenizer.encode(&mut carry, &still, 64, 48), tokens[0]);
 }
 
 #[test]

@@ -39,6 +39,20 @@ impl AdamW {
         Self { slots: slots.collect(), betas, decay, average }
     }
 
+    /// Begins at these weights instead of the network's own, which may have been rounded to 16 bits.
+    ///
+    /// # Panics
+    /// When one is missing or has another shape.
+    pub fn start(&mut self, weights: &BTreeMap<String, Tensor>) {
+        no_grad(|| {
+            for (name, slot) in &mut self.slots {
+                slot.master.copy_(&weights[name]);
+                slot.average.copy_(&slot.master);
+                slot.publish();
+            }
+        });
+    }
+
     /// One step, number `step` from 0, on the gradients in the weights, clipped to a total norm of
     /// `clip`; clears the gradients. Gives the norm before clipping.
     pub fn step(&mut self, step: u64, rate: f64, clip: f64) -> f64 {

@@ -1,5 +1,5 @@
 //! Makes many pictures of few: the codes and the networks must serve people, rooms and cameras that no training
-//! clip has. Pictures are `[1, 3, h, w]` in -1..1.
+//! clip has. Pictures are `[n, 3, h, w]` in -1..1: the frames of one sequence, all changed alike.
 
 use super::Random;
 use tch::{Kind, Tensor};
@@ -45,6 +45,39 @@ pub fn refocused(picture: &Tensor, random: &mut Random) -> Tensor {
         picture.replication_pad2d([1, 1, 1, 1]).avg_pool2d([3, 3], [1, 1], [0, 0], false, true, None::<i64>);
     let amount = 2.0 * random.unit() - 0.8;
     (picture + (picture - soft) * amount).clamp(-1.0, 1.0)
+}
+
+/// A camera's noise, other in every frame, up to 3 levels of 255.
+pub fn noisy(pictures: &Tensor, random: &mut Random) -> Tensor {
+    let scale = 3.0 * random.unit() / 127.5;
+    // By our own generator: libtorch's is shared by all workers, so that their order would show.
+    let size: usize = pictures.size().iter().product::<i64>() as usize;
+    let noise: Vec<f32> = (0..size).map(|_| (scale * random.normal()) as f32).collect();
+    (pictures + Tensor::from_slice(&noise).view(pictures.size().as_slice())).clamp(-1.0, 1.0)
+}
+
+/// A camera that moves past a still: every frame a little shifted, turned and nearer than the next.
+pub fn panned(pictures: &Tensor, random: &mut Random) -> Tensor {
+    let size = pictures.size();
+    // Per frame: about a pixel and a half of a crop of 192, a third of a degree, half a percent.
+    let (x, y) = (0.016 * random.normal(), 0.016 * random.normal());
+    let (angle, zoom) = (0.006 * random.normal(), 0.005 * random.normal());
+    let maps: Vec<f32> = (0..size[0])
+        .flat_map(|age| {
+            let age = age as f64;
+            let (sine, cosine) = (age * angle).sin_cos();
+            let scale = (age * zoom).exp();
+            [scale * cosine, -scale * sine, age * x, scale * sine, scale * cosine, age * y]
+        })
+        .map(|v| v as f32)
+        .collect();
+    let grid = Tensor::affine_grid_generator(
+        &Tensor::from_slice(&maps).view([size[0], 2, 3]),
+        size.as_slice(),
+        false,
+    );
+    // 0: bilinear; 2: mirrored at the edges.
+    pictures.grid_sampler(&grid, 0, 2, false)
 }
 
 /// Two pictures of one size in one: side by side along a slanted edge, or one through the other.
@@ -109,7 +142,10 @@ mod tests {
         let picture = picture.view([1, 3, 32, 32]);
         for seed in 0..40 {
             let mut random = Random::of_step(seed, 0);
-            let changed = relit(&turned(picture.shallow_clone(), &mut random), &mut random);
+            let moving = panned(&Tensor::cat(&[&picture, &picture], 0), &mut random);
+            assert!(f64::from((moving.get(0) - picture.get(0)).abs().max().double_value(&[]) as f32) < 1e-5);
+            let changed = noisy(&moving, &mut random).narrow(0, 1, 1);
+            let changed = relit(&turned(changed, &mut random), &mut random);
             let changed = joined(&refocused(&changed, &mut random), &picture, &mut random);
             assert_eq!(changed.size(), picture.size());
             assert!(changed.abs().max().double_value(&[]) <= 1.0 + 1e-5);

@@ -201,7 +201,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let options = options(&spec.options)?;
     let session = Session::new(&options, session::schedule(spec))?;
     let sender = |_: Addresses| {
-        let worker = Sending::new(&options, session.variant, spec)?;
+        let worker = Sending::new(&options, &session, spec)?;
         Ok(End { endpoint: Sender::new(session.clone()), failure: worker.failure(), worker })
     };
     let receiver = |_: Addresses| {

@@ -1,6 +1,6 @@
 //! The neural work: tokens of captured pictures, pictures of arrived tokens.
 
-use super::{Fill, Options};
+use super::{Fill, Options, Session};
 use crate::clip;
 use crate::encode::Pictures;
 use crate::kept;
@@ -10,7 +10,8 @@ use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures, unit};
 use models::token_recovery::{History, Recovery};
-use models::tokenizer::{ENCODER_VERSION, Preset};
+use models::tokenizer::{Carry, ENCODER_VERSION, Preset};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 use sut_core::Worker;
@@ -78,19 +79,23 @@ pub struct Sending {
 }
 
 enum Source {
-    Live { pictures: Box<TokenPictures>, frames: Pictures },
+    Live { pictures: Box<TokenPictures>, carry: Box<Carry>, frames: Pictures },
     Cached(UnitsReader),
 }
 
 impl Sending {
     /// Opens the clip, or its tokens.
-    pub fn new(options: &Options, variant: Variant, spec: &RunSpec) -> Result<Self> {
+    pub fn new(options: &Options, session: &Session, spec: &RunSpec) -> Result<Self> {
+        let variant = session.variant;
         let pictures = open(options, variant, spec)?;
+        let carry = Carry::keeping(f64::from(session.kept) / f64::from(variant.tokens_per_packet()));
         let source = match &spec.cache {
-            Some(directory) => Source::Cached(cached(&pictures, format(options, variant), spec, directory)?),
+            Some(directory) => {
+                Source::Cached(cached(&pictures, format(options, variant), spec, directory, carry)?)
+            }
             None => {
                 let frames = clip::opener(&spec.clip, Stream::Rgb)()?;
-                Source::Live { pictures: Box::new(pictures), frames }
+                Source::Live { pictures: Box::new(pictures), carry: Box::new(carry), frames }
             }
         };
         Ok(Self {
@@ -108,10 +113,10 @@ impl Sending {
 
     fn tokens(&mut self, frame: u32) -> Result<Vec<u16>> {
         match &mut self.source {
-            Source::Live { pictures, frames } => {
+            Source::Live { pictures, carry, frames } => {
                 let picture =
                     frames()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-                Ok(pictures.tokens(&picture))
+                Ok(pictures.tokens(carry, &picture))
             }
             Source::Cached(reader) => match reader.read()? {
                 Some((found, unit)) if found == frame => {
@@ -124,12 +129,20 @@ impl Sending {
 }
 
 /// The tokens of the clip in the cache, made now if they are not there.
-fn cached(pictures: &TokenPictures, format: Format, spec: &RunSpec, directory: &Path) -> Result<UnitsReader> {
+fn cached(
+    pictures: &TokenPictures,
+    format: Format,
+    spec: &RunSpec,
+    directory: &Path,
+    mut carry: Carry,
+) -> Result<UnitsReader> {
     let codec = format.to_string();
     let weights = pictures.weights();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let key = format!("{ENCODER_VERSION}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}");
+    let share = carry.share();
+    let key =
+        format!("{ENCODER_VERSION}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{share}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
     let header = UnitsHeader { codec, width, height, fps };
@@ -137,7 +150,7 @@ fn cached(pictures: &TokenPictures, format: Format, spec: &RunSpec, directory: &
         let mut next = clip::opener(&spec.clip, Stream::Rgb)()?;
         for frame in 0..frames {
             let picture = next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-            writer.append(frame, &unit(&pictures.tokens(&picture)))?;
+            writer.append(frame, &unit(&[pictures.tokens(&mut carry, &picture)]))?;
         }
         Ok(())
     })
@@ -166,6 +179,8 @@ impl Worker for Sending {
 pub struct Receiving {
     pictures: TokenPictures,
     filler: Filler,
+    /// Tokens that the decoder sees, newest first.
+    seen: VecDeque<Vec<u16>>,
     store: UnitsWriter,
     recover: Duration,
     decode: Duration,
@@ -207,6 +222,7 @@ impl Receiving {
         Ok(Self {
             pictures,
             filler,
+            seen: VecDeque::new(),
             store,
             recover: Duration::from_micros(options.charged().recover_us),
             decode: Duration::from_micros(options.charged().decode_us),
@@ -242,10 +258,13 @@ impl Worker for Receiving {
                 last.clone()
             }
         };
-        if let Err(error) = self.store.append(job.frame, &unit(&tokens)) {
+        self.seen.push_front(tokens);
+        self.seen.truncate(self.pictures.tokenizer().frames_seen());
+        let seen = self.seen.make_contiguous();
+        if let Err(error) = self.store.append(job.frame, &unit(seen)) {
             keep(&self.failure, error.into());
         }
-        Generated { frame: job.frame, picture: Some(self.pictures.picture(&tokens).content_hash()) }
+        Generated { frame: job.frame, picture: Some(self.pictures.picture(seen).content_hash()) }
     }
 
     fn cost(&self, job: &Generate) -> Duration {

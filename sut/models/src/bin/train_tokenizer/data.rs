@@ -1,10 +1,19 @@
-//! Crops of the training pictures.
+//! Crops of the training clips: short sequences, newest frame first.
 
 use crate::Args;
 use anyhow::ensure;
 use models::layers;
 use models::train::{Clip, HELD_OUT, Random, augment, load_images, load_videos, synthetic_people};
 use tch::Tensor;
+
+/// Of a crop.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    /// Pixels per side.
+    pub crop: usize,
+    /// Frames that follow each other.
+    pub frames: usize,
+}
 
 pub struct Data {
     videos: Vec<Clip>,
@@ -16,8 +25,8 @@ pub struct Data {
 impl Data {
     pub fn load(args: &Args) -> anyhow::Result<Self> {
         let cache = args.common.work.join("pictures");
-        let mut videos = load_videos(&args.common.data.join("real512"), &cache, 512, 3)?;
-        videos.extend(load_videos(&args.common.data.join("real256"), &cache, 256, 6)?);
+        let mut videos = load_videos(&args.common.data.join("real512"), &cache, 512, 1)?;
+        videos.extend(load_videos(&args.common.data.join("real256"), &cache, 256, 1)?);
         let (held_out, videos): (Vec<_>, Vec<_>) =
             videos.into_iter().partition(|c| HELD_OUT.contains(&c.name.as_str()));
         let images = load_images(&args.common.data.join("images512"), &cache, 512)?;
@@ -32,24 +41,34 @@ impl Data {
         self.videos.len() + self.images.len() + self.synthetic.len() + 1
     }
 
-    /// One crop, `[1, 3, crop, crop]`, and the number of its clip.
-    fn crop(&self, crop: usize, random: &mut Random) -> (Tensor, usize) {
-        let (mut picture, mut clip) = self.plain_crop(crop, random);
+    /// One crop, `[frames, 3, crop, crop]`, and the number of its clip.
+    fn crop(&self, shape: Shape, random: &mut Random) -> (Tensor, usize) {
+        let (mut pictures, mut clip) = self.plain_crop(shape, random);
         if random.chance(0.12) {
-            picture = augment::joined(&picture, &self.plain_crop(crop, random).0, random);
+            pictures = augment::joined(&pictures, &self.plain_crop(shape, random).0, random);
             clip = self.clips() - 1;
         }
+        if shape.frames > 1 && random.chance(0.04) {
+            // A cut: the frames before show something else.
+            let (other, _) = self.plain_crop(shape, random);
+            let age = 1 + random.below(shape.frames - 1) as i64;
+            let frames = shape.frames as i64;
+            pictures = Tensor::cat(&[pictures.narrow(0, 0, age), other.narrow(0, age, frames - age)], 0);
+        }
         if random.chance(0.6) {
-            picture = augment::relit(&picture, random);
+            pictures = augment::relit(&pictures, random);
         }
         if random.chance(0.15) {
-            picture = augment::refocused(&picture, random);
+            pictures = augment::refocused(&pictures, random);
         }
-        (picture, clip)
+        if random.chance(0.3) {
+            pictures = augment::noisy(&pictures, random);
+        }
+        (pictures, clip)
     }
 
-    /// A part of a picture, zoomed and turned, and the number of its clip.
-    fn plain_crop(&self, crop: usize, random: &mut Random) -> (Tensor, usize) {
+    /// A part of a clip, zoomed and turned, and the number of the clip.
+    fn plain_crop(&self, Shape { crop, frames }: Shape, random: &mut Random) -> (Tensor, usize) {
         let kind = random.unit();
         let (group, before) = match kind {
             _ if kind < 0.1 => (&self.synthetic, self.videos.len() + self.images.len()),
@@ -58,25 +77,41 @@ impl Data {
         };
         let index = random.below(group.len());
         let clip = &group[index];
-        let frame = clip.frame(random.below(clip.frames()));
         // A third of the crops is zoomed, from 1.4 times as large to half as large.
         let zoom = if random.chance(0.35) { 2f64.powf(1.5 * random.unit() - 0.5) } else { 1.0 };
         let side = ((crop as f64 * zoom).round() as usize).min(clip.size);
         let (x, y) = (random.below(clip.size - side + 1), random.below(clip.size - side + 1));
-        let mut bytes = Vec::with_capacity(3 * side * side);
-        for row in y..y + side {
-            bytes.extend_from_slice(&frame[3 * (row * clip.size + x)..][..3 * side]);
+        // Frames that follow each other as they come, at twice the speed or backwards; of a still, itself.
+        let moves = clip.frames() >= 2 * frames;
+        let step = if random.chance(0.2) { 2 } else { 1 };
+        let reach = if moves { step * (frames - 1) } else { 0 };
+        let first = random.below(clip.frames() - reach);
+        let backwards = random.chance(0.5);
+        let mut bytes = Vec::with_capacity(3 * side * side * frames);
+        for age in 0..frames {
+            let at =
+                if !moves { first } else { first + step * if backwards { age } else { frames - 1 - age } };
+            for row in y..y + side {
+                bytes.extend_from_slice(&clip.frame(at)[3 * (row * clip.size + x)..][..3 * side]);
+            }
         }
         let (side, crop) = (side as i64, crop as i64);
-        let mut picture = layers::to_signed(&Tensor::from_slice(&bytes).view([1, side, side, 3]));
+        let shape = [frames as i64, side, side, 3];
+        let mut pictures = layers::to_signed(&Tensor::from_slice(&bytes).view(shape));
         if side != crop {
-            picture = picture.internal_upsample_bilinear2d_aa([crop, crop], false, None, None);
+            pictures = pictures.internal_upsample_bilinear2d_aa([crop, crop], false, None, None);
         }
-        (augment::turned(picture, random), before + index)
+        if !moves && frames > 1 && random.chance(0.8) {
+            pictures = augment::panned(&pictures, random);
+        }
+        (augment::turned(pictures, random), before + index)
     }
 
-    pub fn batch(&self, n: usize, crop: usize, random: &mut Random) -> (Tensor, Vec<usize>) {
-        let (crops, clips): (Vec<Tensor>, Vec<usize>) = (0..n).map(|_| self.crop(crop, random)).unzip();
-        (layers::channels_last(&Tensor::cat(&crops, 0)), clips)
+    /// Sequences, one tensor `[n, 3, crop, crop]` per frame, newest first, and the clip of each.
+    pub fn batch(&self, n: usize, shape: Shape, random: &mut Random) -> (Vec<Tensor>, Vec<usize>) {
+        let (crops, clips): (Vec<Tensor>, Vec<usize>) = (0..n).map(|_| self.crop(shape, random)).unzip();
+        let crops = Tensor::stack(&crops, 1);
+        let frames = (0..shape.frames).map(|age| layers::channels_last(&crops.select(0, age as i64)));
+        (frames.collect(), clips)
     }
 }

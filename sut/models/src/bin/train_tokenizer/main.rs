@@ -5,25 +5,28 @@
 //! squared error of each crop relative to that of its clip, and the commitment of the features to their
 //! codes; the codebook follows by moving averages. Stop it any time; `--resume` goes on.
 //!
+//! `lite`'s decoder sees the codes of earlier frames, so crops are short sequences; in some of them tokens are lost.
+//!
 //! Relative to the clip, because the mean PSNR of whole frames is what is reported: within a frame every
 //! squared error counts the same, between frames every factor does. The logarithm of each crop's own error
 //! would spend the network on making plain walls plainer. `--perceptual` and `--adversarial` add the paper's other
 //! terms, which the shipped weights do without.
 
 mod data;
+mod losses;
 mod work;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use data::Data;
+use data::{Data, Shape};
 use models::lpips::{Lpips, Net};
-use models::tokenizer::{MODEL, Tokenizer, codebook_hash};
+use models::tokenizer::{Carry, MODEL, Tokenizer, codebook_hash};
 use models::train::{
     AdamW, Codebook, Critic, Log, Options, Random, Schedule, add_gradients, checkpoint, place_of,
 };
 use models::{layers, weights};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::{Kind, Tensor, no_grad};
 use work::{Found, Part, Terms, Worker, flat};
@@ -36,6 +39,12 @@ struct Args {
     /// The weight file to write
     #[arg(long, default_value = "weights/reparo-tokenizer-lite.safetensors")]
     out: PathBuf,
+    /// Begin with the weights of this file instead of fresh ones; a decoder that saw one frame learns to see several
+    #[arg(long)]
+    start: Option<PathBuf>,
+    /// Leave encoder and codebook as they are (with --start), so that recovery weights stay valid
+    #[arg(long, requires = "start")]
+    decoder_only: bool,
     /// Codes of the codebook
     #[arg(long, default_value_t = 1024)]
     codes: usize,
@@ -64,6 +73,10 @@ struct Args {
 
 /// Steps without the codebook, before k-means makes it.
 const UNQUANTISED: u64 = 300;
+/// Frames before those that the decoder sees, at most.
+const PREROLL: usize = 2;
+/// Of its moving averages, per step.
+const CODEBOOK_DECAY: f64 = 0.99;
 /// From this share of the training on, crops are larger: the network learns to use its surroundings.
 const LARGE_FROM: f64 = 0.75;
 const LARGE_CROP: usize = 256;
@@ -93,6 +106,23 @@ fn main() -> anyhow::Result<()> {
     Trainer::new(&args, &data, workers)?.run()
 }
 
+/// Frames of a sequence: as many as the decoder sees and some before that only hand errors on; now and then fewer,
+/// as at the beginning of a call.
+fn sequence(seen: usize, random: &mut Random) -> usize {
+    match seen {
+        1 => 1,
+        _ if random.chance(0.15) => 1 + random.below(seen),
+        _ => seen + random.below(PREROLL + 1),
+    }
+}
+
+/// For what is to learn.
+fn optimiser(args: &Args, tokenizer: &Tokenizer) -> AdamW {
+    let learns = |name: &str| name != "codebook" && !(args.decoder_only && name.starts_with("encoder."));
+    let variables = tokenizer.store().variables();
+    AdamW::new(variables.into_iter().filter(|(name, _)| learns(name)).collect(), (0.9, 0.99), 0.01, 0.999)
+}
+
 struct Trainer<'a> {
     args: &'a Args,
     data: &'a Data,
@@ -102,6 +132,8 @@ struct Trainer<'a> {
     critic_optimiser: Option<AdamW>,
     /// Mean squared error of every clip so far, once it is known.
     clip_errors: Vec<Option<f64>>,
+    /// Weights that this began with.
+    started: BTreeMap<String, Tensor>,
     log: Log,
     step: u64,
     minutes_before: f64,
@@ -110,14 +142,12 @@ struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     fn new(args: &'a Args, data: &'a Data, workers: Vec<Worker>) -> anyhow::Result<Self> {
         let Worker { tokenizer, critic, .. } = &workers[0];
-        let weights: BTreeMap<String, Tensor> =
-            tokenizer.store().variables().into_iter().filter(|(_, t)| t.requires_grad()).collect();
         eprintln!("{} parameters", layers::parameters(tokenizer.store()));
-        let optimiser = AdamW::new(weights, (0.9, 0.99), 0.01, 0.999);
+        let optimiser = optimiser(args, tokenizer);
         let critic_optimiser = critic.as_ref().map(|critic| {
             AdamW::new(critic.store().variables().into_iter().collect(), (0.5, 0.9), 0.01, 0.999)
         });
-        let codebook = Codebook::new(tokenizer.codebook(), 0.99);
+        let codebook = Codebook::new(tokenizer.codebook(), CODEBOOK_DECAY);
         let header = "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr";
         let log = Log::open(&args.common.work.join("tokenizer.csv"), header)?;
         let mut trainer = Self {
@@ -128,10 +158,14 @@ impl<'a> Trainer<'a> {
             optimiser,
             critic_optimiser,
             clip_errors: vec![None; data.clips()],
+            started: BTreeMap::new(),
             log,
             step: 0,
             minutes_before: 0.0,
         };
+        if let Some(start) = &args.start {
+            trainer.start(start)?;
+        }
         if args.common.resume {
             trainer.restore().context("failed to resume")?;
         }
@@ -146,7 +180,7 @@ impl<'a> Trainer<'a> {
         loop {
             let minutes = self.minutes_before + begin.elapsed().as_secs_f64() / 60.0;
             let progress = self.args.common.progress(self.step, minutes);
-            if self.step == UNQUANTISED {
+            if self.step == UNQUANTISED && self.args.start.is_none() {
                 self.start_codebook();
             }
             let rate = schedule.rate(self.step, progress);
@@ -177,7 +211,7 @@ impl<'a> Trainer<'a> {
 
     /// One step of all workers; loss, PSNR, commitment and gradient norm.
     fn step(&mut self, progress: f64, rate: f64) -> [f64; 4] {
-        let quantise = self.step >= UNQUANTISED;
+        let quantise = self.quantises();
         let (first, others) = self.workers.split_at_mut(1);
         for other in others.iter_mut() {
             let _ = other.tokenizer.store_mut().copy(first[0].tokenizer.store());
@@ -196,9 +230,21 @@ impl<'a> Trainer<'a> {
                 scope.spawn(move || {
                     tch::set_num_threads(1);
                     let mut random = Random::of_step(args.common.seed, step * workers as u64 + index as u64);
-                    let (batch, clips) = data.batch(batch.div_ceil(workers), crop, &mut random);
-                    let batch = batch.to_device(args.common.device);
-                    let found = worker.work(&Part { batch, clips, known, workers, quantise, terms });
+                    let frames = sequence(worker.tokenizer.frames_seen(), &mut random);
+                    let shape = Shape { crop, frames };
+                    let (frames, clips) = data.batch(batch.div_ceil(workers), shape, &mut random);
+                    let frames = frames.iter().map(|f| f.to_device(args.common.device)).collect();
+                    let decoder_only = args.decoder_only;
+                    let found = worker.work(&mut Part {
+                        frames,
+                        random,
+                        clips,
+                        known,
+                        workers,
+                        quantise,
+                        decoder_only,
+                        terms,
+                    });
                     (worker, found)
                 })
             };
@@ -225,7 +271,7 @@ impl<'a> Trainer<'a> {
             let known = &mut self.clip_errors[clip];
             *known = Some(known.map_or(error, |known| known + 0.03 * (error - known)));
         }
-        if quantise {
+        if quantise && !args.decoder_only {
             let features = Tensor::cat(&found.iter().map(|f| &f.features).collect::<Vec<_>>(), 0);
             let tokens: Vec<&Tensor> = found.iter().filter_map(|f| f.tokens.as_ref()).collect();
             let tokens = Tensor::cat(&tokens, 0);
@@ -244,8 +290,9 @@ impl<'a> Trainer<'a> {
             (0..30)
                 .map(|i| {
                     let mut random = Random::of_step(self.args.common.seed ^ 0xc0de, i);
-                    let (batch, _) = self.data.batch(self.args.batch, self.args.crop, &mut random);
-                    flat(&self.workers[0].tokenizer.features(&batch.to_device(self.args.common.device)))
+                    let shape = Shape { crop: self.args.crop, frames: 1 };
+                    let (frames, _) = self.data.batch(self.args.batch, shape, &mut random);
+                    flat(&self.workers[0].tokenizer.features(&frames[0].to_device(self.args.common.device)))
                 })
                 .collect()
         });
@@ -269,15 +316,23 @@ impl<'a> Trainer<'a> {
             for clip in &self.data.held_out {
                 for index in (0..clip.frames()).step_by(clip.frames().div_ceil(8)) {
                     let side = clip.size as i64;
-                    let bytes = Tensor::from_slice(clip.frame(index)).view([1, side, side, 3]);
-                    let bytes = bytes.to_device(self.args.common.device);
-                    let picture = layers::to_signed(&bytes);
-                    let mut codes = replica.features(&picture);
-                    if self.step > UNQUANTISED {
-                        codes = replica.embed(&replica.quantise(&codes).0);
-                    }
-                    let drawn = layers::to_bytes(&replica.draw(&codes)).to_kind(Kind::Float);
-                    let error = (drawn - bytes.to_kind(Kind::Float)).square().mean(Kind::Float);
+                    let bytes = |age| {
+                        let bytes = Tensor::from_slice(clip.frame(index - age)).view([1, side, side, 3]);
+                        bytes.to_device(self.args.common.device)
+                    };
+                    let mut carry = Carry::default();
+                    let mut codes = |age| {
+                        let features = replica.features(&layers::to_signed(&bytes(age)));
+                        match self.quantises() {
+                            true => replica.embed(&replica.quantise(&features, &mut carry).0),
+                            false => features,
+                        }
+                    };
+                    let frames = (replica.frames_seen() + PREROLL).min(index + 1);
+                    let mut seen: Vec<Tensor> = (0..frames).rev().map(&mut codes).collect();
+                    seen.reverse();
+                    let drawn = layers::to_bytes(&replica.draw(&seen)).to_kind(Kind::Float);
+                    let error = (drawn - bytes(0).to_kind(Kind::Float)).square().mean(Kind::Float);
                     psnrs.push(-10.0 * (error.double_value(&[]) / 65025.0 + 1e-8).log10());
                 }
             }
@@ -295,8 +350,11 @@ impl<'a> Trainer<'a> {
         }
         state.extend(self.critic_optimiser.iter().flat_map(AdamW::state));
         checkpoint(&self.state_file(), &state, self.step, minutes)?;
-        if self.step > UNQUANTISED {
-            let mut tensors = self.optimiser.averaged();
+        if self.quantises() {
+            // What does not learn is as it was in the file, not rounded for this training.
+            let mut tensors: BTreeMap<String, Tensor> =
+                self.started.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
+            tensors.extend(self.optimiser.averaged());
             tensors.insert("codebook".into(), self.codebook.state()[0].1.shallow_clone());
             let hash = codebook_hash(&tensors["codebook"]);
             let about = [("model", MODEL), ("preset", self.args.common.preset.name()), ("codebook", &hash)];
@@ -305,6 +363,31 @@ impl<'a> Trainer<'a> {
             }
             weights::write(&self.args.out, &tensors, &about, true)?;
         }
+        Ok(())
+    }
+
+    /// Whether there is a codebook yet.
+    fn quantises(&self) -> bool {
+        self.args.start.is_some() || self.step > UNQUANTISED
+    }
+
+    /// Takes the weights of a file.
+    fn start(&mut self, path: &Path) -> anyhow::Result<()> {
+        let mut file = weights::Weights::read(path)?;
+        file.expect("model", MODEL)?;
+        file.expect("preset", self.args.common.preset.name())?;
+        let variables = self.workers[0].tokenizer.store().variables();
+        let stem = "decoder.stem.weight";
+        if let (Some(found), Some(wanted)) = (file.tensors.get_mut(stem), variables.get(stem)) {
+            let missing = wanted.size()[1] - found.size()[1];
+            if missing > 0 {
+                *found = found.constant_pad_nd([0, 0, 0, 0, 0, missing]);
+            }
+        }
+        file.fill(&variables)?;
+        self.codebook = Codebook::new(self.workers[0].tokenizer.codebook(), CODEBOOK_DECAY);
+        self.optimiser.start(&file.tensors);
+        self.started = file.tensors;
         Ok(())
     }
 

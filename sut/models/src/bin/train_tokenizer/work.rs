@@ -1,8 +1,9 @@
 //! What one worker does in one step.
 
+use crate::losses;
 use models::lpips::Lpips;
-use models::tokenizer::Tokenizer;
-use models::train::Critic;
+use models::tokenizer::{Carry, Tokenizer};
+use models::train::{Critic, Random};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// A replica of everything that learns, and the judge that does not.
@@ -23,7 +24,10 @@ pub struct Terms {
 
 /// What one worker takes into a step.
 pub struct Part<'a> {
-    pub batch: Tensor,
+    /// Crops, newest frame first.
+    pub frames: Vec<Tensor>,
+    /// Decides which tokens get lost.
+    pub random: Random,
     /// Of each crop.
     pub clips: Vec<usize>,
     /// Mean squared error of every clip.
@@ -31,6 +35,8 @@ pub struct Part<'a> {
     pub workers: usize,
     /// Before there is a codebook the decoder sees features.
     pub quantise: bool,
+    /// Encoder and codebook stay as they are.
+    pub decoder_only: bool,
     pub terms: Terms,
 }
 
@@ -47,20 +53,38 @@ pub struct Found {
 
 impl Worker {
     /// Forward and backward of one worker's crops; the gradients are added up in its replicas.
-    pub fn work(&self, part: &Part) -> Found {
-        let Part { batch, clips, known, workers, quantise, terms } = part;
-        let z = self.tokenizer.features(batch);
-        let (codes, tokens, distance, targets) = if *quantise {
-            let (tokens, targets) = no_grad(|| self.tokenizer.quantise(&z));
+    pub fn work(&self, part: &mut Part) -> Found {
+        // Oldest first, as an encoder sees them.
+        let older: Vec<Tensor> =
+            no_grad(|| part.frames[1..].iter().rev().map(|f| self.tokenizer.features(f)).collect());
+        let batch = &part.frames[0];
+        let z = match part.decoder_only {
+            true => no_grad(|| self.tokenizer.features(batch)),
+            false => self.tokenizer.features(batch),
+        };
+        let (codes, tokens, distance, targets) = if part.quantise {
+            let mut carry = Carry::default();
+            let mut past: Vec<Tensor> =
+                no_grad(|| older.iter().map(|z| self.tokenizer.quantise(z, &mut carry).0).collect());
+            past.reverse();
+            let (tokens, targets) = no_grad(|| self.tokenizer.quantise(&z, &mut carry));
             let codes = self.tokenizer.embed(&tokens);
             // Against what the code was chosen for: the error that neighbours handed on is not this feature's.
             let carried = &targets - &z.detach();
             let distance = (&z + carried - &codes).square().mean(Kind::Float);
             // Straight through: the decoder sees codes, the encoder gets the decoder's gradient.
-            (&z + (codes - &z).detach(), Some(tokens.view([-1])), distance, targets)
+            let codes = &z + (codes - &z).detach();
+            let filled = losses::filled(&tokens, &past, &mut part.random);
+            let kept = filled[0].eq_tensor(&tokens).unsqueeze(-1);
+            let mut seen: Vec<Tensor> = filled.iter().map(|tokens| self.tokenizer.embed(tokens)).collect();
+            seen[0] = codes.where_self(&kept, &seen[0]);
+            (seen, Some(tokens.view([-1])), distance, targets)
         } else {
-            (z.shallow_clone(), None, z.zeros_like().mean(Kind::Float), z.detach())
+            let mut seen = vec![z.shallow_clone()];
+            seen.extend(older.into_iter().rev());
+            (seen, None, z.zeros_like().mean(Kind::Float), z.detach())
         };
+        let Part { clips, known, workers, terms, .. } = &*part;
         let drawn = self.tokenizer.draw(&codes);
         let mse = (&drawn - batch).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
         let errors = Vec::<f32>::try_from(&mse.detach().to_device(Device::Cpu)).unwrap_or_default();
