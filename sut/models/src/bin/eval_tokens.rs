@@ -215,9 +215,7 @@ impl Models {
 
     /// The picture of the next frame; `seen` are its tokens and those before, newest first.
     fn draw(&self, seen: &mut VecDeque<Vec<u16>>, tokens: Vec<u16>) -> Vec<u8> {
-        seen.push_front(tokens);
-        seen.truncate(self.tokenizer.frames_seen());
-        self.tokenizer.decode(seen.make_contiguous(), GRID, GRID)
+        self.tokenizer.decode(self.tokenizer.see(seen, tokens), GRID, GRID)
     }
 
     fn lossy(

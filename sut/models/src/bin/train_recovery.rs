@@ -119,10 +119,14 @@ fn tokenise(args: &Args) -> anyhow::Result<Vec<TokenClip>> {
 fn tokenise_one(tokenizer: &Tokenizer, file: &Path, size: usize, folder: &Path) -> anyhow::Result<TokenClip> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let side = size / TOKEN_PIXELS;
-    let kept = |kept: f64| -> anyhow::Result<Vec<u16>> {
+    let mut decoded = None;
+    let mut kept = |kept: f64| -> anyhow::Result<Vec<u16>> {
         let stored = folder.join(format!("{name}-{kept}.u16"));
         if !stored.exists() {
-            let clip = decode(file, size, 1)?;
+            let clip = match &decoded {
+                Some(clip) => clip,
+                None => decoded.insert(decode(file, size, 1)?),
+            };
             let mut carry = Carry::keeping(kept);
             let tokens =
                 (0..clip.frames()).flat_map(|i| tokenizer.encode(&mut carry, clip.frame(i), size, size));

@@ -13,6 +13,7 @@ use crate::weights::{Weights, WeightsError};
 use diffusion::Codes;
 pub use diffusion::{Carry, Quantised};
 use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
@@ -193,6 +194,14 @@ impl Tokenizer {
             Net::Lite(_, decoder) => decoder.forward(&codes),
             Net::Paper(_, decoder) => decoder.forward(&codes),
         }
+    }
+
+    /// A frame's tokens come in front of those that the decoder has `seen`, newest first; those that it sees no
+    /// longer go.
+    pub fn see<'a>(&self, seen: &'a mut VecDeque<Vec<u16>>, tokens: Vec<u16>) -> &'a [Vec<u16>] {
+        seen.push_front(tokens);
+        seen.truncate(self.frames_seen());
+        seen.make_contiguous()
     }
 
     /// What the decoder takes.

@@ -258,9 +258,7 @@ impl Worker for Receiving {
                 last.clone()
             }
         };
-        self.seen.push_front(tokens);
-        self.seen.truncate(self.pictures.tokenizer().frames_seen());
-        let seen = self.seen.make_contiguous();
+        let seen = self.pictures.tokenizer().see(&mut self.seen, tokens);
         if let Err(error) = self.store.append(job.frame, &unit(seen)) {
             keep(&self.failure, error.into());
         }

@@ -180,12 +180,12 @@ impl<'a> Trainer<'a> {
         loop {
             let minutes = self.minutes_before + begin.elapsed().as_secs_f64() / 60.0;
             let progress = self.args.common.progress(self.step, minutes);
-            if self.step == UNQUANTISED && self.args.start.is_none() {
-                self.start_codebook();
-            }
             let rate = schedule.rate(self.step, progress);
             let found = self.step(progress, rate);
             self.step += 1;
+            if self.step == UNQUANTISED && self.args.start.is_none() {
+                self.start_codebook();
+            }
             for (sum, value) in sums.iter_mut().zip(found) {
                 *sum += value;
             }
@@ -368,7 +368,7 @@ impl<'a> Trainer<'a> {
 
     /// Whether there is a codebook yet.
     fn quantises(&self) -> bool {
-        self.args.start.is_some() || self.step > UNQUANTISED
+        self.args.start.is_some() || self.step >= UNQUANTISED
     }
 
     /// Takes the weights of a file.
