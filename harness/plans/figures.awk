@@ -1,6 +1,7 @@
 # One row per scenario and system of a sweep, from the frames.csv of its runs: the numbers behind the figures of Reparo's
 # evaluation. Frames of all clips and seeds are pooled. `just reparo-figures` calls it; by hand, on any sweep:
 #   find runs/DIR -name frames.csv | sort | xargs awk -f harness/plans/figures.awk
+# Runs that were scored with an LPIPS (`freezeframe score RUN --metrics default,lpips_squeeze`) get a column of it.
 # Paths are DIR/SCENARIO/SYSTEM[-OPTIONS]/CLIP/seed-N/frames.csv.
 
 BEGIN { FS = ","; fps = 30 }
@@ -46,12 +47,16 @@ column("stream") == "rgb" {
         psnr[key, m] = column("psnr") + 0
         psnr_sum[key] += column("psnr"); ssim_sum[key] += column("ssim")
         if (column("psnr") < 30) low[key]++
+        for (name in at) if (name ~ /^lpips_/ && $at[name] != "") {
+            if (lpips != "" && lpips != name) { print FILENAME ": scored with another LPIPS" > "/dev/stderr"; failed = 1; exit 1 }
+            lpips = name; perceived[key]++; lpips_sum[key] += $at[name]
+        }
     }
 }
 END {
     if (failed) exit 1
-    print "| scenario | system | frames | PSNR mean | worst 10 % | p5 | p25 | p50 | p75 | p95 | SSIM | < 30 dB % | not rendered % | kbit/s | frame bytes p50 | p95 | max |"
-    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    print "| scenario | system | frames | PSNR mean | worst 10 % | p5 | p25 | p50 | p75 | p95 | SSIM | < 30 dB % | not rendered % | kbit/s | frame bytes p50 | p95 | max |" (lpips == "" ? "" : " " lpips " |")
+    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|" (lpips == "" ? "" : "---|")
     for (i = 1; i <= keys; i++) {
         key = order[i]; n = frames[key]; m = shown[key]
         if (!m) continue
@@ -62,6 +67,8 @@ END {
         printf "| %s | %s | %d | %.2f | %.2f", part[1], part[2], n, psnr_sum[key] / m, sum / worst
         printf " | %.2f | %.2f | %.2f | %.2f | %.2f", quantile(psnr, key, m, 0.05), quantile(psnr, key, m, 0.25), quantile(psnr, key, m, 0.5), quantile(psnr, key, m, 0.75), quantile(psnr, key, m, 0.95)
         printf " | %.3f | %.1f | %.1f | %.0f", ssim_sum[key] / m, 100 * low[key] / m, 100 * frozen[key] / n, sent[key] * 8 * fps / n / 1000
-        printf " | %d | %d | %d |\n", quantile(size, key, n, 0.5), quantile(size, key, n, 0.95), size[key, n]
+        printf " | %d | %d | %d |", quantile(size, key, n, 0.5), quantile(size, key, n, 0.95), size[key, n]
+        if (lpips != "") printf perceived[key] ? " %.3f |" : " |", perceived[key] ? lpips_sum[key] / perceived[key] : 0
+        print ""
     }
 }

@@ -1,12 +1,11 @@
 //! Pictures as Reparo sends and shows them: 4:2:0 in, tokens between, 4:2:0 out.
 //!
-//! What the decoder was fed is a *unit*: two bytes per token, little-endian, row by row, the frame's own first and then
-//! those of the frames before it that the decoder saw. A unit's picture depends on nothing else. The name of the codec in
+//! What the decoder was fed is a *unit*, the bytes of a [`View`]. A unit's picture depends on nothing else. The name of the codec in
 //! a units file says preset, grid and numbers (`reparo-lite-32x32-bf16`; 32-bit floats go unsaid), so that anybody
 //! can draw the pictures again with [`TokenPictures::for_codec`]. A picture whose size is not sixteen times the grid is scaled there and back.
 
 use crate::layers::Precision;
-use crate::tokenizer::{Carry, Preset, TOKEN_PIXELS, Tokenizer};
+use crate::tokenizer::{Carry, Preset, TOKEN_PIXELS, Tokenizer, View};
 use crate::weights::{WeightsError, weights_folder};
 use media::convert::{Colour, to_rgb, to_yuv420};
 use media::{Rgb, Yuv420};
@@ -81,47 +80,37 @@ impl TokenPictures {
         &self.tokenizer
     }
 
-    /// Tokens of the next picture, row by row.
+    /// Tokens of the next picture, row by row (see [`Tokenizer::quantise`]).
     #[must_use]
-    pub fn tokens(&self, carry: &mut Carry, picture: &Yuv420) -> Vec<u16> {
+    pub fn tokens(&self, carry: &mut Carry, picture: &Yuv420, sent: Option<&[bool]>) -> Vec<u16> {
         let rgb = to_rgb(picture, Colour::BT601);
         let (width, height) = self.drawn();
         let rgb = scale(rgb, (width, height));
-        self.tokenizer.encode(carry, &rgb.data, width, height)
+        self.tokenizer.tokens(carry, &self.tokenizer.features_of_bytes(&rgb.data, width, height), sent)
     }
 
-    /// The picture of a frame's grid of tokens and of those before it, newest first.
+    /// The picture that is drawn from a view.
     ///
     /// # Panics
-    /// When one is not such a grid.
+    /// When it is of another grid.
     #[must_use]
-    pub fn picture<T: AsRef<[u16]>>(&self, frames: &[T]) -> Yuv420 {
+    pub fn picture(&self, view: &View) -> Yuv420 {
         let (width, height) = self.drawn();
-        let data = self.tokenizer.decode(frames, self.format.grid.0, self.format.grid.1);
+        let data = self.tokenizer.decode(view, self.format.grid.0, self.format.grid.1);
         to_yuv420(&scale(Rgb { width, height, data }, self.size), Colour::BT601)
     }
 
-    /// The picture of a unit; `None` when it is not one or more grids of this codebook's tokens, or more than the
-    /// decoder sees.
+    /// The picture of a unit; `None` when it is not a view of this grid and codebook.
     #[must_use]
     pub fn decode(&self, unit: &[u8]) -> Option<Yuv420> {
-        let tokens: Vec<u16> = unit.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+        let t = &self.tokenizer;
         let places = self.format.grid.0 * self.format.grid.1;
-        let whole = unit.len().is_multiple_of(2 * places)
-            && (1..=self.tokenizer.frames_seen()).contains(&(unit.len() / (2 * places)));
-        let known = tokens.iter().all(|&t| usize::from(t) < self.tokenizer.codes());
-        (whole && known).then(|| self.picture(&tokens.chunks_exact(places).collect::<Vec<_>>()))
+        View::from_bytes(unit, t.slots(), places, t.codes(), t.values()).map(|view| self.picture(&view))
     }
 
     fn drawn(&self) -> (usize, usize) {
         (self.format.grid.0 * TOKEN_PIXELS, self.format.grid.1 * TOKEN_PIXELS)
     }
-}
-
-/// The unit of grids of tokens, newest first.
-#[must_use]
-pub fn unit<T: AsRef<[u16]>>(frames: &[T]) -> Vec<u8> {
-    frames.iter().flat_map(AsRef::as_ref).flat_map(|t| t.to_le_bytes()).collect()
 }
 
 fn parse_codec(codec: &str) -> Option<Format> {
@@ -171,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn units_that_are_no_grid_draw_nothing() {
+    fn units_that_are_no_view_draw_nothing() {
         let tokenizer = Tokenizer::new(Preset::Lite, 16, Device::Cpu);
         let _ = no_grad(|| tokenizer.codebook().shallow_clone().normal_(0.0, 1.0));
         let pictures = TokenPictures {
@@ -180,15 +169,13 @@ mod tests {
             format: Format { preset: Preset::Lite, grid: (4, 2), precision: Precision::Fp32 },
             size: (50, 34),
         };
+        let unit = |token| pictures.tokenizer.memory(8).see(&[Some(token); 8], &[]).to_bytes();
         assert!(pictures.decode(&[]).is_none());
-        assert!(pictures.decode(&unit(&[[3; 7]])).is_none());
-        assert!(pictures.decode(&unit(&[[16; 8]])).is_none());
-        assert!(pictures.decode(&unit(&[[3; 8]; 5])).is_none());
-        let alone = pictures.decode(&unit(&[[3; 8]])).expect("a whole grid");
-        assert!(alone == pictures.decode(&unit(&[[3; 8]; 4])).expect("four grids"));
-        assert!(alone != pictures.decode(&unit(&[[3; 8], [5; 8]])).expect("two grids"));
-        let picture = pictures.decode(&unit(&[[15; 8]])).expect("a whole grid");
+        assert!(pictures.decode(&unit(16)).is_none(), "a token outside the codebook");
+        assert!(pictures.decode(&unit(3)[1..]).is_none());
+        assert!(pictures.decode(&unit(5)) != pictures.decode(&unit(7)));
+        let picture = pictures.decode(&unit(15)).expect("a whole view");
         assert_eq!((picture.width, picture.height), (50, 34));
-        assert_eq!(pictures.tokens(&mut Carry::default(), &picture).len(), 8);
+        assert_eq!(pictures.tokens(&mut Carry::default(), &picture, None).len(), 8);
     }
 }

@@ -165,6 +165,18 @@ impl Variant {
         let (row, column) = self.place(packet, index);
         usize::from(row) * usize::from(self.columns) + usize::from(column)
     }
+
+    /// Which tokens of grid number `frame`, in raster order, travel when each packet has `kept` of them.
+    #[must_use]
+    pub fn sent(self, frame: u32, kept: u16) -> Vec<bool> {
+        let (full, mut sent) = (self.tokens_per_packet(), vec![false; self.tokens()]);
+        for packet in 0..PACKETS {
+            for position in kept_positions(frame % FRAME_MODULUS, packet, full, kept.clamp(1, full)) {
+                sent[self.raster(packet, position)] = true;
+            }
+        }
+        sent
+    }
 }
 
 impl TryFrom<RawVariant> for Variant {

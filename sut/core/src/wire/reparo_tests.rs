@@ -120,6 +120,8 @@ proptest! {
         for (found, sent) in found.iter().zip(&tokens) {
             prop_assert!(found.is_none_or(|t| t == *sent));
         }
+        let travels: Vec<bool> = found.iter().map(Option::is_some).collect();
+        prop_assert_eq!(variant.sent(frame, kept), travels);
     }
 
     #[test]

@@ -2,18 +2,18 @@
 //!
 //! Per clip: PSNR (RGB, mean of frames, and of the worst tenth) without loss, with 50 % self-drop, and with
 //! Gilbert-Elliott losses "high" (SYSTEMS.md 5.3 n: per-frame states, packets independent inside a state); for the
-//! lossy conditions also what filling with the last received token would give, on all and on moving blocks.
+//! lossy conditions also what filling with the last received token would give, on all and on moving blocks (the decoder
+//! is told that it is a guess then, too).
 //! At the end milliseconds per stage.
 
 use anyhow::ensure;
 use clap::Parser;
-use models::token_recovery::{Choice, Recovery};
-use models::tokenizer::{Carry, Preset, TOKEN_PIXELS, Tokenizer};
+use models::token_recovery::{Choice, Copies, Recovery};
+use models::tokenizer::{Carry, Memory, Preset, TOKEN_PIXELS, Tokenizer};
 use models::train::{Clip, Random, decode, list};
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Instant;
-use tch::Device;
+use tch::{Device, Tensor};
 
 /// Measures Reparo's models on clips.
 #[derive(Parser)]
@@ -36,9 +36,12 @@ struct Args {
     /// fp32, bf16, or the fastest of this CPU
     #[arg(long, default_value = "fp32", value_parser = models::layers::Precision::from_name)]
     precision: models::layers::Precision,
-    /// Fill with the likeliest code instead of the one of least expected squared error
+    /// Fill with the likeliest codes instead of mean ones
     #[arg(long)]
     likeliest: bool,
+    /// Guess the features that were lost themselves: the bound of what any recovery can reach
+    #[arg(long, conflicts_with = "likeliest")]
+    perfect: bool,
     /// Threads
     #[arg(long, default_value_t = 2)]
     threads: i32,
@@ -117,6 +120,14 @@ fn block_error(a: &[u8], b: &[u8], row: usize, column: usize) -> f64 {
     sum as f64
 }
 
+/// The features of a frame's tokens that did not arrive.
+fn missing_of(features: &Tensor, arrived: &[Option<u16>]) -> Vec<f32> {
+    let all = Vec::<f32>::try_from(&features.contiguous().view([-1])).unwrap_or_default();
+    let values = all.len() / arrived.len();
+    let missing = all.chunks_exact(values).zip(arrived).filter(|(_, arrived)| arrived.is_none());
+    missing.flat_map(|(feature, _)| feature.to_vec()).collect()
+}
+
 /// Draws which tokens of a frame arrive.
 struct Losses {
     condition: Condition,
@@ -125,14 +136,15 @@ struct Losses {
 }
 
 impl Losses {
-    fn next(&mut self, tokens: &[u16]) -> Vec<Option<u16>> {
-        let mut keep = vec![true; tokens.len()];
+    /// One for each token of the next frame.
+    fn next(&mut self) -> Vec<bool> {
+        let mut keep = vec![true; GRID * GRID];
         match self.condition {
             // Half of each packet's tokens, as the sender's self-drop leaves them.
             Condition::SelfDrop => {
                 for packet in 0..4 {
                     let mut places: Vec<usize> =
-                        (0..tokens.len()).filter(|&i| packet_of(i) == packet).collect();
+                        (0..GRID * GRID).filter(|&i| packet_of(i) == packet).collect();
                     for i in 0..places.len() / 2 {
                         let j = i + self.random.below(places.len() - i);
                         places.swap(i, j);
@@ -149,7 +161,7 @@ impl Losses {
                 }
             }
         }
-        tokens.iter().zip(keep).map(|(&t, keep)| keep.then_some(t)).collect()
+        keep
     }
 }
 
@@ -186,22 +198,38 @@ struct Models {
 impl Models {
     fn measure(&self, clip: &Clip, args: &Args, times: &mut Times) -> Vec<f64> {
         let frames = args.frames.min(clip.frames());
-        let mut encode = |mut carry: Carry| -> Vec<Vec<u16>> {
-            let encode =
-                |i| timed(&mut times.encode, || self.tokenizer.encode(&mut carry, clip.frame(i), SIZE, SIZE));
-            (0..frames).map(encode).collect()
+        let mut carry = Carry::default();
+        let encode = |i| {
+            timed(&mut times.encode, || {
+                let features = self.tokenizer.features_of_bytes(clip.frame(i), SIZE, SIZE);
+                let tokens = self.tokenizer.tokens(&mut carry, &features, None);
+                (features, tokens)
+            })
         };
-        let (tokens, half) = (encode(Carry::default()), encode(Carry::keeping(0.5)));
+        let (features, tokens): (Vec<Tensor>, Vec<Vec<u16>>) = (0..frames).map(encode).unzip();
         let mut clean = Score::default();
-        let mut seen = VecDeque::new();
+        let mut memory = self.tokenizer.memory(GRID * GRID);
         for (i, tokens) in tokens.iter().enumerate() {
-            let shown = timed(&mut times.decode, || self.draw(&mut seen, tokens.clone()));
+            let received: Vec<_> = tokens.iter().copied().map(Some).collect();
+            let shown = timed(&mut times.decode, || self.draw(&mut memory, &received, &[]));
             clean.add(&shown, clip.frame(i), (i > 0).then(|| clip.frame(i - 1)));
         }
         let mut row = vec![clean.mean(), clean.worst_tenth(), clean.on_moving()];
         for condition in [Condition::SelfDrop, Condition::GilbertElliott] {
-            let tokens = if let Condition::SelfDrop = condition { &half } else { &tokens };
-            let (filled, copied) = self.lossy(clip, tokens, condition, args.seed, times);
+            let mut losses = Losses { condition, random: Random::of_step(args.seed, 7), bad: false };
+            let mut carry = Carry::default();
+            let arrive = |i: usize| -> Vec<Option<u16>> {
+                let kept = losses.next();
+                let tokens = match condition {
+                    // The sender knows.
+                    Condition::SelfDrop => self.tokenizer.tokens(&mut carry, &features[i], Some(&kept)),
+                    Condition::GilbertElliott => tokens[i].clone(),
+                };
+                tokens.into_iter().zip(kept).map(|(t, kept)| kept.then_some(t)).collect()
+            };
+            let arrived: Vec<_> = (0..frames).map(arrive).collect();
+            let known = args.perfect.then_some(features.as_slice());
+            let (filled, copied) = self.lossy(clip, &arrived, known, times);
             row.extend([
                 filled.mean(),
                 filled.worst_tenth(),
@@ -213,37 +241,33 @@ impl Models {
         row
     }
 
-    /// The picture of the next frame; `seen` are its tokens and those before, newest first.
-    fn draw(&self, seen: &mut VecDeque<Vec<u16>>, tokens: Vec<u16>) -> Vec<u8> {
-        self.tokenizer.decode(self.tokenizer.see(seen, tokens), GRID, GRID)
+    /// The picture of the next frame of which so much came.
+    fn draw(&self, memory: &mut Memory, received: &[Option<u16>], guesses: &[f32]) -> Vec<u8> {
+        self.tokenizer.decode(&memory.see(received, guesses), GRID, GRID)
     }
 
+    /// With recovery (or with the `known` features) and with copies, when so much of each frame arrived.
     fn lossy(
         &self,
         clip: &Clip,
-        tokens: &[Vec<u16>],
-        condition: Condition,
-        seed: u64,
+        arrived: &[Vec<Option<u16>>],
+        known: Option<&[Tensor]>,
         times: &mut Times,
     ) -> (Score, Score) {
-        let mut losses = Losses { condition, random: Random::of_step(seed, 7), bad: false };
         let mut history = self.recovery.as_ref().map(|r| r.history(GRID, GRID));
-        let mut last = vec![None; GRID * GRID];
+        let mut copies = Copies::new(&self.tokenizer, GRID * GRID);
         let (mut filled, mut copied) = (Score::default(), Score::default());
-        let (mut seen_filled, mut seen_copied) = (VecDeque::new(), VecDeque::new());
-        for (i, tokens) in tokens.iter().enumerate() {
-            let arrived = losses.next(tokens);
-            for (last, arrived) in last.iter_mut().zip(&arrived) {
-                *last = arrived.or(*last);
-            }
+        let (mut seen_filled, mut seen_copied) =
+            (self.tokenizer.memory(GRID * GRID), self.tokenizer.memory(GRID * GRID));
+        for (i, arrived) in arrived.iter().enumerate() {
             let before = (i > 0).then(|| clip.frame(i - 1));
-            let copy: Vec<u16> = last.iter().map(|t| t.unwrap_or_default()).collect();
-            let by_copy = self.draw(&mut seen_copied, copy);
+            let by_copy = self.draw(&mut seen_copied, arrived, &copies.fill(arrived));
             copied.add(&by_copy, clip.frame(i), before);
             match (&self.recovery, &mut history) {
                 (Some(recovery), Some(history)) => {
-                    let fill = timed(&mut times.recover, || recovery.fill(history, &arrived));
-                    filled.add(&self.draw(&mut seen_filled, fill), clip.frame(i), before);
+                    let guesses = timed(&mut times.recover, || recovery.fill(history, arrived).vectors);
+                    let guesses = known.map_or(guesses, |known| missing_of(&known[i], arrived));
+                    filled.add(&self.draw(&mut seen_filled, arrived, &guesses), clip.frame(i), before);
                 }
                 _ => filled.add(&by_copy, clip.frame(i), before),
             }
@@ -260,7 +284,7 @@ fn main() -> anyhow::Result<()> {
     let recovery = match args.no_recovery {
         true => None,
         false => {
-            let choice = if args.likeliest { Choice::Likeliest } else { Choice::Nearest };
+            let choice = if args.likeliest { Choice::Likeliest } else { Choice::Mean };
             Some(Recovery::load(&args.recovery, Preset::Lite, &tokenizer, Device::Cpu)?.with_choice(choice))
         }
     };

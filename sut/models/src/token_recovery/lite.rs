@@ -4,7 +4,9 @@
 //! Two things make it learn in minutes. Its input has, beside the token (or the mask), the code that last
 //! arrived at the position and how long ago; its output starts as "that code again, or one near it" and learns
 //! where that is wrong: one number per position, the gate, says how sure it is. All other scores are linear in
-//! the codes, so that similar codes share what is learnt.
+//! the codes, so that similar codes share what is learnt. What stands for a token in the decoder is a vector: the
+//! mean of the codes under these scores and, since the truth lies between codes, a correction that is linear in the
+//! features.
 
 use super::{Cache, Layer, WINDOW};
 use crate::layers::{Block, ChannelNorm, Conv};
@@ -34,6 +36,7 @@ pub(super) struct Net {
     bias: Tensor,
     copy: Tensor,
     gate: nn::Linear,
+    correction: nn::Linear,
 }
 
 impl Net {
@@ -57,6 +60,7 @@ impl Net {
             // Sure enough to copy, not so sure that wrong copies rule the first steps.
             copy: path.var("copy", &[1], nn::Init::Const(1.0)),
             gate: nn::linear(path / "gate", CHANNELS, 1, from(GATE)),
+            correction: nn::linear(path / "correction", CHANNELS, CODE_DIM, from(0.0)),
         }
     }
 
@@ -109,6 +113,11 @@ impl Net {
         let codes = self.codes.size()[0];
         let sure = features.apply(&self.gate) * last.lt(codes).unsqueeze(1).to_kind(Kind::Float);
         (moved + copied + &self.bias).scatter_add(1, &last.clamp_max(codes - 1).unsqueeze(1), &sure)
+    }
+
+    /// What is added to the mean code at some positions: `[m, 16]` of their features.
+    pub(super) fn correction(&self, features: &Tensor) -> Tensor {
+        features.apply(&self.correction)
     }
 
     pub(super) fn layers() -> Vec<Layer> {

@@ -6,12 +6,14 @@
 //! knows the last token received at each position, however old it is.
 
 mod cache;
+mod copies;
 mod lite;
 mod paper;
 
-use crate::tokenizer::{Preset, Tokenizer, nearest};
+use crate::tokenizer::{Preset, Tokenizer};
 use crate::weights::{Weights, WeightsError};
 use cache::{Cache, Layer};
+pub use copies::Copies;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
@@ -21,15 +23,14 @@ pub const WINDOW: usize = 6;
 /// `model` in the metadata of recovery weights.
 pub const MODEL: &str = "reparo-token-recovery";
 
-/// Which token a distribution over codes becomes.
+/// Which vector stands for a token that is guessed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// The likeliest code, as in the paper.
+    /// That of the likeliest code, as in the paper.
     Likeliest,
-    /// The code nearest to the mean of all codes under the distribution: the one of least expected squared error.
-    /// Where the network wavers between similar codes it takes one between them, not one of many.
+    /// That of least expected squared error: between codes where the network wavers, and the shorter the less is known.
     #[default]
-    Nearest,
+    Mean,
 }
 
 /// The network.
@@ -38,8 +39,8 @@ pub struct Recovery {
     store: nn::VarStore,
     codes: usize,
     net: Net,
-    /// Of the tokenizer; for [`Choice::Nearest`].
-    codebook: Option<Tensor>,
+    /// Of the tokenizer.
+    codebook: Tensor,
     choice: Choice,
 }
 
@@ -65,11 +66,12 @@ impl Recovery {
     pub fn new(preset: Preset, codes: usize, device: Device) -> Self {
         let store = nn::VarStore::new(device);
         let root = store.root();
-        let net = match preset {
-            Preset::Lite => Net::Lite(lite::Net::new(&root, codes as i64)),
-            Preset::Paper => Net::Paper(paper::Net::new(&root, codes as i64)),
+        let (net, values) = match preset {
+            Preset::Lite => (Net::Lite(lite::Net::new(&root, codes as i64)), lite::CODE_DIM),
+            Preset::Paper => (Net::Paper(paper::Net::new(&root, codes as i64)), paper::CODE_DIM),
         };
-        Self { store, codes, net, codebook: None, choice: Choice::default() }
+        let codebook = Tensor::zeros([codes as i64, values], (Kind::Float, device));
+        Self { store, codes, net, codebook, choice: Choice::default() }
     }
 
     /// The network in a weight file of this preset, trained for the tokens of `tokenizer`.
@@ -88,7 +90,7 @@ impl Recovery {
         weights.expect("codebook", &tokenizer.codebook_hash())?;
         let mut recovery = Self::new(preset, tokenizer.codes(), device);
         weights.fill(&recovery.store.variables())?;
-        recovery.codebook = Some(tokenizer.codebook().detach().copy());
+        recovery.codebook = tokenizer.codebook().detach().copy();
         Ok(recovery)
     }
 
@@ -115,8 +117,9 @@ impl Recovery {
         self.codes
     }
 
-    /// Starts from the geometry of a codebook (where the preset can).
-    pub fn adopt(&self, codebook: &Tensor) {
+    /// Guesses vectors of this codebook, and starts from its geometry (where the preset can).
+    pub fn adopt(&mut self, codebook: &Tensor) {
+        self.codebook = codebook.detach().copy();
         if let Net::Lite(net) = &self.net {
             net.adopt(codebook);
         }
@@ -136,6 +139,16 @@ impl Recovery {
         match &self.net {
             Net::Lite(net) => net.scores(features, last),
             Net::Paper(net) => net.scores(features),
+        }
+    }
+
+    /// Vectors `[m, values]` that stand for tokens of these features and scores: of least squared error from what the tokens
+    /// stand for.
+    pub fn vectors(&self, features: &Tensor, scores: &Tensor, codebook: &Tensor) -> Tensor {
+        let mean = scores.softmax(1, Kind::Float).matmul(codebook);
+        match &self.net {
+            Net::Lite(net) => mean + net.correction(features),
+            Net::Paper(_) => mean,
         }
     }
 
@@ -162,57 +175,83 @@ impl Recovery {
         }
     }
 
-    /// The next frame: what arrived of it, row by row, completed. What arrived is never changed. Scores are
-    /// computed for missing tokens only; a complete frame is only remembered.
+    /// The next frame: what is to be made of what did not arrive of it. Scores are computed for missing tokens only.
     ///
     /// # Panics
     /// When `received` is not a grid of this history or holds a token outside the codebook.
     #[must_use]
-    pub fn fill(&self, history: &mut History, received: &[Option<u16>]) -> Vec<u16> {
+    pub fn fill(&self, history: &mut History, received: &[Option<u16>]) -> Guesses {
+        no_grad(|| {
+            let (features, scores) = self.missing(history, received);
+            let tokens = scores.argmax(1, false);
+            let vectors = match self.choice {
+                Choice::Likeliest => self.codebook.index_select(0, &tokens),
+                Choice::Mean => self.vectors(&features, &scores, &self.codebook),
+            };
+            let vectors = vectors.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+            let tokens = Vec::<i64>::try_from(&tokens.to_device(Device::Cpu)).unwrap_or_default();
+            Guesses {
+                tokens: tokens.into_iter().map(|t| t as u16).collect(),
+                vectors: Vec::<f32>::try_from(&vectors).unwrap_or_default(),
+            }
+        })
+    }
+
+    /// The vectors `[m, values]` of [`fill`](Self::fill) with their graph, for training; it reaches back to the beginning
+    /// of this frame.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn guess(&self, history: &mut History, received: &[Option<u16>]) -> Tensor {
+        let (features, scores) = self.missing(history, received);
+        self.vectors(&features, &scores, &self.codebook)
+    }
+
+    /// The features `[m, channels]` and scores `[m, codes]` of the next frame's missing tokens.
+    fn missing(&self, history: &mut History, received: &[Option<u16>]) -> (Tensor, Tensor) {
+        let missing: Vec<i64> =
+            (0..received.len()).filter(|&i| received[i].is_none()).map(|i| i as i64).collect();
+        let (features, last) = self.step(history, received);
+        let at = Tensor::from_slice(&missing).to_device(self.store.device());
+        let channels = features.size()[1];
+        let features = features.permute([0, 2, 3, 1]).reshape([-1, channels]).index_select(0, &at);
+        let scores = self.scores(&features, &last.view([-1]).index_select(0, &at));
+        (features, scores)
+    }
+
+    /// A frame goes by that needs no guesses.
+    ///
+    /// # Panics
+    /// When `received` is not a grid of this history or holds a token outside the codebook.
+    pub fn remember(&self, history: &mut History, received: &[Option<u16>]) {
+        let _ = no_grad(|| self.step(history, received));
+    }
+
+    /// The features of the next frame and the last tokens that it saw.
+    fn step(&self, history: &mut History, received: &[Option<u16>]) -> (Tensor, Tensor) {
         assert_eq!(received.len(), history.last.len(), "a whole grid");
         assert!(received.iter().flatten().all(|&t| usize::from(t) < self.codes), "tokens of this codebook");
         let none = self.codes as i64;
-        let device = self.store.device();
         let shape = [1, history.rows as i64, history.columns as i64];
-        let grid = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(device);
+        let grid = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(self.store.device());
         let tokens: Vec<i64> = received.iter().map(|t| t.map_or(none, i64::from)).collect();
-        let filled = no_grad(|| {
-            let (tokens, last, age) = (grid(&tokens), grid(&history.last), grid(&history.age));
-            let features = match &self.net {
-                Net::Lite(net) => net.step(&tokens, &last, &age, &mut history.cache),
-                Net::Paper(net) => net.step(&tokens, &mut history.cache),
-            };
-            let missing: Vec<i64> =
-                (0..received.len()).filter(|&i| received[i].is_none()).map(|i| i as i64).collect();
-            if missing.is_empty() {
-                return Vec::new();
-            }
-            let at = Tensor::from_slice(&missing).to_device(device);
-            let channels = features.size()[1];
-            let features = features.permute([0, 2, 3, 1]).reshape([-1, channels]).index_select(0, &at);
-            let scores = self.scores(&features, &last.view([-1]).index_select(0, &at));
-            let best = match &self.codebook {
-                Some(codebook) => choose(&scores, codebook, self.choice),
-                None => scores.argmax(1, false),
-            };
-            let best = Vec::<i64>::try_from(&best.to_device(Device::Cpu)).unwrap_or_default();
-            missing.into_iter().zip(best).collect()
-        });
+        let last = grid(&history.last);
+        let features = match &self.net {
+            Net::Lite(net) => net.step(&grid(&tokens), &last, &grid(&history.age), &mut history.cache),
+            Net::Paper(net) => net.step(&grid(&tokens), &mut history.cache),
+        };
         Past { last: &mut history.last, age: &mut history.age, none }.pass(&tokens);
-        let mut complete: Vec<u16> = received.iter().map(|t| t.unwrap_or_default()).collect();
-        for (place, token) in filled {
-            complete[place as usize] = token as u16;
-        }
-        complete
+        (features, last)
     }
 }
 
-/// Tokens `[m]` of scores `[m, codes]`.
-pub fn choose(scores: &Tensor, codebook: &Tensor, choice: Choice) -> Tensor {
-    match choice {
-        Choice::Likeliest => scores.argmax(1, false),
-        Choice::Nearest => nearest(&scores.softmax(1, Kind::Float).matmul(codebook), codebook),
-    }
+/// What stands for the missing tokens of a frame, in the order of their places.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Guesses {
+    /// The likeliest code of each.
+    pub tokens: Vec<u16>,
+    /// The code vector that the decoder gets, by [`Choice`].
+    pub vectors: Vec<f32>,
 }
 
 /// The last token received at each position and its age in frames: 0 never, 1 the frame before, 8 and more is 8.

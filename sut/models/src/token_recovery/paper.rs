@@ -7,6 +7,8 @@
 use super::{Cache, Layer, WINDOW};
 use tch::{Kind, Tensor, nn};
 
+/// Values of the paper's codes.
+pub(super) const CODE_DIM: i64 = 256;
 const CHANNELS: i64 = 768;
 const HEADS: i64 = 12;
 /// Temporal-spatial pairs.

@@ -25,6 +25,8 @@ const LANES: usize = 32;
 #[derive(Debug)]
 pub struct Codes {
     values: usize,
+    /// Whether errors are handed on at all.
+    diffused: bool,
     /// `[codes, values]`.
     vectors: Vec<f32>,
     /// `[blocks, values, LANES]`; codes that are not there are zero.
@@ -40,7 +42,7 @@ pub struct Quantised {
     pub tokens: Vec<u16>,
     /// What each code is the nearest of.
     pub targets: Vec<f32>,
-    /// What the codes lack of their targets.
+    /// What is handed on: what the codes lack of their targets.
     pub errors: Vec<f32>,
 }
 
@@ -57,7 +59,20 @@ impl Codes {
                 blocks[(code / LANES * values + i) * LANES + code % LANES] = value;
             }
         }
-        Self { values, vectors, blocks, halves }
+        Self { values, diffused: true, vectors, blocks, halves }
+    }
+
+    /// The same codes without diffusion: every feature gets the nearest.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { diffused: false, ..self }
+    }
+
+    /// Number of codes.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a codebook is never empty")]
+    pub fn len(&self) -> usize {
+        self.vectors.len() / self.values
     }
 
     /// The code nearest to a vector, the first among equals.
@@ -81,14 +96,27 @@ impl Codes {
         at
     }
 
-    /// Tokens of a grid of features, `columns` wide, row by row; `carried` is what the frame before handed on.
+    /// Tokens of the next picture's features, `columns` wide, row by row (see [`diffuse`](Self::diffuse)).
+    pub fn next(&self, carry: &mut Carry, features: Vec<f32>, columns: usize, sent: &[bool]) -> Quantised {
+        if !self.diffused {
+            let tokens = features.chunks_exact(self.values).map(|f| self.nearest(f) as u16).collect();
+            return Quantised { tokens, errors: vec![0.0; features.len()], targets: features };
+        }
+        let found = self.diffuse(&features, &carry.hand_on(&features, self.values), columns, sent);
+        carry.leave(features, found.errors.clone());
+        found
+    }
+
+    /// Tokens of a grid of features, `columns` wide, row by row; `carried` is what the frame before handed on. A token
+    /// that is not `sent` says nothing to anybody: what came to it is handed on whole.
     ///
     /// # Panics
-    /// When `features` are not whole rows.
+    /// When `features` are not whole rows, or when there is not one `sent` per token.
     #[must_use]
-    pub fn diffuse(&self, features: &[f32], carried: &[f32], columns: usize) -> Quantised {
+    pub fn diffuse(&self, features: &[f32], carried: &[f32], columns: usize, sent: &[bool]) -> Quantised {
         let values = self.values;
         assert!(features.len().is_multiple_of(columns * values), "whole rows of features");
+        assert_eq!(sent.len() * values, features.len(), "one `sent` per token");
         let rows = features.len() / (columns * values);
         let at = |place: usize| place * values..(place + 1) * values;
         let mut targets: Vec<f32> = features.iter().zip(carried).map(|(f, c)| f + c).collect();
@@ -98,9 +126,8 @@ impl Codes {
         for place in 0..rows * columns {
             let code = self.nearest(&targets[at(place)]);
             tokens.push(code as u16);
-            for ((error, target), code) in
-                error.iter_mut().zip(&targets[at(place)]).zip(&self.vectors[at(code)])
-            {
+            let said = if sent[place] { &self.vectors[at(code)] } else { &features[at(place)] };
+            for ((error, target), code) in error.iter_mut().zip(&targets[at(place)]).zip(said) {
                 *error = target - code;
             }
             errors.extend_from_slice(&error);
@@ -128,35 +155,14 @@ impl Codes {
     }
 }
 
-/// What the frames so far leave to the next one.
-#[derive(Clone, Debug)]
+/// What the pictures of one sequence so far leave to the next one.
+#[derive(Clone, Debug, Default)]
 pub struct Carry {
-    share: f32,
     features: Vec<f32>,
     errors: Vec<f32>,
 }
 
-impl Default for Carry {
-    fn default() -> Self {
-        Self::keeping(1.0)
-    }
-}
-
 impl Carry {
-    /// For a sender that keeps this share of its tokens. What is handed on to a token that is dropped is lost, and steady
-    /// tokens are easier to guess: at half of the tokens nothing is handed on any more.
-    #[must_use]
-    pub fn keeping(kept: f64) -> Self {
-        let share = NEXT_STRENGTH * (2.0 * kept as f32 - 1.0).clamp(0.0, 1.0);
-        Self { share, features: Vec::new(), errors: Vec::new() }
-    }
-
-    /// Share of an error that is handed on.
-    #[must_use]
-    pub fn share(&self) -> f32 {
-        self.share
-    }
-
     /// What comes to each value of the next frame's features: nothing where the picture has changed, and nothing at all
     /// when it has another size.
     pub(super) fn hand_on(&self, features: &[f32], values: usize) -> Vec<f32> {
@@ -167,7 +173,7 @@ impl Carry {
         let mut carried = self.errors.clone();
         for ((before, now), carried) in places.zip(carried.chunks_exact_mut(values)) {
             let apart: f32 = before.iter().zip(now).map(|(a, b)| (a - b) * (a - b)).sum();
-            let share = self.share * (-apart / NEXT_ALIKE).exp();
+            let share = NEXT_STRENGTH * (-apart / NEXT_ALIKE).exp();
             carried.iter_mut().for_each(|c| *c *= share);
         }
         carried
@@ -207,7 +213,7 @@ mod tests {
     fn a_plain_area_between_two_codes_gets_most_of_its_mean() {
         let codes = Codes::new(vec![0.0, 0.0, 1.0, 0.0, 0.0, 5.0], 2);
         let plain: Vec<f32> = [0.3, 0.0].repeat(24 * 24);
-        let found = codes.diffuse(&plain, &vec![0.0; plain.len()], 24);
+        let found = codes.diffuse(&plain, &vec![0.0; plain.len()], 24, &[true; 24 * 24]);
         let ones = found.tokens.iter().filter(|&&t| t == 1).count() as f64 / (24.0 * 24.0);
         // Of the nearest codes alone it would be 0; all of the error would give 0.3.
         assert!((0.2..0.31).contains(&ones), "{ones}");
@@ -220,7 +226,7 @@ mod tests {
         let still = [0.3, 0.0, 0.4, 90.0, 0.3, -90.0];
         let (mut carry, mut ones) = (Carry::default(), 0);
         for _ in 0..200 {
-            let found = codes.diffuse(&still, &carry.hand_on(&still, 2), 3);
+            let found = codes.diffuse(&still, &carry.hand_on(&still, 2), 3, &[true; 3]);
             ones += usize::from(found.tokens[0] == 1);
             carry.leave(still.to_vec(), found.errors);
         }
@@ -230,9 +236,17 @@ mod tests {
         let other = [8.0, 8.0, 8.0, 8.0, 8.0, 8.0];
         assert!(carry.hand_on(&other, 2).iter().all(|c| c.abs() < 1e-6));
         assert_eq!(carry.hand_on(&still[..2], 2), [0.0; 2]);
-        let mut half = Carry::keeping(0.5);
-        half.leave(still.to_vec(), still.to_vec());
-        assert_eq!(half.hand_on(&still, 2), [0.0; 6]);
+    }
+
+    #[test]
+    fn what_is_not_sent_takes_no_error_away() {
+        let codes = Codes::new(vec![0.0, 0.0, 1.0, 0.0], 2);
+        let still = [0.4, 0.0, 0.4, 90.0];
+        // Errors come to the second token, which is not sent: they stay on their way, and its own picture adds none.
+        let found = codes.diffuse(&still, &[0.0, 0.0, 0.3, 0.1], 2, &[true, false]);
+        assert_eq!(found.tokens[0], 0);
+        assert!((found.errors[0] - 0.4).abs() < 1e-6);
+        assert!((found.errors[2] - 0.3).abs() < 1e-4 && (found.errors[3] - 0.1).abs() < 1e-4);
     }
 
     #[test]
@@ -241,7 +255,7 @@ mod tests {
         let mut features: Vec<f32> = [4.0, 0.0].repeat(16);
         features[2 * 15] = 10.0;
         features[2 * 15 + 1] = 1.0;
-        let found = codes.diffuse(&features, &[0.0; 32], 4);
+        let found = codes.diffuse(&features, &[0.0; 32], 4, &[true; 16]);
         assert!((found.targets[2 * 15] - 10.0).abs() < 0.01);
         assert_eq!(found.tokens[15], 1);
     }

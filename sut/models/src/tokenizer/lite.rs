@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! picture ─ unshuffle 8 ─ 1x1 ─ blocks @1/8 ─ 2x2/2 ─ blocks @1/16 ─ 1x1 ─ normalise ─ 16 values
-//! 16 values of each of 4 frames ─ 1x1 ─ blocks @1/16 ─ 1x1 + shuffle 2 ─ blocks @1/8 ─ 1x1 + shuffle 8 ─ picture
+//! 16 values of each of 4 slots, 4 marks ─ 1x1 ─ blocks @1/16 ─ 1x1 + shuffle 2 ─ blocks @1/8 ─ 1x1 + shuffle 8 ─ picture
 //! ```
 //!
-//! The decoder looks at the codes of the frames before, too: what one frame's codes get wrong, others tell. It sees
-//! codes, never earlier pictures, so that a loss is forgotten after as many frames as it looks at.
+//! The decoder looks at codes that came before, too ([`View`](super::View)): what one frame's code gets wrong, others
+//! tell. Marks say what is a guess and what is old. It sees codes, never earlier pictures.
 
 use crate::layers::{Block, ChannelNorm, Conv};
 use tch::{Kind, Tensor, nn};
 
 /// Values per code; few, because 1024 codes fill few dimensions.
 pub(super) const CODE_DIM: i64 = 16;
-/// Frames whose codes the decoder sees: the one that it draws and those before.
-pub(super) const FRAMES: usize = 4;
+/// Codes that the decoder sees of each place: the frame's own and those before.
+pub(super) const SLOTS: usize = 4;
 pub(super) const STEM: i64 = 8;
 const FINE_ENCODER: i64 = 96;
 const FINE_DECODER: i64 = 128;
@@ -79,7 +79,7 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn new(path: &nn::Path) -> Self {
         Self {
-            stem: Conv::pointwise(&(path / "stem"), FRAMES as i64 * CODE_DIM, COARSE_DECODER, 1.0),
+            stem: Conv::pointwise(&(path / "stem"), SLOTS as i64 * (CODE_DIM + 1), COARSE_DECODER, 1.0),
             coarse: stack(&(path / "coarse"), 6, COARSE_DECODER, 5),
             up: Conv::pointwise(&(path / "up"), COARSE_DECODER, 4 * FINE_DECODER, 1.0),
             fine: stack(&(path / "fine"), 2, FINE_DECODER, 5),
@@ -88,7 +88,7 @@ impl Decoder {
         }
     }
 
-    /// `[n, rows, columns, 4 * 16]`, the newest frame first, to a picture `[n, 3, 16 rows, 16 columns]` in -1..1 (not clamped).
+    /// `[n, rows, columns, 4 * 16 + 4]` to a picture `[n, 3, 16 rows, 16 columns]` in -1..1 (not clamped).
     pub(super) fn forward(&self, codes: &Tensor) -> Tensor {
         self.patches(codes).pixel_shuffle(STEM)
     }

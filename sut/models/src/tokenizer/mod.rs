@@ -7,19 +7,19 @@ mod diffusion;
 mod lite;
 mod paper;
 mod patches;
+mod view;
 
 use crate::layers::{to_bytes, to_signed};
 use crate::weights::{Weights, WeightsError};
-use diffusion::Codes;
-pub use diffusion::{Carry, Quantised};
+pub use diffusion::{Carry, Codes, Quantised};
 use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
+pub use view::{Memory, NONE, View};
 
-/// Goes up whenever [`Tokenizer::encode`] gives other tokens for the same weights and picture; part of what names
+/// Goes up whenever [`Tokenizer::tokens`] gives others for the same weights and picture; part of what names
 /// tokens that are kept.
-pub const ENCODER_VERSION: u32 = 3;
+pub const ENCODER_VERSION: u32 = 4;
 
 /// Pixels per token and side.
 pub const TOKEN_PIXELS: usize = 16;
@@ -143,22 +143,30 @@ impl Tokenizer {
 
     /// The codes of feature vectors `[n, rows, columns, values]`: tokens `[n, rows, columns]` and what each is the
     /// nearest code of, in the shape of `features`. `lite` spreads what a code gets wrong over the neighbours and, by
-    /// `carry`, over the next frame; `paper` takes the nearest code of each vector.
-    pub fn quantise(&self, features: &Tensor, carry: &mut Carry) -> (Tensor, Tensor) {
+    /// `carry`, over the next frame, past tokens that are not `sent` (one each; none: all are); `paper` takes the nearest
+    /// code of each vector.
+    ///
+    /// # Panics
+    /// When there is not one `sent` per token.
+    pub fn quantise(&self, features: &Tensor, carry: &mut Carry, sent: Option<&[bool]>) -> (Tensor, Tensor) {
         let mut grid = features.size();
         let values = grid.pop().unwrap_or(1);
         if matches!(self.net, Net::Paper(..)) {
             return (nearest(features, &self.codebook), features.shallow_clone());
         }
-        let codes = Codes::new(floats(&self.codebook), values as usize);
+        let codes = self.chooser();
         let columns = grid.last().copied().unwrap_or(1);
-        let picture = grid[1..].iter().product::<i64>() * values;
+        let places = grid[1..].iter().product::<i64>() as usize;
+        let picture = places * values as usize;
         let all = floats(features);
         let carried = carry.hand_on(&all, values as usize);
+        let every = if sent.is_none() { vec![true; all.len() / values as usize] } else { Vec::new() };
+        let sent = sent.unwrap_or(&every);
+        assert_eq!(sent.len() * values as usize, all.len(), "one `sent` per token");
         let (mut tokens, mut targets, mut errors) = (Vec::<i64>::new(), Vec::new(), Vec::new());
-        let pictures = all.chunks_exact(picture as usize).zip(carried.chunks_exact(picture as usize));
-        for (features, carried) in pictures {
-            let found = codes.diffuse(features, carried, columns as usize);
+        let pictures = all.chunks_exact(picture).zip(carried.chunks_exact(picture));
+        for ((features, carried), sent) in pictures.zip(sent.chunks_exact(places)) {
+            let found = codes.diffuse(features, carried, columns as usize, sent);
             tokens.extend(found.tokens.into_iter().map(i64::from));
             targets.extend(found.targets);
             errors.extend(found.errors);
@@ -169,101 +177,127 @@ impl Tokenizer {
         (tokens, Tensor::from_slice(&targets).view(features.size().as_slice()).to_device(device))
     }
 
+    /// The codebook outside of libtorch, which chooses as [`quantise`](Self::quantise) does.
+    #[must_use]
+    pub fn chooser(&self) -> Codes {
+        let codes = Codes::new(floats(&self.codebook), self.values());
+        if matches!(self.net, Net::Paper(..)) { codes.plain() } else { codes }
+    }
+
     /// Code vectors of tokens: shape of `tokens` plus one dimension.
     pub fn embed(&self, tokens: &Tensor) -> Tensor {
         Tensor::embedding(&self.codebook, tokens, -1, false, false)
     }
 
-    /// Frames whose codes the decoder sees: `paper` that of the picture alone, `lite` three before it too.
+    /// Codes that the decoder sees of each place: `paper` the frame's own, `lite` three that came before, too.
     #[must_use]
-    pub fn frames_seen(&self) -> usize {
+    pub fn slots(&self) -> usize {
         match &self.net {
-            Net::Lite(..) => lite::FRAMES,
+            Net::Lite(..) => lite::SLOTS,
             Net::Paper(..) => 1,
         }
     }
 
-    /// Codes of a frame and of those before it, newest first and each `[n, rows, columns, values]`, to the frame's
-    /// picture `[n, 3, h, w]`, about -1..1. The oldest frame stands for those that are not there.
+    /// Values of a code.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.codebook.size()[1] as usize
+    }
+
+    /// An empty memory for so many tokens, as [`View`]s are made from.
+    #[must_use]
+    pub fn memory(&self, places: usize) -> Memory {
+        Memory::new(self.slots(), places)
+    }
+
+    /// What the decoder takes of views of `rows` times `columns` places: `[n, rows, columns, inputs]`.
+    ///
+    /// # Panics
+    /// When a view is of another grid.
+    pub fn input(&self, views: &[View], columns: usize, rows: usize) -> Tensor {
+        let codebook = floats(&self.codebook);
+        let marks = matches!(self.net, Net::Lite(..));
+        let inputs = self.slots() * (self.values() + usize::from(marks));
+        let mut taken = Vec::with_capacity(views.len() * rows * columns * inputs);
+        views.iter().for_each(|view| view.vectors(&codebook, self.values(), marks, &mut taken));
+        let shape = [views.len(), rows, columns, inputs].map(|n| n as i64);
+        Tensor::from_slice(&taken).view(shape).to_device(self.store.device())
+    }
+
+    /// The same of feature vectors that came as they are, `[n, rows, columns, values]` per frame and newest first.
     ///
     /// # Panics
     /// Without a frame.
-    pub fn draw(&self, frames: &[Tensor]) -> Tensor {
-        let codes = self.seen(frames);
-        match &self.net {
-            Net::Lite(_, decoder) => decoder.forward(&codes),
-            Net::Paper(_, decoder) => decoder.forward(&codes),
+    pub fn input_of_features(&self, frames: &[Tensor]) -> Tensor {
+        let mut seen: Vec<Tensor> =
+            (0..self.slots()).map(|age| frames[age.min(frames.len() - 1)].shallow_clone()).collect();
+        if matches!(self.net, Net::Lite(..)) {
+            let [n, rows, columns, _] = frames[0].size()[..] else { panic!("four dimensions") };
+            let shape = [n, rows, columns, self.slots() as i64];
+            seen.push(Tensor::zeros(shape, (Kind::Float, frames[0].device())));
         }
-    }
-
-    /// A frame's tokens come in front of those that the decoder has `seen`, newest first; those that it sees no
-    /// longer go.
-    pub fn see<'a>(&self, seen: &'a mut VecDeque<Vec<u16>>, tokens: Vec<u16>) -> &'a [Vec<u16>] {
-        seen.push_front(tokens);
-        seen.truncate(self.frames_seen());
-        seen.make_contiguous()
-    }
-
-    /// What the decoder takes.
-    fn seen(&self, frames: &[Tensor]) -> Tensor {
-        let seen: Vec<&Tensor> =
-            (0..self.frames_seen()).map(|age| &frames[age.min(frames.len() - 1)]).collect();
         Tensor::cat(&seen, -1)
     }
 
-    /// The next picture of interleaved RGB bytes to its tokens, row by row; `carry` goes from frame to frame.
+    /// Pictures `[n, 3, h, w]`, about -1..1, of what [`input`](Self::input) gives.
+    pub fn draw(&self, input: &Tensor) -> Tensor {
+        match &self.net {
+            Net::Lite(_, decoder) => decoder.forward(input),
+            Net::Paper(_, decoder) => decoder.forward(input),
+        }
+    }
+
+    /// The features of a picture of interleaved RGB bytes, `[1, h/16, w/16, values]`.
     ///
     /// # Panics
     /// When `rgb` is not `3 * width * height` long or a side is no multiple of 16.
-    #[must_use]
-    pub fn encode(&self, carry: &mut Carry, rgb: &[u8], width: usize, height: usize) -> Vec<u16> {
+    pub fn features_of_bytes(&self, rgb: &[u8], width: usize, height: usize) -> Tensor {
         assert_eq!(rgb.len(), 3 * width * height, "picture size");
         assert!(width.is_multiple_of(TOKEN_PIXELS) && height.is_multiple_of(TOKEN_PIXELS), "whole tokens");
-        no_grad(|| {
-            let device = self.store.device();
-            let (h, w) = (height as i64, width as i64);
-            let features = match &self.net {
-                Net::Lite(encoder, _) => {
-                    let patches = Tensor::from_slice(&patches::of_bytes(rgb, width));
-                    let shape = [1, h / lite::STEM, w / lite::STEM, 3 * lite::STEM * lite::STEM];
-                    encoder.of_patches(&patches.view(shape).to_device(device).permute([0, 3, 1, 2]))
-                }
-                Net::Paper(encoder, _) => {
-                    encoder.forward(&to_signed(&Tensor::from_slice(rgb).view([1, h, w, 3]).to_device(device)))
-                }
-            };
-            let (tokens, _) = self.quantise(&features, carry);
-            let flat = tokens.to_device(Device::Cpu).view([-1]);
-            let tokens = Vec::<i64>::try_from(&flat).unwrap_or_default();
-            tokens.into_iter().map(|t| t as u16).collect()
+        let device = self.store.device();
+        let (h, w) = (height as i64, width as i64);
+        no_grad(|| match &self.net {
+            Net::Lite(encoder, _) => {
+                let patches = Tensor::from_slice(&patches::of_bytes(rgb, width));
+                let shape = [1, h / lite::STEM, w / lite::STEM, 3 * lite::STEM * lite::STEM];
+                encoder.of_patches(&patches.view(shape).to_device(device).permute([0, 3, 1, 2]))
+            }
+            Net::Paper(encoder, _) => {
+                encoder.forward(&to_signed(&Tensor::from_slice(rgb).view([1, h, w, 3]).to_device(device)))
+            }
         })
     }
 
-    /// Tokens of a frame and of those before it, newest first and each row by row, to the frame's picture of
-    /// interleaved RGB bytes (see [`draw`](Self::draw)).
+    /// The tokens of the next picture's features, row by row (see [`quantise`](Self::quantise)).
     ///
     /// # Panics
-    /// Without a frame, when one has not `columns * rows` tokens, or when a token is outside the codebook.
+    /// When there is not one `sent` per token.
     #[must_use]
-    pub fn decode<T: AsRef<[u16]>>(&self, frames: &[T], columns: usize, rows: usize) -> Vec<u8> {
+    pub fn tokens(&self, carry: &mut Carry, features: &Tensor, sent: Option<&[bool]>) -> Vec<u16> {
+        let (tokens, _) = no_grad(|| self.quantise(features, carry, sent));
+        let tokens = Vec::<i64>::try_from(&tokens.to_device(Device::Cpu).view([-1])).unwrap_or_default();
+        tokens.into_iter().map(|t| t as u16).collect()
+    }
+
+    /// The picture of interleaved RGB bytes that is drawn from a view.
+    ///
+    /// # Panics
+    /// When the view is not of `columns * rows` places or holds a token outside the codebook.
+    #[must_use]
+    pub fn decode(&self, view: &View, columns: usize, rows: usize) -> Vec<u8> {
+        assert_eq!(view.tokens.len(), self.slots() * columns * rows, "token count");
+        let known = |&t: &u16| t == NONE || usize::from(t) < self.codes;
+        assert!(view.tokens.iter().all(known), "tokens of this codebook");
         no_grad(|| {
-            let codes = frames.iter().take(self.frames_seen()).map(|tokens| {
-                let tokens = tokens.as_ref();
-                assert_eq!(tokens.len(), columns * rows, "token count");
-                assert!(tokens.iter().all(|&t| usize::from(t) < self.codes), "tokens of this codebook");
-                let tokens: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
-                let tokens = Tensor::from_slice(&tokens).view([1, rows as i64, columns as i64]);
-                self.embed(&tokens.to_device(self.store.device()))
-            });
-            let codes = self.seen(&codes.collect::<Vec<_>>());
+            let input = self.input(std::slice::from_ref(view), columns, rows);
             match &self.net {
                 Net::Lite(_, decoder) => {
-                    let patches = decoder.patches(&codes).permute([0, 2, 3, 1]).contiguous().view([-1]);
+                    let patches = decoder.patches(&input).permute([0, 2, 3, 1]).contiguous().view([-1]);
                     let patches = Vec::<f32>::try_from(&patches.to_device(Device::Cpu)).unwrap_or_default();
                     patches::to_bytes(&patches, columns * TOKEN_PIXELS)
                 }
                 Net::Paper(_, decoder) => {
-                    let flat = to_bytes(&decoder.forward(&codes)).to_device(Device::Cpu).view([-1]);
+                    let flat = to_bytes(&decoder.forward(&input)).to_device(Device::Cpu).view([-1]);
                     Vec::<u8>::try_from(&flat).unwrap_or_default()
                 }
             }

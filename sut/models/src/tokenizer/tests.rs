@@ -21,6 +21,16 @@ fn fresh() -> Tokenizer {
     tokenizer
 }
 
+fn encode(tokenizer: &Tokenizer, carry: &mut Carry, rgb: &[u8], width: usize, height: usize) -> Vec<u16> {
+    tokenizer.tokens(carry, &tokenizer.features_of_bytes(rgb, width, height), None)
+}
+
+/// The view of a first frame that came whole.
+fn alone(tokenizer: &Tokenizer, tokens: &[u16]) -> View {
+    let received: Vec<_> = tokens.iter().copied().map(Some).collect();
+    tokenizer.memory(tokens.len()).see(&received, &[])
+}
+
 fn picture(seed: u64) -> Vec<u8> {
     let mut random = Random::of_step(seed, 0);
     (0..3 * 64 * 48).map(|_| random.below(256) as u8).collect()
@@ -39,7 +49,8 @@ fn paper_has_its_sizes() {
     assert_eq!(of("decoder."), 30_560_259);
     let drawn = no_grad(|| {
         let features = tokenizer.features(&Tensor::zeros([1, 3, 32, 48], (Kind::Float, Device::Cpu)));
-        tokenizer.draw(&[tokenizer.embed(&tokenizer.quantise(&features, &mut Carry::default()).0)]).size()
+        let (tokens, _) = tokenizer.quantise(&features, &mut Carry::default(), None);
+        tokenizer.draw(&tokenizer.input_of_features(&[tokenizer.embed(&tokens)])).size()
     });
     assert_eq!(drawn, [1, 3, 32, 48]);
 }
@@ -53,14 +64,16 @@ fn lite_is_small() {
 fn patches_in_one_pass_are_the_tensor_operations() {
     let tokenizer = fresh();
     let rgb = picture(3);
-    let tokens = tokenizer.encode(&mut Carry::default(), &rgb, 64, 48);
+    let tokens = encode(&tokenizer, &mut Carry::default(), &rgb, 64, 48);
     no_grad(|| {
         let signed = to_signed(&Tensor::from_slice(&rgb).view([1, 48, 64, 3]));
-        let expected = tokenizer.quantise(&tokenizer.features(&signed), &mut Carry::default()).0.view([-1]);
+        let features = tokenizer.features(&signed);
+        let expected = tokenizer.quantise(&features, &mut Carry::default(), None).0;
         let found: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
-        assert_eq!(found, Vec::<i64>::try_from(&expected).unwrap());
-        let drawn = to_bytes(&tokenizer.draw(&[tokenizer.embed(&expected.view([1, 3, 4]))]));
-        assert_eq!(tokenizer.decode(&[&tokens], 4, 3), Vec::<u8>::try_from(&drawn.view([-1])).unwrap());
+        assert_eq!(found, Vec::<i64>::try_from(&expected.view([-1])).unwrap());
+        let drawn = to_bytes(&tokenizer.draw(&tokenizer.input_of_features(&[tokenizer.embed(&expected)])));
+        let decoded = tokenizer.decode(&alone(&tokenizer, &tokens), 4, 3);
+        assert_eq!(decoded, Vec::<u8>::try_from(&drawn.view([-1])).unwrap());
     });
 }
 
@@ -68,9 +81,10 @@ fn patches_in_one_pass_are_the_tensor_operations() {
 fn sixteen_bit_products_draw_nearly_the_same() {
     let tokenizer = fresh();
     let tokens: Vec<u16> = (0..12).map(|i| i * 5).collect();
-    let exact = tokenizer.decode(&[&tokens], 4, 3);
+    let view = alone(&tokenizer, &tokens);
+    let exact = tokenizer.decode(&view, 4, 3);
     Precision::Bf16.set(tokenizer.store());
-    let fast = tokenizer.decode(&[&tokens], 4, 3);
+    let fast = tokenizer.decode(&view, 4, 3);
     assert_ne!(exact, fast, "the precision changes something");
     let mean: f64 =
         exact.iter().zip(&fast).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / exact.len() as f64;
@@ -82,32 +96,39 @@ fn pictures_survive_in_size_and_files_in_content() {
     let folder = tempfile::tempdir().unwrap();
     let tokenizer = fresh();
     let picture = picture(1);
-    let tokens = tokenizer.encode(&mut Carry::default(), &picture, 64, 48);
+    let tokens = encode(&tokenizer, &mut Carry::default(), &picture, 64, 48);
     assert_eq!(tokens.len(), 4 * 3);
-    assert_eq!(tokenizer.decode(&[&tokens], 4, 3).len(), picture.len());
+    let view = alone(&tokenizer, &tokens);
+    assert_eq!(tokenizer.decode(&view, 4, 3).len(), picture.len());
     let path = saved(&tokenizer, folder.path(), "lite", false);
     let again = Tokenizer::load(&path, Preset::Lite, Device::Cpu).unwrap();
-    assert_eq!(again.encode(&mut Carry::default(), &picture, 64, 48), tokens);
-    assert_eq!(again.decode(&[&tokens], 4, 3), tokenizer.decode(&[&tokens], 4, 3));
+    assert_eq!(encode(&again, &mut Carry::default(), &picture, 64, 48), tokens);
+    assert_eq!(again.decode(&view, 4, 3), tokenizer.decode(&view, 4, 3));
 }
 
 #[test]
-fn a_picture_is_a_function_of_the_frames_that_the_decoder_sees() {
+fn a_picture_is_a_function_of_all_that_its_view_holds() {
     let tokenizer = fresh();
-    let seen = tokenizer.frames_seen();
-    let grid = |seed| (0..12).map(|i| (i * 7 + seed) % 64).collect::<Vec<u16>>();
-    let frames: Vec<Vec<u16>> = (0..2 * seen as u16).map(grid).collect();
-    let shown = tokenizer.decode(&frames[..seen], 4, 3);
-    assert!(tokenizer.decode(&frames, 4, 3) == shown, "older frames are forgotten");
-    for age in 0..seen {
-        let mut other = frames.clone();
-        other[age] = grid(33);
-        assert!(tokenizer.decode(&other, 4, 3) != shown, "frame {age} is seen");
+    let grid = |seed: u16| (0..12u16).map(|i| Some((i * 7 + seed) % 64)).collect::<Vec<Option<u16>>>();
+    let mut memory = tokenizer.memory(12);
+    (0..3).for_each(|seed| memory.pass(&grid(seed)));
+    let mut some = grid(9);
+    some[5] = None;
+    let view = memory.see(&some, &[0.5; 16]);
+    let shown = tokenizer.decode(&view, 4, 3);
+    assert!(shown == tokenizer.decode(&view.clone(), 4, 3));
+    let differs = |change: &dyn Fn(&mut View), what: &str| {
+        let mut other = view.clone();
+        change(&mut other);
+        assert!(tokenizer.decode(&other, 4, 3) != shown, "{what}");
+    };
+    for slot in 0..4 {
+        differs(&|v| v.tokens[slot * 12] ^= 1, &format!("slot {slot} is seen"));
     }
-    let alone = tokenizer.decode(&frames[..1], 4, 3);
-    assert!(alone == tokenizer.decode(&vec![&frames[0]; seen], 4, 3), "the oldest stands for those before");
+    differs(&|v| v.ages[0] = 7, "an age is seen");
+    differs(&|v| v.guesses[3] = half::f16::from_f32(2.0), "a guess is seen");
     // On a GPU and with the paper's sizes a frame is drawn of its own codes.
-    assert_eq!(Tokenizer::new(Preset::Paper, 8, Device::Cpu).frames_seen(), 1);
+    assert_eq!(Tokenizer::new(Preset::Paper, 8, Device::Cpu).slots(), 1);
 }
 
 #[test]
@@ -116,15 +137,15 @@ fn tokens_of_a_sequence_depend_on_the_frames_before_and_on_nothing_else() {
     let still = picture(5);
     let sequence = || {
         let mut carry = Carry::default();
-        (0..4).map(|_| tokenizer.encode(&mut carry, &still, 64, 48)).collect::<Vec<_>>()
+        (0..4).map(|_| encode(&tokenizer, &mut carry, &still, 64, 48)).collect::<Vec<_>>()
     };
     let tokens = sequence();
     assert_eq!(tokens, sequence());
     assert!(tokens.iter().any(|t| t != &tokens[0]), "errors are handed on where nothing moves");
     // Another size begins anew.
     let mut carry = Carry::default();
-    let _ = tokenizer.encode(&mut carry, &still[..3 * 64 * 32], 64, 32);
-    assert_eq!(tokenizer.encode(&mut carry, &still, 64, 48), tokens[0]);
+    let _ = encode(&tokenizer, &mut carry, &still[..3 * 64 * 32], 64, 32);
+    assert_eq!(encode(&tokenizer, &mut carry, &still, 64, 48), tokens[0]);
 }
 
 #[test]

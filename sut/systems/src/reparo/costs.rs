@@ -32,7 +32,7 @@ impl Costs {
     pub fn table(self) -> Charged {
         let (encode_us, recover_us, decode_us) = match self {
             Self::Paper => (14_100, 17_800, 13_100),
-            Self::LiteBf16 => (10_800, 12_800, 18_100),
+            Self::LiteBf16 => (10_700, 12_500, 18_500),
             Self::LiteFp32 => (23_100, 16_600, 45_300),
         };
         Charged { encode_us, recover_us, decode_us }

@@ -177,6 +177,12 @@ impl Session {
             schedule,
         })
     }
+
+    /// Which tokens of a frame self-drop leaves, row by row.
+    #[must_use]
+    pub fn sent(&self, frame: u32) -> Vec<bool> {
+        self.variant.sent(frame, self.kept)
+    }
 }
 
 fn options(table: &toml::Table) -> Result<Options> {

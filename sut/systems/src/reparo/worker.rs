@@ -8,10 +8,9 @@ use crate::session::Failure;
 use anyhow::{Context, Result, bail};
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
-use models::token_pictures::{Format, TokenPictures, unit};
-use models::token_recovery::{History, Recovery};
-use models::tokenizer::{Carry, ENCODER_VERSION, Preset};
-use std::collections::VecDeque;
+use models::token_pictures::{Format, TokenPictures};
+use models::token_recovery::{Copies, History, Recovery};
+use models::tokenizer::{Carry, ENCODER_VERSION, Memory, Preset};
 use std::path::Path;
 use std::time::Duration;
 use sut_core::Worker;
@@ -70,9 +69,10 @@ fn keep(failure: &Failure, error: anyhow::Error) {
     failure.lock().expect("no thread panics while holding it").get_or_insert(error);
 }
 
-/// The sender's worker. The tokens of a clip depend on nothing but the clip and the weights, so they are made once
-/// and kept in the run's cache.
+/// The sender's worker. The tokens of a clip depend on nothing but the clip, the weights and what self-drop leaves, so
+/// they are made once and kept in the run's cache.
 pub struct Sending {
+    session: Session,
     source: Source,
     cost: Duration,
     failure: Failure,
@@ -88,10 +88,10 @@ impl Sending {
     pub fn new(options: &Options, session: &Session, spec: &RunSpec) -> Result<Self> {
         let variant = session.variant;
         let pictures = open(options, variant, spec)?;
-        let carry = Carry::keeping(f64::from(session.kept) / f64::from(variant.tokens_per_packet()));
+        let carry = Carry::default();
         let source = match &spec.cache {
             Some(directory) => {
-                Source::Cached(cached(&pictures, format(options, variant), spec, directory, carry)?)
+                Source::Cached(cached(&pictures, format(options, variant), session, spec, directory)?)
             }
             None => {
                 let frames = clip::opener(&spec.clip, Stream::Rgb)()?;
@@ -99,6 +99,7 @@ impl Sending {
             }
         };
         Ok(Self {
+            session: session.clone(),
             source,
             cost: Duration::from_micros(options.charged().encode_us),
             failure: Failure::default(),
@@ -116,7 +117,7 @@ impl Sending {
             Source::Live { pictures, carry, frames } => {
                 let picture =
                     frames()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-                Ok(pictures.tokens(carry, &picture))
+                Ok(pictures.tokens(carry, &picture, Some(&self.session.sent(frame))))
             }
             Source::Cached(reader) => match reader.read()? {
                 Some((found, unit)) if found == frame => {
@@ -132,25 +133,27 @@ impl Sending {
 fn cached(
     pictures: &TokenPictures,
     format: Format,
+    session: &Session,
     spec: &RunSpec,
     directory: &Path,
-    mut carry: Carry,
 ) -> Result<UnitsReader> {
     let codec = format.to_string();
     let weights = pictures.weights();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let share = carry.share();
+    let kept = session.kept;
     let key =
-        format!("{ENCODER_VERSION}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{share}");
+        format!("{ENCODER_VERSION}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
     let header = UnitsHeader { codec, width, height, fps };
     kept::units(&path, &header, |writer| {
         let mut next = clip::opener(&spec.clip, Stream::Rgb)()?;
+        let mut carry = Carry::default();
         for frame in 0..frames {
             let picture = next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-            writer.append(frame, &unit(&[pictures.tokens(&mut carry, &picture)]))?;
+            let tokens = pictures.tokens(&mut carry, &picture, Some(&session.sent(frame)));
+            writer.append(frame, &tokens.iter().flat_map(|t| t.to_le_bytes()).collect::<Vec<u8>>())?;
         }
         Ok(())
     })
@@ -179,8 +182,7 @@ impl Worker for Sending {
 pub struct Receiving {
     pictures: TokenPictures,
     filler: Filler,
-    /// Tokens that the decoder sees, newest first.
-    seen: VecDeque<Vec<u16>>,
+    memory: Memory,
     store: UnitsWriter,
     recover: Duration,
     decode: Duration,
@@ -189,7 +191,7 @@ pub struct Receiving {
 
 enum Filler {
     Recovery { network: Box<Recovery>, history: Box<History>, unseen: Option<Vec<Option<u16>>> },
-    Copy(Vec<u16>),
+    Copy(Copies),
 }
 
 impl Receiving {
@@ -197,7 +199,7 @@ impl Receiving {
     pub fn new(options: &Options, variant: Variant, spec: &RunSpec, run_dir: &Path) -> Result<Self> {
         let pictures = open(options, variant, spec)?;
         let filler = match options.fill {
-            Fill::Copy => Filler::Copy(vec![0; variant.tokens()]),
+            Fill::Copy => Filler::Copy(Copies::new(pictures.tokenizer(), variant.tokens())),
             Fill::Recovery => {
                 let path =
                     options.weights_folder().join(format!("reparo-recovery-{}.safetensors", PRESET.name()));
@@ -220,9 +222,9 @@ impl Receiving {
         };
         let store = UnitsWriter::create(&run_dir.join(contract::units::file_name(Stream::Rgb)), &header)?;
         Ok(Self {
+            memory: pictures.tokenizer().memory(variant.tokens()),
             pictures,
             filler,
-            seen: VecDeque::new(),
             store,
             recover: Duration::from_micros(options.charged().recover_us),
             decode: Duration::from_micros(options.charged().decode_us),
@@ -242,27 +244,20 @@ impl Worker for Receiving {
     type Done = Generated;
 
     fn run(&mut self, job: Generate) -> Generated {
-        let tokens = match &mut self.filler {
+        let guesses = match &mut self.filler {
             // A complete frame is shown before the network has seen it: only later frames need that.
-            Filler::Recovery { network, history, unseen } => match job.grid.iter().copied().collect() {
-                Some(complete) => {
-                    *unseen = Some(job.grid);
-                    complete
-                }
-                None => network.fill(history, &job.grid),
-            },
-            Filler::Copy(last) => {
-                for (last, arrived) in last.iter_mut().zip(&job.grid) {
-                    *last = arrived.unwrap_or(*last);
-                }
-                last.clone()
+            Filler::Recovery { unseen, .. } if job.grid.iter().all(Option::is_some) => {
+                *unseen = Some(job.grid.clone());
+                Vec::new()
             }
+            Filler::Recovery { network, history, .. } => network.fill(history, &job.grid).vectors,
+            Filler::Copy(copies) => copies.fill(&job.grid),
         };
-        let seen = self.pictures.tokenizer().see(&mut self.seen, tokens);
-        if let Err(error) = self.store.append(job.frame, &unit(seen)) {
+        let view = self.memory.see(&job.grid, &guesses);
+        if let Err(error) = self.store.append(job.frame, &view.to_bytes()) {
             keep(&self.failure, error.into());
         }
-        Generated { frame: job.frame, picture: Some(self.pictures.picture(seen).content_hash()) }
+        Generated { frame: job.frame, picture: Some(self.pictures.picture(&view).content_hash()) }
     }
 
     fn cost(&self, job: &Generate) -> Duration {
@@ -274,7 +269,7 @@ impl Worker for Receiving {
         if let Filler::Recovery { network, history, unseen } = &mut self.filler
             && let Some(grid) = unseen.take()
         {
-            let _ = network.fill(history, &grid);
+            network.remember(history, &grid);
         }
     }
 }

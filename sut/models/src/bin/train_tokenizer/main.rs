@@ -5,24 +5,24 @@
 //! squared error of each crop relative to that of its clip, and the commitment of the features to their
 //! codes; the codebook follows by moving averages. Stop it any time; `--resume` goes on.
 //!
-//! `lite`'s decoder sees the codes of earlier frames, so crops are short sequences; in some of them tokens are lost.
+//! `lite`'s decoder sees codes that came before, so crops are short sequences. In half of the batches tokens get lost, and
+//! the decoder sees what recovery (--recovery) or, without it, copying makes of them.
 //!
 //! Relative to the clip, because the mean PSNR of whole frames is what is reported: within a frame every
 //! squared error counts the same, between frames every factor does. The logarithm of each crop's own error
 //! would spend the network on making plain walls plainer. `--perceptual` and `--adversarial` add the paper's other
 //! terms, which the shipped weights do without.
 
-mod data;
-mod losses;
 mod work;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use data::{Data, Shape};
 use models::lpips::{Lpips, Net};
-use models::tokenizer::{Carry, MODEL, Tokenizer, codebook_hash};
+use models::token_recovery::{self, Recovery};
+use models::tokenizer::{MODEL, Tokenizer, codebook_hash};
 use models::train::{
-    AdamW, Codebook, Critic, Log, Options, Random, Schedule, add_gradients, checkpoint, place_of,
+    AdamW, Clip, Codebook, Critic, Data, Log, Losses, Options, Random, Schedule, Shape, add_gradients,
+    checkpoint, place_of,
 };
 use models::{layers, weights};
 use std::collections::BTreeMap;
@@ -42,9 +42,18 @@ struct Args {
     /// Begin with the weights of this file instead of fresh ones; a decoder that saw one frame learns to see several
     #[arg(long)]
     start: Option<PathBuf>,
-    /// Leave encoder and codebook as they are (with --start), so that recovery weights stay valid
+    /// Leave the codebook as it is (with --start), so that recovery weights stay valid, or encoder and codebook
     #[arg(long, requires = "start")]
-    decoder_only: bool,
+    freeze: Option<Frozen>,
+    /// Recovery weights for that codebook, to guess lost tokens (with --freeze)
+    #[arg(long, requires = "freeze")]
+    recovery: Option<PathBuf>,
+    /// Let recovery learn, too, from the pictures that its guesses become, and write it to this file
+    #[arg(long, requires = "recovery")]
+    recovery_out: Option<PathBuf>,
+    /// Its learning rate as a share of the tokenizer's: it has learnt from more frames than these before
+    #[arg(long, default_value_t = 0.15)]
+    recovery_rate: f64,
     /// Codes of the codebook
     #[arg(long, default_value_t = 1024)]
     codes: usize,
@@ -71,10 +80,28 @@ struct Args {
     adversarial: f64,
 }
 
+/// What does not learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Frozen {
+    /// The codebook.
+    Codebook,
+    /// Encoder and codebook.
+    Encoder,
+}
+
+/// In front of the names of recovery's weights in states.
+const RECOVERY: &str = "recovery.";
 /// Steps without the codebook, before k-means makes it.
 const UNQUANTISED: u64 = 300;
-/// Frames before those that the decoder sees, at most.
+/// Frames before those that the decoder sees when nothing is lost, at most.
 const PREROLL: usize = 2;
+/// The same when tokens are.
+const LOSSY_PREROLL: usize = 4;
+/// Share of batches with losses, and share of those with losses of the sender's own alone.
+const LOSSY: f64 = 0.5;
+const SELF_DROP: f64 = 0.4;
+/// Share of crops of stills.
+const STILLS: f64 = 0.5;
 /// Of its moving averages, per step.
 const CODEBOOK_DECAY: f64 = 0.99;
 /// From this share of the training on, crops are larger: the network learns to use its surroundings.
@@ -90,7 +117,7 @@ fn main() -> anyhow::Result<()> {
     tch::set_num_threads(1);
     models::memory::keep_freed();
     tch::manual_seed(args.common.seed as i64);
-    let data = Data::load(&args)?;
+    let data = Data::load(&args.common)?;
     let device = args.common.device;
     let worker = |_| -> anyhow::Result<Worker> {
         let tokenizer = Tokenizer::new(args.common.preset, args.codes, device);
@@ -100,25 +127,37 @@ fn main() -> anyhow::Result<()> {
             false => None,
         };
         let critic = (args.adversarial > 0.0).then(|| Critic::new(device));
-        Ok(Worker { tokenizer, critic, perceptual })
+        Ok(Worker { tokenizer, recovery: None, critic, perceptual })
     };
     let workers = (0..args.common.workers).map(worker).collect::<anyhow::Result<_>>()?;
     Trainer::new(&args, &data, workers)?.run()
 }
 
-/// Frames of a sequence: as many as the decoder sees and some before that only hand errors on; now and then fewer,
-/// as at the beginning of a call.
-fn sequence(seen: usize, random: &mut Random) -> usize {
-    match seen {
-        1 => 1,
-        _ if random.chance(0.15) => 1 + random.below(seen),
-        _ => seen + random.below(PREROLL + 1),
+/// Frames of a batch's sequences: as many as the decoder sees and some before; now and then fewer, as at the beginning
+/// of a call.
+fn sequence(slots: usize, lossy: bool, random: &mut Random) -> usize {
+    match (slots, lossy) {
+        (1, false) => 1,
+        _ if random.chance(0.15) => 1 + random.below(slots),
+        (_, false) => slots + random.below(PREROLL + 1),
+        (_, true) => slots + 1 + random.below(LOSSY_PREROLL),
+    }
+}
+
+/// How a sequence of a batch loses tokens.
+fn draw_losses(lossy: bool, random: &mut Random) -> Losses {
+    match lossy {
+        false => Losses::NONE,
+        true if random.chance(SELF_DROP) => Losses { self_drop: 0.55 * random.unit(), ..Losses::NONE },
+        true => Losses::draw(random),
     }
 }
 
 /// For what is to learn.
 fn optimiser(args: &Args, tokenizer: &Tokenizer) -> AdamW {
-    let learns = |name: &str| name != "codebook" && !(args.decoder_only && name.starts_with("encoder."));
+    let learns = |name: &str| {
+        name != "codebook" && !(args.freeze == Some(Frozen::Encoder) && name.starts_with("encoder."))
+    };
     let variables = tokenizer.store().variables();
     AdamW::new(variables.into_iter().filter(|(name, _)| learns(name)).collect(), (0.9, 0.99), 0.01, 0.999)
 }
@@ -130,6 +169,8 @@ struct Trainer<'a> {
     codebook: Codebook,
     optimiser: AdamW,
     critic_optimiser: Option<AdamW>,
+    /// Of the recovery network, if it learns.
+    recovery_optimiser: Option<AdamW>,
     /// Mean squared error of every clip so far, once it is known.
     clip_errors: Vec<Option<f64>>,
     /// Weights that this began with.
@@ -148,7 +189,8 @@ impl<'a> Trainer<'a> {
             AdamW::new(critic.store().variables().into_iter().collect(), (0.5, 0.9), 0.01, 0.999)
         });
         let codebook = Codebook::new(tokenizer.codebook(), CODEBOOK_DECAY);
-        let header = "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr";
+        let header =
+            "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr,half_psnr";
         let log = Log::open(&args.common.work.join("tokenizer.csv"), header)?;
         let mut trainer = Self {
             args,
@@ -157,6 +199,7 @@ impl<'a> Trainer<'a> {
             codebook,
             optimiser,
             critic_optimiser,
+            recovery_optimiser: None,
             clip_errors: vec![None; data.clips()],
             started: BTreeMap::new(),
             log,
@@ -165,6 +208,9 @@ impl<'a> Trainer<'a> {
         };
         if let Some(start) = &args.start {
             trainer.start(start)?;
+        }
+        if let Some(path) = &args.recovery {
+            trainer.load_recovery(path)?;
         }
         if args.common.resume {
             trainer.restore().context("failed to resume")?;
@@ -194,9 +240,9 @@ impl<'a> Trainer<'a> {
             if minutes - reported >= REPORT_MINUTES || last || self.step == 100 {
                 let (alive, perplexity) = self.codebook.health();
                 let [loss, psnr, commit, norm] = [0, 1, 2, 3].map(|i| sums[i] / sums[4]);
-                let validation = self.validate();
+                let [clean, half] = self.validate();
                 self.log.line(&format!(
-                    "{},{minutes:.2},{rate:.2e},{loss:.4},{psnr:.2},{commit:.4},{alive:.3},{perplexity:.0},{norm:.2},{validation:.2}",
+                    "{},{minutes:.2},{rate:.2e},{loss:.4},{psnr:.2},{commit:.4},{alive:.3},{perplexity:.0},{norm:.2},{clean:.2},{half:.2}",
                     self.step
                 ))?;
                 self.save(minutes)?;
@@ -209,6 +255,28 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Every worker gets the recovery network of a file.
+    fn load_recovery(&mut self, path: &Path) -> anyhow::Result<()> {
+        let Options { preset, device, .. } = self.args.common;
+        for index in 0..self.workers.len() {
+            let mut recovery = Recovery::load(path, preset, &self.workers[0].tokenizer, device)?;
+            self.args.common.convert(recovery.store());
+            if self.args.recovery_out.is_none() {
+                recovery.store_mut().freeze();
+            }
+            self.workers[index].recovery = Some(recovery);
+        }
+        if let (Some(_), Some(recovery)) = (&self.args.recovery_out, &self.workers[0].recovery) {
+            let prefixed = |(name, tensor): (String, Tensor)| (format!("{RECOVERY}{name}"), tensor);
+            let weights = recovery.store().variables().into_iter().map(prefixed);
+            let mut optimiser = AdamW::new(weights.collect(), (0.9, 0.99), 0.01, 0.999);
+            let file = weights::Weights::read(path)?;
+            optimiser.start(&file.tensors.into_iter().map(prefixed).collect());
+            self.recovery_optimiser = Some(optimiser);
+        }
+        Ok(())
+    }
+
     /// One step of all workers; loss, PSNR, commitment and gradient norm.
     fn step(&mut self, progress: f64, rate: f64) -> [f64; 4] {
         let quantise = self.quantises();
@@ -216,6 +284,9 @@ impl<'a> Trainer<'a> {
         for other in others.iter_mut() {
             let _ = other.tokenizer.store_mut().copy(first[0].tokenizer.store());
             if let (Some(other), Some(first)) = (&mut other.critic, &first[0].critic) {
+                let _ = other.store_mut().copy(first.store());
+            }
+            if let (Some(other), Some(first)) = (&mut other.recovery, &first[0].recovery) {
                 let _ = other.store_mut().copy(first.store());
             }
         }
@@ -230,19 +301,22 @@ impl<'a> Trainer<'a> {
                 scope.spawn(move || {
                     tch::set_num_threads(1);
                     let mut random = Random::of_step(args.common.seed, step * workers as u64 + index as u64);
-                    let frames = sequence(worker.tokenizer.frames_seen(), &mut random);
-                    let shape = Shape { crop, frames };
-                    let (frames, clips) = data.batch(batch.div_ceil(workers), shape, &mut random);
+                    let lossy = quantise && random.chance(LOSSY);
+                    let frames = sequence(worker.tokenizer.slots(), lossy, &mut random);
+                    let (n, shape) = (batch.div_ceil(workers), Shape { crop, frames, stills: STILLS });
+                    let losses = (0..n).map(|_| draw_losses(lossy, &mut random)).collect();
+                    let (frames, clips) = data.batch(n, shape, &mut random);
                     let frames = frames.iter().map(|f| f.to_device(args.common.device)).collect();
-                    let decoder_only = args.decoder_only;
+                    let encoder_learns = args.freeze != Some(Frozen::Encoder);
                     let found = worker.work(&mut Part {
                         frames,
+                        losses,
                         random,
                         clips,
                         known,
                         workers,
                         quantise,
-                        decoder_only,
+                        encoder_learns,
                         terms,
                     });
                     (worker, found)
@@ -262,16 +336,22 @@ impl<'a> Trainer<'a> {
             if let (Some(first), Some(other)) = (&first.critic, &other.critic) {
                 add_gradients(first.store(), other.store());
             }
+            if let (Some(first), Some(other)) = (&first.recovery, &other.recovery) {
+                add_gradients(first.store(), other.store());
+            }
         }
         let norm = self.optimiser.step(self.step, rate, 1.0);
         if let Some(optimiser) = self.critic_optimiser.as_mut().filter(|_| adversarial > 0.0) {
             let _ = optimiser.step(self.step, rate, 1.0);
         }
+        if let Some(optimiser) = &mut self.recovery_optimiser {
+            let _ = optimiser.step(self.step, rate * args.recovery_rate, 1.0);
+        }
         for &(clip, error) in found.iter().flat_map(|f| &f.errors) {
             let known = &mut self.clip_errors[clip];
             *known = Some(known.map_or(error, |known| known + 0.03 * (error - known)));
         }
-        if quantise && !args.decoder_only {
+        if quantise && args.freeze.is_none() {
             let features = Tensor::cat(&found.iter().map(|f| &f.features).collect::<Vec<_>>(), 0);
             let tokens: Vec<&Tensor> = found.iter().filter_map(|f| f.tokens.as_ref()).collect();
             let tokens = Tensor::cat(&tokens, 0);
@@ -290,7 +370,7 @@ impl<'a> Trainer<'a> {
             (0..30)
                 .map(|i| {
                     let mut random = Random::of_step(self.args.common.seed ^ 0xc0de, i);
-                    let shape = Shape { crop: self.args.crop, frames: 1 };
+                    let shape = Shape { crop: self.args.crop, frames: 1, stills: STILLS };
                     let (frames, _) = self.data.batch(self.args.batch, shape, &mut random);
                     flat(&self.workers[0].tokenizer.features(&frames[0].to_device(self.args.common.device)))
                 })
@@ -300,46 +380,53 @@ impl<'a> Trainer<'a> {
         self.codebook.start(&Tensor::cat(&features, 0), 12, &mut random);
     }
 
-    /// Mean PSNR of the averaged weights on whole held-out frames.
-    fn validate(&mut self) -> f64 {
+    /// Mean PSNR of the averaged weights on whole held-out frames: without loss, and when senders drop half.
+    fn validate(&mut self) -> [f64; 2] {
         let averaged = self.optimiser.averaged();
-        let replica = &self.workers.last().expect("at least one worker").tokenizer;
-        let kept: BTreeMap<String, Tensor> =
-            replica.store().variables().into_iter().map(|(k, v)| (k, v.detach().copy())).collect();
+        let worker = self.workers.last().expect("at least one worker");
+        let variables = worker.tokenizer.store().variables();
+        let kept: BTreeMap<&String, Tensor> = variables.iter().map(|(k, v)| (k, v.detach().copy())).collect();
         no_grad(|| {
-            let variables = replica.store().variables();
             for (name, value) in &averaged {
                 variables[name].shallow_clone().copy_(value);
             }
             variables["codebook"].shallow_clone().copy_(&self.codebook.state()[0].1);
-            let mut psnrs = Vec::new();
+            let (mut clean, mut half) = (Vec::new(), Vec::new());
             for clip in &self.data.held_out {
                 for index in (0..clip.frames()).step_by(clip.frames().div_ceil(8)) {
-                    let side = clip.size as i64;
-                    let bytes = |age| {
-                        let bytes = Tensor::from_slice(clip.frame(index - age)).view([1, side, side, 3]);
-                        bytes.to_device(self.args.common.device)
-                    };
-                    let mut carry = Carry::default();
-                    let mut codes = |age| {
-                        let features = replica.features(&layers::to_signed(&bytes(age)));
-                        match self.quantises() {
-                            true => replica.embed(&replica.quantise(&features, &mut carry).0),
-                            false => features,
-                        }
-                    };
-                    let frames = (replica.frames_seen() + PREROLL).min(index + 1);
-                    let mut seen: Vec<Tensor> = (0..frames).rev().map(&mut codes).collect();
-                    seen.reverse();
-                    let drawn = layers::to_bytes(&replica.draw(&seen)).to_kind(Kind::Float);
-                    let error = (drawn - bytes(0).to_kind(Kind::Float)).square().mean(Kind::Float);
-                    psnrs.push(-10.0 * (error.double_value(&[]) / 65025.0 + 1e-8).log10());
+                    let frames = (worker.tokenizer.slots() + LOSSY_PREROLL).min(index + 1);
+                    let [found, lossy] = self.held_out_frame(worker, clip, index, frames);
+                    clean.push(found);
+                    half.push(lossy);
                 }
             }
             for (name, value) in &kept {
-                variables[name].shallow_clone().copy_(value);
+                variables[*name].shallow_clone().copy_(value);
             }
-            psnrs.iter().sum::<f64>() / psnrs.len().max(1) as f64
+            [clean, half].map(|psnrs| psnrs.iter().sum::<f64>() / psnrs.len().max(1) as f64)
+        })
+    }
+
+    fn held_out_frame(&self, worker: &Worker, clip: &Clip, index: usize, frames: usize) -> [f64; 2] {
+        let side = clip.size as i64;
+        let bytes = |age| {
+            let bytes = Tensor::from_slice(clip.frame(index - age)).view([1, side, side, 3]);
+            bytes.to_device(self.args.common.device)
+        };
+        let feature = |age| worker.tokenizer.features(&layers::to_signed(&bytes(age)));
+        let features: Vec<Tensor> = (0..frames).map(feature).collect();
+        [0.0, 0.5].map(|self_drop| {
+            let input = match self.quantises() {
+                true => {
+                    let losses = [Losses { self_drop, ..Losses::NONE }];
+                    let mut random = Random::of_step(99, index as u64);
+                    worker.received(&features[0], &features[1..], &losses, &mut random).input
+                }
+                false => worker.tokenizer.input_of_features(&features),
+            };
+            let drawn = layers::to_bytes(&worker.tokenizer.draw(&input)).to_kind(Kind::Float);
+            let error = (drawn - bytes(0).to_kind(Kind::Float)).square().mean(Kind::Float);
+            -10.0 * (error.double_value(&[]) / 65025.0 + 1e-8).log10()
         })
     }
 
@@ -349,6 +436,7 @@ impl<'a> Trainer<'a> {
             state.insert(name.to_owned(), tensor);
         }
         state.extend(self.critic_optimiser.iter().flat_map(AdamW::state));
+        state.extend(self.recovery_optimiser.iter().flat_map(AdamW::state));
         checkpoint(&self.state_file(), &state, self.step, minutes)?;
         if self.quantises() {
             // What does not learn is as it was in the file, not rounded for this training.
@@ -362,6 +450,11 @@ impl<'a> Trainer<'a> {
                 std::fs::create_dir_all(folder)?;
             }
             weights::write(&self.args.out, &tensors, &about, true)?;
+            if let (Some(out), Some(optimiser)) = (&self.args.recovery_out, &self.recovery_optimiser) {
+                let plain = |(name, tensor): (String, Tensor)| (name.replacen(RECOVERY, "", 1), tensor);
+                let about = [("model", token_recovery::MODEL), about[1], about[2]];
+                weights::write(out, &optimiser.averaged().into_iter().map(plain).collect(), &about, true)?;
+            }
         }
         Ok(())
     }
@@ -381,6 +474,7 @@ impl<'a> Trainer<'a> {
         if let (Some(found), Some(wanted)) = (file.tensors.get_mut(stem), variables.get(stem)) {
             let missing = wanted.size()[1] - found.size()[1];
             if missing > 0 {
+                // What it did not see yet comes after what it saw.
                 *found = found.constant_pad_nd([0, 0, 0, 0, 0, missing]);
             }
         }
@@ -402,6 +496,9 @@ impl<'a> Trainer<'a> {
             // A training that was begun without a critic gets a fresh one.
             let known = state.tensors.keys().any(|name| name.starts_with("critic."));
             ensure!(!known || critic.restore(&state.tensors), "the state has another critic");
+        }
+        if let Some(recovery) = &mut self.recovery_optimiser {
+            ensure!(recovery.restore(&state.tensors), "the state is without recovery");
         }
         for (name, mut tensor) in self.codebook.state() {
             let found = state.tensors.get(name).context("the state lacks the codebook")?;

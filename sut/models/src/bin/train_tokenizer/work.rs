@@ -1,14 +1,16 @@
 //! What one worker does in one step.
 
-use crate::losses;
 use models::lpips::Lpips;
-use models::tokenizer::{Carry, Tokenizer};
-use models::train::{Critic, Random};
+use models::token_recovery::{Copies, Recovery};
+use models::tokenizer::{Carry, Tokenizer, View};
+use models::train::{Critic, Losses, Random};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// A replica of everything that learns, and the judge that does not.
 pub struct Worker {
     pub tokenizer: Tokenizer,
+    /// Guesses what got lost; without it, copies do.
+    pub recovery: Option<Recovery>,
     pub critic: Option<Critic>,
     pub perceptual: Option<Lpips>,
 }
@@ -26,6 +28,8 @@ pub struct Terms {
 pub struct Part<'a> {
     /// Crops, newest frame first.
     pub frames: Vec<Tensor>,
+    /// Of each crop.
+    pub losses: Vec<Losses>,
     /// Decides which tokens get lost.
     pub random: Random,
     /// Of each crop.
@@ -35,8 +39,7 @@ pub struct Part<'a> {
     pub workers: usize,
     /// Before there is a codebook the decoder sees features.
     pub quantise: bool,
-    /// Encoder and codebook stay as they are.
-    pub decoder_only: bool,
+    pub encoder_learns: bool,
     pub terms: Terms,
 }
 
@@ -54,38 +57,23 @@ pub struct Found {
 impl Worker {
     /// Forward and backward of one worker's crops; the gradients are added up in its replicas.
     pub fn work(&self, part: &mut Part) -> Found {
-        // Oldest first, as an encoder sees them.
         let older: Vec<Tensor> =
-            no_grad(|| part.frames[1..].iter().rev().map(|f| self.tokenizer.features(f)).collect());
+            no_grad(|| part.frames[1..].iter().map(|f| self.tokenizer.features(f)).collect());
         let batch = &part.frames[0];
-        let z = match part.decoder_only {
-            true => no_grad(|| self.tokenizer.features(batch)),
-            false => self.tokenizer.features(batch),
+        let z = match part.encoder_learns {
+            true => self.tokenizer.features(batch),
+            false => no_grad(|| self.tokenizer.features(batch)),
         };
-        let (codes, tokens, distance, targets) = if part.quantise {
-            let mut carry = Carry::default();
-            let mut past: Vec<Tensor> =
-                no_grad(|| older.iter().map(|z| self.tokenizer.quantise(z, &mut carry).0).collect());
-            past.reverse();
-            let (tokens, targets) = no_grad(|| self.tokenizer.quantise(&z, &mut carry));
-            let codes = self.tokenizer.embed(&tokens);
-            // Against what the code was chosen for: the error that neighbours handed on is not this feature's.
-            let carried = &targets - &z.detach();
-            let distance = (&z + carried - &codes).square().mean(Kind::Float);
-            // Straight through: the decoder sees codes, the encoder gets the decoder's gradient.
-            let codes = &z + (codes - &z).detach();
-            let filled = losses::filled(&tokens, &past, &mut part.random);
-            let kept = filled[0].eq_tensor(&tokens).unsqueeze(-1);
-            let mut seen: Vec<Tensor> = filled.iter().map(|tokens| self.tokenizer.embed(tokens)).collect();
-            seen[0] = codes.where_self(&kept, &seen[0]);
-            (seen, Some(tokens.view([-1])), distance, targets)
+        let received = if part.quantise {
+            self.received(&z, &older, &part.losses, &mut part.random)
         } else {
-            let mut seen = vec![z.shallow_clone()];
-            seen.extend(older.into_iter().rev());
-            (seen, None, z.zeros_like().mean(Kind::Float), z.detach())
+            let seen: Vec<Tensor> = std::iter::once(z.shallow_clone()).chain(older).collect();
+            let input = self.tokenizer.input_of_features(&seen);
+            Received { input, tokens: None, distance: z.zeros_like().mean(Kind::Float), targets: z.detach() }
         };
+        let Received { input, tokens, distance, targets } = received;
         let Part { clips, known, workers, terms, .. } = &*part;
-        let drawn = self.tokenizer.draw(&codes);
+        let drawn = self.tokenizer.draw(&input);
         let mse = (&drawn - batch).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
         let errors = Vec::<f32>::try_from(&mse.detach().to_device(Device::Cpu)).unwrap_or_default();
         let errors: Vec<(usize, f64)> =
@@ -120,7 +108,140 @@ impl Worker {
     }
 }
 
+/// What the decoder gets, and of what.
+pub struct Received {
+    /// For the decoder.
+    pub input: Tensor,
+    /// The newest frame's tokens.
+    pub tokens: Option<Tensor>,
+    /// How far the features are from their codes: mean square per value.
+    pub distance: Tensor,
+    /// What each token is the nearest code of.
+    pub targets: Tensor,
+}
+
+impl Worker {
+    /// What the decoder gets of the newest frame's features `z` when a sender and a network with these losses lie
+    /// between; `older` are those of the frames before, newest first.
+    pub fn received(&self, z: &Tensor, older: &[Tensor], losses: &[Losses], random: &mut Random) -> Received {
+        let [n, rows, columns, _] = z.size().iter().map(|&s| s as usize).collect::<Vec<_>>()[..] else {
+            panic!("features have four dimensions")
+        };
+        let places = rows * columns;
+        let mut carry = Carry::default();
+        let mut received: Vec<Vec<Vec<Option<u16>>>> = vec![Vec::new(); n];
+        let mut newest = None;
+        // Oldest first, as an encoder sees them.
+        for features in older.iter().rev().chain([z]) {
+            let sent: Vec<bool> = losses.iter().flat_map(|l| l.sent(places, random)).collect();
+            let (tokens, targets) = no_grad(|| self.tokenizer.quantise(features, &mut carry, Some(&sent)));
+            let found = Vec::<i64>::try_from(&tokens.to_device(Device::Cpu).view([-1])).unwrap_or_default();
+            for (i, received) in received.iter_mut().enumerate() {
+                let own = i * places..(i + 1) * places;
+                let arrived = losses[i].arrived(&sent[own.clone()], columns, random);
+                let tokens = found[own].iter().zip(arrived).map(|(&t, arrived)| arrived.then_some(t as u16));
+                received.push(tokens.collect());
+            }
+            newest = Some((tokens, targets, sent));
+        }
+        let (tokens, targets, sent) = newest.expect("the newest frame is one of them");
+        let (views, guesses): (Vec<View>, Vec<Option<Tensor>>) =
+            received.iter().map(|frames| self.view(frames, columns, rows)).unzip();
+        let input = self.tokenizer.input(&views, columns, rows);
+        // Straight through: the decoder sees codes, the encoder gets the decoder's gradient where they arrived.
+        let arrived: Vec<bool> =
+            received.iter().flat_map(|frames| frames[frames.len() - 1].iter().map(Option::is_some)).collect();
+        let grid = |mask: &[bool]| {
+            Tensor::from_slice(mask).view([n as i64, rows as i64, columns as i64, 1]).to_device(z.device())
+        };
+        let through = (z - z.detach()) * grid(&arrived);
+        let beside = input.size()[3] - z.size()[3];
+        let mut input = input + through.constant_pad_nd([0, beside]);
+        // So does recovery where they did not.
+        for (i, guess) in guesses.into_iter().enumerate() {
+            let Some(guess) = guess.filter(Tensor::requires_grad) else { continue };
+            let missing = (i * places..(i + 1) * places).filter(|&place| !arrived[place]).map(|p| p as i64);
+            let at = Tensor::from_slice(&missing.collect::<Vec<_>>()).to_device(z.device());
+            let through = (&guess - guess.detach()).constant_pad_nd([0, beside]);
+            let flat = input.view([-1, input.size()[3]]);
+            input = flat.index_add(0, &at, &through).view_as(&input);
+        }
+        // Against what the code was chosen for: the error that neighbours handed on is not this feature's.
+        let carried = &targets - z.detach();
+        let distance =
+            ((z + carried - self.tokenizer.embed(&tokens)) * grid(&sent)).square().mean(Kind::Float);
+        Received { input, tokens: Some(tokens.view([-1])), distance, targets }
+    }
+
+    /// What the last of a sequence of frames is drawn from, and recovery's guesses `[m, values]` among it.
+    fn view(&self, frames: &[Vec<Option<u16>>], columns: usize, rows: usize) -> (View, Option<Tensor>) {
+        let (last, before) = frames.split_last().expect("at least one frame");
+        let mut memory = self.tokenizer.memory(columns * rows);
+        before.iter().for_each(|frame| memory.pass(frame));
+        if last.iter().all(Option::is_some) {
+            return (memory.see(last, &[]), None);
+        }
+        match &self.recovery {
+            Some(recovery) => {
+                let mut history = recovery.history(columns, rows);
+                before.iter().for_each(|frame| recovery.remember(&mut history, frame));
+                let guess = recovery.guess(&mut history, last);
+                let flat = guess.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+                let values = Vec::<f32>::try_from(&flat).unwrap_or_default();
+                (memory.see(last, &values), Some(guess))
+            }
+            None => {
+                let mut copies = Copies::new(&self.tokenizer, columns * rows);
+                for frame in before {
+                    let _ = copies.fill(frame);
+                }
+                (memory.see(last, &copies.fill(last)), None)
+            }
+        }
+    }
+}
+
 /// `[places, values]`.
 pub fn flat(features: &Tensor) -> Tensor {
     features.reshape([-1, features.size()[3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use models::tokenizer::Preset;
+
+    #[test]
+    fn encoder_and_recovery_learn_through_what_the_decoder_gets() {
+        tch::manual_seed(3);
+        let tokenizer = Tokenizer::new(Preset::Lite, 64, Device::Cpu);
+        let _ = no_grad(|| tokenizer.codebook().shallow_clone().normal_(0.0, 1.0));
+        let mut recovery = Recovery::new(Preset::Lite, 64, Device::Cpu);
+        recovery.adopt(tokenizer.codebook());
+        let worker = Worker { tokenizer, recovery: Some(recovery), critic: None, perceptual: None };
+        let frames: Vec<Tensor> =
+            (0..3).map(|_| Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu)) * 2.0 - 1.0).collect();
+        let features: Vec<Tensor> = frames.iter().map(|f| worker.tokenizer.features(f)).collect();
+        let input = |losses: Losses| {
+            let mut random = Random::of_step(1, 0);
+            worker.received(&features[0], &features[1..], &[losses; 2], &mut random).input
+        };
+        let lossy = Losses { self_drop: 0.5, ..Losses::NONE };
+        let plain = no_grad(|| input(lossy));
+        let learnt = input(lossy);
+        assert!(learnt.allclose(&plain, 1e-5, 1e-5, false), "what learns changes no number");
+        assert_eq!(learnt.size(), [2, 4, 4, 4 * 17]);
+        let guessed = learnt.narrow(3, 4 * 16, 1).sum(Kind::Float).double_value(&[]);
+        assert!((6.0..26.0).contains(&guessed), "about half of 32 tokens are marked as guesses: {guessed}");
+        assert_eq!(input(Losses::NONE).narrow(3, 4 * 16, 1).sum(Kind::Float).double_value(&[]), 0.0);
+        worker.tokenizer.draw(&learnt).square().mean(Kind::Float).backward();
+        let learns = |store: &tch::nn::VarStore, name: &str| {
+            let grad = store.variables()[name].grad();
+            grad.defined() && grad.abs().sum(Kind::Float).double_value(&[]) > 0.0
+        };
+        assert!(learns(worker.tokenizer.store(), "encoder.head.weight"));
+        let recovery = worker.recovery.as_ref().expect("it was given one");
+        assert!(learns(recovery.store(), "correction.weight"));
+        assert!(learns(recovery.store(), "gate.weight"));
+    }
 }

@@ -1,35 +1,43 @@
 //! Crops of the training clips: short sequences, newest frame first.
 
-use crate::Args;
+use super::{Clip, HELD_OUT, Options, Random, augment, load_images, load_videos, synthetic_people};
+use crate::layers;
 use anyhow::ensure;
-use models::layers;
-use models::train::{Clip, HELD_OUT, Random, augment, load_images, load_videos, synthetic_people};
 use tch::Tensor;
 
 /// Of a crop.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Pixels per side.
     pub crop: usize,
     /// Frames that follow each other.
     pub frames: usize,
+    /// Share of stills, past which a camera moves; a fifth of them are of the synthetic scene.
+    pub stills: f64,
 }
 
+/// Everything that there is to crop.
+#[derive(Debug)]
 pub struct Data {
     videos: Vec<Clip>,
     images: Vec<Clip>,
     synthetic: Vec<Clip>,
+    /// What no training sees.
     pub held_out: Vec<Clip>,
 }
 
 impl Data {
-    pub fn load(args: &Args) -> anyhow::Result<Self> {
-        let cache = args.common.work.join("pictures");
-        let mut videos = load_videos(&args.common.data.join("real512"), &cache, 512, 1)?;
-        videos.extend(load_videos(&args.common.data.join("real256"), &cache, 256, 1)?);
+    /// The pictures of the data folder, kept decoded in the work folder.
+    ///
+    /// # Errors
+    /// When the folder lacks pictures or the `ffmpeg` program fails.
+    pub fn load(options: &Options) -> anyhow::Result<Self> {
+        let cache = options.work.join("pictures");
+        let mut videos = load_videos(&options.data.join("real512"), &cache, 512, 1)?;
+        videos.extend(load_videos(&options.data.join("real256"), &cache, 256, 1)?);
         let (held_out, videos): (Vec<_>, Vec<_>) =
             videos.into_iter().partition(|c| HELD_OUT.contains(&c.name.as_str()));
-        let images = load_images(&args.common.data.join("images512"), &cache, 512)?;
+        let images = load_images(&options.data.join("images512"), &cache, 512)?;
         ensure!(!videos.is_empty() && !images.is_empty(), "no training pictures");
         let frames: usize = videos.iter().map(Clip::frames).sum();
         eprintln!("{} videos ({frames} frames), {} images", videos.len(), images.len());
@@ -37,6 +45,7 @@ impl Data {
     }
 
     /// All clips, and one number for joined crops.
+    #[must_use]
     pub fn clips(&self) -> usize {
         self.videos.len() + self.images.len() + self.synthetic.len() + 1
     }
@@ -68,11 +77,11 @@ impl Data {
     }
 
     /// A part of a clip, zoomed and turned, and the number of the clip.
-    fn plain_crop(&self, Shape { crop, frames }: Shape, random: &mut Random) -> (Tensor, usize) {
+    fn plain_crop(&self, Shape { crop, frames, stills }: Shape, random: &mut Random) -> (Tensor, usize) {
         let kind = random.unit();
         let (group, before) = match kind {
-            _ if kind < 0.1 => (&self.synthetic, self.videos.len() + self.images.len()),
-            _ if kind < 0.5 => (&self.images, self.videos.len()),
+            _ if kind < 0.2 * stills => (&self.synthetic, self.videos.len() + self.images.len()),
+            _ if kind < stills => (&self.images, self.videos.len()),
             _ => (&self.videos, 0),
         };
         let index = random.below(group.len());

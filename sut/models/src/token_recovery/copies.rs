@@ -1,0 +1,38 @@
+//! Filling without a network: the last token that came.
+
+use crate::tokenizer::Tokenizer;
+use tch::{Device, Kind};
+
+/// Guesses the token that came last at each place; where none did, nothing (the zero vector).
+#[derive(Clone, Debug)]
+pub struct Copies {
+    codebook: Vec<f32>,
+    values: usize,
+    last: Vec<Option<u16>>,
+}
+
+impl Copies {
+    /// For so many places, with the codebook of a tokenizer.
+    #[must_use]
+    pub fn new(tokenizer: &Tokenizer, places: usize) -> Self {
+        let flat = tokenizer.codebook().detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+        let codebook = Vec::<f32>::try_from(&flat.view([-1])).unwrap_or_default();
+        Self { codebook, values: tokenizer.values(), last: vec![None; places] }
+    }
+
+    /// The next frame: code vectors for what did not come of it.
+    pub fn fill(&mut self, received: &[Option<u16>]) -> Vec<f32> {
+        let mut vectors = Vec::new();
+        for (last, received) in self.last.iter_mut().zip(received) {
+            match (*received, *last) {
+                (Some(token), _) => *last = Some(token),
+                (None, Some(token)) => {
+                    let at = usize::from(token) * self.values;
+                    vectors.extend_from_slice(&self.codebook[at..at + self.values]);
+                }
+                (None, None) => vectors.resize(vectors.len() + self.values, 0.0),
+            }
+        }
+        vectors
+    }
+}
