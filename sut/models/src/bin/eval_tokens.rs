@@ -265,7 +265,7 @@ impl Models {
             copied.add(&by_copy, clip.frame(i), before);
             match (&self.recovery, &mut history) {
                 (Some(recovery), Some(history)) => {
-                    let guesses = timed(&mut times.recover, || recovery.fill(history, arrived).vectors);
+                    let guesses = timed(&mut times.recover, || recovery.fill(history, arrived));
                     let guesses = known.map_or(guesses, |known| missing_of(&known[i], arrived));
                     filled.add(&self.draw(&mut seen_filled, arrived, &guesses), clip.frame(i), before);
                 }

@@ -108,11 +108,13 @@ impl Net {
     pub(super) fn scores(&self, features: &Tensor, last: &Tensor) -> Tensor {
         let none = Tensor::zeros([1, CODE_DIM], (Kind::Float, last.device()));
         let code = Tensor::embedding(&Tensor::cat(&[&self.codes, &none], 0), last, -1, false, false);
-        let moved = features.apply(&self.head).matmul(&self.table.transpose(0, 1));
-        let copied = code.matmul(&self.codes.transpose(0, 1)) * (&self.copy * 2.0);
+        // One product for what moved and what was copied: passes over all scores are what takes time here.
+        let from = Tensor::cat(&[&features.apply(&self.head), &(code * (&self.copy * 2.0))], 1);
+        let to = Tensor::cat(&[&self.table, &self.codes], 1);
+        let mut scores = self.bias.addmm(&from, &to.transpose(0, 1));
         let codes = self.codes.size()[0];
         let sure = features.apply(&self.gate) * last.lt(codes).unsqueeze(1).to_kind(Kind::Float);
-        (moved + copied + &self.bias).scatter_add(1, &last.clamp_max(codes - 1).unsqueeze(1), &sure)
+        scores.scatter_add_(1, &last.clamp_max(codes - 1).unsqueeze(1), &sure)
     }
 
     /// What is added to the mean code at some positions: `[m, 16]` of their features.

@@ -175,25 +175,21 @@ impl Recovery {
         }
     }
 
-    /// The next frame: what is to be made of what did not arrive of it. Scores are computed for missing tokens only.
+    /// The next frame: what stands for what did not arrive of it, a code vector for each in the order of their places. Scores are
+    /// computed for missing tokens only.
     ///
     /// # Panics
     /// When `received` is not a grid of this history or holds a token outside the codebook.
     #[must_use]
-    pub fn fill(&self, history: &mut History, received: &[Option<u16>]) -> Guesses {
+    pub fn fill(&self, history: &mut History, received: &[Option<u16>]) -> Vec<f32> {
         no_grad(|| {
             let (features, scores) = self.missing(history, received);
-            let tokens = scores.argmax(1, false);
             let vectors = match self.choice {
-                Choice::Likeliest => self.codebook.index_select(0, &tokens),
+                Choice::Likeliest => self.codebook.index_select(0, &scores.argmax(1, false)),
                 Choice::Mean => self.vectors(&features, &scores, &self.codebook),
             };
             let vectors = vectors.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-            let tokens = Vec::<i64>::try_from(&tokens.to_device(Device::Cpu)).unwrap_or_default();
-            Guesses {
-                tokens: tokens.into_iter().map(|t| t as u16).collect(),
-                vectors: Vec::<f32>::try_from(&vectors).unwrap_or_default(),
-            }
+            Vec::<f32>::try_from(&vectors).unwrap_or_default()
         })
     }
 
@@ -243,15 +239,6 @@ impl Recovery {
         Past { last: &mut history.last, age: &mut history.age, none }.pass(&tokens);
         (features, last)
     }
-}
-
-/// What stands for the missing tokens of a frame, in the order of their places.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Guesses {
-    /// The likeliest code of each.
-    pub tokens: Vec<u16>,
-    /// The code vector that the decoder gets, by [`Choice`].
-    pub vectors: Vec<f32>,
 }
 
 /// The last token received at each position and its age in frames: 0 never, 1 the frame before, 8 and more is 8.

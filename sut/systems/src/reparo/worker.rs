@@ -250,7 +250,7 @@ impl Worker for Receiving {
                 *unseen = Some(job.grid.clone());
                 Vec::new()
             }
-            Filler::Recovery { network, history, .. } => network.fill(history, &job.grid).vectors,
+            Filler::Recovery { network, history, .. } => network.fill(history, &job.grid),
             Filler::Copy(copies) => copies.fill(&job.grid),
         };
         let view = self.memory.see(&job.grid, &guesses);
