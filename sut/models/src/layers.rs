@@ -4,7 +4,7 @@
 //! Everything runs in `channels_last` memory: there a pointwise convolution is one matrix product and
 //! the normalisation over channels needs no copy. On an AVX-512 CPU it is 2-4 times faster than NCHW.
 
-use tch::{Kind, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 /// Normalisation over channels of an NCHW tensor in `channels_last` memory.
 #[derive(Debug)]
@@ -199,4 +199,11 @@ pub fn to_signed(bytes: &Tensor) -> Tensor {
 pub fn to_bytes(signed: &Tensor) -> Tensor {
     let scaled = (signed + 1.0) * 127.5;
     scaled.clamp(0.0, 255.0).round().to_kind(Kind::Uint8).permute([0, 2, 3, 1]).contiguous()
+}
+
+/// All values, row by row.
+#[must_use]
+pub fn floats(tensor: &Tensor) -> Vec<f32> {
+    let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
+    Vec::<f32>::try_from(&flat).unwrap_or_default()
 }

@@ -8,9 +8,10 @@
 
 use anyhow::ensure;
 use clap::Parser;
+use models::layers::floats;
 use models::token_recovery::{Choice, Copies, Recovery};
 use models::tokenizer::{Carry, Memory, Preset, TOKEN_PIXELS, Tokenizer};
-use models::train::{Clip, Random, decode, list};
+use models::train::{Clip, Random, decode, list, packet_of};
 use std::path::PathBuf;
 use std::time::Instant;
 use tch::{Device, Tensor};
@@ -122,7 +123,7 @@ fn block_error(a: &[u8], b: &[u8], row: usize, column: usize) -> f64 {
 
 /// The features of a frame's tokens that did not arrive.
 fn missing_of(features: &Tensor, arrived: &[Option<u16>]) -> Vec<f32> {
-    let all = Vec::<f32>::try_from(&features.contiguous().view([-1])).unwrap_or_default();
+    let all = floats(features);
     let values = all.len() / arrived.len();
     let missing = all.chunks_exact(values).zip(arrived).filter(|(_, arrived)| arrived.is_none());
     missing.flat_map(|(feature, _)| feature.to_vec()).collect()
@@ -144,7 +145,7 @@ impl Losses {
             Condition::SelfDrop => {
                 for packet in 0..4 {
                     let mut places: Vec<usize> =
-                        (0..GRID * GRID).filter(|&i| packet_of(i) == packet).collect();
+                        (0..GRID * GRID).filter(|&i| packet_of(i, GRID) == packet).collect();
                     for i in 0..places.len() / 2 {
                         let j = i + self.random.below(places.len() - i);
                         places.swap(i, j);
@@ -157,16 +158,12 @@ impl Losses {
                 let rate = if self.bad { 0.75 } else { 0.04 };
                 let lost: [bool; 4] = std::array::from_fn(|_| self.random.chance(rate));
                 for (i, keep) in keep.iter_mut().enumerate() {
-                    *keep = !lost[packet_of(i)];
+                    *keep = !lost[packet_of(i, GRID)];
                 }
             }
         }
         keep
     }
-}
-
-fn packet_of(place: usize) -> usize {
-    2 * (place / GRID % 2) + place % GRID % 2
 }
 
 #[derive(Default)]

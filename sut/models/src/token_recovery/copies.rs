@@ -1,7 +1,7 @@
 //! Filling without a network: the last token that came.
 
+use crate::layers::floats;
 use crate::tokenizer::Tokenizer;
-use tch::{Device, Kind};
 
 /// Guesses the token that came last at each place; where none did, nothing (the zero vector).
 #[derive(Clone, Debug)]
@@ -15,9 +15,7 @@ impl Copies {
     /// For so many places, with the codebook of a tokenizer.
     #[must_use]
     pub fn new(tokenizer: &Tokenizer, places: usize) -> Self {
-        let flat = tokenizer.codebook().detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
-        let codebook = Vec::<f32>::try_from(&flat.view([-1])).unwrap_or_default();
-        Self { codebook, values: tokenizer.values(), last: vec![None; places] }
+        Self { codebook: floats(tokenizer.codebook()), values: tokenizer.values(), last: vec![None; places] }
     }
 
     /// The next frame: code vectors for what did not come of it.

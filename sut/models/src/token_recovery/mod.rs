@@ -10,6 +10,7 @@ mod copies;
 mod lite;
 mod paper;
 
+use crate::layers::floats;
 use crate::tokenizer::{Preset, Tokenizer};
 use crate::weights::{Weights, WeightsError};
 use cache::{Cache, Layer};
@@ -184,12 +185,10 @@ impl Recovery {
     pub fn fill(&self, history: &mut History, received: &[Option<u16>]) -> Vec<f32> {
         no_grad(|| {
             let (features, scores) = self.missing(history, received);
-            let vectors = match self.choice {
+            floats(&match self.choice {
                 Choice::Likeliest => self.codebook.index_select(0, &scores.argmax(1, false)),
                 Choice::Mean => self.vectors(&features, &scores, &self.codebook),
-            };
-            let vectors = vectors.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-            Vec::<f32>::try_from(&vectors).unwrap_or_default()
+            })
         })
     }
 

@@ -9,7 +9,7 @@ mod paper;
 mod patches;
 mod view;
 
-use crate::layers::{to_bytes, to_signed};
+use crate::layers::{floats, to_bytes, to_signed};
 use crate::weights::{Weights, WeightsError};
 pub use diffusion::{Carry, Codes, Quantised};
 use sha2::{Digest, Sha256};
@@ -316,11 +316,6 @@ pub fn codebook_hash(codebook: &Tensor) -> String {
         hash.update(half::f16::from_f32(value).to_le_bytes());
     }
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-    Vec::<f32>::try_from(&flat).unwrap_or_default()
 }
 
 /// The nearest code of every feature vector (squared distance; the first among equals).

@@ -52,9 +52,14 @@ impl Losses {
             false => self.packet,
         };
         let lost: [bool; 4] = std::array::from_fn(|_| random.chance(packet));
-        let in_packet = |place: usize| 2 * (place / columns % 2) + place % columns % 2;
-        sent.iter().enumerate().map(|(place, &sent)| sent && !lost[in_packet(place)]).collect()
+        sent.iter().enumerate().map(|(place, &sent)| sent && !lost[packet_of(place, columns)]).collect()
     }
+}
+
+/// The packet in which the token at a place travels, in rows of `columns`.
+#[must_use]
+pub fn packet_of(place: usize, columns: usize) -> usize {
+    2 * (place / columns % 2) + place % columns % 2
 }
 
 #[cfg(test)]

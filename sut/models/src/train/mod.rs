@@ -19,7 +19,7 @@ pub use clips::{Clip, HELD_OUT, decode, list, load_images, load_videos};
 pub use critic::Critic;
 pub use data::{Data, Shape};
 pub use log::Log;
-pub use losses::Losses;
+pub use losses::{Losses, packet_of};
 pub use options::Options;
 pub use random::Random;
 pub use replicas::{add_gradients, checkpoint, place_of};

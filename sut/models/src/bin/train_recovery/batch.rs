@@ -1,10 +1,11 @@
 //! Sequences that lost tokens, as the network takes them.
 
 use crate::PREROLL;
+use models::layers::floats;
 use models::token_recovery::Past;
 use models::tokenizer::{Carry, Codes, Tokenizer};
 use models::train::{Losses, Random};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Tensor, no_grad};
 
 /// Features `[places, values]` of the frames of a sequence, oldest first.
 pub struct Sequence {
@@ -16,11 +17,8 @@ pub struct Sequence {
 impl Sequence {
     /// Of pictures `[1, 3, h, h]`.
     pub fn of(tokenizer: &Tokenizer, pictures: impl Iterator<Item = Tensor>) -> Self {
-        let features = |picture: Tensor| {
-            let found = no_grad(|| tokenizer.features(&picture.to_device(tokenizer.store().device())));
-            let found = found.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-            Vec::<f32>::try_from(&found).unwrap_or_default()
-        };
+        let device = tokenizer.store().device();
+        let features = |picture: Tensor| floats(&no_grad(|| tokenizer.features(&picture.to_device(device))));
         let frames: Vec<Vec<f32>> = pictures.map(features).collect();
         let values = tokenizer.values();
         Self { side: (frames[0].len() / values).isqrt(), values, frames }

@@ -1,5 +1,6 @@
 //! What one worker does in one step.
 
+use models::layers::floats;
 use models::lpips::Lpips;
 use models::token_recovery::{Copies, Recovery};
 use models::tokenizer::{Carry, Tokenizer, View};
@@ -186,9 +187,7 @@ impl Worker {
                 let mut history = recovery.history(columns, rows);
                 before.iter().for_each(|frame| recovery.remember(&mut history, frame));
                 let guess = recovery.guess(&mut history, last);
-                let flat = guess.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-                let values = Vec::<f32>::try_from(&flat).unwrap_or_default();
-                (memory.see(last, &values), Some(guess))
+                (memory.see(last, &floats(&guess)), Some(guess))
             }
             None => {
                 let mut copies = Copies::new(&self.tokenizer, columns * rows);
