@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use testing::skip;
 
 /// A folder for one test, with a cache of its own.
 struct Place(TempDir);
@@ -433,10 +434,10 @@ fn a_full_disk_fails_the_run_and_leaves_nothing() {
         command
     };
     if !unshare(mount).output().is_ok_and(|o| o.status.success()) {
-        println!(
-            "skipped: mounting a small file system in a mount namespace of its own is not permitted here"
+        return skip!(
+            "mount",
+            "mounting a small file system in a mount namespace of its own is not permitted"
         );
-        return;
     }
     let script = format!(
         "{mount}; \"$1\" run clean --system revo-h264 --clip \"$2\" --size 64x48 --out small/out; code=$?; ls -A small >&2; exit $code"
@@ -450,7 +451,7 @@ fn a_full_disk_fails_the_run_and_leaves_nothing() {
 fn labs_are_permitted() -> bool {
     let permitted = netns::privilege().is_some();
     if !permitted {
-        println!("skipped: network namespaces are not permitted here");
+        skip!("namespaces", "network namespaces are not permitted here");
     }
     permitted
 }

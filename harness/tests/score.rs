@@ -355,8 +355,7 @@ fn lpips_without_weights_leaves_the_column_empty_and_says_so() {
 fn lpips_finds_its_weights_and_agrees_with_the_net_itself() {
     use models::lpips::{Lpips, Net};
     let Ok(weights) = freezeframe::cmd::weights::find(Net::Squeeze.file()) else {
-        println!("skipped: {} is nowhere (`freezeframe weights`)", Net::Squeeze.file());
-        return;
+        return testing::skip!("lpips", "{} is nowhere", Net::Squeeze.file());
     };
     let root = tempfile::tempdir().unwrap();
     let made = make_run(root.path(), "run");

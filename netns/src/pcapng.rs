@@ -192,7 +192,7 @@ mod tests {
         let output = match tshark.output() {
             Ok(output) if output.status.success() => output,
             Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
-            Err(e) => return eprintln!("skipped: tshark: {e}"),
+            Err(e) => return testing::skip!("tshark", "{e}"),
         };
         let text = String::from_utf8_lossy(&output.stdout);
         let lines: Vec<Vec<&str>> = text.lines().map(|l| l.split('\t').collect()).collect();

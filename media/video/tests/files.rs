@@ -3,6 +3,7 @@ use media::convert::{Colour, Range};
 use media::{Depth16, Yuv420, still};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use testing::skip;
 use video::{DepthReader, DepthSource, DepthWriter, Error, Quality, Reader, Retime, Target, Writer, probe};
 
 /// A picture with shapes that a codec keeps apart: a gradient, a moving bar, a number's worth of blocks.
@@ -52,19 +53,14 @@ fn ffmpeg(arguments: &[&str], out: &Path) -> bool {
         Ok(output) if output.status.success() => true,
         Ok(output) => panic!("ffmpeg {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)),
         Err(e) => {
-            eprintln!("skipped: no ffmpeg program ({e})");
+            skip!("ffmpeg", "no ffmpeg program: {e}");
             false
         }
     }
 }
 
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/media/dev").join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is not here", path.display());
-        return None;
-    }
-    Some(path)
+fn clips(name: &str) -> Option<PathBuf> {
+    testing::folder("clips").map(|clips| clips.join(name))
 }
 
 #[test]
@@ -396,7 +392,7 @@ fn damaged_files_name_the_picture() {
 
 #[test]
 fn real_clips_are_read_whole() {
-    let Some(folder) = shared("talkinghead") else { return };
+    let Some(folder) = clips("talkinghead") else { return };
     let mut clips: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     clips.sort();
     for clip in clips.iter().filter(|c| c.extension().is_some_and(|e| e == "mp4")) {
@@ -417,7 +413,7 @@ fn real_clips_are_read_whole() {
 
 #[test]
 fn real_depth_is_read_in_both_kinds() {
-    let Some(folder) = shared("rgbd") else { return };
+    let Some(folder) = clips("rgbd") else { return };
     let target = Target::new((512, 512), (30, 1));
     let metric = folder.join("r01_7scenes_kitchen_a_depth16.mkv");
     let DepthSource::Metric(reader) = DepthSource::open(&metric, &target).unwrap() else {

@@ -1,15 +1,18 @@
 //! Erasure codes against programs nobody here wrote: Python's zfec package, the `rtc` crate's FlexFEC, GStreamer's
-//! ULPFEC. An outside program that is not installed skips its test with the reason; `just interop` installs them.
+//! ULPFEC. An outside program that is not installed skips its test; `./setup --for interop` installs them.
 
 use rtc_interceptor::{FlexFec03Decoder, FlexFec03Encoder};
 use rtc_shared::marshal::{Marshal, Unmarshal};
+use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use sut_core::fec::flexfec::{self, Format};
 use sut_core::fec::xor::XorDecoder;
 use sut_core::fec::{Zfec, ulpfec};
 use sut_core::packetize::rtp::Packetizer;
 use sut_core::rtp::{Header, red};
+use testing::skip;
 
 fn bytes(seed: usize, length: usize) -> Vec<u8> {
     (0..length)
@@ -21,18 +24,25 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Python with the zfec package, if there is one: `FREEZEFRAME_PYTHON` or `python3`.
-fn python_with_zfec() -> Option<String> {
-    let python = std::env::var("FREEZEFRAME_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let found = Command::new(&python).args(["-c", "import zfec"]).stderr(Stdio::null()).status();
-    found.is_ok_and(|s| s.success()).then_some(python)
+/// Python with the zfec package, if there is one: `FREEZEFRAME_PYTHON`, that of `./setup --for interop`, or `python3`.
+fn python_with_zfec() -> Option<OsString> {
+    let cache = std::env::var_os("FREEZEFRAME_CACHE").map(PathBuf::from).or_else(|| {
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+        let caches = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+        Some(caches.join("freezeframe"))
+    });
+    let own = cache.map(|c| c.join("zfec/bin/python").into_os_string());
+    let pythons = [std::env::var_os("FREEZEFRAME_PYTHON"), own, Some("python3".into())];
+    pythons.into_iter().flatten().find(|python| {
+        let found = Command::new(python).args(["-c", "import zfec"]).stderr(Stdio::null()).status();
+        found.is_ok_and(|s| s.success())
+    })
 }
 
 #[test]
 fn zfec_parity_and_decoding_are_those_of_the_python_package() {
     let Some(python) = python_with_zfec() else {
-        eprintln!("skipped: python3 has no zfec package (`just interop` installs it)");
-        return;
+        return skip!("zfec", "python3 has no zfec package");
     };
     let script = r#"
 import sys, zfec
@@ -154,9 +164,7 @@ fn gstreamer(mode: &str, packets: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     let mut python = Command::new("/usr/bin/python3");
     python.args(["-c", binding]).stderr(Stdio::null());
     if !quiet("gst-inspect-1.0", "rtpulpfecdec") || !python.status().is_ok_and(|s| s.success()) {
-        eprintln!(
-            "skipped: GStreamer's RTP elements or python3-gi are not installed (`just interop` installs them)"
-        );
+        skip!("gstreamer", "GStreamer's RTP elements or python3-gi are not installed");
         return None;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/gst_ulpfec.py");

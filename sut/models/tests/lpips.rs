@@ -5,17 +5,7 @@
 use media::Rgb;
 use models::lpips::{Lpips, Net};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use tch::{Device, Tensor};
-
-fn shared(path: &str) -> Option<PathBuf> {
-    let p = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
-    if !p.exists() {
-        eprintln!("skipped: {} is absent", p.display());
-        return None;
-    }
-    Some(p)
-}
 
 fn close(what: &str, ours: f64, reference: f64, tolerance: f64) {
     assert!((ours - reference).abs() <= tolerance, "{what}: ours {ours}, reference {reference}");
@@ -28,7 +18,7 @@ fn picture(side: usize, f: impl Fn(usize, usize) -> [u8; 3]) -> Rgb {
 
 #[test]
 fn squeeze_reproduces_published_pictures() {
-    let Some(dir) = shared("weights/lpips") else { return };
+    let Some(dir) = testing::folder("lpips") else { return };
     let net = Lpips::load(Net::Squeeze, &dir.join(Net::Squeeze.file()), Device::Cpu).expect("weights");
     let read = |name: &str| media::still::read_rgb(&dir.join(name)).expect("picture");
     let (reference, p0, p1) = (read("ex_ref.png"), read("ex_p0.png"), read("ex_p1.png"));
@@ -133,7 +123,7 @@ fn vgg_and_alex_match_the_original_package() {
 
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
-    let Some(dir) = shared("weights/lpips") else { return };
+    let Some(dir) = testing::folder("lpips") else { return };
     let file = dir.join(Net::Squeeze.file());
     let error = Lpips::load(Net::Vgg, &file, Device::Cpu).err().expect("another net's weights").to_string();
     assert!(error.contains("lpips_vgg"), "{error}");
