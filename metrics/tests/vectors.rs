@@ -1,5 +1,5 @@
-//! Reference values of PIQ, pytorch_msssim, skimage and FFmpeg. The project's own small vectors are beside this file;
-//! the larger set lies outside the repository and is skipped, saying so, where it is absent.
+//! Reference values of PIQ, pytorch_msssim, skimage, FFmpeg and scipy. The project's own vectors are beside this file, made
+//! by `just metric-vectors`; a larger set outside the repository (`FREEZEFRAME_VECTORS`) is an extra.
 
 mod naive;
 
@@ -8,13 +8,9 @@ use naive::{FULL, POOLED, Ssim};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-fn shared(path: &str) -> Option<PathBuf> {
-    let p = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared").join(path);
-    if !p.exists() {
-        eprintln!("skipped: {} is absent", p.display());
-        return None;
-    }
-    Some(p)
+/// The larger set, where it is.
+fn larger_set() -> Option<PathBuf> {
+    testing::folder("vectors").map(|vectors| vectors.join("metrics"))
 }
 
 fn png(path: &Path) -> Rgb {
@@ -33,7 +29,10 @@ fn png(path: &Path) -> Rgb {
 }
 
 fn close(name: &str, what: &str, ours: f64, reference: &Value, tolerance: f64) {
-    let Some(r) = reference.as_f64() else { return };
+    if reference == "inf" {
+        return assert_eq!(ours, f64::INFINITY, "{name} {what}");
+    }
+    let r = reference.as_f64().unwrap_or_else(|| panic!("{name} {what}: the vectors have {reference}"));
     assert!(
         (ours - r).abs() <= tolerance,
         "{name} {what}: ours {ours}, reference {r}, off by {:e}",
@@ -43,7 +42,7 @@ fn close(name: &str, what: &str, ours: f64, reference: &Value, tolerance: f64) {
 
 #[test]
 fn picture_pairs_match_the_reference_libraries() {
-    let Some(dir) = shared("vectors/metrics") else { return };
+    let Some(dir) = larger_set() else { return };
     let json: Value = serde_json::from_slice(&std::fs::read(dir.join("image_pairs.json")).unwrap()).unwrap();
     for pair in json["pairs"].as_array().unwrap() {
         let name = pair["name"].as_str().unwrap();
@@ -68,7 +67,7 @@ fn picture_pairs_match_the_reference_libraries() {
 
 #[test]
 fn freeze_timelines_match() {
-    let Some(dir) = shared("vectors/metrics") else { return };
+    let Some(dir) = larger_set() else { return };
     let json: Value = serde_json::from_slice(&std::fs::read(dir.join("freeze_cases.json")).unwrap()).unwrap();
     let ms = |ns: u64| ns as f64 / 1e6;
     for case in json["cases"].as_array().unwrap() {
@@ -111,7 +110,7 @@ fn freeze_timelines_match() {
 
 #[test]
 fn ffmpeg_filters_match() {
-    let Some(dir) = shared("vectors/metrics") else { return };
+    let Some(dir) = larger_set() else { return };
     let json: Value = serde_json::from_slice(&std::fs::read(dir.join("y4m_pairs.json")).unwrap()).unwrap();
     for (name, pair) in json.as_object().unwrap() {
         let open = |side: &str| {
@@ -130,10 +129,7 @@ fn ffmpeg_filters_match() {
                 close(&n, "psnr", psnr.planes()[p], &frame["np_psnr_yuv"][p], 1e-9);
                 close(&n, "ssim", ssim.planes[p], &frame["np_ffssim_yuv"][p], 1e-6);
             }
-            match frame["np_psnr_allplanes"].as_f64() {
-                Some(_) => close(&n, "psnr avg", psnr.avg(), &frame["np_psnr_allplanes"], 1e-9),
-                None => assert_eq!(psnr.avg(), f64::INFINITY, "{n}"),
-            }
+            close(&n, "psnr avg", psnr.avg(), &frame["np_psnr_allplanes"], 1e-9);
             let all: f64 = frame["ff_ssim_All"].as_str().unwrap().parse().unwrap();
             assert!((ssim.all - all).abs() <= 1e-6, "{n}: {} {all}", ssim.all);
         }
@@ -148,6 +144,13 @@ fn own() -> Value {
     serde_json::from_str(include_str!("vectors.json")).unwrap()
 }
 
+/// A list of cases of which there are so many: none is lost without a word.
+fn cases<'a>(of: &'a Value, key: &str, count: usize) -> &'a [Value] {
+    let all = of[key].as_array().unwrap_or_else(|| panic!("no {key}"));
+    assert_eq!(all.len(), count, "{key}");
+    all
+}
+
 /// The pictures of `vectors.json`, checked against the sum that the generator saw.
 fn own_pictures() -> Vec<(String, Rgb, Rgb, Value)> {
     let pair = |p: &Value| {
@@ -158,23 +161,131 @@ fn own_pictures() -> Vec<(String, Rgb, Rgb, Value)> {
         assert_eq!(sum, p["sum_shown"].as_u64().unwrap());
         (format!("{}x{}", a.width, a.height), a, b, p.clone())
     };
-    own()["pictures"].as_array().unwrap().iter().map(pair).collect()
+    cases(&own(), "pictures", 6).iter().map(pair).collect()
+}
+
+fn changed(a: &Rgb, how: &str) -> Rgb {
+    let mut b = a.clone();
+    let row = 3 * a.width;
+    match how {
+        "same" => {}
+        "one sample" => b.data[(a.height / 2) * row + (a.width / 2) * 3 + 1] ^= 64,
+        "last bit" => b.data.iter_mut().for_each(|v| *v ^= 1),
+        "inverted" => b.data.iter_mut().for_each(|v| *v = 255 - *v),
+        "grey blocks" => (64..128).for_each(|y| b.data[y * row + 96 * 3..][..64 * 3].fill(128)),
+        "moved" => b.data.rotate_right(2 * row),
+        other => panic!("{other}"),
+    }
+    if how == "moved" {
+        b.data.chunks_mut(row).for_each(|line| line.rotate_right(3 * 3));
+    }
+    b
+}
+
+fn judge(name: &str, a: &Rgb, b: &Rgb, expected: &Value) {
+    for level in metrics::SimdLevel::available() {
+        let mut scorer = metrics::Scorer::with_level(level);
+        let n = format!("{name} {level:?}");
+        close(&n, "psnr", scorer.psnr(a, b).unwrap(), &expected["psnr"], 1e-9);
+        close(&n, "ssim", scorer.ssim(a, b).unwrap(), &expected["ssim"], 1e-6);
+        close(&n, "ssim_full", scorer.ssim_full(a, b).unwrap(), &expected["ssim_full"], 1e-6);
+        close(&n, "skimage", scorer.ssim_full(a, b).unwrap(), &expected["skimage_ssim_full"], 1e-6);
+        if a.width.min(a.height) > 160 {
+            close(&n, "ms_ssim", scorer.ms_ssim(a, b).unwrap(), &expected["ms_ssim"], 1e-6);
+        }
+    }
 }
 
 #[test]
 fn own_pictures_match_the_reference_libraries() {
     for (name, a, b, expected) in own_pictures() {
-        for level in metrics::SimdLevel::available() {
-            let mut scorer = metrics::Scorer::with_level(level);
-            let n = format!("{name} {level:?}");
-            close(&n, "psnr", scorer.psnr(&a, &b).unwrap(), &expected["psnr"], 1e-9);
-            close(&n, "ssim", scorer.ssim(&a, &b).unwrap(), &expected["ssim"], 1e-6);
-            close(&n, "ssim_full", scorer.ssim_full(&a, &b).unwrap(), &expected["ssim_full"], 1e-6);
-            close(&n, "skimage", scorer.ssim_full(&a, &b).unwrap(), &expected["skimage_ssim_full"], 1e-6);
-            if !expected["ms_ssim"].is_null() {
-                close(&n, "ms_ssim", scorer.ms_ssim(&a, &b).unwrap(), &expected["ms_ssim"], 1e-6);
-            }
+        judge(&name, &a, &b, &expected);
+    }
+    let own = own();
+    for expected in cases(&own, "changes", 6) {
+        let size = |k: &str| expected[k].as_u64().unwrap() as usize;
+        let how = expected["how"].as_str().unwrap();
+        let a = naive::picture(size("width"), size("height"));
+        let b = changed(&a, how);
+        assert_eq!(
+            b.data.iter().map(|&v| u64::from(v)).sum::<u64>(),
+            expected["sum_shown"].as_u64().unwrap()
+        );
+        judge(how, &a, &b, expected);
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+    let face = png(&folder.join("face.png"));
+    for expected in cases(&own, "photographs", 2) {
+        let name = expected["shown"].as_str().unwrap();
+        judge(name, &face, &png(&folder.join(name)), expected);
+    }
+}
+
+/// Planes of 4:2:0 as the generator makes them: channel 0 of a large picture, 1 and 2 of a small one.
+fn planes(width: usize, height: usize, amplitude: i64) -> media::Yuv420 {
+    let of = |width: usize, height: usize, channel: usize| -> Vec<u8> {
+        let mut p = naive::picture(width, height);
+        if amplitude > 0 {
+            p = naive::noisy(&p, amplitude, 0);
         }
+        p.data.iter().skip(channel).step_by(3).copied().collect()
+    };
+    let (w, h) = (width.div_ceil(2), height.div_ceil(2));
+    media::Yuv420 { width, height, y: of(width, height, 0), u: of(w, h, 1), v: of(w, h, 2) }
+}
+
+#[test]
+fn own_frames_match_ffmpegs_filters() {
+    for case in cases(&own(), "filters", 2) {
+        let size = |k: &str| case[k].as_u64().unwrap() as usize;
+        let (width, height) = (size("width"), size("height"));
+        let reference = planes(width, height, 0);
+        let mut clip = metrics::FfmpegPsnrClip::default();
+        for frame in cases(case, "frames", 3) {
+            let amplitude = frame["amplitude"].as_i64().unwrap();
+            let shown = planes(width, height, amplitude);
+            let name = format!("{width}x{height} noise {amplitude}");
+            let psnr = metrics::ffmpeg_psnr(&reference, &shown).unwrap();
+            clip.add(&psnr);
+            let ssim = metrics::ffmpeg_ssim(&reference, &shown).unwrap();
+            for p in 0..3 {
+                close(&name, "psnr", psnr.planes()[p], &frame["psnr"][p], 6e-7); // six decimals
+                close(&name, "ssim", ssim.planes[p], &frame["ssim"][p], 1e-6);
+            }
+            close(&name, "psnr avg", psnr.avg(), &frame["psnr"][3], 6e-7);
+            close(&name, "ssim all", ssim.all, &frame["ssim"][3], 1e-6);
+        }
+        close("clip", "psnr", clip.value().unwrap().avg(), &case["clip_psnr"], 6e-7);
+    }
+}
+
+/// Of each rule the places and lengths of its freezes, by a second implementation with fractions.
+#[test]
+fn own_timelines_have_the_freezes_of_each_definition() {
+    for case in cases(&own(), "freezes", 9) {
+        let name = case["name"].as_str().unwrap();
+        let mut times = vec![0];
+        for gap in case["gaps_us"].as_array().unwrap() {
+            times.push(times[times.len() - 1] + gap.as_u64().unwrap() * 1000);
+        }
+        for (rule, key) in [
+            (metrics::FreezeRule::W3c, "w3c"),
+            (metrics::FreezeRule::Libwebrtc, "libwebrtc"),
+            (metrics::FreezeRule::Tambur, "tambur"),
+        ] {
+            let found = metrics::freezes(rule, &times);
+            let starts: Vec<u64> = found.iter().map(|f| f.start_ns).collect();
+            let expected: Vec<u64> = case[key]["at"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|k| times[usize::try_from(k.as_u64().unwrap()).unwrap()])
+                .collect();
+            assert_eq!(starts, expected, "{name} {key}");
+            let total: u64 = found.iter().map(|f| f.duration_ns).sum();
+            assert_eq!(total, case[key]["total_ns"].as_u64().unwrap(), "{name} {key}");
+        }
+        close(name, "harmonic fps", metrics::harmonic_fps(&times), &case["harmonic_fps"], 1e-9);
     }
 }
 
@@ -219,13 +330,13 @@ fn the_vectors_catch_a_wrong_definition() {
 fn statistics_match_scipy() {
     let list =
         |v: &Value| -> Vec<f64> { v.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
-    for case in own()["wilcoxon"].as_array().unwrap() {
+    for case in cases(&own(), "wilcoxon", 6) {
         let ours = metrics::stats::wilcoxon_signed_rank(&list(&case["a"]), &list(&case["b"])).unwrap();
         let statistic = ours.rank_sum_positive.min(ours.rank_sum_negative);
         close("wilcoxon", "statistic", statistic, &case["statistic"], 0.0);
         close("wilcoxon", "p", ours.p, &case["p"], 1e-12);
     }
-    for case in own()["pchip"].as_array().unwrap() {
+    for case in cases(&own(), "pchip", 4) {
         let curve = metrics::stats::Pchip::new(&list(&case["x"]), &list(&case["y"])).unwrap();
         let ours = curve.integral(case["from"].as_f64().unwrap(), case["to"].as_f64().unwrap());
         close("pchip", "integral", ours, &case["integral"], 1e-12);
