@@ -1,6 +1,7 @@
 //! What a lab and its emulator say to each other: one JSON object per line on the emulator's stdin and stdout.
 
 use crate::lateness::Lateness;
+use crate::lost::Lost;
 use link::LinkSpec;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -93,9 +94,11 @@ pub struct Counts {
     pub waiting: u64,
     /// Packets that bypass the model: anything but UDP between the endpoints.
     pub unshaped: u64,
-    /// Packets lost although the model did not drop them: the kernel's queue overflowed or refused them. Where the kernel shapes:
-    /// packets that a tap missed.
+    /// Packets lost although the model did not drop them: the sum of `lost`.
     pub lost_here: u64,
+    /// Where.
+    #[serde(default)]
+    pub lost: Lost,
     /// Where the kernel shapes: records of the ledger that contradict what the model says the kernel did.
     #[serde(default)]
     pub unexplained: u64,
@@ -113,7 +116,7 @@ pub struct Health {
     pub forward: Counts,
     /// Receiver to sender.
     pub reverse: Counts,
-    /// Lateness within the bound and nothing lost here.
+    /// Lateness within the bound and nothing lost outside the model.
     pub valid: bool,
     /// Why not, empty if valid.
     pub why_invalid: Vec<String>,
@@ -144,11 +147,12 @@ impl Health {
                 }
             }
         }
-        for (direction, counts) in [("forward", &self.forward), ("reverse", &self.reverse)] {
+        for (direction, counts) in [("forward", &mut self.forward), ("reverse", &mut self.reverse)] {
+            counts.lost_here = counts.lost.sum();
             if counts.lost_here > 0 {
                 why.push(format!(
-                    "{} packets of the {direction} path were lost outside the model",
-                    counts.lost_here
+                    "{} packets of the {direction} path were lost outside the model ({})",
+                    counts.lost_here, counts.lost
                 ));
             }
             if counts.unexplained > 0 {
@@ -175,14 +179,14 @@ mod tests {
         health.judge(bound);
         assert!(health.valid && health.why_invalid.is_empty());
         health.lateness.max_ns += 1;
-        health.reverse.lost_here = 2;
+        health.reverse.lost.endpoint = 2;
         health.judge(bound);
         assert!(!health.valid);
         assert_eq!(
             health.why_invalid,
             [
                 "maximum lateness 33.333 ms is above 33.333 ms",
-                "2 packets of the reverse path were lost outside the model"
+                "2 packets of the reverse path were lost outside the model (2 in the receiving program's socket, whose buffer was full)"
             ]
         );
     }

@@ -2,6 +2,7 @@
 
 use crate::error::LabError;
 use crate::lab::{End, Lab, LabConfig};
+use crate::lost::Lost;
 use crate::traffic::{self, Flow};
 use link::{Direction, Link, LinkSpec, LossBy, LossSpec, Model, Probability, Step, Timestamp};
 use std::fmt;
@@ -23,9 +24,9 @@ pub struct Comparison {
     pub differences: u64,
     /// Who shaped.
     pub shaper: String,
-    /// Packets that the lab itself lost: differences that say nothing about the channel. Seen where the kernel grants a user
-    /// without rights only a small receive buffer; a longer interval helps.
-    pub lost_here: u64,
+    /// Packets that were lost outside the channel: differences that say nothing about it. Seen on a busy machine where the kernel
+    /// grants a user without rights only small receive buffers; a longer interval helps.
+    pub lost: Lost,
 }
 
 impl fmt::Display for Comparison {
@@ -42,8 +43,10 @@ impl fmt::Display for Comparison {
             None => f.write_str("all fates identical"),
             Some(n) => write!(
                 f,
-                "{} fates differ, the first at packet {n}; {} packets were lost outside the model",
-                self.differences, self.lost_here
+                "{} fates differ, the first at packet {n}; {} packets were lost outside the model ({})",
+                self.differences,
+                self.lost.sum(),
+                self.lost
             ),
         }
     }
@@ -100,7 +103,7 @@ pub fn compare(config: &LabConfig, flow: &Flow) -> Result<Comparison, LabError> 
     let lab = Lab::new(config)?;
     let arrivals = traffic::run(&lab, End::Sender, flow)?;
     let shaper = if lab.shaper().kernel { "kernel" } else { "user" }.to_owned();
-    let lost_here = lab.stop()?.forward.lost_here;
+    let lost = lab.stop()?.forward.lost;
     let mut observed = vec![0u8; predicted.len()];
     for arrival in &arrivals {
         if let Some(times) = usize::try_from(arrival.n).ok().and_then(|n| observed.get_mut(n)) {
@@ -116,7 +119,7 @@ pub fn compare(config: &LabConfig, flow: &Flow) -> Result<Comparison, LabError> 
         first_difference: (0..predicted.len()).find(different).map(|n| n as u64),
         differences: (0..predicted.len()).filter(different).count() as u64,
         shaper,
-        lost_here,
+        lost,
     })
 }
 

@@ -7,7 +7,7 @@ use crate::privilege;
 use crate::shaper::{Choice, Shaper};
 use crate::space::{self, Space};
 use crate::urgent::Urgent;
-use crate::{EMULATOR_FLAG, leftovers, shaper, wire};
+use crate::{EMULATOR_FLAG, leftovers, lost, shaper, wire};
 use link::{Direction, Link, LinkSpec};
 use nix::sched::{CloneFlags, setns};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -85,6 +85,7 @@ pub struct Lab {
     spaces: Vec<Space>,
     emulator: Option<Emulator>,
     choice: Choice,
+    bound: Bound,
     stopped: Option<Health>,
 }
 
@@ -121,7 +122,8 @@ impl Lab {
         // Hundreds of small steps, each of which a busy machine may put off for a scheduler's turn.
         let urgent = Urgent::begin();
         // From here on `Drop` removes what exists.
-        let mut lab = Lab { name, spaces: Vec::new(), emulator: None, choice, stopped: None };
+        let mut lab =
+            Lab { name, spaces: Vec::new(), emulator: None, choice, bound: config.bound, stopped: None };
         for role in Role::ALL {
             lab.spaces.push(Space::create(&name.namespace(role))?);
         }
@@ -241,9 +243,20 @@ impl Lab {
 
     fn read_health(&mut self) -> Result<Health, LabError> {
         match self.answer()? {
-            Answer::Health(health) => Ok(Health { shaper_reason: self.choice.reason.clone(), ..*health }),
+            Answer::Health(health) => {
+                let mut health = Health { shaper_reason: self.choice.reason.clone(), ..*health };
+                // The emulator is in its own namespace and does not see what the ends' sockets had no room for.
+                health.forward.lost.endpoint = self.without_room(End::Receiver)?;
+                health.reverse.lost.endpoint = self.without_room(End::Sender)?;
+                health.judge(self.bound);
+                Ok(health)
+            }
             other => Err(unexpected(&other)),
         }
+    }
+
+    fn without_room(&self, end: End) -> Result<u64, LabError> {
+        self.inside(end, lost::without_room)?.map_err(|e| LabError::io("read the counters of UDP", e))
     }
 
     fn space(&self, role: Role) -> &Space {

@@ -17,7 +17,7 @@ use crate::error::LabError;
 use crate::lateness::Histogram;
 use crate::ledger::{Ledger, LedgerSender};
 use crate::names::{LabName, Role};
-use crate::{leftovers, wire};
+use crate::{leftovers, lost, wire};
 use link::Direction;
 use path::Path;
 use socket::PacketSocket;
@@ -75,6 +75,37 @@ struct Emulator {
     /// Time zero, `CLOCK_MONOTONIC`; the first shaped packet's arrival if nobody says otherwise.
     epoch: Option<u64>,
     realtime: bool,
+    /// Counters of the interfaces towards both ends when the sockets were ready.
+    at_first: [lost::Interface; 2],
+}
+
+/// Longest wait for packets that a busy kernel has not handed over yet when the run is over.
+const DRAIN_NS: u64 = 100_000_000;
+
+/// One interface of the emulator, since the lab was built.
+struct Cable {
+    packets_inbound: u64,
+    dropped_inbound: u64,
+    dropped_outbound: u64,
+}
+
+impl Cable {
+    fn since(first: &lost::Interface, now: &lost::Interface) -> Cable {
+        Cable {
+            packets_inbound: now.rx_packets.saturating_sub(first.rx_packets),
+            dropped_inbound: now.rx_dropped.saturating_sub(first.rx_dropped),
+            dropped_outbound: now.tx_dropped.saturating_sub(first.tx_dropped),
+        }
+    }
+
+    /// Packets that entered the cable and that the socket has neither handed over nor counted as lost.
+    fn missing(&self, socket: &PacketSocket) -> u64 {
+        self.packets_inbound.saturating_sub(socket.taken() + socket.overflow())
+    }
+
+    fn lost_inbound(&self, socket: &PacketSocket) -> u64 {
+        self.dropped_inbound + self.missing(socket)
+    }
 }
 
 impl Emulator {
@@ -87,11 +118,17 @@ impl Emulator {
             let index = wire::index_of(interface)?;
             PacketSocket::bind(index).map_err(|e| LabError::io("open a packet socket", e))
         };
+        let (towards_tx, towards_rx) = (socket(wire::TOWARDS_TX)?, socket(wire::TOWARDS_RX)?);
+        let counters = |interface| {
+            lost::interface(interface).map_err(|e| LabError::io("read the counters of an interface", e))
+        };
+        let at_first = [counters(wire::TOWARDS_TX)?, counters(wire::TOWARDS_RX)?];
         let [tx, rx] = setup.addresses;
         let ledger = setup.fates.as_deref().map(Ledger::create).transpose()?;
         Ok(Emulator {
-            towards_tx: socket(wire::TOWARDS_TX)?,
-            towards_rx: socket(wire::TOWARDS_RX)?,
+            towards_tx,
+            towards_rx,
+            at_first,
             forward: Path::new(Direction::Forward, &setup.forward, setup.seed, tx, rx)?,
             reverse: Path::new(Direction::Reverse, &setup.reverse, setup.seed, rx, tx)?,
             lateness: Histogram::default(),
@@ -122,9 +159,13 @@ impl Emulator {
                         Incoming::Asked(Request::Start { at_ns, begins_ns }) => {
                             self.restart(at_ns, begins_ns)?;
                         }
-                        Incoming::Asked(Request::Health) => say(&Answer::Health(Box::new(self.health()))),
+                        Incoming::Asked(Request::Health) => {
+                            let health = self.health()?;
+                            say(&Answer::Health(Box::new(health)));
+                        }
                         Incoming::Asked(Request::Stop) => {
-                            let health = self.health();
+                            self.drain()?;
+                            let health = self.health()?;
                             self.close_ledger()?;
                             say(&Answer::Health(Box::new(health)));
                             return Ok(End::Told);
@@ -154,7 +195,7 @@ impl Emulator {
         for i in 0..count {
             let received = socket.frame(i);
             if received.truncated {
-                path.counts.lost_here += 1;
+                path.counts.lost.too_long += 1;
             } else if path.shapes(received.frame) {
                 let arrival = if received.realtime_ns == 0 {
                     now
@@ -169,7 +210,7 @@ impl Emulator {
                 );
             } else {
                 path.counts.unshaped += 1;
-                path.counts.lost_here += 1 - out.send(std::iter::once(received.frame)) as u64;
+                path.counts.lost.refused += 1 - out.send(std::iter::once(received.frame)) as u64;
             }
         }
         Ok(count == socket::BATCH)
@@ -206,7 +247,6 @@ impl Emulator {
         self.forward.restart(&self.towards_rx, begins_ns)?;
         self.reverse.restart(&self.towards_tx, begins_ns)?;
         self.lateness = Histogram::default();
-        let _ = (self.towards_tx.take_overflow(), self.towards_rx.take_overflow());
         if let Some((_, sender)) = &mut self.ledger {
             sender.restart();
         }
@@ -215,9 +255,35 @@ impl Emulator {
         Ok(())
     }
 
-    fn health(&mut self) -> Health {
-        self.forward.counts.lost_here += self.towards_tx.take_overflow();
-        self.reverse.counts.lost_here += self.towards_rx.take_overflow();
+    /// Takes what is still on the cables, so that everything sent by now is in the model or known to be lost.
+    fn drain(&mut self) -> Result<(), LabError> {
+        let give_up = clock::monotonic() + DRAIN_NS;
+        loop {
+            let more = self.take(Direction::Forward)? | self.take(Direction::Reverse)?;
+            self.send_due();
+            let [tx, rx] = self.cables()?;
+            let missing = tx.missing(&self.towards_tx) + rx.missing(&self.towards_rx);
+            if (!more && missing == 0) || clock::monotonic() > give_up {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the interfaces towards both ends have counted since the lab was built.
+    fn cables(&self) -> Result<[Cable; 2], LabError> {
+        let [tx, rx] = [wire::TOWARDS_TX, wire::TOWARDS_RX].map(lost::interface);
+        let [tx, rx] = [tx, rx].map(|c| c.map_err(|e| LabError::io("read the counters of an interface", e)));
+        Ok([Cable::since(&self.at_first[0], &tx?), Cable::since(&self.at_first[1], &rx?)])
+    }
+
+    fn health(&mut self) -> Result<Health, LabError> {
+        self.forward.counts.lost.emulator = self.towards_tx.overflow();
+        self.reverse.counts.lost.emulator = self.towards_rx.overflow();
+        let [tx, rx] = self.cables()?;
+        self.forward.counts.lost.inbound = tx.lost_inbound(&self.towards_tx);
+        self.reverse.counts.lost.inbound = rx.lost_inbound(&self.towards_rx);
+        self.forward.counts.lost.outbound = rx.dropped_outbound;
+        self.reverse.counts.lost.outbound = tx.dropped_outbound;
         let epoch = self.epoch.unwrap_or_else(clock::monotonic);
         let mut health = Health {
             lateness: self.lateness.summary(),
@@ -230,7 +296,7 @@ impl Emulator {
             ..Health::default()
         };
         health.judge(self.setup.bound);
-        health
+        Ok(health)
     }
 
     fn close_ledger(&mut self) -> Result<(), LabError> {

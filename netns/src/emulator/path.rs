@@ -93,9 +93,11 @@ impl Path {
         self.link.start_at(Timestamp(begins));
         self.setup = Setup::new(&self.spec, begins)?;
         for waiting in std::mem::take(&mut self.waiting).into_values() {
-            out.send(std::iter::once(&waiting.frame[..]));
+            self.counts.lost.refused += 1 - out.send(std::iter::once(&waiting.frame[..])) as u64;
         }
-        (self.next_id, self.last_in, self.counts) = (0, 0, Counts::default());
+        // What is lost on the way is lost to the run, whenever it was.
+        let counts = Counts { lost: self.counts.lost, ..Counts::default() };
+        (self.next_id, self.last_in, self.counts) = (0, 0, counts);
         Ok(())
     }
 
@@ -161,7 +163,7 @@ impl Path {
     ) {
         while let Some(delivery) = self.setup.link.deliver(Timestamp(now)) {
             if let Some(frame) = self.setup.frames.remove(&delivery.id) {
-                out.send(std::iter::once(&frame[..]));
+                self.counts.lost.refused += 1 - out.send(std::iter::once(&frame[..])) as u64;
             }
         }
         loop {
@@ -192,7 +194,7 @@ impl Path {
             // After the call: the packets are in the receiver's queue now, and not a moment before is claimed.
             let left = clock::monotonic().saturating_sub(epoch);
             self.counts.packets_out += sent as u64;
-            self.counts.lost_here += (count - sent) as u64;
+            self.counts.lost.refused += (count - sent) as u64;
             for (i, (delivery, frame)) in batch.into_iter().flatten().enumerate() {
                 let id = delivery.id;
                 if i < sent {

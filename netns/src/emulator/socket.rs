@@ -1,5 +1,6 @@
 //! A packet socket on one veth: whole batches of Ethernet frames in and out, with the kernel's time of arrival.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -20,6 +21,8 @@ pub(super) struct PacketSocket {
     headers: Box<[libc::mmsghdr; BATCH]>,
     vectors: Box<[libc::iovec; BATCH]>,
     names: Box<[libc::sockaddr_ll; BATCH]>,
+    taken: u64,
+    overflow: Cell<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -85,7 +88,8 @@ impl PacketSocket {
             .try_into()
             .map_err(|_| io::Error::other("batch size"))?;
         let control = Box::new([Control([0; CONTROL]); BATCH]);
-        Ok(PacketSocket { fd, frames, control, headers, vectors, names })
+        let (taken, overflow) = (0, Cell::new(0));
+        Ok(PacketSocket { fd, frames, control, headers, vectors, names, taken, overflow })
     }
 
     pub(super) fn raw(&self) -> i32 {
@@ -116,7 +120,10 @@ impl PacketSocket {
             )
         };
         match check(got) {
-            Ok(n) => Ok(n.cast_unsigned() as usize),
+            Ok(n) => {
+                self.taken += u64::from(n.cast_unsigned());
+                Ok(n.cast_unsigned() as usize)
+            }
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
             Err(e) => Err(e),
         }
@@ -168,7 +175,18 @@ impl PacketSocket {
         sent
     }
 
-    /// Frames that the kernel could not queue for us since the last call.
+    /// Frames handed over by [`PacketSocket::receive`] so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Frames that the kernel could not queue for us so far.
+    pub(super) fn overflow(&self) -> u64 {
+        self.overflow.set(self.overflow.get() + self.take_overflow());
+        self.overflow.get()
+    }
+
+    /// The same since the last call.
     pub(super) fn take_overflow(&self) -> u64 {
         // SAFETY: all-zero is a value of tpacket_stats.
         let mut stats: libc::tpacket_stats = unsafe { std::mem::zeroed() };

@@ -253,7 +253,7 @@ impl Watch {
         let missed: u64 = self.missed.iter().sum();
         [health.forward, health.reverse] = counts;
         // Which direction a missed packet belonged to is not known.
-        health.forward.lost_here += missed;
+        health.forward.lost.emulator += missed;
         health.judge(self.setup.bound);
         Ok(health)
     }
