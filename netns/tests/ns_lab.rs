@@ -318,24 +318,86 @@ fn ns_nothing_is_left_after_kill_9() {
 #[test]
 fn ns_a_user_without_rights_gets_a_lab_too() {
     use std::os::unix::process::CommandExt;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_netns-lab"));
-    command.args(["differential", "--packets", "2000", "--seeds", "1", "--interval-us", "300"]);
-    if nix::unistd::geteuid().is_root() {
-        // nobody
-        command.uid(65_534).gid(65_534);
-    }
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(e) => {
-            let tool = env!("CARGO_BIN_EXE_netns-lab");
-            return skip!("userns", "another user cannot run {tool}: {e}");
+    // On a busy machine the flow's sender is late and catches up in bursts, for which the small receive buffers of such a user
+    // have no room. That may be, but must be counted; then the same once more with more time between two packets.
+    for interval_us in ["300", "1000", "3000"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netns-lab"));
+        command.args(["differential", "--packets", "1000", "--seeds", "1", "--interval-us", interval_us]);
+        if nix::unistd::geteuid().is_root() {
+            // nobody
+            command.uid(65_534).gid(65_534);
         }
-    };
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if output.status.code() == Some(77) {
-        return skip!("userns", "{err}");
+        let output = match command.output() {
+            Ok(output) => output,
+            Err(e) => {
+                let tool = env!("CARGO_BIN_EXE_netns-lab");
+                return skip!("userns", "another user cannot run {tool}: {e}");
+            }
+        };
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.code() == Some(77) {
+            return skip!("userns", "{err}");
+        }
+        let channels: Vec<&str> = out.lines().filter(|l| l.contains(" lost in virtual time")).collect();
+        assert_eq!(channels.len(), 4, "{out}{err}");
+        let differing: Vec<_> = channels.iter().filter(|l| !l.contains("all fates identical")).collect();
+        if differing.is_empty() {
+            return;
+        }
+        for line in differing {
+            println!("{line}");
+            assert!(!line.contains("; 0 packets were lost outside the model"), "unexplained: {line}");
+        }
     }
-    assert_eq!(out.matches("all fates identical").count(), 4, "{out}{err}");
+    panic!("every attempt was disturbed: this machine is too busy");
+}
+
+/// The emulator is stopped until its socket overflows, and the receiver does not read: no packet may be lost without a place.
+#[test]
+fn ns_every_packet_that_is_lost_outside_the_model_has_a_place() {
+    const SENT: u64 = 80_000;
+    let Some(mut lab) = lab(&config(LinkSpec::default(), LinkSpec::default())) else { return };
+    let socket = |lab: &Lab, end| {
+        let address = (lab.address(end), 4200);
+        lab.inside(end, || UdpSocket::bind(address)).expect("enter").expect("bind")
+    };
+    let (sender, receiver) = (socket(&lab, End::Sender), socket(&lab, End::Receiver));
+    sender.connect((lab.address(End::Receiver), 4200)).expect("connect");
+    lab.start().expect("the emulator answers");
+    let emulator = nix::unistd::Pid::from_raw(lab.emulator_pid().expect("it runs").cast_signed());
+    nix::sys::signal::kill(emulator, nix::sys::signal::Signal::SIGSTOP).expect("our child");
+    let payload = [7; 1172];
+    for _ in 0..SENT {
+        assert_eq!(sender.send(&payload).expect("the veth takes it"), payload.len());
+    }
+    nix::sys::signal::kill(emulator, nix::sys::signal::Signal::SIGCONT).expect("our child");
+    let give_up = Instant::now() + Duration::from_secs(20);
+    let forward = loop {
+        let forward = lab.health().expect("the emulator answers").forward;
+        let entered = forward.packets_in + forward.lost.inbound + forward.lost.emulator;
+        if (entered == SENT && forward.waiting == 0) || Instant::now() > give_up {
+            break forward;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    println!("{forward:?}");
+    assert_eq!(forward.packets_in + forward.lost.inbound + forward.lost.emulator, SENT);
+    assert!(forward.lost.emulator > 0, "its buffer was to overflow");
+    receiver.set_nonblocking(true).expect("a socket option");
+    let mut buffer = [0; 2048];
+    let arrived = std::iter::from_fn(|| receiver.recv(&mut buffer).ok()).count() as u64;
+    assert_eq!(arrived + forward.lost.endpoint + forward.lost.outbound, forward.packets_out);
+    assert!(forward.lost.endpoint > 0, "nobody read");
+    assert_eq!(forward.packets_in, forward.packets_out + forward.lost.refused);
+    let health = lab.stop().expect("the emulator answers");
+    assert_eq!(health.forward.lost_here, SENT - arrived);
+    let said = health.why_invalid.iter().find(|w| w.contains("forward path were lost outside the model"));
+    let said = said.unwrap_or_else(|| panic!("{:?}", health.why_invalid));
+    assert!(
+        said.contains("in the emulator's socket") && said.contains("in the receiving program's"),
+        "{said}"
+    );
+    assert!(!health.valid);
 }
 
 #[test]

@@ -84,7 +84,7 @@ pub struct Event {
 /// What happened; `frame` counts captured frames from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-#[allow(missing_docs)] // the fields are the words of the docs above and of ARCHITECTURE.md
+#[allow(missing_docs)] // the fields are the words of the docs above and of docs/PLUGIN.md
 pub enum EventKind {
     /// A picture was captured.
     Captured { frame: u32 },
