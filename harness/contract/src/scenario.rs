@@ -132,10 +132,16 @@ impl Scenario {
         Ok(())
     }
 
-    /// What a study should know about this scenario, with the next step.
+    /// What a study of a clip with `fps` captures per second should know about this scenario, with the next step.
     #[must_use]
-    pub fn warnings(&self) -> Vec<link::Warning> {
-        self.forward.warnings_with(&self.reverse)
+    pub fn warnings(&self, fps: u32) -> Vec<link::Warning> {
+        let mut warnings = self.forward.warnings_with(&self.reverse);
+        for at_this_rate in [&self.forward, &self.reverse].into_iter().filter_map(|l| l.warnings_at(fps)) {
+            if !warnings.contains(&at_this_rate) {
+                warnings.push(at_this_rate);
+            }
+        }
+        warnings
     }
 
     /// The scenarios that come with the project, in the order of lists.

@@ -271,6 +271,8 @@ fn bottleneck(rate: RateSpec) -> BottleneckSpec {
 struct Summary {
     packets: u64,
     corrupted: u64,
+    /// Corrupted, and no second copy came out: the receiver's kernel discards it.
+    discarded: u64,
     copies: u64,
     causes: BTreeMap<DropCause, u64>,
     bad: u64,
@@ -297,6 +299,7 @@ impl Summary {
             }
             Fate::Delivered { at, corrupted, copy, .. } => {
                 self.corrupted += u64::from(corrupted);
+                self.discarded += u64::from(corrupted && copy.is_none());
                 self.copies += u64::from(copy.is_some());
                 self.reordered += u64::from(at < self.last_out);
                 self.first_out = Some(self.first_out.map_or(at, |first| first.min(at)));
@@ -332,6 +335,16 @@ impl Summary {
         writeln!(out, "dropped      {lost} = {:.3} %{expected}", percent(lost, self.packets))?;
         for (cause, n) in &self.causes {
             writeln!(out, "  {:<10} {n} = {:.3} %", cause.name(), percent(*n, self.packets))?;
+        }
+        if self.discarded > 0 {
+            writeln!(
+                out,
+                "  corrupted  {} = {:.3} %, discarded by their checksum",
+                self.discarded,
+                percent(self.discarded, self.packets)
+            )?;
+            let lost = lost + self.discarded;
+            writeln!(out, "lost         {lost} = {:.3} %", percent(lost, self.packets))?;
         }
         if self.with_state > 0 {
             writeln!(out, "bad state    {:.3} % of packets", percent(self.bad, self.with_state))?;

@@ -140,7 +140,7 @@ fn look(dir: &Path) -> Result<Seen> {
         let fate = fate?;
         if fate.direction == link::Direction::Forward {
             seen.packets += 1;
-            if fate.cause.is_some() {
+            if fate.loss().is_some() {
                 seen.drops.push(fate.n);
             }
         }

@@ -168,7 +168,7 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let clip = clip::resolve(&request.clip, &mut |line| eprintln!("clip: {line}"))?;
     let (spec, manifest) = request.resolve(clip)?;
-    for warning in spec.scenario.warnings() {
+    for warning in spec.scenario.warnings(spec.clip.fps) {
         eprintln!("scenario {}: {warning}", spec.scenario.name);
     }
     let out = args.out.clone().unwrap_or_else(|| default_dir(&spec, &request.options));

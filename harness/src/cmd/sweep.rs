@@ -182,7 +182,7 @@ impl Sweep<'_> {
         let request = &planned.request;
         let (spec, manifest) = request.resolve(self.clip(&request.clip)?)?;
         if self.shared.lock().expect("no run panicked").warned.insert(spec.scenario.name.clone()) {
-            for warning in spec.scenario.warnings() {
+            for warning in spec.scenario.warnings(spec.clip.fps) {
                 self.bar.suspend(|| eprintln!("scenario {}: {warning}", spec.scenario.name));
             }
         }

@@ -182,6 +182,19 @@ pub struct FateRecord {
 }
 
 impl FateRecord {
+    /// Why nothing intact came out, in one word; `None` if something did. A damaged packet is lost: the receiver's kernel
+    /// discards it by UDP's checksum (RFC 1122, section 4.1.3.4), unless a second copy came out.
+    #[must_use]
+    pub fn loss(&self) -> Option<&'static str> {
+        match (self.cause, self.actual_ns.or(self.out_ns)) {
+            (Some(cause), _) => Some(cause.name()),
+            (None, None) => Some("unknown"),
+            (None, Some(_)) => {
+                (self.fate == Outcome::Corrupted && self.copy_ns.is_none()).then_some("corrupted")
+            }
+        }
+    }
+
     /// The record of packet `n` of a direction.
     #[must_use]
     pub fn new(n: u64, direction: Direction, entered: Timestamp, bytes: u32, fate: &Fate) -> Self {

@@ -1,7 +1,7 @@
 //! Links that are what they say but hardly what was meant.
 
 use crate::resolve::{self, Source};
-use crate::spec::{DelayBase, LinkSpec, LossSpec, QueueLimit};
+use crate::spec::{DelayBase, LinkSpec, LossSpec, QueueLimit, Step};
 use crate::units::Span;
 use std::fmt;
 
@@ -14,6 +14,13 @@ pub enum Warning {
     QueueBelowPacket {
         /// The queue's limit, bytes.
         limit: u64,
+    },
+    /// A loss model whose step is that of another frame rate.
+    StepOfAnotherRate {
+        /// How long each state lasts.
+        step: Span,
+        /// Captures per second.
+        fps: u32,
     },
     /// Two links whose round-trip time is so short that libwebrtc turns protection off when NACK is on.
     ShortRoundTrip {
@@ -35,6 +42,11 @@ impl fmt::Display for Warning {
                     "a packet of 1500 bytes never fits the queue of {limit} bytes: raise bottleneck.queue"
                 )
             }
+            Warning::StepOfAnotherRate { step, fps } => write!(
+                f,
+                "the loss model draws a state every {step}, and frames are captured at {fps} per second: a state does not last one frame as in the papers; write step = \"{}\", or read the figures as those of a channel with that memory",
+                Span::of_frame(*fps)
+            ),
             Warning::ShortRoundTrip { round_trip } => write!(
                 f,
                 "the round-trip time is {round_trip}; below 20 ms libwebrtc sends no FEC when NACK is on: raise delay.base, or turn NACK off"
@@ -61,6 +73,20 @@ impl LinkSpec {
             warnings.push(Warning::QueueBelowPacket { limit: limit.0 });
         }
         warnings
+    }
+
+    /// The same for pictures captured `fps` times a second: a loss model whose state is meant to last one frame of 1/30 s
+    /// lasts another part of a frame at another rate.
+    #[must_use]
+    pub fn warnings_at(&self, fps: u32) -> Option<Warning> {
+        let spec = self.resolved().ok()?;
+        let (LossSpec::GilbertElliott { step, .. } | LossSpec::Pattern { step, .. }) = spec.loss else {
+            return None;
+        };
+        // `step = "frame"`, and whoever wrote its 33.333333 ms out.
+        let frame = Span::of_frame(30);
+        (step == Step::Interval(frame) && fps != 30)
+            .then_some(Warning::StepOfAnotherRate { step: frame, fps })
     }
 
     /// What a study should know about this link as one direction and `back` as the other.
@@ -104,6 +130,16 @@ mod tests {
             near.warnings_with(&near),
             [Warning::ShortRoundTrip { round_trip: Span::from_millis(18) }]
         );
+        let bursty = |step: &str| {
+            link(&format!(
+                "loss = {{ model = \"gilbert_elliott\", good_to_bad = \"6%\", bad_to_good = \"80%\", loss_good = \"1%\", loss_bad = \"50%\", step = \"{step}\", loss_by = \"new\" }}"
+            ))
+        };
+        assert_eq!(bursty("frame").warnings_at(30), None);
+        assert_eq!(bursty("packet").warnings_at(25), None, "no step of time");
+        assert_eq!(bursty("40ms").warnings_at(25), None, "chosen for 25 per second");
+        let said = bursty("frame").warnings_at(25).unwrap().to_string();
+        assert!(said.contains("every 33.333333ms") && said.contains("write step = \"40ms\""), "{said}");
         let far = link("delay = { base = \"10ms\" }");
         assert_eq!(far.warnings_with(&far), []);
     }
