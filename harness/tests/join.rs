@@ -4,8 +4,8 @@ mod made_up;
 
 use contract::frames::Traffic;
 use contract::{Event, EventKind as K, FrameRow, LossCause, Role, Side, Status, Stream};
-use freezeframe::record::{Finding, Joined, Ledger, Slots, join};
-use link::Timestamp;
+use freezeframe::record::{Finding, Joined, Ledger, Reports, Slots, join};
+use link::{Direction, DropCause, Fate, FateRecord, Outcome, Timestamp};
 use made_up::{MadeUp, joined, record};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -16,6 +16,7 @@ const MS: u64 = 1_000_000;
 fn slots(frames: u32) -> Slots {
     Slots {
         frames,
+        capture_start: Timestamp(0),
         streams: vec![Stream::Rgb],
         interval: Duration::from_millis(30),
         playout: Duration::from_millis(100),
@@ -97,10 +98,10 @@ fn a_rendered_frame_has_all_its_times() {
     assert_eq!((ms(row.first_received), ms(row.last_received)), (Some(25), Some(26)));
     assert_eq!((ms(row.complete), ms(row.decode_end)), (Some(26), Some(30)));
     assert_eq!((ms(row.render), ms(row.deadline)), (Some(100), Some(100)));
-    assert_eq!(row.data, Traffic { packets: 2, bytes: 1000 });
-    assert_eq!(row.parity, Traffic { packets: 1, bytes: 500 });
-    assert_eq!((row.lost, row.late, row.recovered), (1, 0, 1));
-    assert_eq!((row.encoded_bytes, row.is_key), (980, true));
+    assert_eq!(row.data, Some(Traffic { packets: 2, bytes: 1000 }));
+    assert_eq!(row.parity, Some(Traffic { packets: 1, bytes: 500 }));
+    assert_eq!((row.lost, row.late, row.recovered), (Some(1), Some(0), Some(1)));
+    assert_eq!((row.encoded_bytes, row.is_key), (Some(980), true));
     assert_eq!(row.shown_picture.as_deref(), Some("aa"));
 }
 
@@ -117,16 +118,48 @@ fn causes_follow_from_the_packets_when_the_receiver_gives_none() {
     assert_eq!(frozen(all(150).complete(150, 0, 0)), Some(LossCause::Late));
     assert_eq!(frozen(all(30).complete(30, 0, 0).decoded(31, 0, None)), Some(LossCause::Decoder));
     assert_eq!(frozen(all(30).complete(30, 0, 0)), Some(LossCause::Dependency));
-    let unsent = Script::default().tx(0, K::Captured { frame: 0 });
-    assert_eq!(frozen(unsent), Some(LossCause::Sender));
+    // Nothing of frame 1 was sent, although the system reports what it sends.
+    let unsent = Script::default().sent(0).tx(30, K::Captured { frame: 1 });
+    let joined = unsent.slot(0, Status::Frozen, None, None).slot(1, Status::Frozen, None, None).join(2);
+    assert_eq!(joined.rows[1].loss_cause, Some(LossCause::Sender));
+}
+
+/// A foreign program may report nothing but captures and slots: what it does not tell is unknown, and is not zero.
+#[test]
+fn what_a_system_does_not_report_is_unknown() {
+    let bare = |script: Script| script.slot(0, Status::Frozen, None, None).row();
+    let captured = || Script::default().tx(0, K::Captured { frame: 0 });
+    let row = bare(captured());
+    assert_eq!(row.loss_cause, Some(LossCause::Unknown));
+    assert_eq!(
+        (row.encoded_bytes, row.sent(), row.data, row.parity, row.repeat),
+        (None, None, None, None, None)
+    );
+    assert_eq!(
+        (row.lost, row.late, row.duplicates, row.recovered, row.missing),
+        (None, None, None, None, None)
+    );
+    // Sent, and no word of what arrived: that is no proof of a loss.
+    let row = bare(Script::default().sent(0));
+    assert_eq!(
+        (row.loss_cause, row.lost, row.data.map(|d| d.packets)),
+        (Some(LossCause::Unknown), None, Some(2))
+    );
+    // Received, and no word of what was sent: neither lost nor "never sent".
+    let row = bare(captured().received(25, 0, Role::Data, 0));
+    assert_eq!((row.loss_cause, row.lost, row.late), (Some(LossCause::Unknown), None, Some(0)));
+    // Everything arrived in time; that the decoder lacked a reference is a guess while nobody says what was complete.
+    let all = || Script::default().sent(0).received(25, 0, Role::Data, 0).received(25, 0, Role::Data, 1);
+    assert_eq!(bare(all().received(25, 0, Role::Parity, 0)).loss_cause, Some(LossCause::Unknown));
+    assert_eq!(bare(all()).loss_cause, Some(LossCause::Network), "a lost packet is proof");
 }
 
 #[test]
 fn the_receivers_own_reason_comes_first() {
     let lost = K::Lost { frame: 0, stream: Stream::Rgb, cause: LossCause::Dependency, missing: 1 };
     let row = Script::default().sent(0).rx(90, lost).slot(0, Status::Concealed, Some(0), Some("cc")).row();
-    assert_eq!((row.loss_cause, row.missing), (Some(LossCause::Dependency), 1));
-    assert_eq!((row.status, row.lost), (Status::Concealed, 3));
+    assert_eq!((row.loss_cause, row.missing), (Some(LossCause::Dependency), Some(1)));
+    assert_eq!((row.status, row.lost), (Status::Concealed, None), "nothing says what arrived");
 }
 
 #[test]
@@ -138,6 +171,55 @@ fn a_frame_given_up_by_the_sender_is_no_freeze() {
     let row = script.row();
     assert_eq!((row.status, row.loss_cause), (Status::DroppedSender, Some(LossCause::Sender)));
     assert_eq!(row.render, None);
+}
+
+/// A slot that nobody judged keeps what the slot before showed; it used to be scored against black.
+#[test]
+fn where_nobody_draws_the_last_picture_stays() {
+    let drop = |frame| K::SenderDrop { frame, reason: "buffer full".into() };
+    let capture = |frame| K::Captured { frame };
+    let joined = whole_frame()
+        .decoded(30, 0, Some("aa"))
+        .slot(0, Status::Rendered, Some(0), Some("aa"))
+        .tx(30, capture(1))
+        .tx(31, drop(1))
+        .tx(60, capture(2))
+        .tx(61, drop(2))
+        .join(3);
+    assert_eq!(joined.findings, [], "a dropped frame needs no slot");
+    for row in &joined.rows[1..] {
+        assert_eq!((row.status, row.shown_frame_id), (Status::DroppedSender, Some(0)), "{}", row.frame_id);
+        assert_eq!((row.shown_picture.as_deref(), row.render), (Some("aa"), None));
+    }
+    let before_any = Script::default().tx(0, capture(0)).tx(1, drop(0)).join(1);
+    assert_eq!(before_any.rows[0].shown_frame_id, None, "black");
+}
+
+/// What cannot have happened is said, and no latency of 0 is made of it.
+#[test]
+fn times_in_an_order_that_cannot_be_are_findings() {
+    let stream = Stream::Rgb;
+    let slot = K::Slot { frame: 0, stream, status: Status::Rendered, shown: Some(0), picture: None };
+    let joined = Script::default()
+        .sent(0)
+        .rx(20, slot)
+        .rx(10, K::Decoded { frame: 0, stream, picture: Some("aa".into()) });
+    let mut script = joined;
+    script.0[0].t_ns = Timestamp(25 * MS); // captured after all of it
+    let joined = script.join(1);
+    let reversed = |what| Finding::TimesReversed { stream, what, count: 1, first: 0 };
+    assert_eq!(
+        joined.findings,
+        [
+            reversed("encoded before they were captured"),
+            reversed("decoded before they were captured"),
+            reversed("rendered before they were captured"),
+        ]
+    );
+    assert!(joined.findings.iter().all(Finding::invalidates));
+    let rows: Vec<&FrameRow> = joined.rows.iter().collect();
+    let scores = freezeframe::score::session::stream_scores(&rows, &slots(1));
+    assert_eq!((scores.latency, scores.decoded_latency, scores.encode_time), (None, None, None));
 }
 
 #[test]
@@ -157,7 +239,7 @@ fn late_packets_and_copies_are_counted() {
         .decoded(30, 0, Some("aa"))
         .slot(0, Status::Rendered, Some(0), Some("aa"))
         .row();
-    assert_eq!((row.lost, row.late, row.duplicates), (0, 1, 1));
+    assert_eq!((row.lost, row.late, row.duplicates), (Some(0), Some(1), Some(1)));
 }
 
 #[test]
@@ -172,9 +254,9 @@ fn a_repeated_packet_is_lost_only_as_often_as_it_did_not_arrive() {
             .row()
     };
     let both = sent().received(25, 0, Role::Data, 0).received(28, 0, Role::Data, 0);
-    assert_eq!(shown(both).lost, 0, "the receiver sees two equal packets");
+    assert_eq!(shown(both).lost, Some(0), "the receiver sees two equal packets");
     let one = shown(sent().received(28, 0, Role::Data, 0));
-    assert_eq!((one.lost, one.repeat.packets), (1, 1));
+    assert_eq!((one.lost, one.repeat.map(|t| t.packets)), (Some(1), Some(1)));
 }
 
 #[test]
@@ -215,7 +297,7 @@ fn the_ledgers_count_is_compared_with_the_senders() {
     assert_eq!(joined.findings, []);
     let (events, mut fates) = record(&what);
     fates.pop();
-    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>)).unwrap();
+    let ledger = ledger_of(fates, 20);
     let events = events.into_iter().map(Ok::<_, Infallible>);
     let joined = freezeframe::record::join(events, Some(&ledger), &made_up::slots(20)).unwrap();
     assert_eq!(joined.findings, [Finding::LedgerDiffers { sent: 240, ledger: 239 }]);
@@ -225,7 +307,7 @@ fn the_ledgers_count_is_compared_with_the_senders() {
 fn the_order_of_the_record_does_not_matter() {
     let what = MadeUp { frames: 60, ..MadeUp::default() };
     let (mut events, fates) = record(&what);
-    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>)).unwrap();
+    let ledger = ledger_of(fates, 60);
     let join = |events: &[Event]| {
         let events = events.iter().cloned().map(Ok::<_, Infallible>);
         freezeframe::record::join(events, Some(&ledger), &made_up::slots(60)).unwrap()
@@ -242,11 +324,128 @@ fn the_ledger_counts_every_packet_once() {
     let (_, fates) = record(&MadeUp::default());
     let drops = fates.iter().filter(|f| f.cause.is_some()).count() as u64;
     let total = fates.len() as u64;
-    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>)).unwrap();
+    let ledger = ledger_of(fates, 300);
     let forward = ledger.forward;
     assert_eq!((forward.packets, forward.delivered), (total, total - drops));
     assert_eq!(forward.drops.values().sum::<u64>(), drops);
     assert_eq!(forward.states.values().sum::<u64>(), total);
     assert_eq!(forward.delay.unwrap().p50_ns, 20 * MS);
     assert_eq!(ledger.reverse.packets, 0);
+}
+
+fn ledger_of(fates: Vec<FateRecord>, frames: u32) -> Ledger {
+    Ledger::of(fates.into_iter().map(Ok::<_, Infallible>), made_up::slots(frames).window()).unwrap()
+}
+
+/// A packet of 1000 bytes that entered at `ms` and came out 20 ms later.
+fn packet(n: u64, direction: Direction, ms: u64) -> FateRecord {
+    let (at, channel) = (Timestamp((ms + 20) * MS), link::Channel::default());
+    let fate = Fate::Delivered { at, corrupted: false, copy: None, channel };
+    FateRecord::new(n, direction, Timestamp(ms * MS), 1000, &fate)
+}
+
+/// 100 frames every 30 ms from 300 ms on: the window is [300 ms, 3300 ms). An application that sends before and goes on
+/// afterwards is charged for neither.
+#[test]
+fn the_ledger_counts_the_clips_window_and_the_rest_apart() {
+    let slots = Slots { capture_start: Timestamp(300 * MS), ..slots(100) };
+    let mut fates: Vec<FateRecord> = Vec::new();
+    for (n, ms) in [0, 299, 300, 1000, 3299, 3300, 9000].into_iter().enumerate() {
+        fates.push(packet(n as u64, Direction::Forward, ms));
+    }
+    // Lost at 3299 and at 9000; what decides it later than the window's end changes nothing.
+    for lost in [4, 6] {
+        (fates[lost].out_ns, fates[lost].cause, fates[lost].fate) =
+            (None, Some(DropCause::Queue), Outcome::Dropped);
+    }
+    fates.push(packet(0, Direction::Reverse, 400));
+    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>), slots.window()).unwrap();
+    let forward = &ledger.forward;
+    assert_eq!((forward.packets, forward.bytes, forward.delivered), (3, 3000, 2));
+    assert_eq!(forward.realised_loss, Some(1.0 / 3.0));
+    let outside = |o: &contract::scores::Outside| (o.packets, o.bytes, o.lost);
+    assert_eq!((outside(&forward.before), outside(&forward.after)), ((2, 2000, 0), (2, 2000, 1)));
+    assert_eq!(forward.delay.unwrap().n, 2);
+    assert_eq!((ledger.reverse.packets, ledger.reverse.realised_loss), (1, Some(0.0)));
+    // 3000 bytes in 3 s.
+    let totals = freezeframe::record::Totals::default();
+    let rates =
+        freezeframe::score::session::bitrate_scores(&[], &totals, Reports::default(), Some(&ledger), &slots);
+    assert_eq!((rates.wire_bps, rates.reverse_wire_bps), (Some(8000), Some(2667)));
+    // Nobody reported anything: no rate of it, and no redundancy.
+    assert_eq!(
+        (rates.media_bps, rates.payload_bps, rates.data_bps, rates.redundancy),
+        (None, None, None, None)
+    );
+    let nothing = Ledger::of(std::iter::empty::<Result<_, Infallible>>(), slots.window()).unwrap();
+    assert_eq!(nothing.forward.realised_loss, None, "no packet, no loss to speak of");
+}
+
+/// The kernel discards a damaged datagram; with an intact second copy nothing is missing.
+#[test]
+fn a_corrupted_packet_is_lost() {
+    let mut fates: Vec<FateRecord> = (0..4).map(|n| packet(n, Direction::Forward, n)).collect();
+    fates[1].fate = Outcome::Corrupted;
+    (fates[2].fate, fates[2].copy_ns) = (Outcome::Corrupted, Some(Timestamp(30 * MS)));
+    let forward =
+        Ledger::of(fates.into_iter().map(Ok::<_, Infallible>), slots(100).window()).unwrap().forward;
+    assert_eq!((forward.packets, forward.delivered, forward.realised_loss), (4, 3, Some(0.25)));
+    assert_eq!(forward.drops, [("corrupted".to_owned(), 1)].into());
+}
+
+#[test]
+fn a_ledger_whose_clock_runs_backwards_is_a_finding() {
+    let mut fates: Vec<FateRecord> = (0..3).map(|n| packet(n, Direction::Forward, 100 + n)).collect();
+    fates[1].out_ns = Some(Timestamp(MS));
+    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>), slots(100).window()).unwrap();
+    let direction = Direction::Forward;
+    let found: Vec<Finding> = ledger.findings().collect();
+    assert_eq!(found, [Finding::LeftBeforeEntered { direction, count: 1, first: 1 }]);
+    assert_eq!(ledger.forward.delay.map(|d| (d.n, d.p50_ns)), Some((2, 20 * MS)), "left out, not 0");
+}
+
+/// Handed over before the first capture, in the window, and after it; rates are of the middle one.
+#[test]
+fn what_is_sent_is_counted_where_it_was_sent() {
+    let slots = Slots { capture_start: Timestamp(60 * MS), ..slots(2) }; // [60, 120)
+    let stream = Stream::Rgb;
+    let sent = |role, bytes| K::Sent { frame: 0, stream, role, index: 0, bytes };
+    let events = Script::default()
+        .tx(10, sent(Role::Control, 70))
+        .tx(60, K::Captured { frame: 0 })
+        .tx(65, K::Encoded { frame: 0, stream, bytes: 900, key: true })
+        .tx(66, sent(Role::Data, 1000))
+        .tx(67, sent(Role::Parity, 500))
+        .tx(90, K::Captured { frame: 1 })
+        .tx(119, sent(Role::Repeat, 250))
+        .tx(120, sent(Role::Data, 3000))
+        .rx(70, sent(Role::Feedback, 9999));
+    let joined = join(events.0.into_iter().map(Ok::<_, Infallible>), None, &slots).unwrap();
+    let rates = freezeframe::score::session::bitrate_scores(
+        &joined.rows,
+        &joined.totals,
+        joined.reports,
+        None,
+        &slots,
+    );
+    let bps = |bytes: u64| Some((bytes * 8 * 1000 + 30) / 60); // of 60 ms
+    assert_eq!((rates.media_bps, rates.data_bps), (bps(900), bps(1000)));
+    assert_eq!((rates.parity_bps, rates.repeat_bps, rates.payload_bps), (bps(500), bps(250), bps(1750)));
+    assert_eq!(rates.with_headers_bps, bps(1750 + 3 * 28));
+    assert_eq!((rates.payload_before_bytes, rates.payload_after_bytes), (Some(70), Some(3000)));
+    assert_eq!((rates.redundancy, rates.redundancy_with_repeats), (Some(0.5), Some(0.75)));
+    assert_eq!((rates.wire_bps, rates.reverse_wire_bps), (None, None), "no ledger");
+}
+
+#[test]
+fn captures_are_compared_with_the_frame_clock() {
+    let capture = |script: Script, frame: u32, ms| script.tx(ms, K::Captured { frame });
+    // Due at 0, 30, 60, 90 ms: on time, 7 ms late, 12 ms early, 1 ms late.
+    let script = [(0, 0), (1, 37), (2, 48), (3, 91)]
+        .into_iter()
+        .fold(Script::default(), |s, (f, ms)| capture(s, f, ms));
+    let joined = script.join(4);
+    let (late, early) = freezeframe::score::session::capture_lateness(&joined.rows, &slots(4));
+    let late = late.unwrap();
+    assert_eq!((late.n, late.p50_ns, late.max_ns, early), (3, MS, 7 * MS, Some((1, 2))));
 }

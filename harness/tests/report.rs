@@ -3,6 +3,7 @@
 mod made_up;
 
 use contract::frames::write_frames;
+use freezeframe::report::columns::COLUMNS;
 use freezeframe::report::group::group;
 use freezeframe::report::html::page;
 use freezeframe::report::load::{Run, load_all};
@@ -57,6 +58,83 @@ fn several_seeds_are_one_row_and_invalid_runs_are_left_out() {
     assert_eq!((alone.rows[0].runs, alone.rows[0].invalid), (0, 1));
     assert_eq!(alone.rows[0].values[0], Some(psnr(1)), "a single run is shown, marked");
     insta::assert_snapshot!("terminal_with_invalid", terminal(&table, false));
+}
+
+/// The heading says "pooled": one tenth of the frames of both runs together, not the mean of each run's worst tenth.
+#[test]
+fn the_worst_tenth_of_a_row_is_that_of_all_its_frames() {
+    use contract::{Metric, Stream};
+    let mut runs: Vec<Run> =
+        (1..=2).map(|seed| run(&MadeUp { seed, frames: 30, ..MadeUp::default() })).collect();
+    // Run 1 is perfect; run 2 is as bad as can be in 6 of its 30 frames.
+    for (i, run) in runs.iter_mut().enumerate() {
+        for row in run.rows.iter_mut().filter(|r| r.stream == Stream::Rgb) {
+            row.metrics.insert(Metric::Psnr, if i == 1 && row.frame_id < 6 { 10.0 } else { 40.0 });
+        }
+    }
+    let place = COLUMNS.iter().position(|c| c.key == "psnr_worst10_db").unwrap();
+    assert!(COLUMNS[place].name.contains("pooled"));
+    let table = Table::of(&group(&runs));
+    // The worst 6 of 60 frames; per run it would be (40 + 10) / 2.
+    assert_eq!(table.rows[0].values[place], Some(10.0));
+    runs[1].scores.health.valid = false;
+    assert_eq!(Table::of(&group(&runs)).rows[0].values[place], Some(40.0), "of valid runs");
+}
+
+/// Every field of `scores.json` that is a figure has its definition there, under its own name.
+#[test]
+fn every_figure_has_a_definition() {
+    let scores = run(&MadeUp { frames: 30, ..MadeUp::default() }).scores;
+    let json = serde_json::to_value(&scores).unwrap();
+    let keys =
+        |value: &serde_json::Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let mut fields =
+        [keys(&json["streams"]["rgb"]), keys(&json["bitrate"]), keys(&json["network"]["forward"])].concat();
+    fields.retain(|f| f != "freezes");
+    fields.extend(keys(&json["streams"]["rgb"]["freezes"]).into_iter().map(|rule| format!("freezes.{rule}")));
+    fields.extend(["capture_lateness", "emulator_lateness"].map(String::from));
+    let defined: Vec<&str> = metrics::SESSION_DEFINITIONS.iter().map(|(name, _)| *name).collect();
+    for field in &fields {
+        assert!(defined.contains(&field.as_str()), "{field} is in scores.json and has no definition");
+    }
+    for name in defined.iter().filter(|n| !["worst10", "percentiles", "aggregation"].contains(n)) {
+        assert!(fields.iter().any(|f| f == name), "{name} is defined and no field of scores.json");
+    }
+}
+
+/// docs/METRICS.md shows the definitions that the code has, word for word, and no others.
+#[test]
+fn the_documents_definitions_are_the_codes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/METRICS.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let table: Vec<String> =
+        metrics::SESSION_DEFINITIONS.iter().map(|(name, words)| format!("| `{name}` | {words} |")).collect();
+    let (begin, end) = ("| name in `scores.json` | definition |\n|---|---|\n", "\n\n");
+    let shown = text.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).expect("the table").0;
+    let shown: Vec<&str> = shown.lines().collect();
+    assert!(shown == table, "docs/METRICS.md, Sessions: replace the table by\n{}", table.join("\n"));
+    for metric in contract::Metric::ALL {
+        assert!(text.contains(&format!("`{}`", metric.name())), "docs/METRICS.md lacks {}", metric.name());
+    }
+}
+
+/// Columns that are zero everywhere take no room in a table; files have them.
+#[test]
+fn a_sender_that_drops_frames_is_seen_in_the_table() {
+    let mut runs = vec![run(&MadeUp { frames: 30, ..MadeUp::default() })];
+    let table = |runs: &[Run]| Table::of(&group(runs));
+    assert!(!terminal(&table(&runs), false).contains("dropped"));
+    assert!(csv(&table(&runs)).contains("dropped_by_sender_percent"));
+    runs[0].scores.streams.get_mut(&contract::Stream::Rgb).unwrap().dropped_sender = 3;
+    assert!(terminal(&table(&runs), false).contains("dropped"));
+    // What is unknown stays empty, and is not 0.
+    (runs[0].scores.bitrate.redundancy, runs[0].scores.bitrate.media_bps) = (None, None);
+    let table = table(&runs);
+    for key in ["redundancy_percent", "media_kbps"] {
+        let place = COLUMNS.iter().position(|c| c.key == key).unwrap();
+        assert_eq!(table.rows[0].values[place], None, "{key}");
+    }
+    check_page("unknown", &page("Unknown", &runs, None));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use contract::{Backend, ClipSpec, Event, EventKind as K, Metric, RunSpec, Side, 
 use freezeframe::report::load::Run;
 use freezeframe::score::{Options, score_run};
 use link::Timestamp;
-use media::convert::{Colour, to_rgb};
+use media::convert::{Colour, Range, to_rgb};
 use media::depth::DepthView;
 use media::y4m::{Header, Writer};
 use media::{Depth16, Yuv420};
@@ -161,7 +161,16 @@ fn scores_are_those_of_the_pictures_that_were_on_the_screen() {
     let rgb = &scores.streams[&Stream::Rgb];
     let frozen = made.decoded.iter().filter(|p| p.is_none()).count();
     assert_eq!(rgb.frozen as usize, frozen);
-    assert_eq!(rgb.frozen_runs.terminal, 2, "the clip ends frozen, and no freeze definition says so");
+    assert_eq!(rgb.frozen_runs.terminal, 2, "the clip ends frozen");
+    assert_eq!(
+        rgb.frozen_runs.terminal_ns,
+        2 * 33_333_333,
+        "the slots in which nothing new came, not one more"
+    );
+    assert_eq!((rgb.startup_ns, rgb.never_rendered), (Some(150_000_000), false));
+    // A hand-made record without packets: what was sent is unknown, what was encoded is known.
+    assert_eq!((scores.bitrate.payload_bps, scores.bitrate.redundancy), (None, None));
+    assert!(scores.bitrate.media_bps.is_some());
     assert!(run.dir.join("strips").read_dir().unwrap().count() >= 2, "the worst frames are kept as pictures");
 }
 
@@ -248,7 +257,7 @@ fn depth_is_scored_as_a_view_and_in_millimetres() {
         media::still::write_depth16(&folder.join(format!("{frame:04}.png")), &depth(frame)).unwrap();
         // Everything is shown one frame late.
         let shown = frame.saturating_sub(1);
-        let picture = view.to_yuv420(&depth(shown), media::convert::Range::Limited);
+        let picture = view.to_yuv420(&depth(shown), Range::Limited);
         writer.write(&picture).unwrap();
         let status = if frame == 0 { Status::Rendered } else { Status::Frozen };
         let kind = K::Slot { frame, stream: Stream::Depth, status, shown: Some(shown), picture: None };
@@ -264,10 +273,7 @@ fn depth_is_scored_as_a_view_and_in_millimetres() {
     let (scores, run) = scored(&made, &options(None));
     assert_eq!(scores.warnings, []);
     let row = run.stream(Stream::Depth).nth(5).unwrap();
-    let back = view.to_depth16(
-        &view.to_yuv420(&depth(4), media::convert::Range::Limited),
-        media::convert::Range::Limited,
-    );
+    let back = view.to_depth16(&view.to_yuv420(&depth(4), Range::Limited), Range::Limited);
     let truth = metrics::depth_errors(&depth(5), &back).unwrap();
     assert_eq!(row.metrics[&Metric::DepthRmseMm], truth.rmse_mm);
     assert_eq!(row.metrics[&Metric::DepthDelta1], truth.delta1);
@@ -301,9 +307,92 @@ fn depth_is_scored_as_a_view_and_in_millimetres() {
     assert_eq!((d1, d2), expected(55.0));
     assert!(definition.contains("the clip's"), "{definition}");
     // The 8-bit view is grey: its RGB picture has three equal channels, and the same scores.
-    let rgb = |f| to_rgb(&view.to_yuv420(&depth(f), media::convert::Range::Limited), Colour::BT601);
+    let rgb = |f| to_rgb(&view.to_yuv420(&depth(f), Range::Limited), Colour::BT601);
     assert_eq!(row.metrics[&Metric::Psnr], metrics::psnr(&rgb(5), &rgb(4)).unwrap());
     assert!((row.metrics[&Metric::Ssim] - metrics::ssim(&rgb(5), &rgb(4)).unwrap()).abs() < 1e-12);
+}
+
+/// Beyond the farthest depth of its interval the 8-bit view is one picture; the metric depth behind it is not.
+#[test]
+fn depth_pictures_of_one_view_have_errors_of_their_own() {
+    let root = tempfile::tempdir().unwrap();
+    let made = make_run(root.path(), "run");
+    let folder = root.path().join("depth");
+    std::fs::create_dir_all(&folder).unwrap();
+    let view = DepthView::new(400, 4000).unwrap();
+    let depth = |frame: u32| Depth16 {
+        width: SIZE,
+        height: SIZE,
+        mm: vec![4100 + 100 * u16::try_from(frame).unwrap(); SIZE * SIZE],
+    };
+    let video = File::create(made.dir.join("rendered.depth.y4m")).unwrap();
+    let mut writer = Writer::new(BufWriter::new(video), Header::new(SIZE, SIZE, (30, 1))).unwrap();
+    let mut events = std::fs::OpenOptions::new().append(true).open(made.dir.join("events.jsonl")).unwrap();
+    let picture = view.to_yuv420(&depth(0), Range::Limited);
+    for frame in 0..FRAMES {
+        media::still::write_depth16(&folder.join(format!("{frame:04}.png")), &depth(frame)).unwrap();
+        assert_eq!(view.to_yuv420(&depth(frame), Range::Limited), picture, "one view");
+        writer.write(&picture).unwrap();
+        let kind = K::Slot {
+            frame,
+            stream: Stream::Depth,
+            status: Status::Rendered,
+            shown: Some(frame),
+            picture: None,
+        };
+        let t_ns = Timestamp(u64::from(frame) * 33_333_333 + 150_000_000);
+        let event = Event { t_ns, side: Side::Receiver, kind };
+        writeln!(events, "{}", serde_json::to_string(&event).unwrap()).unwrap();
+    }
+    writer.finish().unwrap();
+    spec(&root.path().join("clip.y4m"), Some(&folder)).write(&made.dir).unwrap();
+    let cached = options(Some(root.path().join("cache")));
+    let errors = || -> Vec<f64> {
+        let (_, run) = scored(&made, &cached);
+        run.stream(Stream::Depth).map(|r| r.metrics[&Metric::DepthRmseMm]).collect()
+    };
+    // The view's farthest code reads back as 4000 mm.
+    let expected: Vec<f64> = (0..FRAMES).map(|f| f64::from(100 + 100 * f)).collect();
+    assert_eq!(errors(), expected);
+    assert_eq!(errors(), expected, "from the cache, too");
+}
+
+/// A full-range clip is black at code 0: against black at code 16, a wholly black clip would not score 80 dB.
+#[test]
+fn before_any_picture_the_screen_is_black_in_the_clips_own_range() {
+    for (range, code) in [(Range::Full, 0), (Range::Limited, 16)] {
+        let root = tempfile::tempdir().unwrap();
+        let clip = root.path().join("black.y4m");
+        let header = Header { range, ..Header::new(SIZE, SIZE, (30, 1)) };
+        let mut writer = Writer::new(BufWriter::new(File::create(&clip).unwrap()), header).unwrap();
+        (0..FRAMES).for_each(|_| writer.write(&Yuv420::filled(SIZE, SIZE, (code, 128, 128))).unwrap());
+        writer.finish().unwrap();
+        let made = make_run(root.path(), "run");
+        spec(&clip, None).write(&made.dir).unwrap();
+        let mut events = BufWriter::new(File::create(made.dir.join("events.jsonl")).unwrap());
+        for frame in 0..FRAMES {
+            let t = u64::from(frame) * 33_333_333;
+            let slot =
+                K::Slot { frame, stream: Stream::Rgb, status: Status::Frozen, shown: None, picture: None };
+            for (t, side, kind) in
+                [(t, Side::Sender, K::Captured { frame }), (t + 150_000_000, Side::Receiver, slot)]
+            {
+                let event = Event { t_ns: Timestamp(t), side, kind };
+                writeln!(events, "{}", serde_json::to_string(&event).unwrap()).unwrap();
+            }
+        }
+        events.flush().unwrap();
+        let (scores, run) = scored(&made, &options(None));
+        assert!(run.rows.iter().all(|r| r.metrics[&Metric::Psnr] == 80.0), "{range:?}");
+        // And a session that never shows anything is not one without freezes.
+        let rgb = &scores.streams[&Stream::Rgb];
+        assert_eq!((rgb.startup_ns, rgb.never_rendered), (None, true));
+        let whole = u64::from(FRAMES) * 33_333_333;
+        assert_eq!(rgb.startup_penalised_ns, 150_000_000 + whole);
+        let stalls = rgb.freezes["stall200"];
+        assert_eq!((stalls.count, stalls.total_ns, stalls.ratio), (1, whole, 1.0));
+        assert_eq!((rgb.freezes["w3c"].count, rgb.frozen_runs.terminal_ns), (0, whole));
+    }
 }
 
 #[test]

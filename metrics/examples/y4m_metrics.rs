@@ -14,14 +14,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut a, mut b) = (open(a)?, open(b)?);
     let (mut x, mut y) = (Yuv420::filled(0, 0, (0, 0, 0)), Yuv420::filled(0, 0, (0, 0, 0)));
     let mut scorer = metrics::Scorer::new();
-    let (mut clip, mut sum, mut n) = (metrics::FfmpegPsnrClip::default(), 0.0, 0);
+    let (mut psnr, mut sum, mut n) = (Vec::new(), 0.0, 0);
     while a.next_frame_into(&mut x)? && b.next_frame_into(&mut y)? {
         match metric.as_str() {
-            "psnr" => clip.add(&scorer.ffmpeg_psnr(&x, &y)?),
+            "psnr" => psnr.push(scorer.ffmpeg_psnr(&x, &y)?.avg()),
             _ => sum += scorer.ffmpeg_ssim(&x, &y)?.all,
         }
         n += 1;
     }
-    println!("{n} frames: {}", clip.value().map_or(sum / f64::from(n), |p| p.avg()));
+    println!("{n} frames: {}", metrics::psnr_of_mean_error(&psnr).unwrap_or(sum / f64::from(n)));
     Ok(())
 }

@@ -10,10 +10,12 @@
 //! | MS-SSIM (pytorch_msssim) | [`ms_ssim`] | 0..1 |
 //! | FFmpeg's filters on 4:2:0 | [`ffmpeg_psnr`], [`ffmpeg_ssim`] | dB; -1..1 |
 //! | depth: RMSE, abs-rel, delta1; D1 and D2 | [`depth_errors`], [`cloud_psnr`] | mm, ratios; dB |
-//! | freezes under five definitions, frozen runs | [`freezes`], [`frozen_runs`] | ns, slots |
+//! | freezes under five definitions, frozen runs | [`Screen`], [`freezes`], [`frozen_runs`] | ns, slots |
+//! | time to the first picture | [`Screen::startup`] | ns |
 //! | non-rendered frames, both ways | [`non_rendered_play`], [`non_rendered_psnr`] | percent |
-//! | latency, plain and penalised | [`Latency`] | ns |
-//! | rates, redundancy | [`bits_per_second`], [`redundancy`] | bit/s, ratio |
+//! | latency, plain and penalised | [`latency()`], [`latency_penalised`] | ns |
+//! | rates, redundancy, loss | [`Window`], [`redundancy`], [`realised_loss`] | bit/s, ratio |
+//! | the words for all of these | [`SESSION_DEFINITIONS`] | |
 //! | intervals, tests, Bjontegaard deltas | [`stats`] | |
 //!
 //! LPIPS needs a neural network and lives in the crate `models`.
@@ -31,12 +33,16 @@ mod summary;
 pub use depth::{CloudPsnr, DepthErrors, Intrinsics, cloud_psnr, depth_errors};
 pub use error::MetricError;
 pub use picture::{
-    FfmpegPsnr, FfmpegPsnrClip, FfmpegSsim, Scorer, SimdLevel, ffmpeg_psnr, ffmpeg_ssim, ms_ssim, psnr,
-    psnr_below, psnr_of_sse, sse, ssim, ssim_full,
+    FfmpegPsnr, FfmpegSsim, Scorer, SimdLevel, ffmpeg_psnr, ffmpeg_ssim, ms_ssim, psnr, psnr_of_sse, sse,
+    ssim, ssim_full,
 };
 pub use session::{
-    Freeze, FreezeRule, FreezeSummary, FrozenRuns, Latency, NEVER_RENDERED_NS, PSNR_THETA_DB,
-    bits_per_second, freezes, frozen_runs, harmonic_fps, non_rendered_play, non_rendered_psnr, redundancy,
-    revo_corrupted_mask, revo_frozen_mask, theta_sweep, with_headers,
+    Freeze, FreezeRule, FreezeSummary, FrozenRuns, NEVER_RENDERED_NS, PSNR_THETA_DB, Place,
+    SESSION_DEFINITIONS, Screen, Startup, Window, freezes, frozen_runs, latency, latency_penalised,
+    non_rendered_of_sent, non_rendered_play, non_rendered_psnr, realised_loss, redundancy, theta_sweep,
+    with_headers,
 };
-pub use summary::{Better, mean, nearest_rank, percentile, worst10};
+pub use summary::{
+    Better, Dist, Durations, mean, nearest_rank, percentile, percentile_of_sorted, psnr_of_mean_error,
+    worst10,
+};

@@ -105,12 +105,46 @@ proptest! {
         prop_assert_eq!(metrics::sse(&a, &b), plain);
     }
 
+    /// PSNR below 30 dB in integers: `sse / (65025 n) + 1e-8 > 1e-3`, both sides times 1e8 65025 n. Pictures around the limit
+    /// and, where the limit is a whole number (12 million samples: 780 292 197), on it.
     #[test]
-    fn the_threshold_is_decided_as_the_logarithm_would(sse in 0u64..4_000_000, theta in 20.0f64..40.0) {
-        let db = metrics::psnr_of_sse(sse, 3000).unwrap();
-        // Away from the tie itself, where only the integers decide.
-        if (db - theta).abs() > 1e-9 {
-            prop_assert_eq!(metrics::psnr_below(sse, 3000, theta), db < theta);
+    fn the_threshold_is_decided_as_integers_would(samples in prop_oneof![Just(3000u64), Just(786_432), Just(12_000_000), Just(150_994_944), 1u64..200_000_000], off in -3i64..=3) {
+        let limit = 99_999 * 65_025 * u128::from(samples) / 100_000_000;
+        let Some(sse) = (limit as u64).checked_add_signed(off) else { return Ok(()) };
+        let below = u128::from(sse) * 100_000_000 > 99_999 * 65_025 * u128::from(samples);
+        let db = metrics::psnr_of_sse(sse, samples).unwrap();
+        prop_assert_eq!(metrics::non_rendered_psnr(&[db], 30.0), Some(if below { 100.0 } else { 0.0 }), "{} of {}", sse, samples);
+    }
+
+    /// Slot by slot, on a grid of whole slots: a picture, then whatever stays on the screen until the next.
+    #[test]
+    fn freezes_of_a_screen_are_those_a_slot_by_slot_walk_finds(shown in prop::collection::vec(prop::bool::weighted(0.4), 0..60), offset in 0u64..500) {
+        const T: u64 = 40_000_000;
+        let due = offset * 1_000_000;
+        let times: Vec<Option<u64>> = (0..).zip(&shown).map(|(i, s)| s.then_some(due + i * T)).collect();
+        let screen = metrics::Screen { captured_ns: 0, due_ns: due, interval_ns: T, shown_ns: &times };
+        // One entry per stretch of slots with one picture (or none yet): where it begins, slots, of them repeats.
+        let (mut stretches, mut any) = (Vec::new(), false);
+        for (i, &new) in shown.iter().enumerate() {
+            if new || i == 0 {
+                stretches.push((i as u64, 0u64, 0u64));
+            }
+            any |= new;
+            let last = stretches.last_mut().unwrap();
+            last.1 += 1;
+            last.2 += u64::from(!new);
+        }
+        let stalls: Vec<(u64, u64)> = stretches.iter().filter(|s| s.2 > 0 && s.1 * T > 200_000_000).map(|s| (due + s.0 * T, s.1 * T)).collect();
+        let repeats: Vec<(u64, u64)> = stretches.iter().filter(|s| s.2 > 0).map(|s| (due + s.0 * T, s.2 * T)).collect();
+        let found = |rule| -> Vec<(u64, u64)> { screen.freezes(rule).iter().map(|f| (f.start_ns, f.duration_ns)).collect() };
+        prop_assert_eq!(found(FreezeRule::Stall200), stalls);
+        prop_assert_eq!(found(FreezeRule::Revo { interval_ns: T }), repeats);
+        let startup = screen.startup();
+        prop_assert_eq!(startup.never_rendered, !any);
+        prop_assert_eq!(startup.startup_ns, shown.iter().position(|s| *s).map(|i| due + i as u64 * T));
+        for rule in FreezeRule::all(T) {
+            let sum = metrics::FreezeSummary::of(&screen.freezes(rule), screen.session_ns());
+            prop_assert!(sum.ratio <= 1.0, "{} is longer than the session", rule.name());
         }
     }
 
@@ -149,12 +183,19 @@ proptest! {
 
     #[test]
     fn frozen_runs_add_up(frozen in prop::collection::vec(any::<bool>(), 0..200)) {
-        let runs = metrics::frozen_runs(&frozen);
-        prop_assert_eq!(runs.lengths.iter().sum::<u32>() as usize, frozen.iter().filter(|f| **f).count());
-        let starts = (0..frozen.len()).filter(|&i| frozen[i] && (i == 0 || !frozen[i - 1])).count();
-        prop_assert_eq!(runs.lengths.len(), starts);
+        let runs = metrics::frozen_runs(&frozen, 40);
+        let starts: Vec<usize> = (0..frozen.len()).filter(|&i| frozen[i] && (i == 0 || !frozen[i - 1])).collect();
+        let mut lengths: Vec<u32> = starts.iter().map(|&i| frozen[i..].iter().take_while(|f| **f).count() as u32).collect();
+        lengths.sort_unstable();
+        prop_assert_eq!(runs.count as usize, starts.len());
+        prop_assert_eq!(runs.max, lengths.last().copied().unwrap_or(0));
+        // Nearest rank: the smallest value that at least p per cent are not above.
+        for (p, got) in [(50, runs.p50), (95, runs.p95)] {
+            let rank = lengths.iter().copied().find(|v| 100 * lengths.iter().filter(|l| **l <= *v).count() >= p * lengths.len());
+            prop_assert_eq!(got, rank.unwrap_or(0));
+        }
         let terminal = frozen.iter().rposition(|f| !f).map_or(frozen.len(), |i| frozen.len() - 1 - i);
-        prop_assert_eq!(runs.terminal as usize, terminal);
+        prop_assert_eq!((runs.terminal as usize, runs.terminal_ns), (terminal, 40 * terminal as u64));
     }
 
     #[test]
@@ -340,27 +381,149 @@ fn bootstrap_is_seeded_and_covers() {
 
 #[test]
 fn session_figures_by_hand() {
-    assert_eq!(metrics::non_rendered_play(13, 110, 10), Some(13.0));
-    assert_eq!(metrics::non_rendered_play(0, 5, 5), None);
+    // Of 110 frames 10 were never sent and 13 froze: the viewer missed 23, the network and the receiver 13 of 100.
+    assert_eq!(metrics::non_rendered_play(13, 10, 110), Some(100.0 * 23.0 / 110.0));
+    assert_eq!(metrics::non_rendered_of_sent(13, 10, 110), Some(13.0));
+    // A sender that drops everything shows nothing, and of what it sent nothing can be said.
+    assert_eq!(metrics::non_rendered_play(0, 5, 5), Some(100.0));
+    assert_eq!((metrics::non_rendered_of_sent(0, 5, 5), metrics::non_rendered_play(0, 0, 0)), (None, None));
     assert_eq!(metrics::non_rendered_psnr(&[29.99, 30.0, 31.0, f64::NAN], 30.0), Some(50.0));
     let sweep = metrics::theta_sweep(&[25.0, 35.0]);
     assert_eq!((sweep.len(), sweep[0], sweep[6], sweep[20]), (21, (20, 0.0), (26, 50.0), (40, 100.0)));
     let latency = [Some(40), None, Some(60), Some(50)].map(|v: Option<u64>| v.map(|ms| ms * 1_000_000));
-    assert_eq!(metrics::Latency::rendered(&latency).unwrap().p50_ns, 50_000_000);
-    let penalised = metrics::Latency::penalised(&latency).unwrap();
-    assert_eq!((penalised.max_ns, penalised.frames), (metrics::NEVER_RENDERED_NS, 4));
-    assert_eq!(metrics::Latency::rendered(&[None]), None);
-    assert_eq!(metrics::bits_per_second(1_250_000, 10_000_000_000), 1_000_000);
+    assert_eq!(metrics::latency(&latency).unwrap().p50_ns, 50_000_000);
+    let penalised = metrics::latency_penalised(&latency).unwrap();
+    assert_eq!((penalised.max_ns, penalised.n), (metrics::NEVER_RENDERED_NS, 4));
+    assert_eq!(metrics::latency(&[None]), None);
     assert_eq!(metrics::with_headers(1000, 2), 1056);
-    assert_eq!(metrics::redundancy(30, 60), Some(0.5));
+    assert_eq!((metrics::redundancy(30, 60), metrics::redundancy(30, 0)), (Some(0.5), None));
+    assert_eq!((metrics::realised_loss(3, 12), metrics::realised_loss(0, 0)), (Some(0.25), None));
     // 21 values: the worst 3.
     let values: Vec<f64> = (0..21).map(f64::from).collect();
     assert_eq!(metrics::worst10(&values, metrics::Better::Higher), Some(1.0));
     assert_eq!(metrics::worst10(&values, metrics::Better::Lower), Some(19.0));
     assert_eq!(metrics::percentile(&values, 2.5), Some(0.5));
-    let (decoded, payload) = ([true, true, false, true, true, true], [true, true, false, true, true, true]);
-    assert_eq!(metrics::revo_frozen_mask(&decoded, &payload, 4), [false, false, true, true, false, false]);
-    let no_key = [false, true, true, true, true, true];
-    assert_eq!(metrics::revo_corrupted_mask(&no_key, &no_key, 4), [false, true, true, true, false, false]);
-    assert_eq!(metrics::revo_frozen_mask(&no_key, &no_key, 4), [true, true, true, true, false, false]);
+}
+
+#[test]
+fn distributions_are_numpys() {
+    // numpy.percentile([1, 2, 3, 4], [5, 25, 50, 75, 95])
+    let dist = metrics::Dist::of(&[4.0, 1.0, 3.0, 2.0], metrics::Better::Higher).unwrap();
+    for (got, expected) in [
+        (dist.p5, 1.15),
+        (dist.p25, 1.75),
+        (dist.p50, 2.5),
+        (dist.p75, 3.25),
+        (dist.p95, 3.85),
+        (dist.max, 4.0),
+    ] {
+        assert!((got - expected).abs() < 1e-12, "{dist:?}");
+    }
+    let values: Vec<f64> = (1..=25).map(f64::from).collect();
+    assert_eq!(metrics::Dist::of(&values, metrics::Better::Higher).unwrap().worst10, 2.0);
+    assert_eq!(metrics::Dist::of(&values, metrics::Better::Lower).unwrap().worst10, 24.0);
+    assert_eq!(metrics::Dist::of(&[], metrics::Better::Higher), None);
+    let d = metrics::Durations::of((1..=100).rev().collect()).unwrap();
+    assert_eq!((d.p50_ns, d.p95_ns, d.p98_ns, d.p99_ns, d.max_ns), (50, 95, 98, 99, 100));
+    assert_eq!(metrics::Durations::of(vec![7]).unwrap().p50_ns, 7);
+    assert_eq!(metrics::Durations::of(vec![]), None);
+    // JSON has no infinity.
+    let dist = metrics::Dist::of(&[40.0, f64::INFINITY, f64::INFINITY], metrics::Better::Higher).unwrap();
+    assert_eq!((dist.p50, dist.p95, dist.max), (f64::INFINITY, f64::INFINITY, f64::INFINITY));
+    let text = serde_json::to_string(&dist).unwrap();
+    assert!(text.contains(r#""max":"inf""#) && text.contains(r#""min":40.0"#), "{text}");
+    assert_eq!(serde_json::from_str::<metrics::Dist>(&text).unwrap(), dist);
+    assert!(serde_json::from_str::<metrics::Dist>(&text.replace("inf", "large")).is_err());
+}
+
+/// Mean squared errors of 0 (identical), 65.025 (30 dB) and 6.5025 (40 dB): their mean is 23.8425.
+#[test]
+fn ffmpegs_clip_value_is_the_psnr_of_the_mean_error() {
+    let got = metrics::psnr_of_mean_error(&[f64::INFINITY, 30.0, 40.0]).unwrap();
+    assert!((got - 10.0 * (65025.0f64 / 23.8425).log10()).abs() < 1e-12, "{got}");
+    assert_eq!(metrics::psnr_of_mean_error(&[f64::INFINITY]), Some(f64::INFINITY));
+    assert_eq!(metrics::psnr_of_mean_error(&[]), None);
+}
+
+#[test]
+fn rates_count_the_window_and_nothing_else() {
+    use metrics::Place::{After, Before, Within};
+    // 10 s of 25 frames per second, the first captured at 0.5 s.
+    let window = metrics::Window::new(500_000_000, 40_000_000, 250);
+    assert_eq!((window.from_ns, window.until_ns), (500_000_000, 10_500_000_000));
+    for (t, place) in
+        [(499_999_999, Before), (500_000_000, Within), (10_499_999_999, Within), (10_500_000_000, After)]
+    {
+        assert_eq!(window.place(t), place, "{t}");
+    }
+    assert_eq!(window.bits_per_second(1_250_000), Some(1_000_000));
+    assert_eq!(
+        metrics::Window::new(0, 40_000_000, 0).bits_per_second(7),
+        None,
+        "a clip of no frames has no rate"
+    );
+}
+
+/// 150 frames of 1/30 s due 150 ms after their capture; some of them shown at their slot.
+fn screen(shown: impl Fn(u64) -> bool) -> Vec<Option<u64>> {
+    (0..150).map(|i| shown(i).then_some(150_000_000 + i * 33_333_333)).collect()
+}
+
+fn summary(times: &[Option<u64>], rule: FreezeRule) -> (u32, u64) {
+    let screen =
+        metrics::Screen { captured_ns: 0, due_ns: 150_000_000, interval_ns: 33_333_333, shown_ns: times };
+    let sum = metrics::FreezeSummary::of(&screen.freezes(rule), screen.session_ns());
+    (sum.count, sum.total_ns)
+}
+
+const REVO: FreezeRule = FreezeRule::Revo { interval_ns: 33_333_333 };
+
+/// Measured with Chromium without NACK: frames 1 to 92 never came. W3C's rule has no gap before this one, and counts none.
+#[test]
+fn a_freeze_after_frame_0_is_seen() {
+    let times = screen(|i| i == 0 || i > 92);
+    assert_eq!(summary(&times, FreezeRule::W3c), (0, 0));
+    assert_eq!(summary(&times, FreezeRule::Stall200), (1, 93 * 33_333_333));
+    assert_eq!(summary(&times, REVO), (1, 92 * 33_333_333));
+    let still: Vec<bool> = times.iter().map(Option::is_none).collect();
+    assert_eq!(
+        (metrics::frozen_runs(&still, 33_333_333).count, metrics::frozen_runs(&still, 33_333_333).max),
+        (1, 92)
+    );
+}
+
+#[test]
+fn the_beginning_and_the_end_of_a_session_are_seen() {
+    let late = screen(|i| i >= 12);
+    assert_eq!(summary(&late, FreezeRule::Stall200), (1, 12 * 33_333_333));
+    assert_eq!(summary(&late, REVO), (1, 12 * 33_333_333));
+    // The last picture stays for its own slot and ten more; ReVo's rule counts the ten repeats.
+    let ends = screen(|i| i < 140);
+    assert_eq!(summary(&ends, FreezeRule::Stall200), (1, 11 * 33_333_333));
+    assert_eq!(summary(&ends, REVO), (1, 10 * 33_333_333));
+    let never = screen(|_| false);
+    assert_eq!(summary(&never, FreezeRule::Stall200), (1, 150 * 33_333_333), "the whole clip, not more");
+    assert_eq!(summary(&never, REVO), (1, 150 * 33_333_333));
+    for rule in [FreezeRule::W3c, FreezeRule::Libwebrtc, FreezeRule::Tambur] {
+        assert_eq!(summary(&never, rule), (0, 0), "{} sees gaps between pictures alone", rule.name());
+    }
+    let startup = |times: &[Option<u64>]| {
+        let screen = metrics::Screen {
+            captured_ns: 50,
+            due_ns: 150_000_050,
+            interval_ns: 33_333_333,
+            shown_ns: times,
+        };
+        screen.startup()
+    };
+    let first = startup(&[None, Some(200_000_050)]);
+    assert_eq!(
+        (first.startup_ns, first.never_rendered, first.penalised_ns),
+        (Some(200_000_000), false, 200_000_000)
+    );
+    let none = startup(&[None, None]);
+    assert_eq!(
+        (none.startup_ns, none.never_rendered, none.penalised_ns),
+        (None, true, 150_000_000 + 2 * 33_333_333)
+    );
 }

@@ -147,8 +147,6 @@ def timeline(name, gaps):
     for rule, of, unit in [("w3c", gaps, 1), ("libwebrtc", ms_gaps, 1_000_000), ("tambur", gaps, 1)]:
         found = long_gaps(of, rule)
         entry[rule] = {"at": found, "total_ns": sum(of[k] for k in found) * unit}
-    squares = sum((g / 1e3) ** 2 for g in ms_gaps)
-    entry["harmonic_fps"] = (ms[-1] - ms[0]) / 1e3 / squares if squares else 0.0
     out["freezes"].append(entry)
 
 

@@ -67,6 +67,8 @@ pub enum LossCause {
     Sender,
     /// A frame it refers to was lost.
     Dependency,
+    /// The system's events do not tell.
+    Unknown,
 }
 
 /// One thing that happened.
@@ -179,8 +181,14 @@ impl Status {
 
 impl LossCause {
     /// Every value, in order.
-    pub const ALL: [LossCause; 5] =
-        [LossCause::Network, LossCause::Late, LossCause::Decoder, LossCause::Sender, LossCause::Dependency];
+    pub const ALL: [LossCause; 6] = [
+        LossCause::Network,
+        LossCause::Late,
+        LossCause::Decoder,
+        LossCause::Sender,
+        LossCause::Dependency,
+        LossCause::Unknown,
+    ];
 
     /// Its name in the files.
     #[must_use]
@@ -191,6 +199,7 @@ impl LossCause {
             LossCause::Decoder => "decoder",
             LossCause::Sender => "sender",
             LossCause::Dependency => "dependency",
+            LossCause::Unknown => "unknown",
         }
     }
 

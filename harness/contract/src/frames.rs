@@ -164,7 +164,7 @@ impl Metric {
             Metric::LpipsAlex => "LPIPS 0.1 with AlexNet features (richzhang net='alex')",
             Metric::LpipsSqueeze => "LPIPS 0.1 with SqueezeNet features (richzhang net='squeeze')",
             Metric::FfmpegPsnr => {
-                "ffmpeg's psnr filter: mean squared error over the Y, U and V planes of 4:2:0"
+                "ffmpeg's psnr filter: mean squared error over the Y, U and V planes of 4:2:0; a clip's mean is the PSNR of the mean squared error"
             }
             Metric::FfmpegSsim => "ffmpeg's ssim filter: 8x8 boxes at stride 4 over the planes of 4:2:0",
             Metric::DepthRmseMm => {
@@ -232,24 +232,24 @@ pub struct FrameRow {
     pub render: Option<Timestamp>,
     /// Capture time plus playout budget.
     pub deadline: Option<Timestamp>,
-    /// Size of the encoded frame, bytes.
-    pub encoded_bytes: u32,
+    /// Size of the encoded frame, bytes; this and all below is absent where the system reports nothing of the kind.
+    pub encoded_bytes: Option<u32>,
     /// Source packets sent.
-    pub data: Traffic,
+    pub data: Option<Traffic>,
     /// Repair packets sent.
-    pub parity: Traffic,
-    /// Second copies sent.
-    pub repeat: Traffic,
+    pub parity: Option<Traffic>,
+    /// Second copies and retransmissions sent.
+    pub repeat: Option<Traffic>,
     /// Packets sent that never arrived.
-    pub lost: u32,
+    pub lost: Option<u32>,
     /// Packets that arrived after the deadline.
-    pub late: u32,
+    pub late: Option<u32>,
     /// Arrivals in which nothing was new.
-    pub duplicates: u32,
+    pub duplicates: Option<u32>,
     /// Source symbols won back from repair symbols.
-    pub recovered: u32,
+    pub recovered: Option<u32>,
     /// Source symbols still missing when the receiver gave the frame up.
-    pub missing: u32,
+    pub missing: Option<u32>,
     /// Content hash of the captured picture, once scored.
     pub captured_picture: Option<String>,
     /// Content hash of the shown picture.
@@ -339,15 +339,15 @@ impl FrameRow {
             decode_end: None,
             render: None,
             deadline: None,
-            encoded_bytes: 0,
-            data: Traffic::default(),
-            parity: Traffic::default(),
-            repeat: Traffic::default(),
-            lost: 0,
-            late: 0,
-            duplicates: 0,
-            recovered: 0,
-            missing: 0,
+            encoded_bytes: None,
+            data: None,
+            parity: None,
+            repeat: None,
+            lost: None,
+            late: None,
+            duplicates: None,
+            recovered: None,
+            missing: None,
             captured_picture: None,
             shown_picture: None,
             metrics: BTreeMap::new(),
@@ -360,13 +360,14 @@ impl FrameRow {
         matches!(self.status, Status::Rendered | Status::Concealed)
     }
 
-    /// Every packet sent for it.
+    /// Every packet sent for it; `None` where the system reports none at all.
     #[must_use]
-    pub fn sent(&self) -> Traffic {
-        Traffic {
-            packets: self.data.packets + self.parity.packets + self.repeat.packets,
-            bytes: self.data.bytes + self.parity.bytes + self.repeat.bytes,
-        }
+    pub fn sent(&self) -> Option<Traffic> {
+        let parts = [self.data?, self.parity?, self.repeat?];
+        Some(Traffic {
+            packets: parts.iter().map(|p| p.packets).sum(),
+            bytes: parts.iter().map(|p| p.bytes).sum(),
+        })
     }
 }
 
@@ -393,6 +394,9 @@ pub fn write_frames(mut out: impl Write, rows: &[FrameRow]) -> Result<(), Frames
 
 fn write_row(line: &mut String, row: &FrameRow) {
     let time = |t: Option<Timestamp>| t.map(|t| t.as_nanos().to_string()).unwrap_or_default();
+    let count = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
+    let packets = |t: Option<Traffic>| count(t.map(|t| t.packets));
+    let bytes = |t: Option<Traffic>| t.map(|t| t.bytes.to_string()).unwrap_or_default();
     let cells: [String; 30] = [
         row.frame_id.to_string(),
         row.stream.name().to_owned(),
@@ -410,18 +414,18 @@ fn write_row(line: &mut String, row: &FrameRow) {
         time(row.decode_end),
         time(row.render),
         time(row.deadline),
-        row.encoded_bytes.to_string(),
-        row.data.packets.to_string(),
-        row.data.bytes.to_string(),
-        row.parity.packets.to_string(),
-        row.parity.bytes.to_string(),
-        row.repeat.packets.to_string(),
-        row.repeat.bytes.to_string(),
-        row.lost.to_string(),
-        row.late.to_string(),
-        row.duplicates.to_string(),
-        row.recovered.to_string(),
-        row.missing.to_string(),
+        count(row.encoded_bytes),
+        packets(row.data),
+        bytes(row.data),
+        packets(row.parity),
+        bytes(row.parity),
+        packets(row.repeat),
+        bytes(row.repeat),
+        count(row.lost),
+        count(row.late),
+        count(row.duplicates),
+        count(row.recovered),
+        count(row.missing),
         row.captured_picture.clone().unwrap_or_default(),
         row.shown_picture.clone().unwrap_or_default(),
     ];
@@ -481,13 +485,13 @@ fn read_row(text: &str, line: usize) -> Result<FrameRow, FramesError> {
     ] {
         *slot = cells.optional(|s| s.parse().ok().map(Timestamp))?;
     }
-    row.encoded_bytes = cells.number()?;
+    row.encoded_bytes = cells.optional(|s| s.parse().ok())?;
     for traffic in [&mut row.data, &mut row.parity, &mut row.repeat] {
-        traffic.packets = cells.number()?;
-        traffic.bytes = cells.number()?;
+        let (packets, bytes) = (cells.optional(|s| s.parse().ok())?, cells.optional(|s| s.parse().ok())?);
+        *traffic = packets.zip(bytes).map(|(packets, bytes)| Traffic { packets, bytes });
     }
     for count in [&mut row.lost, &mut row.late, &mut row.duplicates, &mut row.recovered, &mut row.missing] {
-        *count = cells.number()?;
+        *count = cells.optional(|s| s.parse().ok())?;
     }
     row.captured_picture = cells.optional(|s| Some(s.to_owned()))?;
     row.shown_picture = cells.optional(|s| Some(s.to_owned()))?;
@@ -548,7 +552,7 @@ mod tests {
             proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL,
             0..14,
         );
-        (any::<u32>(), any::<bool>(), 0..4usize, 0..6usize, times, counts, metrics).prop_map(
+        (any::<u32>(), any::<bool>(), 0..4usize, 0..7usize, times, counts, metrics).prop_map(
             |(id, flag, status, cause, t, n, metrics)| {
                 let mut row = FrameRow::new(id, if flag { Stream::Depth } else { Stream::Rgb });
                 row.is_key = flag;
@@ -559,12 +563,15 @@ mod tests {
                 (row.capture, row.encode_end, row.first_sent, row.last_sent) = (t[0], t[1], t[2], t[3]);
                 (row.first_received, row.last_received, row.complete) = (t[4], t[5], t[6]);
                 (row.decode_end, row.render, row.deadline) = (t[7], t[8], t[9]);
-                row.encoded_bytes = n[1];
-                row.data = Traffic { packets: n[2], bytes: u64::from(n[3]) };
-                row.parity = Traffic { packets: n[4], bytes: u64::from(n[5]) };
-                row.repeat = Traffic { packets: n[6], bytes: u64::from(n[7]) };
-                (row.lost, row.late, row.duplicates, row.recovered) = (n[8], n[9], n[10], n[11]);
-                row.missing = n[0];
+                // Unknown is not zero: both come back as what they are.
+                let known = |i: usize| (n[i] % 3 != 0).then_some(n[i] / 3);
+                let traffic =
+                    |i: usize| known(i).map(|packets| Traffic { packets, bytes: u64::from(n[i + 1]) });
+                row.encoded_bytes = known(1);
+                (row.data, row.parity, row.repeat) = (traffic(2), traffic(4), traffic(6));
+                (row.lost, row.late, row.duplicates, row.recovered) =
+                    (known(8), known(9), known(10), known(11));
+                row.missing = known(0);
                 row.shown_picture = flag.then(|| format!("{id:032x}"));
                 row.metrics = metrics;
                 row

@@ -39,7 +39,7 @@ fn answer(args: &Args) -> anyhow::Result<String> {
     let slots = slots_of(&spec);
     let events = args.run.join("events.jsonl");
     let fates = args.run.join("fates.jsonl");
-    let ledger = if fates.is_file() { Some(Ledger::of(read_fates(&fates)?)?) } else { None };
+    let ledger = if fates.is_file() { Some(Ledger::of(read_fates(&fates)?, slots.window())?) } else { None };
     let rows = join(read_events(&events)?, ledger.as_ref(), &slots)?.rows;
     let streams = slots.streams.iter().copied().filter(|s| match s {
         Stream::Rgb => !args.depth,

@@ -1,6 +1,7 @@
 //! `rendered.<stream>.mp4`: what was on the screen, slot by slot, for any player.
 
 use crate::record::read_events;
+use crate::score::pictures::black;
 use crate::unit_decoder::UnitDecoder;
 use anyhow::{Context, Result};
 use contract::units::{UnitsReader, file_name};
@@ -34,7 +35,7 @@ fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
     };
     let size = (spec.clip.width as usize, spec.clip.height as usize);
     let mut writer = Writer::create(&path, size, (spec.clip.fps, 1), colour, Quality::Crf(18))?;
-    let mut screen = Yuv420::black(size.0, size.1);
+    let mut screen = black(size, colour.range);
     let mut decoded: Option<(u32, Yuv420)> = None;
     for (_, frame) in shown {
         // Slots come in order and show frames in order: decode on until the slot's frame is there.

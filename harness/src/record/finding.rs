@@ -2,6 +2,7 @@
 
 use contract::Stream;
 use contract::scores::Warning;
+use link::Direction;
 use std::fmt;
 
 /// Something a reader must know before using a run's numbers.
@@ -98,6 +99,33 @@ pub enum Finding {
         /// Packets of frames in the ledger.
         ledger: u64,
     },
+    /// Frames of which one thing is said to have happened before another that it follows from.
+    TimesReversed {
+        /// Stream.
+        stream: Stream,
+        /// The later thing and the earlier one.
+        what: &'static str,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Frames captured well before their time on the frame clock.
+    CapturedEarly {
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Packets that left the path before they entered it.
+    LeftBeforeEntered {
+        /// Which way.
+        direction: Direction,
+        /// How many.
+        count: u32,
+        /// Number of the first.
+        first: u64,
+    },
     /// A scenario that promises loss, and a run without any.
     NoLoss {
         /// Packets that passed.
@@ -128,6 +156,9 @@ impl Finding {
             Finding::StoreLacks { .. } => "store_lacks",
             Finding::NeverSent { .. } => "never_sent",
             Finding::LedgerDiffers { .. } => "ledger_differs",
+            Finding::TimesReversed { .. } => "times_reversed",
+            Finding::CapturedEarly { .. } => "captured_early",
+            Finding::LeftBeforeEntered { .. } => "left_before_entered",
             Finding::NoLoss { .. } => "no_loss",
             Finding::MetricMissing { .. } => "metric_missing",
         }
@@ -136,7 +167,10 @@ impl Finding {
     /// True if the numbers of the run cannot be trusted because of it.
     #[must_use]
     pub fn invalidates(&self) -> bool {
-        !matches!(self, Finding::NoLoss { .. } | Finding::MetricMissing { .. })
+        !matches!(
+            self,
+            Finding::NoLoss { .. } | Finding::MetricMissing { .. } | Finding::CapturedEarly { .. }
+        )
     }
 
     /// As `scores.json` keeps it.
@@ -199,6 +233,23 @@ impl fmt::Display for Finding {
             Finding::LedgerDiffers { sent, ledger } => write!(
                 f,
                 "the sender reports {sent} packets of frames, the ledger of the path holds {ledger}; trust the ledger"
+            ),
+            Finding::TimesReversed { stream, what, count, first } => write!(
+                f,
+                "{count} {} frames were {what} (first: {first}); a clock is wrong, and these times are left out",
+                stream.name()
+            ),
+            Finding::CapturedEarly { count, first } => write!(
+                f,
+                "{count} frames were captured more than 1 ms before their time on the frame clock (first: {first}); they are left out of the capture lateness"
+            ),
+            Finding::LeftBeforeEntered { direction, count, first } => write!(
+                f,
+                "{count} packets left the {} path before they entered it (first: packet {first}); the ledger's clock is wrong, and their delay is left out",
+                match direction {
+                    Direction::Forward => "forward",
+                    Direction::Reverse => "reverse",
+                }
             ),
             Finding::NoLoss { packets } => write!(
                 f,

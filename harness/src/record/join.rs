@@ -4,6 +4,7 @@ use super::{Finding, Ledger};
 use contract::frames::Traffic;
 use contract::{Event, EventKind, FrameRow, LossCause, Role, Side, Status, Stream};
 use link::Timestamp;
+use metrics::{Place, Window};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use std::time::Duration;
 pub struct Slots {
     /// Captured frames.
     pub frames: u32,
+    /// When frame 0 is captured.
+    pub capture_start: Timestamp,
     /// Streams that are sent.
     pub streams: Vec<Stream>,
     /// Time between captures.
@@ -22,15 +25,51 @@ pub struct Slots {
     pub one_packet_per_message: bool,
 }
 
-/// What belongs to no single frame.
+impl Slots {
+    /// Time between captures, nanoseconds.
+    #[must_use]
+    pub fn interval_ns(&self) -> u64 {
+        u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// When frame `frame` is captured by the frame clock.
+    #[must_use]
+    pub fn capture_time(&self, frame: u32) -> Timestamp {
+        Timestamp(self.capture_start.as_nanos() + self.interval_ns() * u64::from(frame))
+    }
+
+    /// The time in which rates and losses are counted.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        Window::new(self.capture_start.as_nanos(), self.interval_ns(), self.frames)
+    }
+}
+
+/// Which kinds of events a system writes at all: of what it never writes nothing can be counted, and that is not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // six independent facts
+pub struct Reports {
+    /// Encoded frames.
+    pub encoded: bool,
+    /// Packets sent.
+    pub sent: bool,
+    /// Packets of frames received.
+    pub received: bool,
+    /// Frames complete.
+    pub complete: bool,
+    /// Frames given up.
+    pub lost: bool,
+}
+
+/// What belongs to no single frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Everything that the sender handed to its transport.
-    pub sent: Traffic,
-    /// Set-up and other packets of the sender.
-    pub control: Traffic,
-    /// What the receiver sent back.
-    pub feedback: Traffic,
+    /// Packets that the sender handed to its transport in the clip's window, by what they carry.
+    pub sent: BTreeMap<Role, Traffic>,
+    /// The same before the window, whatever they carry.
+    pub sent_before: Traffic,
+    /// The same after the window.
+    pub sent_after: Traffic,
     /// Datagrams that made no sense.
     pub malformed: u64,
     /// What the transports dropped themselves, at the end.
@@ -46,6 +85,8 @@ pub struct Joined {
     pub findings: Vec<Finding>,
     /// What belongs to no single frame.
     pub totals: Totals,
+    /// What the system reports at all.
+    pub reports: Reports,
 }
 
 /// One row per captured frame and stream. The order of `events` does not matter beyond ties of repeated events (the
@@ -68,6 +109,7 @@ struct Joiner<'a> {
     dropped: Vec<bool>,
     capture: Vec<Option<Timestamp>>,
     totals: Totals,
+    reports: Reports,
     transport_dropped: BTreeMap<Side, u64>,
     beyond: Tally,
 }
@@ -136,6 +178,7 @@ impl<'a> Joiner<'a> {
             dropped: vec![false; frames],
             capture: vec![None; frames],
             totals: Totals::default(),
+            reports: Reports::default(),
             transport_dropped: BTreeMap::new(),
             beyond: Tally::default(),
         }
@@ -154,6 +197,7 @@ impl<'a> Joiner<'a> {
     fn push(&mut self, event: &Event) {
         use EventKind as K;
         let t = event.t_ns;
+        self.reports.note(event);
         if let Some(frame) = event.kind.frame()
             && frame >= self.slots.frames
             && !matches!(event.kind, K::Sent { role: Role::Control | Role::Feedback, .. })
@@ -230,13 +274,16 @@ impl<'a> Joiner<'a> {
         bytes: u32,
     ) {
         if side == Side::Receiver {
-            self.totals.feedback.add(bytes);
             return;
         }
-        self.totals.sent.add(bytes);
-        if matches!(role, Role::Control | Role::Feedback) {
-            self.totals.control.add(bytes);
-        } else if let Some(cell) = self.cell(frame, stream) {
+        match self.slots.window().place(t.as_nanos()) {
+            Place::Before => self.totals.sent_before.add(bytes),
+            Place::Within => self.totals.sent.entry(role).or_default().add(bytes),
+            Place::After => self.totals.sent_after.add(bytes),
+        }
+        if !matches!(role, Role::Control | Role::Feedback)
+            && let Some(cell) = self.cell(frame, stream)
+        {
             cell.traffic.entry(role).or_default().add(bytes);
             cell.packets.entry((carried(role), index)).or_default().sent += 1;
             cell.first_sent = earliest(cell.first_sent, t);
@@ -257,12 +304,12 @@ impl<'a> Joiner<'a> {
             self.check(stream, place, &mut findings);
         }
         self.beyond.report(&mut findings, |count, first| Finding::BeyondClip { count, first });
-        let mut rows = Vec::with_capacity(self.cells.len());
+        let mut rows: Vec<FrameRow> = Vec::with_capacity(self.cells.len());
         let mut never_sent = Tally::default();
         for (i, cell) in self.cells.iter().enumerate() {
             let frame = i / width.max(1);
             let id = u32::try_from(frame).unwrap_or(u32::MAX);
-            for packet in cell.packets.values().filter(|p| p.sent == 0) {
+            for packet in cell.packets.values().filter(|p| p.sent == 0 && self.reports.sent) {
                 (0..packet.received).for_each(|_| never_sent.add(id));
             }
             let deadline = self.capture[frame].map(|t| t + self.slots.playout);
@@ -272,7 +319,12 @@ impl<'a> Joiner<'a> {
                 self.capture[frame],
                 deadline,
                 self.dropped[frame],
+                self.reports,
             );
+            if cell.slot.is_none() && frame > 0 {
+                // Nobody drew anything: the last picture stays on the screen.
+                row.shown_frame_id = rows[i - width].shown_frame_id;
+            }
             if row.shown_picture.is_none()
                 && let Some(shown) = row.shown_frame_id
                 && let Some((_, picture)) =
@@ -287,12 +339,15 @@ impl<'a> Joiner<'a> {
         if let Some(counted) = ledger.and_then(Ledger::forward_frame_packets)
             && self.slots.one_packet_per_message
         {
-            let sent: u64 = rows.iter().map(|r| u64::from(r.sent().packets)).sum();
-            if sent != counted {
+            let sent: u64 = rows.iter().filter_map(FrameRow::sent).map(|t| u64::from(t.packets)).sum();
+            if self.reports.sent && sent != counted {
                 findings.push(Finding::LedgerDiffers { sent, ledger: counted });
             }
         }
-        Joined { rows, findings, totals: self.totals }
+        for &stream in &self.slots.streams {
+            reversed(&rows, stream, &mut findings);
+        }
+        Joined { rows, findings, totals: self.totals, reports: self.reports }
     }
 
     /// Cross-checks of one stream.
@@ -333,6 +388,42 @@ impl<'a> Joiner<'a> {
     }
 }
 
+/// What cannot have happened in this order. `freezeframe score` leaves such times out.
+fn reversed(rows: &[FrameRow], stream: Stream, findings: &mut Vec<Finding>) {
+    type Time = fn(&FrameRow) -> Option<Timestamp>;
+    let pairs: [(&'static str, Time, Time); 4] = [
+        ("encoded before they were captured", |r| r.capture, |r| r.encode_end),
+        ("received before they were captured", |r| r.capture, |r| r.first_received),
+        ("decoded before they were captured", |r| r.capture, |r| r.decode_end),
+        ("rendered before they were captured", |r| r.capture, |r| r.render),
+    ];
+    for (what, before, after) in pairs {
+        let mut tally = Tally::default();
+        for row in rows.iter().filter(|r| r.stream == stream) {
+            if before(row).zip(after(row)).is_some_and(|(before, after)| after < before) {
+                tally.add(row.frame_id);
+            }
+        }
+        tally.report(findings, |count, first| Finding::TimesReversed { stream, what, count, first });
+    }
+}
+
+impl Reports {
+    fn note(&mut self, event: &Event) {
+        use EventKind as K;
+        match (&event.kind, event.side) {
+            (K::Encoded { .. }, _) => self.encoded = true,
+            (K::Sent { .. }, Side::Sender) => self.sent = true,
+            (K::Received { role, .. }, _) if !matches!(role, Role::Control | Role::Feedback) => {
+                self.received = true;
+            }
+            (K::Complete { .. }, _) => self.complete = true,
+            (K::Lost { .. }, _) => self.lost = true,
+            _ => {}
+        }
+    }
+}
+
 impl Cell {
     fn row(
         &self,
@@ -341,27 +432,37 @@ impl Cell {
         capture: Option<Timestamp>,
         deadline: Option<Timestamp>,
         dropped: bool,
+        reports: Reports,
     ) -> FrameRow {
         let mut row = FrameRow::new(frame, stream);
         row.capture = capture;
         row.deadline = deadline;
         if let Some((t, bytes, key)) = self.encoded {
-            (row.encode_end, row.encoded_bytes, row.is_key) = (Some(t), bytes, key);
+            (row.encode_end, row.encoded_bytes, row.is_key) = (Some(t), Some(bytes), key);
+        } else if reports.encoded {
+            row.encoded_bytes = Some(0);
         }
-        let traffic = |role| self.traffic.get(&role).copied().unwrap_or_default();
+        let traffic = |role| reports.sent.then(|| self.traffic.get(&role).copied().unwrap_or_default());
         (row.data, row.parity, row.repeat) =
             (traffic(Role::Data), traffic(Role::Parity), traffic(Role::Repeat));
         (row.first_sent, row.last_sent) = (self.first_sent, self.last_sent);
         (row.first_received, row.last_received) = (self.first_received, self.last_received);
-        row.lost = self.packets.values().map(|p| p.sent.saturating_sub(p.received)).sum();
-        let late = |p: &&Packet| p.first.is_some_and(|t| deadline.is_some_and(|d| t > d));
-        row.late = u32::try_from(self.packets.values().filter(late).count()).unwrap_or(u32::MAX);
-        row.duplicates = self.duplicates;
+        if reports.received {
+            if reports.sent {
+                // More arrivals than packets sent: copies that the path made.
+                row.lost = Some(self.packets.values().map(|p| p.sent.saturating_sub(p.received)).sum());
+            }
+            let late = |p: &&Packet| p.first.is_some_and(|t| deadline.is_some_and(|d| t > d));
+            row.late = u32::try_from(self.packets.values().filter(late).count()).ok();
+            row.duplicates = Some(self.duplicates);
+        }
         if let Some((t, recovered)) = self.complete {
-            (row.complete, row.recovered) = (Some(t), recovered);
+            (row.complete, row.recovered) = (Some(t), Some(recovered));
+        } else if reports.complete {
+            row.recovered = Some(0);
         }
         row.decode_end = self.decoded.as_ref().filter(|(_, p)| p.is_some()).map(|(t, _)| *t);
-        row.missing = self.lost.map_or(0, |(_, missing)| missing);
+        row.missing = reports.lost.then(|| self.lost.map_or(0, |(_, missing)| missing));
         if let Some(slot) = &self.slot {
             row.status = slot.status;
             row.shown_frame_id = slot.shown;
@@ -377,24 +478,28 @@ impl Cell {
             Status::DroppedSender => Some(LossCause::Sender),
             // The receiver knows its own reasons best; without a word of it the packets tell.
             Status::Concealed | Status::Frozen => {
-                Some(self.lost.map_or_else(|| self.derive_cause(&row), |(cause, _)| cause))
+                Some(self.lost.map_or_else(|| self.derive_cause(&row, reports), |(cause, _)| cause))
             }
         };
         row
     }
 
-    fn derive_cause(&self, row: &FrameRow) -> LossCause {
-        if row.sent().packets == 0 {
+    /// What the events prove. A system that does not report packets, or when frames are complete, leaves it unknown.
+    fn derive_cause(&self, row: &FrameRow, reports: Reports) -> LossCause {
+        if row.sent().is_some_and(|sent| sent.packets == 0) {
             return LossCause::Sender;
         }
+        let gave_none = matches!(self.decoded, Some((_, None)));
+        let some = |count: Option<u32>| count.is_some_and(|n| n > 0);
         match (row.complete, row.deadline) {
             (Some(complete), Some(deadline)) if complete > deadline => LossCause::Late,
-            (Some(_), _) if matches!(self.decoded, Some((_, None))) => LossCause::Decoder,
+            (Some(_), _) if gave_none => LossCause::Decoder,
             (Some(_), _) => LossCause::Dependency,
-            (None, _) if row.lost > 0 => LossCause::Network,
-            (None, _) if row.late > 0 => LossCause::Late,
-            (None, _) if matches!(self.decoded, Some((_, None))) => LossCause::Decoder,
-            (None, _) => LossCause::Dependency,
+            (None, _) if some(row.lost) => LossCause::Network,
+            (None, _) if some(row.late) => LossCause::Late,
+            (None, _) if gave_none => LossCause::Decoder,
+            (None, _) if reports.complete && row.lost == Some(0) => LossCause::Dependency,
+            (None, _) => LossCause::Unknown,
         }
     }
 }

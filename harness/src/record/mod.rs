@@ -17,4 +17,4 @@ pub mod why;
 pub use events::{EventsError, read_events};
 pub use fates::{Ledger, read_fates};
 pub use finding::Finding;
-pub use join::{Joined, Slots, Totals, join};
+pub use join::{Joined, Reports, Slots, Totals, join};

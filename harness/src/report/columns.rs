@@ -1,8 +1,19 @@
 //! The headline columns, each with the one place that says where its value comes from.
 
 use super::load::Run;
-use contract::scores::{Quality, StreamScores};
+use contract::scores::{FreezeScores, Quality, StreamScores};
 use contract::{Metric, Stream};
+
+/// Where a column stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// In every table in which a row has a value.
+    Always,
+    /// In tables only where a row is not zero; always in CSV and JSON.
+    WhenNotZero,
+    /// In CSV and JSON only.
+    InFiles,
+}
 
 /// Which direction is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,22 +39,26 @@ pub struct Column {
     pub digits: usize,
     /// Which direction is better.
     pub better: Better,
+    /// Where it stands.
+    pub show: Show,
     /// Its value in a run.
     pub get: fn(&Run) -> Option<f64>,
+    /// Set: the value of several runs is the worst tenth of their frames together, not the mean of `get`.
+    pub pooled: Option<(Stream, Metric)>,
 }
 
 /// All headline columns in order.
-pub const COLUMNS: [Column; 25] = [
+///
+/// The freezes that lead are those of `stall200`: it needs no gap before a freeze to judge it by, so it sees the time
+/// before the first picture, a freeze right after frame 0 and the one that ends the clip. W3C's rule sees none of them (it
+/// counts 0 for a clip that shows frame 0 and nothing else) and stays in CSV, JSON and the page.
+pub const COLUMNS: [Column; 37] = [
     column("PSNR dB", "mean", "psnr_mean_db", 2, Better::Higher, |r| {
         quality(r, Stream::Rgb, Metric::Psnr, mean)
     }),
-    column("PSNR dB", "worst", "psnr_worst10_db", 2, Better::Higher, |r| {
-        quality(r, Stream::Rgb, Metric::Psnr, worst10)
-    }),
+    worst("PSNR dB", "psnr_worst10_db", 2, Metric::Psnr, |r| quality(r, Stream::Rgb, Metric::Psnr, worst10)),
     column("SSIM", "mean", "ssim_mean", 4, Better::Higher, |r| quality(r, Stream::Rgb, Metric::Ssim, mean)),
-    column("SSIM", "worst", "ssim_worst10", 4, Better::Higher, |r| {
-        quality(r, Stream::Rgb, Metric::Ssim, worst10)
-    }),
+    worst("SSIM", "ssim_worst10", 4, Metric::Ssim, |r| quality(r, Stream::Rgb, Metric::Ssim, worst10)),
     column("MS-SSIM", "mean", "ms_ssim_mean", 4, Better::Higher, |r| {
         quality(r, Stream::Rgb, Metric::MsSsim, mean)
     }),
@@ -57,28 +72,88 @@ pub const COLUMNS: [Column; 25] = [
         quality(r, Stream::Rgb, Metric::LpipsSqueeze, mean)
     }),
     column("non-rendered %", "play", "non_rendered_play_percent", 2, Better::Lower, |r| {
-        rgb(r).map(|s| s.non_rendered_play_percent)
+        rgb(r)?.non_rendered_play_percent
     }),
     column("non-rendered %", "<30 dB", "non_rendered_psnr_percent", 2, Better::Lower, |r| {
-        rgb(r).and_then(|s| s.non_rendered_psnr_percent)
+        rgb(r)?.non_rendered_psnr_percent
     }),
-    column("freezes", "n", "freezes_w3c_count", 1, Better::Lower, |r| freeze(r, |f| f64::from(f.count))),
-    column("freezes", "time %", "freezes_w3c_time_percent", 2, Better::Lower, |r| {
-        freeze(r, |f| 100.0 * f.ratio)
+    shown(
+        Show::WhenNotZero,
+        column("non-rendered %", "dropped", "dropped_by_sender_percent", 2, Better::Lower, |r| {
+            let frames = Some(r.scores.frames).filter(|n| *n > 0)?;
+            Some(100.0 * f64::from(rgb(r)?.dropped_sender) / f64::from(frames))
+        }),
+    ),
+    shown(
+        Show::InFiles,
+        column("non-rendered %", "of sent", "non_rendered_of_sent_percent", 2, Better::Lower, |r| {
+            rgb(r)?.non_rendered_of_sent_percent
+        }),
+    ),
+    column("stalls >200 ms", "n", "freezes_stall200_count", 1, Better::Lower, |r| {
+        freeze(r, "stall200", |f| f64::from(f.count))
     }),
-    column("freezes", "end ms", "freeze_terminal_ms", 0, Better::Lower, |r| {
+    column("stalls >200 ms", "time %", "freezes_stall200_time_percent", 2, Better::Lower, |r| {
+        freeze(r, "stall200", |f| 100.0 * f.ratio)
+    }),
+    column("stalls >200 ms", "end ms", "freeze_terminal_ms", 0, Better::Lower, |r| {
         rgb(r).map(|s| ms(s.frozen_runs.terminal_ns))
     }),
+    shown(
+        Show::InFiles,
+        column("freezes W3C", "n", "freezes_w3c_count", 1, Better::Lower, |r| {
+            freeze(r, "w3c", |f| f64::from(f.count))
+        }),
+    ),
+    shown(
+        Show::InFiles,
+        column("freezes W3C", "time %", "freezes_w3c_time_percent", 2, Better::Lower, |r| {
+            freeze(r, "w3c", |f| 100.0 * f.ratio)
+        }),
+    ),
+    column("start-up", "ms", "startup_ms", 0, Better::Lower, |r| rgb(r)?.startup_ns.map(ms)),
+    shown(
+        Show::WhenNotZero,
+        column("start-up", "never %", "never_rendered_percent", 1, Better::Lower, |r| {
+            rgb(r).map(|s| if s.never_rendered { 100.0 } else { 0.0 })
+        }),
+    ),
+    shown(
+        Show::InFiles,
+        column("start-up", "penalised ms", "startup_penalised_ms", 0, Better::Lower, |r| {
+            rgb(r).map(|s| ms(s.startup_penalised_ns))
+        }),
+    ),
     column("latency ms", "p50", "latency_p50_ms", 1, Better::Lower, |r| {
-        rgb(r).and_then(|s| s.latency).map(|l| ms(l.p50_ns))
+        rgb(r)?.latency.map(|l| ms(l.p50_ns))
     }),
     column("latency ms", "p98", "latency_p98_ms", 1, Better::Lower, |r| {
-        rgb(r).and_then(|s| s.latency).map(|l| ms(l.p98_ns))
+        rgb(r)?.latency.map(|l| ms(l.p98_ns))
     }),
-    column("kbit/s", "media", "media_kbps", 0, Better::Neither, |r| Some(kbps(r.scores.bitrate.media_bps))),
-    column("kbit/s", "wire", "wire_kbps", 0, Better::Neither, |r| r.scores.bitrate.wire_bps.map(kbps)),
+    shown(
+        Show::InFiles,
+        column("latency ms", "p98 penalised", "latency_penalised_p98_ms", 1, Better::Lower, |r| {
+            rgb(r)?.latency_penalised.map(|l| ms(l.p98_ns))
+        }),
+    ),
+    column("kbit/s", "media", "media_kbps", 0, Better::Neither, |r| kbps(r.scores.bitrate.media_bps)),
+    column("kbit/s", "payload", "payload_kbps", 0, Better::Neither, |r| kbps(r.scores.bitrate.payload_bps)),
+    column("kbit/s", "repair", "repair_kbps", 0, Better::Neither, |r| kbps(r.scores.bitrate.parity_bps)),
+    shown(
+        Show::WhenNotZero,
+        column("kbit/s", "retransm.", "retransmission_kbps", 0, Better::Neither, |r| {
+            kbps(r.scores.bitrate.repeat_bps)
+        }),
+    ),
+    column("kbit/s", "wire", "wire_kbps", 0, Better::Neither, |r| kbps(r.scores.bitrate.wire_bps)),
+    shown(
+        Show::WhenNotZero,
+        column("kbit/s", "wire back", "wire_reverse_kbps", 0, Better::Neither, |r| {
+            kbps(r.scores.bitrate.reverse_wire_bps)
+        }),
+    ),
     column("redund.", "%", "redundancy_percent", 1, Better::Neither, |r| {
-        Some(100.0 * r.scores.bitrate.redundancy)
+        r.scores.bitrate.redundancy.map(|share| 100.0 * share)
     }),
     column("loss %", "fwd", "realised_loss_forward_percent", 2, Better::Neither, |r| loss(r, "forward")),
     column("loss %", "rev", "realised_loss_reverse_percent", 2, Better::Neither, |r| loss(r, "reverse")),
@@ -89,7 +164,7 @@ pub const COLUMNS: [Column; 25] = [
         quality(r, Stream::Depth, Metric::DepthRmseMm, mean)
     }),
     column("depth", "frozen %", "depth_non_rendered_play_percent", 2, Better::Lower, |r| {
-        r.scores.streams.get(&Stream::Depth).map(|s| s.non_rendered_play_percent)
+        r.scores.streams.get(&Stream::Depth)?.non_rendered_play_percent
     }),
     column("depth", "D1 dB", "depth_d1_mean_db", 2, Better::Higher, |r| {
         quality(r, Stream::Depth, Metric::DepthD1, mean)
@@ -107,7 +182,23 @@ const fn column(
     better: Better,
     get: fn(&Run) -> Option<f64>,
 ) -> Column {
-    Column { group, name, key, digits, better, get }
+    Column { group, name, key, digits, better, show: Show::Always, get, pooled: None }
+}
+
+const fn shown(show: Show, column: Column) -> Column {
+    Column { show, ..column }
+}
+
+/// The worst tenth of the frames of all runs of a row together, as the papers pool their corpus.
+const fn worst(
+    group: &'static str,
+    key: &'static str,
+    digits: usize,
+    metric: Metric,
+    get: fn(&Run) -> Option<f64>,
+) -> Column {
+    let column = column(group, "worst10 pooled", key, digits, Better::Higher, get);
+    Column { pooled: Some((Stream::Rgb, metric)), ..column }
 }
 
 fn rgb(run: &Run) -> Option<&StreamScores> {
@@ -126,12 +217,12 @@ fn worst10(q: &Quality) -> f64 {
     q.all.worst10
 }
 
-fn freeze(run: &Run, part: fn(&contract::scores::FreezeScores) -> f64) -> Option<f64> {
-    rgb(run)?.freezes.get("w3c").map(part)
+fn freeze(run: &Run, rule: &str, part: fn(&FreezeScores) -> f64) -> Option<f64> {
+    rgb(run)?.freezes.get(rule).map(part)
 }
 
 fn loss(run: &Run, direction: &str) -> Option<f64> {
-    run.scores.network.get(direction).filter(|p| p.packets > 0).map(|p| 100.0 * p.realised_loss)
+    run.scores.network.get(direction)?.realised_loss.map(|share| 100.0 * share)
 }
 
 #[allow(clippy::cast_precision_loss)] // durations and rates are far below 2^53
@@ -140,6 +231,6 @@ fn ms(ns: u64) -> f64 {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn kbps(bps: u64) -> f64 {
-    bps as f64 / 1e3
+fn kbps(bps: Option<u64>) -> Option<f64> {
+    bps.map(|bps| bps as f64 / 1e3)
 }

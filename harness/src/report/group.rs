@@ -1,6 +1,9 @@
 //! Runs that differ in nothing but the seed.
 
+use super::columns::Column;
 use super::load::Run;
+use crate::score::session;
+use contract::{Metric, Stream};
 use std::collections::BTreeMap;
 
 /// All seeds of one system under one condition.
@@ -27,6 +30,24 @@ impl Group<'_> {
         #[allow(clippy::cast_precision_loss)] // run counts are far below 2^53
         let n = values.len() as f64;
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / n)
+    }
+
+    /// The group's value in a column: the mean over valid runs, or for a pooled column the worst tenth of all their frames.
+    #[must_use]
+    pub fn value(&self, column: &Column) -> Option<f64> {
+        let Some((stream, metric)) = column.pooled else {
+            return self.mean(column.get);
+        };
+        metrics::worst10(&self.frames(stream, metric), session::better(metric))
+    }
+
+    /// A metric's values over the frames of all valid runs (of a single run, valid or not).
+    #[must_use]
+    pub fn frames(&self, stream: Stream, metric: Metric) -> Vec<f64> {
+        let alone = self.runs.len() == 1;
+        let runs = self.runs.iter().filter(|r| alone || r.scores.health.valid);
+        let rows = runs.flat_map(|r| r.stream(stream));
+        rows.filter_map(|r| r.metrics.get(&metric).copied()).collect()
     }
 
     /// Runs whose numbers may be used.

@@ -147,13 +147,13 @@ fn points(runs: &[Run], curve: &Curve, metric: Metric, on_the_wire: bool) -> Vec
         let rate = |i: &usize| {
             let b = &runs[*i].scores.bitrate;
             #[allow(clippy::cast_precision_loss)] // rates are far below 2^53
-            let bps = b.wire_bps.filter(|_| on_the_wire).unwrap_or(b.with_headers_bps) as f64;
-            bps
+            let bps = (if on_the_wire { b.wire_bps } else { b.with_headers_bps })? as f64;
+            Some(bps)
         };
         let quality =
             |i: &usize| Some(runs[*i].scores.streams.get(&Stream::Rgb)?.quality.get(&metric)?.all.mean);
         let qualities: Vec<f64> = at.iter().filter_map(quality).collect();
-        let bps = metrics::mean(&at.iter().map(rate).collect::<Vec<f64>>())?;
+        let bps = metrics::mean(&at.iter().filter_map(rate).collect::<Vec<f64>>())?;
         Some(RatePoint { bps, quality: metrics::mean(&qualities)? })
     };
     curve.points.iter().filter_map(point).collect()

@@ -1,6 +1,6 @@
 //! The result table, before anybody decides how it looks.
 
-use super::columns::{Better, COLUMNS, Column};
+use super::columns::{Better, COLUMNS, Column, Show};
 use super::group::Group;
 
 /// One row: a system under a condition.
@@ -41,7 +41,7 @@ impl Table {
                 clip: g.clip.clone(),
                 runs: g.valid().count(),
                 invalid: g.invalid(),
-                values: COLUMNS.iter().map(|c| g.mean(c.get)).collect(),
+                values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
             })
             .collect();
@@ -49,10 +49,16 @@ impl Table {
         Self { rows }
     }
 
-    /// Columns in which at least one row has a value; `true` per column of [`COLUMNS`].
+    /// Columns of tables for people: those in which at least one row has a value worth showing ([`Show`]); `true` per
+    /// column of [`COLUMNS`].
     #[must_use]
     pub fn used(&self) -> Vec<bool> {
-        (0..COLUMNS.len()).map(|c| self.rows.iter().any(|r| r.values[c].is_some())).collect()
+        let worth = |c: usize, value: Option<f64>| match COLUMNS[c].show {
+            Show::Always => value.is_some(),
+            Show::WhenNotZero => value.is_some_and(|v| v != 0.0),
+            Show::InFiles => false,
+        };
+        (0..COLUMNS.len()).map(|c| self.rows.iter().any(|r| worth(c, r.values[c]))).collect()
     }
 
     /// True if all rows are of one clip, which then belongs above the table.

@@ -129,8 +129,8 @@ fn style(row: &Row, i: usize, column: &Column) -> &'static str {
     }
     match column.group {
         "non-rendered %" if value >= 10.0 => RED,
-        "non-rendered %" | "freezes" if value > 0.0 => YELLOW,
-        "non-rendered %" | "freezes" => GREEN,
+        "non-rendered %" | "stalls >200 ms" if value > 0.0 => YELLOW,
+        "non-rendered %" | "stalls >200 ms" => GREEN,
         "kbit/s" | "loss %" | "redund." => DIM,
         _ => "",
     }

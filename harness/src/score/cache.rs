@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Raise it when a metric, a decoder or the meaning of a key changes: old entries are then out of sight.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// One append-only table from a key to a text. Without a directory it only remembers for this process.
 #[derive(Debug)]

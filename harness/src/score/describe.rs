@@ -91,61 +91,10 @@ pub fn promises_loss(spec: &RunSpec) -> bool {
 
 /// Definitions of everything in `scores.json`.
 #[must_use]
-pub fn definitions(metrics: &[Metric], colour: &str, camera: &Camera) -> BTreeMap<String, String> {
+pub fn definitions(measured: &[Metric], colour: &str, camera: &Camera) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> =
-        metrics.iter().map(|m| (m.name().to_owned(), m.definition().to_owned())).collect();
-    for (name, text) in [
-        (
-            "frames included",
-            "all N captured frames; a frozen slot counts with the stale picture on the screen, before any picture with black; *rendered* means only slots that showed their own frame",
-        ),
-        (
-            "frozen-frame rule",
-            "the displayed picture is compared with the picture captured for that slot, whatever frame it came from",
-        ),
-        (
-            "aggregation",
-            "mean over the frames of a run, then mean over runs; the unit of replication is clip x trace x seed, never the frame",
-        ),
-        ("worst10", "mean of the ceil(0.1 N) worst frames"),
-        ("percentiles", "of picture metrics: linear between closest ranks; of durations: nearest rank"),
-        ("non_rendered_play", "frozen slots / (N - frames dropped by the sender)"),
-        ("non_rendered_psnr", "frames whose displayed picture is below 30 dB / N"),
-        (
-            "freezes w3c",
-            "gap between new pictures >= max(3 A, A + 150 ms), A the mean of up to 30 gaps before (W3C webrtc-stats)",
-        ),
-        (
-            "freezes libwebrtc",
-            "the same with the current gap in the window, whole milliseconds, from the 5th gap on",
-        ),
-        (
-            "freezes tambur",
-            "gap > max(3 A, A + 150 ms), A the mean of exactly 30 gaps before; the first 31 pictures are passed over",
-        ),
-        ("freezes revo", "every slot in which the picture of the slot before is repeated, runs counted once"),
-        ("freezes stall200", "gaps above 200 ms (GRACE)"),
-        (
-            "frozen_runs",
-            "runs of consecutive slots without a new picture; *terminal* is the run that ends the clip, which no freeze definition counts",
-        ),
-        (
-            "latency",
-            "capture to the frame's own slot on the screen, shown frames only; penalised: 300 ms for a frame never shown",
-        ),
-        ("decoded_latency", "capture to the end of decoding, whenever that was"),
-        (
-            "bitrates",
-            "bits per second of clip; media: encoded frames; payload: everything the sender gave its transport; with headers: plus 28 bytes of IPv4 and UDP per packet; wire: IP packets that entered the path",
-        ),
-        ("redundancy", "repair bytes / source bytes"),
-        (
-            "realised_loss",
-            "packets that entered a direction of the path and did not come out / packets that entered",
-        ),
-    ] {
-        all.insert(name.to_owned(), text.to_owned());
-    }
+        measured.iter().map(|m| (m.name().to_owned(), m.definition().to_owned())).collect();
+    all.extend(metrics::SESSION_DEFINITIONS.map(|(name, text)| (name.to_owned(), text.to_owned())));
     for metric in camera::METRICS {
         if let Some(text) = all.get_mut(metric.name()) {
             *text = format!("{text}; {}", camera.words());

@@ -6,9 +6,8 @@
 pub mod cache;
 mod camera;
 mod describe;
-mod freeze;
 mod pair;
-mod pictures;
+pub mod pictures;
 pub mod session;
 mod stream;
 mod strip;
@@ -17,7 +16,8 @@ use crate::record::{Finding, Ledger, Slots, join, read_events, read_fates};
 use anyhow::Context as _;
 use contract::frames::write_frames;
 use contract::scores::{Health, SCHEMA, Scores};
-use contract::{FrameRow, Metric, RunSpec, Stream};
+use contract::{Backend, FrameRow, Metric, RunSpec, Stream};
+use link::Timestamp;
 use models::lpips::{Lpips, Net};
 use pair::{Nets, Variants};
 use std::collections::BTreeMap;
@@ -75,6 +75,7 @@ impl Default for Options {
 pub fn slots_of(spec: &RunSpec) -> Slots {
     Slots {
         frames: spec.clip.frames,
+        capture_start: Timestamp(spec.capture_start_ns),
         streams: spec.clip.streams().to_vec(),
         interval: Duration::from_nanos(spec.interval_ns()),
         playout: Duration::from_nanos(spec.scenario.playout.as_nanos()),
@@ -101,9 +102,16 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     }
     let slots = slots_of(&spec);
     let fates = dir.join("fates.jsonl");
-    let ledger = if fates.is_file() { Some(Ledger::of(read_fates(&fates)?)?) } else { None };
+    let ledger = if fates.is_file() { Some(Ledger::of(read_fates(&fates)?, slots.window())?) } else { None };
     let joined = join(read_events(&dir.join("events.jsonl"))?, ledger.as_ref(), &slots)?;
     let (mut rows, mut findings, totals) = (joined.rows, joined.findings, joined.totals);
+    findings.extend(ledger.iter().flat_map(Ledger::findings));
+    let mut capture_lateness = None;
+    if spec.backend == Backend::Namespaces {
+        let (late, early) = session::capture_lateness(&rows, &slots);
+        capture_lateness = late;
+        findings.extend(early.map(|(count, first)| Finding::CapturedEarly { count, first }));
+    }
 
     let metrics = possible(&options.metrics, &spec, &mut findings);
     let (nets, mut variants) = load_nets(&metrics, options.lpips_weights.as_deref(), &mut findings);
@@ -157,7 +165,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     let scores = Scores {
         schema: SCHEMA,
         run: describe::identity(&spec),
-        health: health(dir, &findings, &totals)?,
+        health: Health { capture_lateness, ..health(dir, &findings, &totals)? },
         frames: slots.frames,
         interval_ns: spec.interval_ns(),
         playout_ns: spec.scenario.playout.as_nanos(),
@@ -166,7 +174,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
             .iter()
             .map(|&s| (s, session::stream_scores(&session::of_stream(&rows, s), &slots)))
             .collect(),
-        bitrate: session::bitrate_scores(&rows, &totals, ledger.as_ref(), &slots),
+        bitrate: session::bitrate_scores(&rows, &totals, joined.reports, ledger.as_ref(), &slots),
         network: ledger
             .map(|l| BTreeMap::from([("forward".to_owned(), l.forward), ("reverse".to_owned(), l.reverse)]))
             .unwrap_or_default(),

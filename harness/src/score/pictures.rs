@@ -21,6 +21,19 @@ pub struct Shot {
     pub depth: Option<Depth16>,
 }
 
+impl Shot {
+    /// Hash of the metric depth; 0 without one. Two depth pictures can have one 8-bit view (what is nearer or farther than
+    /// its interval, or a few millimetres apart) and different errors.
+    #[must_use]
+    pub fn truth_hash(&self) -> u128 {
+        self.depth.as_ref().map_or(0, |depth| {
+            let mut hash = Xxh3::new();
+            depth.mm.iter().for_each(|mm| hash.update(&mm.to_le_bytes()));
+            hash.digest128()
+        })
+    }
+}
+
 /// How the samples of a stream are to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning {
@@ -28,6 +41,16 @@ pub struct Meaning {
     pub colour: Colour,
     /// The interval of the 8-bit view, when depth is metric.
     pub view: Option<DepthView>,
+}
+
+/// What a screen shows before any picture, in samples of this range: black, and "no measurement" in a depth view.
+#[must_use]
+pub fn black((width, height): (usize, usize), range: Range) -> Yuv420 {
+    let luma = match range {
+        Range::Limited => 16,
+        Range::Full => 0,
+    };
+    Yuv420::filled(width, height, (luma, 128, 128))
 }
 
 /// The captured pictures of a stream, one after the other.

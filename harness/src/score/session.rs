@@ -1,157 +1,164 @@
-//! Session metrics: everything that needs rows alone (METRICS.md 2).
+//! Rows and counts as inputs of [`metrics`]; nothing is computed here.
 
-use crate::record::{Ledger, Slots, Totals};
-use contract::frames::{FrameRow, Metric};
-use contract::scores::{BitrateScores, Dist, Durations, FrozenRuns, Quality, StreamScores};
-use contract::{Status, Stream};
+use crate::record::{Ledger, Reports, Slots, Totals};
+use contract::frames::{FrameRow, Metric, Traffic};
+use contract::scores::{BitrateScores, Dist, Durations, FreezeScores, Quality, StreamScores};
+use contract::{Role, Status, Stream};
+use link::Timestamp;
+use metrics::{Better, FreezeRule, FreezeSummary, Screen};
 use std::collections::BTreeMap;
-
-/// IPv4 and UDP header of a packet, bytes.
-const IP_UDP_HEADER: u64 = 28;
-/// Latency that the penalised variant charges for a frame never shown.
-const PENALTY_NS: u64 = 300_000_000;
-/// Below this PSNR a displayed picture counts as not rendered (Reparo's paper).
-const THETA_DB: u32 = 30;
 
 /// Everything of one stream; `rows` are those of the stream, in frame order.
 #[must_use]
 pub fn stream_scores(rows: &[&FrameRow], slots: &Slots) -> StreamScores {
-    let mut scores = StreamScores::default();
-    for row in rows {
-        match row.status {
-            Status::Rendered => scores.rendered += 1,
-            Status::Concealed => scores.concealed += 1,
-            Status::Frozen => scores.frozen += 1,
-            Status::DroppedSender => scores.dropped_sender += 1,
-        }
-        if let Some(cause) = row.loss_cause {
-            *scores.causes.entry(cause).or_default() += 1;
-        }
-    }
-    let sent = rows.len() - scores.dropped_sender as usize;
-    scores.non_rendered_play_percent = percent(scores.frozen as usize, sent);
+    let count =
+        |status| u32::try_from(rows.iter().filter(|r| r.status == status).count()).unwrap_or(u32::MAX);
+    let captured = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let (frozen, dropped) = (count(Status::Frozen), count(Status::DroppedSender));
     let psnr: Vec<f64> = rows.iter().filter_map(|r| r.metrics.get(&Metric::Psnr).copied()).collect();
-    if !psnr.is_empty() {
-        let below = |theta: u32| psnr.iter().filter(|&&p| p < f64::from(theta)).count();
-        scores.non_rendered_psnr_percent = Some(percent(below(THETA_DB), psnr.len()));
-        scores.non_rendered_psnr_curve =
-            (20..=40).map(|theta| (theta, percent(below(theta), psnr.len()))).collect();
-    }
-    for metric in Metric::ALL {
-        let of = |keep: &dyn Fn(&FrameRow) -> bool| {
-            let values = rows.iter().filter(|r| keep(r)).filter_map(|r| r.metrics.get(&metric).copied());
-            Dist::of(values.collect(), metric.higher_is_better())
-        };
-        if let Some(all) = of(&|_| true) {
-            scores.quality.insert(metric, Quality { all, rendered: of(&FrameRow::is_shown) });
-        }
-    }
-    scores.freezes = super::freeze::all(rows, slots);
-    scores.frozen_runs = frozen_runs(rows, slots);
-    latencies(&mut scores, rows);
-    scores
-}
-
-fn latencies(scores: &mut StreamScores, rows: &[&FrameRow]) {
-    let since = |from: fn(&FrameRow) -> Option<link::Timestamp>,
-                 to: fn(&FrameRow) -> Option<link::Timestamp>| {
-        let each = rows.iter().filter_map(|r| Some(to(r)?.as_nanos().saturating_sub(from(r)?.as_nanos())));
-        Durations::of(each.collect())
+    let latency: Vec<Option<u64>> = rows.iter().map(|r| between(r.capture, r.render)).collect();
+    let times = |from: fn(&FrameRow) -> Option<Timestamp>, to: fn(&FrameRow) -> Option<Timestamp>| {
+        Durations::of(rows.iter().filter_map(|r| between(from(r), to(r))).collect())
     };
-    scores.latency = since(|r| r.capture, |r| r.render);
-    scores.decoded_latency = since(|r| r.capture, |r| r.decode_end);
-    scores.encode_time = since(|r| r.capture, |r| r.encode_end);
-    scores.decode_time = since(|r| r.complete, |r| r.decode_end);
-    let penalised = rows.iter().map(|r| match (r.capture, r.render) {
-        (Some(capture), Some(render)) => render.as_nanos().saturating_sub(capture.as_nanos()),
-        _ => PENALTY_NS,
-    });
-    scores.latency_penalised = Durations::of(penalised.collect());
-}
-
-fn frozen_runs(rows: &[&FrameRow], slots: &Slots) -> FrozenRuns {
-    let mut runs: Vec<u32> = Vec::new();
-    let mut length = 0;
-    for row in rows {
-        if row.is_shown() {
-            if length > 0 {
-                runs.push(length);
-            }
-            length = 0;
-        } else {
-            length += 1;
-        }
+    let shown_ns: Vec<Option<u64>> = rows.iter().map(|r| r.render.map(Timestamp::as_nanos)).collect();
+    let captured_ns = rows.first().and_then(|r| r.capture).unwrap_or(slots.capture_start);
+    let due = rows.first().and_then(|r| r.deadline).unwrap_or(captured_ns + slots.playout);
+    let screen = Screen {
+        captured_ns: captured_ns.as_nanos(),
+        due_ns: due.as_nanos(),
+        interval_ns: slots.interval_ns(),
+        shown_ns: &shown_ns,
+    };
+    let startup = screen.startup();
+    let still: Vec<bool> = rows.iter().map(|r| !r.is_shown()).collect();
+    let mut causes = BTreeMap::new();
+    for cause in rows.iter().filter_map(|r| r.loss_cause) {
+        *causes.entry(cause).or_default() += 1;
     }
-    let terminal = length;
-    if length > 0 {
-        runs.push(length);
-    }
-    runs.sort_unstable();
-    let rank = |p: usize| if runs.is_empty() { 0 } else { runs[(runs.len() * p).div_ceil(100).max(1) - 1] };
-    FrozenRuns {
-        count: u32::try_from(runs.len()).unwrap_or(u32::MAX),
-        p50: rank(50),
-        p95: rank(95),
-        max: runs.last().copied().unwrap_or(0),
-        terminal,
-        // The last new picture stays for its own slot and every frozen one after it.
-        terminal_ns: if terminal > 0 { (u64::from(terminal) + 1) * nanos(slots) } else { 0 },
+    StreamScores {
+        rendered: count(Status::Rendered),
+        concealed: count(Status::Concealed),
+        frozen,
+        dropped_sender: dropped,
+        causes,
+        non_rendered_play_percent: metrics::non_rendered_play(frozen, dropped, captured),
+        non_rendered_of_sent_percent: metrics::non_rendered_of_sent(frozen, dropped, captured),
+        non_rendered_psnr_percent: metrics::non_rendered_psnr(&psnr, metrics::PSNR_THETA_DB),
+        non_rendered_psnr_curve: metrics::theta_sweep(&psnr).into_iter().collect(),
+        quality: Metric::ALL.into_iter().filter_map(|m| Some((m, quality(rows, m)?))).collect(),
+        startup_ns: startup.startup_ns,
+        never_rendered: startup.never_rendered,
+        startup_penalised_ns: startup.penalised_ns,
+        freezes: freezes(&screen),
+        frozen_runs: metrics::frozen_runs(&still, slots.interval_ns()),
+        latency: metrics::latency(&latency),
+        latency_penalised: metrics::latency_penalised(&latency),
+        decoded_latency: times(|r| r.capture, |r| r.decode_end),
+        encode_time: times(|r| r.capture, |r| r.encode_end),
+        decode_time: times(|r| r.complete, |r| r.decode_end),
     }
 }
 
-/// What was sent, by the clip's duration.
+/// `None` where one of the two is not known, or they come in an order that cannot be (which is a finding of the record).
+fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<u64> {
+    to?.as_nanos().checked_sub(from?.as_nanos())
+}
+
+fn freezes(screen: &Screen) -> BTreeMap<String, FreezeScores> {
+    let summary = |rule| FreezeSummary::of(&screen.freezes(rule), screen.session_ns());
+    FreezeRule::all(screen.interval_ns).into_iter().map(|r| (r.name().to_owned(), summary(r))).collect()
+}
+
+fn quality(rows: &[&FrameRow], metric: Metric) -> Option<Quality> {
+    let of = |keep: &dyn Fn(&FrameRow) -> bool| {
+        let values = rows.iter().filter(|r| keep(r)).filter_map(|r| r.metrics.get(&metric).copied());
+        dist(&values.collect::<Vec<_>>(), metric)
+    };
+    Some(Quality { all: of(&|_| true)?, rendered: of(&FrameRow::is_shown) })
+}
+
+/// The distribution of a picture metric's values over frames.
+#[must_use]
+pub fn dist(values: &[f64], metric: Metric) -> Option<Dist> {
+    let mut dist = Dist::of(values, better(metric))?;
+    if metric == Metric::FfmpegPsnr {
+        dist.mean = metrics::psnr_of_mean_error(values)?;
+    }
+    Some(dist)
+}
+
+/// Which end of a metric's range is good.
+#[must_use]
+pub fn better(metric: Metric) -> Better {
+    if metric.higher_is_better() { Better::Higher } else { Better::Lower }
+}
+
+/// What was sent in the clip's window.
 #[must_use]
 pub fn bitrate_scores(
     rows: &[FrameRow],
     totals: &Totals,
+    reports: Reports,
     ledger: Option<&Ledger>,
     slots: &Slots,
 ) -> BitrateScores {
-    let duration = u128::from(nanos(slots)) * u128::from(slots.frames);
-    let bps = |bytes: u64| {
-        let bits = u128::from(bytes) * 8 * 1_000_000_000;
-        u64::try_from(bits.checked_div(duration).unwrap_or(0)).unwrap_or(u64::MAX)
-    };
-    let sum = |of: fn(&FrameRow) -> u64| rows.iter().map(of).sum::<u64>();
-    let (data, parity, repeat) = (sum(|r| r.data.bytes), sum(|r| r.parity.bytes), sum(|r| r.repeat.bytes));
+    let window = slots.window();
+    let of = |role| totals.sent.get(&role).copied().unwrap_or_default();
+    let (data, parity, repeat) = (of(Role::Data), of(Role::Parity), of(Role::Repeat));
+    let all = totals.sent.values().fold(Traffic::default(), |a, b| Traffic {
+        packets: a.packets + b.packets,
+        bytes: a.bytes + b.bytes,
+    });
+    // Of what a system never reports there is no rate, not a rate of nothing.
+    let sent = |bytes: u64| reports.sent.then_some(bytes);
+    let rate = |bytes: u64| sent(bytes).and_then(|b| window.bits_per_second(b));
     let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
-    for row in rows {
-        *sizes.entry(row.frame_id).or_default() += u64::from(row.encoded_bytes);
+    for (frame, bytes) in rows.iter().filter_map(|r| Some((r.frame_id, r.encoded_bytes?))) {
+        *sizes.entry(frame).or_default() += u64::from(bytes);
     }
-    let sizes = Durations::of(sizes.into_values().collect()).unwrap_or_default();
+    let encoded: u64 = sizes.values().sum();
+    let sizes = Durations::of(sizes.into_values().collect());
     BitrateScores {
-        media_bps: bps(sum(|r| u64::from(r.encoded_bytes))),
-        data_bps: bps(data),
-        parity_bps: bps(parity),
-        repeat_bps: bps(repeat),
-        payload_bps: bps(totals.sent.bytes),
-        with_headers_bps: bps(totals.sent.bytes + IP_UDP_HEADER * u64::from(totals.sent.packets)),
-        wire_bps: ledger.map(|l| bps(l.forward.bytes)),
-        reverse_wire_bps: ledger.map(|l| bps(l.reverse.bytes)),
-        redundancy: ratio(parity, data),
-        redundancy_with_repeats: ratio(parity + repeat, data),
-        frame_bytes_p50: sizes.p50_ns,
-        frame_bytes_p95: sizes.p95_ns,
-        frame_bytes_max: sizes.max_ns,
+        media_bps: reports.encoded.then(|| window.bits_per_second(encoded)).flatten(),
+        data_bps: rate(data.bytes),
+        parity_bps: rate(parity.bytes),
+        repeat_bps: rate(repeat.bytes),
+        payload_bps: rate(all.bytes),
+        with_headers_bps: rate(metrics::with_headers(all.bytes, u64::from(all.packets))),
+        wire_bps: ledger.and_then(|l| window.bits_per_second(l.forward.bytes)),
+        reverse_wire_bps: ledger.and_then(|l| window.bits_per_second(l.reverse.bytes)),
+        redundancy: metrics::redundancy(parity.bytes, data.bytes),
+        redundancy_with_repeats: metrics::redundancy(parity.bytes + repeat.bytes, data.bytes),
+        payload_before_bytes: sent(totals.sent_before.bytes),
+        payload_after_bytes: sent(totals.sent_after.bytes),
+        frame_bytes_p50: sizes.map(|s| s.p50_ns),
+        frame_bytes_p95: sizes.map(|s| s.p95_ns),
+        frame_bytes_max: sizes.map(|s| s.max_ns),
     }
+}
+
+/// How late each frame was captured against the frame clock, and the frames (how many, the first) that came more than a
+/// millisecond before their time, which the lateness leaves out.
+#[must_use]
+pub fn capture_lateness(rows: &[FrameRow], slots: &Slots) -> (Option<Durations>, Option<(u32, u32)>) {
+    let mut late = Vec::new();
+    let mut early: Option<(u32, u32)> = None;
+    let first_stream = slots.streams.first().copied().unwrap_or(Stream::Rgb);
+    for row in rows.iter().filter(|r| r.stream == first_stream) {
+        let Some(capture) = row.capture else { continue };
+        let due = slots.capture_time(row.frame_id).as_nanos();
+        match capture.as_nanos().checked_sub(due) {
+            Some(lateness) => late.push(lateness),
+            // Whoever computes the frame clock in another unit is off by a rounding, not early.
+            None if due - capture.as_nanos() <= 1_000_000 => late.push(0),
+            None => early.get_or_insert((0, row.frame_id)).0 += 1,
+        }
+    }
+    (Durations::of(late), early)
 }
 
 /// The rows of one stream, in frame order.
 #[must_use]
 pub fn of_stream(rows: &[FrameRow], stream: Stream) -> Vec<&FrameRow> {
     rows.iter().filter(|r| r.stream == stream).collect()
-}
-
-pub(super) fn nanos(slots: &Slots) -> u64 {
-    u64::try_from(slots.interval.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[allow(clippy::cast_precision_loss)] // counts are far below 2^53
-fn percent(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

@@ -12,7 +12,7 @@
 
 use super::cache::{Table, store};
 use super::pair::{Nets, PairScorer, Variants};
-use super::pictures::{Captured, Meaning, Shot, Shown};
+use super::pictures::{self, Captured, Meaning, Shot, Shown};
 use super::strip::strip;
 use crate::launch::child::{Interrupted, interrupted};
 use crate::record::Finding;
@@ -59,6 +59,8 @@ const STRIP_BUCKET: u32 = 15;
 #[derive(Clone, Debug, Default)]
 struct Known {
     captured: Option<u128>,
+    /// Hash of the metric depth behind the captured picture.
+    truth: u128,
     shown: Option<u128>,
     /// NaN: there is none (a depth picture in which nothing was measured has no depth error).
     values: BTreeMap<Metric, f64>,
@@ -117,7 +119,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
         decoded: Table::open(job.cache, "decoded", &clip),
         scores: Table::open(job.cache, "scores", &format!("{clip} {meaning:?}")),
     };
-    let mut known: Vec<Known> = rows.iter().map(|row| look_up(row, &shown, &caches, job)).collect();
+    let mut known: Vec<Known> = rows.iter().map(|row| look_up(row, &shown, &caches, job, meaning)).collect();
     let needed: Vec<usize> = (0..rows.len()).filter(|&i| !is_known(&known[i], &applicable)).collect();
     (job.progress)(u32::try_from(rows.len() - needed.len()).unwrap_or(u32::MAX));
 
@@ -183,16 +185,20 @@ fn is_known(known: &Known, wanted: &[Metric]) -> bool {
     known.captured.is_some() && known.shown.is_some() && wanted.iter().all(|m| known.values.contains_key(m))
 }
 
-fn look_up(row: &FrameRow, shown: &Shown, caches: &Caches, job: &Job) -> Known {
+fn look_up(row: &FrameRow, shown: &Shown, caches: &Caches, job: &Job, meaning: Meaning) -> Known {
     let mut known = Known::default();
     let from_hex = |text: &str| u128::from_str_radix(text, 16).ok();
-    known.captured = caches.captured.get(u128::from(row.frame_id)).and_then(from_hex);
+    if let Some((picture, truth)) =
+        caches.captured.get(u128::from(row.frame_id)).and_then(|text| text.split_once(' '))
+    {
+        (known.captured, known.truth) = (from_hex(picture), from_hex(truth).unwrap_or_default());
+    }
     known.shown = match row.shown_frame_id {
-        None => Some(black(job.clip).content_hash()),
+        None => Some(black(job, meaning).content_hash()),
         Some(frame) => shown.key(frame).and_then(|key| caches.decoded.get(key)).and_then(from_hex),
     };
     if let (Some(a), Some(b)) = (known.captured, known.shown)
-        && let Some(text) = caches.scores.get(pair_key(a, b))
+        && let Some(text) = caches.scores.get(pair_key((a, known.truth), b))
     {
         known.values = parse_values(text, job.variants);
     }
@@ -249,12 +255,13 @@ fn visit(
         for &slot in needed {
             let row = &rows[slot];
             let shot = captured.frame(row.frame_id)?;
-            let hash = shot.picture.content_hash();
+            let (hash, truth) = (shot.picture.content_hash(), shot.truth_hash());
+            known[slot].truth = truth;
             if known[slot].captured.replace(hash).is_none() {
-                caches.captured.put(u128::from(row.frame_id), hex(hash));
+                caches.captured.put(u128::from(row.frame_id), format!("{} {}", hex(hash), hex(truth)));
             }
             let picture = match row.shown_frame_id {
-                None => Some(black(job.clip)),
+                None => Some(black(job, meaning)),
                 Some(frame) => shown.picture(row.frame_id, frame)?,
             };
             let Some(picture) = picture else {
@@ -271,7 +278,7 @@ fn visit(
             }
             // The pair may be known although its pictures' hashes were not.
             if let (Some(a), Some(b)) = (known[slot].captured, known[slot].shown)
-                && let Some(text) = caches.scores.get(pair_key(a, b))
+                && let Some(text) = caches.scores.get(pair_key((a, truth), b))
             {
                 known[slot].values = parse_values(text, job.variants);
                 if is_known(&known[slot], wanted) {
@@ -299,7 +306,9 @@ fn visit(
         }
         known[slot].values.append(&mut values);
         if let (Some(a), Some(b)) = (known[slot].captured, known[slot].shown) {
-            caches.scores.put(pair_key(a, b), format_values(&known[slot].values, job.variants));
+            caches
+                .scores
+                .put(pair_key((a, known[slot].truth), b), format_values(&known[slot].values, job.variants));
         }
     }
     caches.captured.save();
@@ -375,7 +384,7 @@ fn write_strips(
     for candidate in chosen {
         let Some(slot) = rows.iter().position(|r| r.frame_id == candidate.frame) else { continue };
         let cached = job.cache.zip(known[slot].captured.zip(known[slot].shown)).map(|(dir, (a, b))| {
-            dir.join("strips").join(format!("{}-{:032x}.jpg", job.stream.name(), pair_key(a, b)))
+            dir.join("strips").join(format!("{}-{:032x}.jpg", job.stream.name(), pair_key((a, 0), b)))
         });
         let ready = cached
             .as_ref()
@@ -393,7 +402,7 @@ fn write_strips(
                     let Some((captured, shown)) = &mut again else { continue };
                     let shot = captured.frame(candidate.frame)?;
                     let picture = match rows[slot].shown_frame_id {
-                        None => Some(black(job.clip)),
+                        None => Some(black(job, meaning)),
                         Some(frame) => shown.picture(candidate.frame, frame)?,
                     };
                     let Some(picture) = picture else { continue };
@@ -413,15 +422,13 @@ fn write_strips(
     Ok(())
 }
 
-fn black(clip: &ClipSpec) -> Yuv420 {
-    Yuv420::black(clip.width as usize, clip.height as usize)
+fn black(job: &Job, meaning: Meaning) -> Yuv420 {
+    pictures::black((job.clip.width as usize, job.clip.height as usize), meaning.colour.range)
 }
 
-fn pair_key(captured: u128, shown: u128) -> u128 {
-    let mut bytes = [0; 32];
-    bytes[..16].copy_from_slice(&captured.to_le_bytes());
-    bytes[16..].copy_from_slice(&shown.to_le_bytes());
-    xxh3_128(&bytes)
+/// A captured picture with the metric depth behind it, and a shown one.
+fn pair_key((captured, truth): (u128, u128), shown: u128) -> u128 {
+    xxh3_128(&[captured, truth, shown].map(u128::to_le_bytes).concat())
 }
 
 fn hex(hash: u128) -> String {

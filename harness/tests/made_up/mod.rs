@@ -65,6 +65,7 @@ impl Dice {
 pub fn slots(frames: u32) -> Slots {
     Slots {
         frames,
+        capture_start: Timestamp(0),
         streams: vec![Stream::Rgb, Stream::Depth],
         interval: Duration::from_nanos(INTERVAL),
         playout: Duration::from_nanos(PLAYOUT),
@@ -177,7 +178,8 @@ pub fn picture(stream: Stream, frame: u32) -> String {
 
 pub fn joined(what: &MadeUp) -> (Joined, Ledger) {
     let (events, fates) = record(what);
-    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>)).unwrap();
+    let fates = fates.into_iter().map(Ok::<_, Infallible>);
+    let ledger = Ledger::of(fates, slots(what.frames).window()).unwrap();
     let joined =
         join(events.into_iter().map(Ok::<_, Infallible>), Some(&ledger), &slots(what.frames)).unwrap();
     (joined, ledger)
@@ -210,7 +212,8 @@ pub fn run(what: &MadeUp) -> Run {
         .iter()
         .map(|&s| (s, session::stream_scores(&session::of_stream(&joined.rows, s), &slots)))
         .collect();
-    let bitrate: BitrateScores = session::bitrate_scores(&joined.rows, &joined.totals, Some(&ledger), &slots);
+    let bitrate: BitrateScores =
+        session::bitrate_scores(&joined.rows, &joined.totals, joined.reports, Some(&ledger), &slots);
     let mut network = BTreeMap::new();
     network.insert("forward".to_owned(), ledger.forward.clone());
     let conditions = [

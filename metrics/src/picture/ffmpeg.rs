@@ -36,33 +36,6 @@ fn db(mse: f64) -> f64 {
     10.0 * (65025.0 / mse).log10()
 }
 
-/// FFmpeg's clip value: the PSNR of the mean squared error over frames, not the mean of the frames' PSNR (which one
-/// identical frame would make infinite).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FfmpegPsnrClip {
-    sum: [f64; 3],
-    sum_avg: f64,
-    frames: u64,
-}
-
-impl FfmpegPsnrClip {
-    /// Counts one more frame.
-    pub fn add(&mut self, frame: &FfmpegPsnr) {
-        for (s, m) in self.sum.iter_mut().zip(frame.mse) {
-            *s += m;
-        }
-        self.sum_avg += frame.mse_avg;
-        self.frames += 1;
-    }
-
-    /// The clip's value; `None` before the first frame.
-    #[must_use]
-    pub fn value(&self) -> Option<FfmpegPsnr> {
-        let n = self.frames as f64;
-        (self.frames > 0).then(|| FfmpegPsnr { mse: self.sum.map(|s| s / n), mse_avg: self.sum_avg / n })
-    }
-}
-
 /// One frame of FFmpeg's `ssim` filter, range -1 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FfmpegSsim {

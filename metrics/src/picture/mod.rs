@@ -9,10 +9,10 @@ mod scorer;
 mod ssim;
 mod window;
 
-pub use ffmpeg::{FfmpegPsnr, FfmpegPsnrClip, FfmpegSsim, ffmpeg_psnr, ffmpeg_ssim};
+pub use ffmpeg::{FfmpegPsnr, FfmpegSsim, ffmpeg_psnr, ffmpeg_ssim};
 pub use lanes::SimdLevel;
 pub use ms_ssim::ms_ssim;
-pub use psnr::{psnr, psnr_below, psnr_of_sse, sse};
+pub use psnr::{psnr, psnr_of_sse, sse};
 pub use scorer::Scorer;
 pub use ssim::{ssim, ssim_full};
 

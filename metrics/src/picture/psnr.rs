@@ -35,14 +35,6 @@ pub fn psnr_of_sse(sse: u64, samples: u64) -> Result<f64, MetricError> {
     Ok(-10.0 * (mse + 1e-8).log10())
 }
 
-/// Whether PIQ's PSNR is below `theta` dB, decided on the integer squared error: the largest error
-/// that still counts as `>= theta` is computed once, so no rounding of a logarithm decides.
-#[must_use]
-pub fn psnr_below(sse: u64, samples: u64, theta_db: f64) -> bool {
-    let mse_limit = 10f64.powf(-theta_db / 10.0) - 1e-8;
-    sse as f64 > mse_limit * 65025.0 * samples as f64
-}
-
 /// Sum of squared differences of two equally long rows of 8-bit samples.
 ///
 /// # Panics

@@ -1,18 +1,64 @@
-//! Bytes into rates.
+//! Bytes into rates, packets into losses: what was sent while the clip was captured.
 //!
 //! Three rates are in use and differ by 5-30 %: what the encoder produced (media), that plus the system's own packet
-//! headers, repair and copies (payload), and that plus 28 bytes of IPv4 and UDP header per packet (wire). Papers
-//! quote the first or second without the last; name which.
+//! headers, repair and copies (payload), and that plus IP and UDP headers, encryption and transport (wire). Papers quote
+//! the first or second; name which.
+//!
+//! All of them count what happened in the clip's [`Window`] and divide by its length. An application that goes on
+//! sending after the clip, as any real one does, is not charged for it: what came before and after is counted apart.
 
-/// Bits per second, rounded to the nearest; 0 for an empty session.
-#[must_use]
-pub fn bits_per_second(bytes: u64, session_ns: u64) -> u64 {
-    if session_ns == 0 {
-        return 0;
+/// The time in which a session is measured: from the capture of frame 0 to the moment at which frame N would be captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Capture of frame 0, nanoseconds.
+    pub from_ns: u64,
+    /// Capture of frame N, which does not belong to it any more.
+    pub until_ns: u64,
+}
+
+/// Where a moment lies against a [`Window`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Set-up.
+    Before,
+    /// The clip.
+    Within,
+    /// The tail.
+    After,
+}
+
+impl Window {
+    /// The window of `frames` frames every `interval_ns`, the first captured at `from_ns`.
+    #[must_use]
+    pub fn new(from_ns: u64, interval_ns: u64, frames: u32) -> Self {
+        Self { from_ns, until_ns: from_ns + interval_ns * u64::from(frames) }
     }
-    let bits = u128::from(bytes) * 8 * 1_000_000_000;
-    let session = u128::from(session_ns);
-    u64::try_from((bits + session / 2) / session).unwrap_or(u64::MAX)
+
+    /// Length, nanoseconds.
+    #[must_use]
+    pub fn length_ns(&self) -> u64 {
+        self.until_ns.saturating_sub(self.from_ns)
+    }
+
+    /// Where `t_ns` lies.
+    #[must_use]
+    pub fn place(&self, t_ns: u64) -> Place {
+        if t_ns < self.from_ns {
+            Place::Before
+        } else if t_ns < self.until_ns {
+            Place::Within
+        } else {
+            Place::After
+        }
+    }
+
+    /// Bits per second of `bytes` in the window, rounded to the nearest; `None` for an empty one.
+    #[must_use]
+    pub fn bits_per_second(&self, bytes: u64) -> Option<u64> {
+        let length = u128::from(self.length_ns());
+        let bits = u128::from(bytes) * 8 * 1_000_000_000;
+        (length > 0).then(|| u64::try_from((bits + length / 2) / length).unwrap_or(u64::MAX))
+    }
 }
 
 /// Bytes of `packets` datagrams together with their IPv4 (20) and UDP (8) headers.
@@ -25,4 +71,10 @@ pub fn with_headers(payload_bytes: u64, packets: u64) -> u64 {
 #[must_use]
 pub fn redundancy(repair_bytes: u64, source_bytes: u64) -> Option<f64> {
     (source_bytes > 0).then(|| repair_bytes as f64 / source_bytes as f64)
+}
+
+/// Share of the packets that entered a path and did not come out intact, 0 to 1; `None` if none entered.
+#[must_use]
+pub fn realised_loss(lost: u64, entered: u64) -> Option<f64> {
+    (entered > 0).then(|| lost as f64 / entered as f64)
 }

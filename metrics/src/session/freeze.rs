@@ -11,10 +11,17 @@
 //! | `revo` | a slot repeats the last picture: every gap longer than one slot, its repeated part counting | ReVo's display thread |
 //! | `stall200` | `d_k > 200 ms` | GRACE, NSDI 2024 |
 //!
-//! None of them counts a clip that *ends* frozen, or frozen slots too short for the rule: [`frozen_runs`] does.
+//! [`freezes`] sees what lies between two pictures. A session also has a beginning and an end: [`Screen::freezes`] adds
+//! the time without a first picture, and the time after the last one, under the two rules that need no usual gap to
+//! judge by (`stall200`, `revo`). The other three cannot see them: W3C counts nothing when only frame 0 is ever shown.
+//! [`frozen_runs`] sees every frozen slot.
+
+use serde::{Deserialize, Serialize};
 
 const MS: u64 = 1_000_000;
 const WINDOW: usize = 30;
+/// GRACE's limit of a stall.
+const STALL_NS: u64 = 200 * MS;
 
 /// Which definition of a freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,7 +100,7 @@ pub fn freezes(rule: FreezeRule, rendered_ns: &[u64]) -> Vec<Freeze> {
                 }
                 None
             }
-            FreezeRule::Stall200 => (gap > 200 * MS).then_some(0),
+            FreezeRule::Stall200 => (gap > STALL_NS).then_some(0),
             FreezeRule::Tambur | FreezeRule::Libwebrtc => None,
         };
         if let Some(usual) = usual {
@@ -118,8 +125,92 @@ fn long_gap(gap: u64, before: &[u64], beats: impl Fn(u128, u128) -> bool) -> Opt
     beats(u128::from(gap) * n, limit).then(|| u64::try_from(sum / n).unwrap_or(u64::MAX))
 }
 
+/// What a screen did over a session: which captured frames came on it in their own slots, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen<'a> {
+    /// When frame 0 was captured, nanoseconds.
+    pub captured_ns: u64,
+    /// When frame 0 was due on the screen: its capture plus the playout budget.
+    pub due_ns: u64,
+    /// Slot length, nanoseconds.
+    pub interval_ns: u64,
+    /// Per captured frame when it came on the screen; `None`: it never did.
+    pub shown_ns: &'a [Option<u64>],
+}
+
+impl Screen<'_> {
+    /// Length of the session: one slot per captured frame.
+    #[must_use]
+    pub fn session_ns(&self) -> u64 {
+        self.interval_ns * self.shown_ns.len() as u64
+    }
+
+    /// When new pictures came on the screen, in order.
+    #[must_use]
+    pub fn rendered_ns(&self) -> Vec<u64> {
+        let mut times: Vec<u64> = self.shown_ns.iter().flatten().copied().collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// The freezes of the session under one rule, those before the first picture and after the last one included where
+    /// the rule can see them. Together they are never longer than the session.
+    #[must_use]
+    pub fn freezes(&self, rule: FreezeRule) -> Vec<Freeze> {
+        let rendered = self.rendered_ns();
+        let (Some(&first), Some(&last)) = (rendered.first(), rendered.last()) else {
+            return self
+                .edge(rule, self.due_ns, self.session_ns(), self.shown_ns.len())
+                .into_iter()
+                .collect();
+        };
+        let leading = self.shown_ns.iter().take_while(|s| s.is_none()).count();
+        let trailing = self.shown_ns.iter().rev().take_while(|s| s.is_none()).count();
+        let mut found: Vec<Freeze> =
+            self.edge(rule, self.due_ns, first.saturating_sub(self.due_ns), leading).into_iter().collect();
+        found.extend(freezes(rule, &rendered));
+        if trailing > 0 {
+            // The last picture stays for its own slot and for every frozen one after it.
+            let end = self.due_ns + self.session_ns();
+            let stayed = (self.interval_ns * (trailing as u64 + 1)).min(end.saturating_sub(last));
+            found.extend(self.edge(rule, last, stayed, trailing));
+        }
+        found
+    }
+
+    fn edge(&self, rule: FreezeRule, start_ns: u64, gap_ns: u64, slots: usize) -> Option<Freeze> {
+        let duration_ns = match rule {
+            FreezeRule::Stall200 if gap_ns > STALL_NS => gap_ns,
+            FreezeRule::Revo { interval_ns } if slots > 0 => interval_ns * slots as u64,
+            _ => return None,
+        };
+        Some(Freeze { start_ns, duration_ns, excess_ns: duration_ns })
+    }
+
+    /// Time from the capture of frame 0 to the first picture on the screen.
+    #[must_use]
+    pub fn startup(&self) -> Startup {
+        let first = self.shown_ns.iter().flatten().min();
+        let startup_ns = first.and_then(|t| t.checked_sub(self.captured_ns));
+        let whole = self.due_ns.saturating_sub(self.captured_ns) + self.session_ns();
+        Startup { startup_ns, never_rendered: first.is_none(), penalised_ns: startup_ns.unwrap_or(whole) }
+    }
+}
+
+/// How long a viewer waited for the first picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Startup {
+    /// Capture of frame 0 to the first picture; `None`: there never was one (or it is said to have come before).
+    pub startup_ns: Option<u64>,
+    /// No picture ever came.
+    pub never_rendered: bool,
+    /// The same, and for a session without any picture the time from the capture of frame 0 to the end of its last slot.
+    pub penalised_ns: u64,
+}
+
 /// Freezes of a session in the figures that papers quote.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FreezeSummary {
     /// How many.
     pub count: u32,
@@ -152,99 +243,38 @@ impl FreezeSummary {
     }
 }
 
-/// libwebrtc's harmonic frame rate, 1/s: time over the sum of squared gaps; long gaps weigh as a viewer feels them.
-/// 0 for fewer than two pictures.
-///
-/// Source: libwebrtc, `VideoQualityObserver`, whole milliseconds.
-#[must_use]
-pub fn harmonic_fps(rendered_ns: &[u64]) -> f64 {
-    let times: Vec<u64> = rendered_ns.iter().map(|t| t / MS).collect();
-    let squares: f64 = times.windows(2).map(|w| (w[1].saturating_sub(w[0]) as f64 / 1e3).powi(2)).sum();
-    match (times.first(), times.last()) {
-        (Some(a), Some(b)) if squares > 0.0 => b.saturating_sub(*a) as f64 / 1e3 / squares,
-        _ => 0.0,
-    }
-}
-
-/// Runs of consecutive frozen slots. A session in which every fifth slot is frozen may have no freeze at all under
-/// `w3c`; here it has its runs of length 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Runs of consecutive slots without a new picture, frozen or dropped by the sender. A session in which every fifth slot
+/// is frozen may have no freeze at all under `w3c`; here it has its runs of length 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FrozenRuns {
-    /// Length of each run, slots, in the order of the session.
-    pub lengths: Vec<u32>,
-    /// Length of the run that reaches the end of the session (also in `lengths`), 0 if it ends with a new picture:
-    /// the terminal freeze, which no rule counts.
+    /// How many runs.
+    pub count: u32,
+    /// Median length, slots (nearest rank); 0 without a run.
+    pub p50: u32,
+    /// 95th percentile of the length, slots.
+    pub p95: u32,
+    /// Longest, slots.
+    pub max: u32,
+    /// Length of the run that reaches the end of the session, slots; 0 if it ends with a new picture.
     pub terminal: u32,
-}
-
-impl FrozenRuns {
-    /// Percentile of the lengths by nearest rank, slots; 0 if there is no run.
-    #[must_use]
-    pub fn percentile(&self, p: f64) -> u32 {
-        crate::summary::nearest_rank(&self.lengths, p).unwrap_or(0)
-    }
-
-    /// The longest run, slots.
-    #[must_use]
-    pub fn max(&self) -> u32 {
-        self.lengths.iter().copied().max().unwrap_or(0)
-    }
-
-    /// How long the screen had been still when the session ended, nanoseconds: 0 if its last slot showed a new picture.
-    #[must_use]
-    pub fn terminal_ns(&self, interval_ns: u64) -> u64 {
-        u64::from(self.terminal) * interval_ns
-    }
+    /// The same as time: `terminal` slot lengths, nanoseconds.
+    pub terminal_ns: u64,
 }
 
 /// Finds the runs; `frozen[i]` says that slot `i` showed nothing new.
 #[must_use]
-pub fn frozen_runs(frozen: &[bool]) -> FrozenRuns {
-    let lengths = frozen.chunk_by(|a, b| a == b).filter(|run| run[0]).map(|run| run.len() as u32).collect();
+pub fn frozen_runs(frozen: &[bool], interval_ns: u64) -> FrozenRuns {
+    let lengths: Vec<u32> =
+        frozen.chunk_by(|a, b| a == b).filter(|run| run[0]).map(|run| run.len() as u32).collect();
     let terminal = frozen.iter().rev().take_while(|f| **f).count() as u32;
-    FrozenRuns { lengths, terminal }
-}
-
-/// ReVo's `frozen` mask: at the first frame of a group of pictures the flag says that no picture was decoded; after
-/// that a missing payload sets it until the next group, even if later frames are decoded and shown.
-///
-/// `decoded[i]` and `payload[i]` say that frame `i` gave a picture and had a payload. The longer list is cut.
-///
-/// # Panics
-/// If `gop` is 0.
-#[must_use]
-pub fn revo_frozen_mask(decoded: &[bool], payload: &[bool], gop: usize) -> Vec<bool> {
-    let mut flag = false;
-    decoded
-        .iter()
-        .zip(payload)
-        .enumerate()
-        .map(|(i, (&picture, &payload))| {
-            flag = if i.is_multiple_of(gop) { !picture } else { flag || !payload };
-            flag
-        })
-        .collect()
-}
-
-/// ReVo's `corrupted` mask: the first frame of a group of pictures is never marked, but a missing picture there or a
-/// missing payload or picture later marks the rest of the group.
-///
-/// # Panics
-/// If `gop` is 0.
-#[must_use]
-pub fn revo_corrupted_mask(decoded: &[bool], payload: &[bool], gop: usize) -> Vec<bool> {
-    let mut flag = false;
-    decoded
-        .iter()
-        .zip(payload)
-        .enumerate()
-        .map(|(i, (&picture, &payload))| {
-            if i.is_multiple_of(gop) {
-                flag = !picture;
-                return false;
-            }
-            flag |= !payload || !picture;
-            flag
-        })
-        .collect()
+    let rank = |p| crate::summary::nearest_rank(&lengths, p).unwrap_or(0);
+    FrozenRuns {
+        count: lengths.len() as u32,
+        p50: rank(50.0),
+        p95: rank(95.0),
+        max: rank(100.0),
+        terminal,
+        terminal_ns: u64::from(terminal) * interval_ns,
+    }
 }

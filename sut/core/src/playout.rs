@@ -265,6 +265,7 @@ mod tests {
                         LossCause::Late => "l",
                         LossCause::Decoder => "x",
                         LossCause::Sender => "s",
+                        LossCause::Unknown => "u",
                     }),
                     Action::Slot { status: Status::Rendered, frame, shown } => {
                         assert_eq!(shown.map(|s| s.0), Some(frame));

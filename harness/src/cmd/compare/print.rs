@@ -44,13 +44,13 @@ fn summary(scored: &Scored, column: usize) -> Option<Summary> {
     let metric = scored.metrics[column];
     let values: Vec<f64> = scored.frames.iter().filter_map(|f| f[column]).collect();
     let better = if metric.higher_is_better() { Better::Higher } else { Better::Lower };
-    let mean = match (metric, scored.mean_mse) {
-        // FFmpeg's clip value: one identical frame would make the mean of the frames infinite.
-        (Metric::FfmpegPsnr, Some(mse)) => 10.0 * (65025.0 / mse).log10(),
-        _ => metrics::mean(&values)?,
-    };
     Some(Summary {
-        mean,
+        // FFmpeg's clip value: one identical frame would make the mean of the frames infinite.
+        mean: if metric == Metric::FfmpegPsnr {
+            metrics::psnr_of_mean_error(&values)?
+        } else {
+            metrics::mean(&values)?
+        },
         worst10: metrics::worst10(&values, better)?,
         percentiles: PERCENTILES.map(|p| metrics::percentile(&values, p).unwrap_or(f64::NAN)),
     })

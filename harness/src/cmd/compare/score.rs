@@ -33,8 +33,6 @@ pub struct Scored {
     pub metrics: Vec<Metric>,
     /// Per frame, a value per metric.
     pub frames: Vec<Vec<Option<f64>>>,
-    /// Mean squared error over frames, for FFmpeg's clip PSNR.
-    pub mean_mse: Option<f64>,
     /// Metrics without a value, and why.
     pub missing: BTreeMap<Metric, String>,
     /// The clip that has more pictures than the other.
@@ -52,7 +50,6 @@ struct Pair {
 struct Row {
     frame: usize,
     values: Vec<Option<f64>>,
-    mse: Option<f64>,
 }
 
 /// What one thread computed: rows, and why metrics have no value.
@@ -130,10 +127,8 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
         missing.extend(reasons);
     }
     rows.sort_by_key(|r| r.frame);
-    let mses: Vec<f64> = rows.iter().filter_map(|r| r.mse).collect();
     Ok(Scored {
         metrics: options.metrics.clone(),
-        mean_mse: metrics::mean(&mses),
         frames: rows.into_iter().map(|r| r.values).collect(),
         missing,
         longer,
@@ -177,7 +172,6 @@ impl<'a> Worker<'a> {
 
     fn score(&mut self, pair: &Pair) -> Result<()> {
         let Pair { frame, reference, shown } = pair;
-        let mut mse = None;
         let [buffer_a, buffer_b] = &mut self.rgb;
         let needs_rgb =
             self.options.metrics.iter().any(|m| !matches!(m, Metric::FfmpegPsnr | Metric::FfmpegSsim));
@@ -202,10 +196,7 @@ impl<'a> Worker<'a> {
                     }
                 }
                 (Metric::FfmpegPsnr, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
-                    text(self.scorer.ffmpeg_psnr(a, b).map(|p| {
-                        mse = Some(p.mse_avg);
-                        p.avg()
-                    }))
+                    text(self.scorer.ffmpeg_psnr(a, b).map(|p| p.avg()))
                 }
                 (Metric::FfmpegSsim, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
                     text(self.scorer.ffmpeg_ssim(a, b).map(|s| s.all))
@@ -237,7 +228,7 @@ impl<'a> Worker<'a> {
             }
             values.push(value.ok());
         }
-        self.rows.push(Row { frame: *frame, values, mse });
+        self.rows.push(Row { frame: *frame, values });
         Ok(())
     }
 }

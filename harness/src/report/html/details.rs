@@ -37,10 +37,12 @@ pub fn details(system: &str, run: &Run, open: bool, with_pictures: bool) -> Stri
         if let Some(q) = rgb.quality.get(&Metric::Ssim) {
             let _ = write!(out, "<span>SSIM {:.4}</span>", q.all.mean);
         }
-        let _ = write!(out, "<span>{:.1} % not rendered</span>", rgb.non_rendered_play_percent);
+        if let Some(share) = rgb.non_rendered_play_percent {
+            let _ = write!(out, "<span>{share:.1} % not rendered</span>");
+        }
     }
-    if let Some(forward) = run.scores.network.get("forward") {
-        let _ = write!(out, "<span>{:.2} % loss</span>", 100.0 * forward.realised_loss);
+    if let Some(loss) = run.scores.network.get("forward").and_then(|f| f.realised_loss) {
+        let _ = write!(out, "<span>{:.2} % loss</span>", 100.0 * loss);
     }
     if !run.scores.health.valid {
         out.push_str(r#"<span class="badge bad">invalid</span>"#);
@@ -101,9 +103,17 @@ fn facts(out: &mut String, run: &Run) {
     ];
     facts.extend(id.conditions.iter().map(|(k, v)| (k.replace('_', " "), v.clone())));
     for (direction, path) in &scores.network {
-        let mut text = format!("{} packets, {:.2} % lost", path.packets, 100.0 * path.realised_loss);
+        let mut text = format!("{} packets", path.packets);
+        if let Some(loss) = path.realised_loss {
+            let _ = write!(text, ", {:.2} % lost", 100.0 * loss);
+        }
         for (cause, count) in &path.drops {
             let _ = write!(text, ", {count} {}", cause.replace('_', " "));
+        }
+        for (when, outside) in [("before", path.before), ("after", path.after)] {
+            if outside.packets > 0 {
+                let _ = write!(text, "; {} more {when} the clip", outside.packets);
+            }
         }
         facts.push((format!("{direction} path"), text));
         if let Some(delay) = path.delay {
@@ -175,8 +185,21 @@ fn session_table(stream: Stream, scores: &StreamScores) -> String {
                 scores.rendered, scores.concealed, scores.frozen, scores.dropped_sender
             ),
         ),
-        ("non-rendered, play".into(), format!("{:.2} %", scores.non_rendered_play_percent)),
+        (
+            "non-rendered, play".into(),
+            scores.non_rendered_play_percent.map_or_else(|| "unknown".into(), |p| format!("{p:.2} %")),
+        ),
     ];
+    if let Some(of_sent) = scores.non_rendered_of_sent_percent.filter(|_| scores.dropped_sender > 0) {
+        rows.push(("non-rendered, of those sent".into(), format!("{of_sent:.2} %")));
+    }
+    rows.push((
+        "first picture".into(),
+        scores.startup_ns.map_or_else(
+            || if scores.never_rendered { "never".into() } else { "unknown".into() },
+            |ns| format!("{} ms after the first capture", ms(ns)),
+        ),
+    ));
     if let Some(psnr) = scores.non_rendered_psnr_percent {
         rows.push(("non-rendered, below 30 dB".into(), format!("{psnr:.2} %")));
     }

@@ -109,14 +109,22 @@ fn tiles(out: &mut String, run: &Run) {
                 );
             }
         }
-        let share = rgb.non_rendered_play_percent;
-        let below =
+        let mut below =
             rgb.non_rendered_psnr_percent.map(|p| format!("{p:.1} % below 30 dB")).unwrap_or_default();
-        tile(out, level(share, 1.0, 10.0), "Not rendered", (&format!("{share:.1}"), "%"), &below);
-        if let Some(f) = rgb.freezes.get("w3c") {
+        if rgb.dropped_sender > 0 {
+            let _ = write!(below, ", {} dropped by the sender", rgb.dropped_sender);
+        }
+        if let Some(share) = rgb.non_rendered_play_percent {
+            tile(out, level(share, 1.0, 10.0), "Not rendered", (&format!("{share:.1}"), "%"), &below);
+        }
+        if let Some(f) = rgb.freezes.get("stall200") {
             let detail =
-                format!("{} ms frozen, longest {} ms", f.total_ns / 1_000_000, f.longest_ns / 1_000_000);
-            tile(out, level(f64::from(f.count), 0.5, 3.5), "Freezes", (&f.count.to_string(), ""), &detail);
+                format!("{} ms still, longest {} ms", f.total_ns / 1_000_000, f.longest_ns / 1_000_000);
+            let class = level(f64::from(f.count), 0.5, 3.5);
+            tile(out, class, "Stalls above 200 ms", (&f.count.to_string(), ""), &detail);
+        }
+        if rgb.never_rendered {
+            tile(out, "bad", "First picture", ("never", ""), "no picture ever came on the screen");
         }
         if let Some(l) = rgb.latency {
             tile(
@@ -140,21 +148,25 @@ fn tiles(out: &mut String, run: &Run) {
             "",
             name,
             (&value, unit),
-            &format!("{:.1} % not rendered", depth.non_rendered_play_percent),
+            &depth.non_rendered_play_percent.map(|p| format!("{p:.1} % not rendered")).unwrap_or_default(),
         );
     }
     let b = &scores.bitrate;
-    let wire = b.wire_bps.unwrap_or(b.with_headers_bps);
+    let or_unknown = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
+    let kbps = |bps: Option<u64>| or_unknown(bps.map(|b| format!("{:.0}", to_kbps(b))));
+    let repair = or_unknown(b.redundancy.map(|r| format!("{:.0} %", 100.0 * r)));
     tile(
         out,
         "",
         "On the wire",
-        (&format!("{:.0}", to_kbps(wire)), "kbit/s"),
-        &format!("media {:.0}, repair {:.0} %", to_kbps(b.media_bps), 100.0 * b.redundancy),
+        (&kbps(b.on_the_wire()), "kbit/s"),
+        &format!("media {}, repair {repair}", kbps(b.media_bps)),
     );
-    if let Some(forward) = scores.network.get("forward") {
+    if let Some(forward) = scores.network.get("forward")
+        && let Some(loss) = forward.realised_loss
+    {
         let detail = format!("{} of {} packets", forward.packets - forward.delivered, forward.packets);
-        tile(out, "", "Realised loss", (&format!("{:.2}", 100.0 * forward.realised_loss), "%"), &detail);
+        tile(out, "", "Realised loss", (&format!("{:.2}", 100.0 * loss), "%"), &detail);
     }
     out.push_str("</div>");
 }
@@ -324,7 +336,7 @@ fn plots(out: &mut String, groups: &[Group]) {
         }
     }
     let psnr = |r: &Run| Some(r.scores.streams.get(&Stream::Rgb)?.quality.get(&Metric::Psnr)?.all.mean);
-    let frozen = |r: &Run| Some(r.scores.streams.get(&Stream::Rgb)?.non_rendered_play_percent);
+    let frozen = |r: &Run| r.scores.streams.get(&Stream::Rgb)?.non_rendered_play_percent;
     let cards: Vec<String> = [
         overview::against_loss(groups, "PSNR dB, mean over frames", psnr),
         overview::against_loss(groups, "non-rendered frames, %", frozen),

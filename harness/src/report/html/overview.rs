@@ -2,8 +2,10 @@
 
 use super::svg::{Margin, Plot, escape, range_of};
 use crate::report::group::Group;
-use contract::scores::percentile;
+use crate::score::session;
+use contract::scores::BitrateScores;
 use contract::{Metric, Stream};
+use metrics::percentile_of_sorted;
 use std::fmt::Write as _;
 
 /// Class that gives a system its colour, by its place among the systems.
@@ -59,15 +61,10 @@ pub fn is_wide(groups: &[Group]) -> bool {
 /// worst tenth. Each is the mean over runs of that run's value.
 #[must_use]
 pub fn percentile_bars(groups: &[Group], stream: Stream, metric: Metric) -> Option<String> {
+    // The frames of all runs of a row together, as its worst tenth in the table is.
     let dist = |g: &Group| -> Option<[f64; 7]> {
-        let mut out = [0.0; 7];
-        for (i, slot) in out.iter_mut().enumerate() {
-            *slot = g.mean(|r| {
-                let d = r.scores.streams.get(&stream)?.quality.get(&metric)?.all;
-                Some([d.p5, d.p25, d.p50, d.p75, d.p95, d.mean, d.worst10][i])
-            })?;
-        }
-        Some(out)
+        let d = session::dist(&g.frames(stream, metric), metric)?;
+        Some([d.p5, d.p25, d.p50, d.p75, d.p95, d.mean, d.worst10])
     };
     let dists: Vec<(&Group, [f64; 7])> = groups.iter().filter_map(|g| Some((g, dist(g)?))).collect();
     let (lo, hi) = range_of(dists.iter().flat_map(|(_, d)| *d))?;
@@ -146,11 +143,7 @@ pub fn cdf(
         .iter()
         .filter(|g| g.scenario == scenario && g.clip == clip)
         .filter_map(|g| {
-            let mut values: Vec<f64> = g
-                .valid()
-                .flat_map(|r| r.stream(stream))
-                .filter_map(|r| r.metrics.get(&metric).copied())
-                .collect();
+            let mut values = g.frames(stream, metric);
             values.sort_unstable_by(f64::total_cmp);
             let place = names.iter().position(|n| *n == g.system)?;
             (!values.is_empty()).then_some((place, values))
@@ -169,7 +162,7 @@ pub fn cdf(
         // 201 quantiles draw every step that a person can see, whatever the number of frames.
         let points = (0..=200).map(|i| {
             let p = f64::from(i) / 2.0;
-            (percentile(values, p), p)
+            (percentile_of_sorted(values, p).unwrap_or(f64::NAN), p)
         });
         plot.line(&format!("stroke-c {}", colour(*place)), points);
     }
@@ -179,16 +172,15 @@ pub fn cdf(
 /// Where the bits go: encoded pictures, the system's headers, repair, repeats, transport.
 #[must_use]
 pub fn bitrates(groups: &[Group]) -> Option<String> {
-    let part =
-        |g: &Group, of: fn(&contract::scores::BitrateScores) -> f64| g.mean(|r| Some(of(&r.scores.bitrate)));
+    let part = |g: &Group, of: fn(&BitrateScores) -> Option<u64>| g.mean(|r| of(&r.scores.bitrate).map(kbps));
     let rows: Vec<(&Group, [f64; 5])> = groups
         .iter()
         .filter_map(|g| {
-            let media = part(g, |b| kbps(b.media_bps))?;
-            let data = part(g, |b| kbps(b.data_bps))?;
-            let parity = part(g, |b| kbps(b.parity_bps))?;
-            let repeat = part(g, |b| kbps(b.repeat_bps))?;
-            let wire = part(g, |b| kbps(b.wire_bps.unwrap_or(b.with_headers_bps)))?;
+            let media = part(g, |b| b.media_bps)?;
+            let data = part(g, |b| b.data_bps)?;
+            let parity = part(g, |b| b.parity_bps)?;
+            let repeat = part(g, |b| b.repeat_bps)?;
+            let wire = part(g, BitrateScores::on_the_wire)?;
             let headers = (data - media).max(0.0);
             // Without headers of its own, what a system sends is never more than what it encoded.
             let media = media.min(data);
@@ -227,9 +219,11 @@ pub fn bitrates(groups: &[Group]) -> Option<String> {
             }
             at += value;
         }
-        let redundancy = group.mean(|r| Some(100.0 * r.scores.bitrate.redundancy)).unwrap_or(0.0);
+        let repair = group
+            .mean(|r| Some(100.0 * r.scores.bitrate.redundancy?))
+            .map_or_else(|| "unknown".to_owned(), |percent| format!("{percent:.0} %"));
         let end = plot.x.at(at) + 7.0;
-        plot.text("value", (end, y + 13.0), "start", &format!("{at:.0}, {redundancy:.0} % repair"));
+        plot.text("value", (end, y + 13.0), "start", &format!("{at:.0}, {repair} repair"));
         y += 25.0;
     }
     Some(plot.finish())
@@ -265,7 +259,7 @@ pub fn against_loss(
         .iter()
         .flat_map(|g| g.valid().map(move |r| (g, r)))
         .filter_map(|(g, r)| {
-            let loss = r.scores.network.get("forward").filter(|p| p.packets > 0)?.realised_loss * 100.0;
+            let loss = r.scores.network.get("forward")?.realised_loss? * 100.0;
             let place = names.iter().position(|n| *n == g.system)?;
             let value = get(r)?;
             let title = format!(

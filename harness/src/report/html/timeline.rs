@@ -129,7 +129,7 @@ impl View<'_> {
                 let worst =
                     cell.iter().map(|r| r.status).max_by_key(|s| severity(*s)).unwrap_or(Status::Rendered);
                 plot.rect(worst.name(), (x0, y), (x1 - x0 - gap, 22.0), "");
-                let (sent, lost) = cell.iter().fold((0, 0), |(s, l), r| (s + r.sent().packets, l + r.lost));
+                let (sent, lost) = sent_and_lost(cell.iter().copied());
                 if lost > 0 {
                     let h = 14.0 * f64::from(lost) / f64::from(sent.max(1));
                     plot.rect("lossmark", (x0, y + 24.0), (x1 - x0 - gap, h.max(1.5)), "");
@@ -205,7 +205,7 @@ impl View<'_> {
         let floor = plot.floor();
         for range in self.columns() {
             let cells = self.streams.iter().filter_map(|(_, rows)| rows.get(range.clone())).flatten();
-            let (sent, lost) = cells.fold((0, 0), |(s, l), r| (s + r.sent().packets, l + r.lost));
+            let (sent, lost) = sent_and_lost(cells.copied());
             if lost > 0 {
                 let (x0, x1) = (plot.x.at(self.time(range.start)), plot.x.at(self.time(range.end)));
                 let h = 3.0 + 13.0 * f64::from(lost) / f64::from(sent.max(1));
@@ -221,7 +221,8 @@ impl View<'_> {
             // Mean over the frames of a column, so that the axis keeps its meaning.
             cells.map(|r| of(r)).sum::<u64>() / (range.len() as u64).max(1)
         };
-        let most = self.columns().map(|c| sum(&c, &|r| r.sent().bytes)).max().unwrap_or(0);
+        let most =
+            self.columns().map(|c| sum(&c, &|r| r.sent().unwrap_or_default().bytes)).max().unwrap_or(0);
         if most == 0 {
             return String::new();
         }
@@ -236,9 +237,9 @@ impl View<'_> {
             let gap = if x1 - x0 > 2.2 { 0.6 } else { 0.0 };
             let mut below = 0;
             for (class, of) in [
-                ("data", (|r: &FrameRow| r.data.bytes) as fn(&FrameRow) -> u64),
-                ("parity", |r| r.parity.bytes),
-                ("repeat", |r| r.repeat.bytes),
+                ("data", (|r: &FrameRow| r.data.unwrap_or_default().bytes) as fn(&FrameRow) -> u64),
+                ("parity", |r| r.parity.unwrap_or_default().bytes),
+                ("repeat", |r| r.repeat.unwrap_or_default().bytes),
             ] {
                 let bytes = sum(&range, &of);
                 if bytes > 0 {
@@ -331,12 +332,7 @@ impl View<'_> {
                             Some(v) => json!(format!("{v:.*} {}", m.digits(), m.unit()).trim_end()),
                             None => Value::Null,
                         }));
-                        let sent = r.sent().packets;
-                        cells.push(json!(match (r.lost, r.late) {
-                            (0, 0) => format!("{sent} sent"),
-                            (lost, 0) => format!("{sent} sent, {lost} lost"),
-                            (lost, late) => format!("{sent} sent, {lost} lost, {late} late"),
-                        }));
+                        cells.push(json!(packets_text(r)));
                         Value::Array(cells)
                     })
                     .collect()
@@ -347,6 +343,22 @@ impl View<'_> {
             "heads": heads, "frames": frames,
         })
     }
+}
+
+/// Packets sent and lost, of the rows in which both are known.
+fn sent_and_lost<'a>(rows: impl Iterator<Item = &'a FrameRow>) -> (u32, u32) {
+    rows.filter_map(|r| Some((r.sent()?.packets, r.lost?))).fold((0, 0), |(s, l), (a, b)| (s + a, l + b))
+}
+
+fn packets_text(row: &FrameRow) -> String {
+    let Some(sent) = row.sent() else { return "packets unknown".to_owned() };
+    let mut text = format!("{} sent", sent.packets);
+    for (count, what) in [(row.lost, "lost"), (row.late, "late")] {
+        if let Some(count) = count.filter(|n| *n > 0) {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text
 }
 
 fn status_text(row: &FrameRow) -> String {
