@@ -150,7 +150,7 @@ papers +CLIPS: build
     for clip in "${clips[@]}"; do
         ./target/release/freezeframe sweep papers --clip "$clip" --no-depth --no-video --out runs/papers "${@:2}" >&2
     done
-    ./target/release/freezeframe report runs/papers --format csv --no-files | awk -f harness/plans/means.awk
+    ./target/release/freezeframe report runs/papers --format pooled --no-files
 
 # the figures of Reparo's evaluation on your clips: reparo-figures CLIP...; one Markdown row per scenario and system
 # (quality against rate, distribution, not rendered, frame sizes); time series are plotted in runs/reparo-figures/report.html
@@ -160,4 +160,4 @@ reparo-figures +CLIPS: build
     for clip in "$@"; do
         ./target/release/freezeframe sweep reparo-figures --clip "$clip" --no-depth --no-video --out runs/reparo-figures >&2
     done
-    find runs/reparo-figures -name frames.csv | sort | xargs awk -f harness/plans/figures.awk
+    ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files

@@ -9,7 +9,7 @@ use freezeframe::report::html::page;
 use freezeframe::report::load::{Run, load_all};
 use freezeframe::report::rate::{Deltas, deltas};
 use freezeframe::report::table::Table;
-use freezeframe::report::{csv, json, latex, markdown, terminal};
+use freezeframe::report::{csv, json, latex, markdown, pooled, terminal};
 use made_up::{MadeUp, run, sweep};
 use std::path::Path;
 
@@ -79,6 +79,35 @@ fn the_worst_tenth_of_a_row_is_that_of_all_its_frames() {
     assert_eq!(table.rows[0].values[place], Some(10.0));
     runs[1].scores.health.valid = false;
     assert_eq!(Table::of(&group(&runs)).rows[0].values[place], Some(40.0), "of valid runs");
+}
+
+/// Two clips, two seeds, an invalid run: worked out by hand from the rows.
+#[test]
+fn the_pooled_table_is_of_all_frames_of_valid_runs() {
+    use contract::{Metric, Stream};
+    let mut runs: Vec<Run> =
+        (1..=4).map(|seed| run(&MadeUp { seed, frames: 30, ..MadeUp::default() })).collect();
+    for run in &mut runs[2..] {
+        run.scores.run.clip = "talk".into();
+    }
+    runs[3].scores.health.valid = false;
+    let text = pooled(&group(&runs));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    let cell = |name: &str| -> String {
+        let place = lines[0].split(" | ").position(|c| c.trim_matches(['|', ' ']) == name).expect(name);
+        lines[2].split(" | ").nth(place).unwrap().trim_matches(['|', ' ']).to_owned()
+    };
+    let mut psnr: Vec<f64> =
+        runs[..3].iter().flat_map(|r| r.stream(Stream::Rgb)).map(|r| r.metrics[&Metric::Psnr]).collect();
+    psnr.sort_by(f64::total_cmp);
+    assert_eq!((cell("runs"), cell("frames"), psnr.len()), ("3".into(), "90".into(), 90));
+    assert_eq!(cell("PSNR dB"), format!("{:.2}", psnr.iter().sum::<f64>() / 90.0));
+    assert_eq!(cell("worst 10 %"), format!("{:.2}", psnr[..9].iter().sum::<f64>() / 9.0));
+    let frozen = runs[..3].iter().flat_map(|r| r.stream(Stream::Rgb)).filter(|r| !r.is_shown()).count();
+    assert_eq!(cell("not rendered %"), format!("{:.1}", 100.0 * frozen as f64 / 90.0));
+    let largest = runs[..3].iter().flat_map(|r| r.stream(Stream::Rgb)).map(|r| r.sent().unwrap().bytes).max();
+    assert_eq!(cell("frame bytes max"), largest.unwrap().to_string());
 }
 
 /// Every field of `scores.json` that is a figure has its definition there, under its own name.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 Examples:
   freezeframe report runs/default                         table, and runs/default/report.html
   freezeframe report runs/default --format latex          for a paper
+  freezeframe report runs/reparo-figures --format pooled  one row per scenario and system, over all clips and seeds
   freezeframe report runs --out everything.html           one page over several sweeps
   freezeframe report runs/rates --baseline revo-h264      BD-rates, where systems were run at four rates or more")]
 pub struct Args {
@@ -49,6 +50,8 @@ pub enum Format {
     Latex,
     /// An array of rows
     Json,
+    /// One Markdown row per scenario and system, the frames of all clips and seeds pooled: the papers' figures
+    Pooled,
 }
 
 /// Runs the command.
@@ -62,7 +65,8 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
         args.dir.display()
     );
-    let table = report::table::Table::of(&report::group::group(&runs));
+    let groups = report::group::group(&runs);
+    let table = report::table::Table::of(&groups);
     match if args.json { Format::Json } else { args.format } {
         Format::Terminal => {
             print!("{}", report::terminal(&table, report::colour_wanted()));
@@ -77,6 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
             print!("{}{}", report::markdown(&table), deltas.markdown());
         }
         Format::Latex => print!("{}", report::latex(&table)),
+        Format::Pooled => print!("{}", report::pooled(&groups)),
         Format::Json => println!("{}", serde_json::to_string_pretty(&report::json(&table))?),
     }
     if let Some(path) = &args.out {

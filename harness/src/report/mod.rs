@@ -10,11 +10,13 @@ mod export;
 pub mod group;
 pub mod html;
 pub mod load;
+mod pooled;
 pub mod rate;
 pub mod table;
 mod terminal;
 
 pub use export::{csv, json, latex, markdown};
+pub use pooled::pooled;
 pub use terminal::terminal;
 
 use anyhow::Context as _;
