@@ -81,7 +81,7 @@ fn main() -> ExitCode {
         Command::Weights(args) => cmd::weights::run(&args),
     };
     let code = result.unwrap_or_else(|error| {
-        eprintln!("freezeframe: {error:#}");
+        eprintln!("freezeframe: {}", contract::said(&*error));
         exit_code(&error)
     });
     ExitCode::from(u8::try_from(code).unwrap_or(1))

@@ -4,7 +4,7 @@ use crate::launch::Request;
 use crate::launch::clip::ClipRequest;
 use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
-use contract::Backend;
+use contract::{Backend, Kind};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -95,7 +95,8 @@ impl Plan {
             Some((name, text)) => ((*name).to_owned(), (*text).to_owned()),
             None if name_or_path.contains('/') || name_or_path.ends_with(".toml") => {
                 let text = std::fs::read_to_string(name_or_path)
-                    .map_err(|e| BadInput(format!("failed to read the plan {name_or_path}: {e}")))?;
+                    .with_context(|| format!("failed to read the plan {name_or_path}"))
+                    .map_err(|e| BadInput(contract::said(&*e)))?;
                 (name_or_path.to_owned(), text)
             }
             None => {
@@ -106,7 +107,10 @@ impl Plan {
                 );
             }
         };
-        let plan: Plan = toml::from_str(&text).with_context(|| format!("plan {path}"))?;
+        let plan: Plan = toml::from_str(&text).map_err(|e| {
+            let reason = Kind::Plan.instead_of(&path, &text).unwrap_or_else(|| e.to_string());
+            BadInput(format!("plan {path}: {reason}"))
+        })?;
         for (number, block) in plan.blocks.iter().enumerate() {
             for (field, empty) in [
                 ("systems", block.systems.is_empty()),

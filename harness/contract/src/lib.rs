@@ -11,6 +11,7 @@
 mod event;
 pub mod exit;
 pub mod frames;
+mod kind;
 pub mod lock;
 pub mod manifest;
 mod scenario;
@@ -19,6 +20,8 @@ pub mod spec;
 pub mod units;
 pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 pub use frames::{FrameRow, Metric};
+pub use kind::Kind;
+pub use link::said;
 pub use manifest::{Manifest, ManifestError};
 pub use scenario::{Scenario, ScenarioError};
 pub use scores::Scores;

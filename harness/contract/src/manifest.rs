@@ -1,5 +1,6 @@
 //! How to run a system under test: one TOML file per system.
 
+use crate::Kind;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -80,8 +81,10 @@ const SHIPPED: &[(&str, &str)] = &[
 impl Manifest {
     /// Parses a manifest; `path` is for the message.
     pub fn parse(path: &str, text: &str) -> Result<Self, ManifestError> {
-        let manifest: Manifest = toml::from_str(text)
-            .map_err(|e| ManifestError::Invalid { path: path.to_owned(), reason: e.to_string() })?;
+        let manifest: Manifest = toml::from_str(text).map_err(|e| {
+            let reason = Kind::Manifest.instead_of(path, text).unwrap_or_else(|| e.to_string());
+            ManifestError::Invalid { path: path.to_owned(), reason }
+        })?;
         if manifest.command.is_empty() {
             let reason = "field `command` is empty; it must name a program".to_owned();
             return Err(ManifestError::Invalid { path: path.to_owned(), reason });

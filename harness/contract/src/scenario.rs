@@ -1,5 +1,6 @@
 //! A scenario: the network that a run meets, in both directions.
 
+use crate::Kind;
 use link::{Bitrate, Direction, LinkError, LinkSpec, Span};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -110,8 +111,10 @@ impl Scenario {
     /// # Errors
     /// Name what is wrong where, and what to write instead.
     pub fn parse(name: &str, text: &str, base: &Path) -> Result<Self, ScenarioError> {
-        let mut scenario: Scenario = toml::from_str(text)
-            .map_err(|e| ScenarioError::Invalid { name: name.into(), reason: e.to_string() })?;
+        let mut scenario: Scenario = toml::from_str(text).map_err(|e| {
+            let reason = Kind::Scenario.instead_of(name, text).unwrap_or_else(|| e.to_string());
+            ScenarioError::Invalid { name: name.into(), reason }
+        })?;
         scenario.load(base)?;
         Ok(scenario)
     }

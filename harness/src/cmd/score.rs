@@ -100,8 +100,9 @@ fn run_dirs(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if dir.join("spec.toml").is_file() {
         return Ok(vec![dir.to_owned()]);
     }
-    let entries =
-        std::fs::read_dir(dir).with_context(|| format!("failed to read the directory {}", dir.display()))?;
+    let entries = std::fs::read_dir(dir)
+        .with_context(|| format!("failed to read the directory {}", dir.display()))
+        .map_err(|e| crate::BadInput(contract::said(&*e)))?;
     let mut children: Vec<PathBuf> =
         entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir() && !is_hidden(p)).collect();
     children.sort();

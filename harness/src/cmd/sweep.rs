@@ -169,7 +169,9 @@ impl Sweep<'_> {
             && !error.is::<Interrupted>()
         {
             let word = if planned.optional { "left out" } else { "failed" };
-            self.bar.suspend(|| eprintln!("{word}: {}\n  {error:#}", planned.request.replay()));
+            self.bar.suspend(|| {
+                eprintln!("{word}: {}\n  {}", planned.request.replay(), contract::said(&**error))
+            });
         }
         self.bar.inc(1);
         outcome

@@ -185,7 +185,8 @@ pub fn cache_dir() -> Result<PathBuf> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    Ok(path.canonicalize().map_err(|e| BadInput(format!("failed to find {}: {e}", path.display())))?)
+    let found = path.canonicalize().with_context(|| format!("failed to find {}", path.display()));
+    Ok(found.map_err(|e| BadInput(contract::said(&*e)))?)
 }
 
 fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {

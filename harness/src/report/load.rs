@@ -65,8 +65,9 @@ fn collect(dir: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
         runs.push(Run::load(dir)?);
         return Ok(()); // runs do not nest
     }
-    let entries =
-        std::fs::read_dir(dir).with_context(|| format!("failed to read the directory {}", dir.display()))?;
+    let entries = std::fs::read_dir(dir)
+        .with_context(|| format!("failed to read the directory {}", dir.display()))
+        .map_err(|e| crate::BadInput(contract::said(&*e)))?;
     let mut children: Vec<PathBuf> = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("failed to read the directory {}", dir.display()))?.path();

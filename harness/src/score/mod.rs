@@ -282,7 +282,7 @@ fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Findi
                 variants.insert(metric, variant);
             }
             Err(reason) => {
-                let (metric, reason) = (metric.name().to_owned(), format!("{reason:#}"));
+                let (metric, reason) = (metric.name().to_owned(), contract::said(&*reason));
                 findings.push(Finding::MetricMissing { metric, reason });
             }
         }

@@ -35,6 +35,7 @@ mod loss;
 mod netem;
 mod resolve;
 mod rng;
+mod said;
 mod spec;
 mod tc;
 mod text;
@@ -49,6 +50,7 @@ pub use ledger::{LedgerError, LedgerWriter, read_ledger};
 pub use link::{Delivery, Link, Stats};
 pub use netem::{Netem, NetemEntry, NetemLoss, Prandom, row_seed};
 pub use rng::Direction;
+pub use said::said;
 pub use spec::{
     BottleneckSpec, DelayBase, DelaySpec, Epoch, LinkSpec, LossBy, LossSpec, Model, Order, Pattern,
     PatternError, QueueLimit, RateSpec, Step,

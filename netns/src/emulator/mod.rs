@@ -49,7 +49,7 @@ pub(crate) fn run(lab: &str) -> i32 {
         }
         Err(e) => {
             // The owner reads this and removes the lab; if it is gone as well, the lab is ours to remove.
-            say(&Answer::Failed(chain(&e)));
+            say(&Answer::Failed(link::said(&e)));
             if matches!(control.wait(None), Some(Incoming::Closed)) {
                 clean_up(lab);
             }
@@ -400,16 +400,6 @@ fn ignore_terminal() {
 fn clean_up(lab: &str) {
     let Some((name, _)) = LabName::parse(&format!("{lab}-tx")) else { return };
     if let Err(e) = leftovers::remove(&Role::ALL.map(|role| name.namespace(role))) {
-        eprintln!("emulator: {}", chain(&e));
+        eprintln!("emulator: {}", link::said(&e));
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        text.push_str(&format!(": {e}"));
-        cause = e.source();
-    }
-    text
 }

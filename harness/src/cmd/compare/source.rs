@@ -105,7 +105,7 @@ impl Source {
         let there = self.advance(picture).map_err(|e| Unreadable {
             path: self.path.clone(),
             frame: self.read,
-            reason: format!("{e:#}"),
+            reason: contract::said(&*e),
         })?;
         self.read += usize::from(there);
         Ok(there)

@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     match (system.run)(&mode, &run_dir, &spec) {
         Ok(()) => code(exit::OK),
         Err(error) => {
-            eprintln!("sut {}: {error:#}", system.name);
+            eprintln!("sut {}: {}", system.name, contract::said(&*error));
             code(exit::FAILED)
         }
     }
@@ -97,7 +97,7 @@ fn describe(system: &catalogue::System, options: &str) -> ExitCode {
             code(exit::OK)
         }
         Err(error) => {
-            eprintln!("sut {}: {error:#}", system.name);
+            eprintln!("sut {}: {}", system.name, contract::said(&*error));
             code(exit::BAD_INPUT)
         }
     }
