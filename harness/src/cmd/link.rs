@@ -134,6 +134,8 @@ pub enum FormatArg {
     Revo,
     /// Milliseconds at which 1500 bytes may leave
     Mahimahi,
+    /// A table whose first line names its columns and units
+    Csv,
 }
 
 impl From<FormatArg> for Format {
@@ -141,6 +143,7 @@ impl From<FormatArg> for Format {
         match format {
             FormatArg::Revo => Format::Revo,
             FormatArg::Mahimahi => Format::Mahimahi,
+            FormatArg::Csv => Format::Csv,
         }
     }
 }
@@ -219,10 +222,10 @@ fn spec(args: &Args, direction: Direction) -> Result<LinkSpec> {
             (t.file, t.shipped) = (None, Some(trace.clone()));
         }
         t.offset = args.offset.unwrap_or_default();
-        if t.format == Format::Revo {
-            t.replay = args.replay.into();
-        } else {
+        if t.format == Format::Mahimahi {
             spec.bottleneck = Some(bottleneck(RateSpec::Trace));
+        } else {
+            t.replay = args.replay.into();
         }
         spec.trace = Some(t);
     }
@@ -258,6 +261,10 @@ fn spec(args: &Args, direction: Direction) -> Result<LinkSpec> {
     spec.delay.reorder |= args.reorder;
     spec.duplicate = args.duplicate.unwrap_or(spec.duplicate);
     spec.corrupt = args.corrupt.unwrap_or(spec.corrupt);
+    if args.trace.is_none() && !spec.follows_trace() {
+        // The options above took the place of every stage that followed the scenario's trace.
+        spec.trace = None;
+    }
     spec.load(&std::env::current_dir()?)?;
     Ok(spec)
 }

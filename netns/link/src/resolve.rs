@@ -166,21 +166,29 @@ impl LinkSpec {
         if spec.model == Model::Netem {
             netem_can(&spec)?;
         }
-        if let Some(trace) = &spec.trace {
-            if trace.file.is_some() == trace.shipped.is_some() {
-                return Err(crate::trace::TraceError::NoSource.into());
+        match (&spec.trace, spec.followers().next()) {
+            (Some(trace), _) if trace.file.is_some() == trace.shipped.is_some() => {
+                Err(crate::trace::TraceError::NoSource.into())
             }
-        } else {
-            let uses: [(bool, &'static str); 3] = [
-                (spec.loss == LossSpec::Trace, "loss.model"),
-                (spec.bottleneck.as_ref().is_some_and(|b| b.rate == RateSpec::Trace), "bottleneck.rate"),
-                (spec.delay.base == DelayBase::Trace, "delay.base"),
-            ];
-            if let Some((_, field)) = uses.iter().find(|(used, _)| *used) {
-                return Err(LinkError::NoTrace { field });
-            }
+            (None, Some(field)) => Err(LinkError::NoTrace { field }),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether a stage follows the trace, by its own word or by the trace's replay mode.
+    #[must_use]
+    pub fn follows_trace(&self) -> bool {
+        self.resolved().is_ok_and(|spec| spec.followers().next().is_some())
+    }
+
+    /// Fields of stages that say "trace".
+    fn followers(&self) -> impl Iterator<Item = &'static str> {
+        let uses = [
+            (self.loss == LossSpec::Trace, "loss.model"),
+            (self.bottleneck.as_ref().is_some_and(|b| b.rate == RateSpec::Trace), "bottleneck.rate"),
+            (self.delay.base == DelayBase::Trace, "delay.base"),
+        ];
+        uses.into_iter().filter(|(used, _)| *used).map(|(_, field)| field)
     }
 }
 
@@ -240,8 +248,47 @@ pub(crate) enum Source {
 pub(crate) fn source(spec: &LinkSpec) -> Result<Source, LinkError> {
     let Some(trace) = &spec.trace else { return Ok(Source::None) };
     let content = trace.content.as_ref().ok_or_else(|| LinkError::TraceNotLoaded { name: trace.name() })?;
+    // After the file is there: a mistaken path is the first thing to mend.
+    if spec.followers().next().is_none() {
+        let problem = match trace.format {
+            Format::Mahimahi => {
+                "no stage follows it, so that it would do nothing: write `bottleneck = { rate = \"trace\", queue = \"60kB\" }`"
+            }
+            Format::Revo | Format::Csv => {
+                "no stage follows it, so that it would do nothing: write replay = \"full\" in it, \
+                 or name \"trace\" in the stages that are to follow it (loss.model, bottleneck.rate, delay.base)"
+            }
+        };
+        return Err(LinkError::Field { field: "trace", problem: problem.into() });
+    }
     Ok(match &**content {
-        Trace::Rows(rows) => Source::Rows(Arc::new(Playback::new(rows, trace)?)),
+        Trace::Rows(rows) => {
+            let lacks = |field, problem| Err(LinkError::TraceLacks { field, problem });
+            for field in spec.followers() {
+                match field {
+                    "loss.model" if !rows.has_loss => {
+                        return lacks(
+                            field,
+                            "its file says nothing about losses: add a column `loss`, or leave out `replay` and set this stage itself",
+                        );
+                    }
+                    "bottleneck.rate" if !rows.has_rate => {
+                        return lacks(
+                            field,
+                            "its file says nothing about the rate: add a column such as `rate_mbps`, or leave out `replay` and set this stage itself",
+                        );
+                    }
+                    "delay.base" if !rows.has_rtt => {
+                        return lacks(
+                            field,
+                            "its file says nothing about the round-trip time: add a column `rtt_ms`, or leave out `replay` and set this stage itself",
+                        );
+                    }
+                    _ => {}
+                }
+            }
+            Source::Rows(Arc::new(Playback::new(rows, trace)?))
+        }
         Trace::Opportunities(times) => Source::Opportunities(times.clone(), mahimahi_offset(trace)?),
     })
 }

@@ -15,13 +15,62 @@ use std::fmt;
 pub struct TcScript {
     /// What the commands do otherwise than the link; empty if they do the same.
     pub differences: Vec<String>,
+    /// What must be there for the commands to work, and what would bring them nearer.
+    pub needs: Vec<String>,
     /// Shell commands, in order.
     pub commands: Vec<String>,
+}
+
+impl TcScript {
+    /// Whether a command sets this kind of qdisc.
+    #[must_use]
+    pub fn uses(&self, kind: &str) -> bool {
+        self.commands.iter().any(|c| c.split_whitespace().any(|word| word == kind))
+    }
+
+    /// With one need more.
+    #[must_use]
+    pub fn with_need(mut self, need: &str) -> Self {
+        self.needs.push(need.to_owned());
+        self
+    }
+
+    /// For a tc that does not know netem's `seed`; `version` is for the message.
+    #[must_use]
+    pub fn without_seed(mut self, version: &str) -> Self {
+        let mut seeded = false;
+        for command in &mut self.commands {
+            if let Some((rest, seed)) = command.rsplit_once(" seed ")
+                && !seed.contains(' ')
+            {
+                *command = rest.to_owned();
+                seeded = true;
+            }
+        }
+        if !seeded {
+            return self;
+        }
+        let draws = [" loss random ", " loss gemodel ", " duplicate ", " corrupt "];
+        if self.commands.iter().any(|c| draws.iter().any(|d| c.contains(d)) || jitters(c)) {
+            self.differences
+                .push("without a seed the kernel draws anew each time: same law, other packets".into());
+        }
+        self.with_need(&format!(
+            "tc of iproute2 {version} knows no `seed` of netem, which is left out here; iproute2 6.6 and Linux 6.6 have it (--newest prints it)"
+        ))
+    }
+}
+
+/// Whether a netem command has a delay that varies.
+fn jitters(command: &str) -> bool {
+    let mut words = command.split_whitespace().skip_while(|w| *w != "delay").skip(2);
+    words.next().is_some_and(|w| w.ends_with('s') && w.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 impl fmt::Display for TcScript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.differences.iter().try_for_each(|d| writeln!(f, "# differs: {d}"))?;
+        self.needs.iter().try_for_each(|n| writeln!(f, "# needs: {n}"))?;
         self.commands.iter().try_for_each(|c| writeln!(f, "{c}"))
     }
 }
@@ -62,9 +111,11 @@ fn rows(spec: &LinkSpec) -> Result<Vec<ScheduledRow>, LinkError> {
     let Some(trace) = &spec.trace else { return Ok(Vec::new()) };
     let Some(Trace::Opportunities(times)) = trace.content.as_deref() else { return Ok(Vec::new()) };
     let all = times.rows(SAMPLED).map_or_else(Vec::new, |r| r.rows);
-    let first = all.iter().rposition(|r| r.start <= trace.offset).unwrap_or(0);
+    // A link plays on from the beginning when it comes to the end, so an offset beyond that is one within a later lap.
+    let offset = Span(trace.offset.0 % times.period().0);
+    let first = all.iter().rposition(|r| r.start <= offset).unwrap_or(0);
     let row = |(i, r): (usize, &Row)| ScheduledRow {
-        start: Span(r.start.0.saturating_sub(trace.offset.0)),
+        start: Span(r.start.0.saturating_sub(offset.0)),
         row: i as u32,
         rate: r.rate,
         delay: Span(0),

@@ -6,10 +6,17 @@ use crate::units::Span;
 use std::fmt;
 
 /// Something about a link that a study should know, with the next step. Not an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// The trace's window holds no loss.
     TraceWithoutLoss,
+    /// Something was done to the trace's file on reading.
+    Trace {
+        /// The trace.
+        name: String,
+        /// What.
+        note: String,
+    },
     /// A full-size packet never fits the queue.
     QueueBelowPacket {
         /// The queue's limit, bytes.
@@ -36,6 +43,7 @@ impl fmt::Display for Warning {
                 "the trace's window holds no loss, so nothing will be lost at random: \
                  `freezeframe trace info FILE --window 30s` lists windows that do, for trace.offset",
             ),
+            Warning::Trace { name, note } => write!(f, "trace {name}: {note}"),
             Warning::QueueBelowPacket { limit } => {
                 write!(
                     f,
@@ -61,6 +69,10 @@ impl LinkSpec {
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         let Ok(spec) = self.resolved() else { return warnings };
+        if let Some(trace) = &spec.trace {
+            let note = |note: &String| Warning::Trace { name: trace.name(), note: note.clone() };
+            warnings.extend(trace.notes.iter().map(note));
+        }
         if spec.loss == LossSpec::Trace
             && let Ok(Source::Rows(rows)) = resolve::source(&spec)
             && rows.is_lossless()

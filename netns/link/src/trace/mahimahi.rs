@@ -5,6 +5,8 @@
 //! 1504; the two agree for packets of 1500 bytes.)
 
 use super::TraceError;
+use super::number::Decimal;
+use super::text::{MOST, lines, shown, uncommented};
 use std::fmt::Write;
 
 /// Bytes that may leave at one opportunity.
@@ -17,27 +19,48 @@ pub struct Opportunities {
     pub at_ms: Vec<u64>,
 }
 
-/// Reads a trace; blank lines and lines that begin with `#` are skipped.
-pub fn parse(name: &str, text: &str) -> Result<Opportunities, TraceError> {
+/// A first time from here on is a time stamp since 1970 (March 1973 and later), not a trace that begins with three years of outage.
+const SINCE_1970: u64 = 100_000_000_000;
+/// 31 years: a mistaken unit.
+const LONGEST_MS: u64 = super::columns::LONGEST / 1_000_000;
+
+/// Reads a trace; blank lines and what follows a `#` are skipped. The second value is what was taken off every time.
+pub fn parse(name: &str, text: &str) -> Result<(Opportunities, u64), TraceError> {
     let mut at_ms: Vec<u64> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let wrong = |problem: String| TraceError::Line { name: name.into(), line: index + 1, problem };
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
+    let mut base = 0;
+    for (line_number, line) in lines(text) {
+        let wrong = |problem: String| TraceError::Line { name: name.into(), line: line_number, problem };
+        let line = uncommented(line);
+        let decimal = Decimal::read(line, '.').ok().filter(|d| d.is_whole() && (!d.negative || d.is_zero()));
+        let decimal = decimal.ok_or_else(|| {
+            wrong(format!("`{}` is not a whole number of milliseconds (0 or more)", shown(line)))
+        })?;
+        let ms = decimal.times(0).unwrap_or(u64::MAX);
+        if at_ms.is_empty() && ms >= SINCE_1970 {
+            base = ms;
         }
-        let ms: u64 = match line.parse() {
-            Ok(ms) if ms <= 1_000_000_000_000 && line.bytes().all(|b| b.is_ascii_digit()) => ms,
-            _ => return Err(wrong(format!("`{line}` is not a whole number of milliseconds"))),
-        };
-        if at_ms.last().is_some_and(|last| ms < *last) {
-            return Err(wrong(format!("{ms} is before the line above it; times must not fall")));
+        let last = at_ms.last().map_or(0, |last| last + base);
+        if ms < last {
+            return Err(wrong(format!("{ms} is before the line above it ({last}): times must not fall")));
         }
-        at_ms.push(ms);
+        if ms - base > LONGEST_MS || base > 100 * SINCE_1970 {
+            return Err(wrong(format!(
+                "{} is too large: mahimahi's times are milliseconds; divide microseconds by 1000, nanoseconds by 1000000",
+                shown(line)
+            )));
+        }
+        if at_ms.len() == MOST {
+            return Err(wrong(format!("more than {MOST} lines: cut the trace into shorter ones")));
+        }
+        at_ms.push(ms - base);
     }
     match at_ms.last() {
-        Some(last) if *last > 0 => Ok(Opportunities { at_ms }),
-        _ => Err(TraceError::Whole { name: name.into(), problem: "no opportunity after 0 ms".into() }),
+        Some(last) if *last > 0 => Ok((Opportunities { at_ms }, base)),
+        _ => Err(TraceError::Whole {
+            name: name.into(),
+            problem: "no opportunity after 0 ms: a trace's last line is its length in milliseconds, above 0"
+                .into(),
+        }),
     }
 }
 

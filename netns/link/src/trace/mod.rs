@@ -4,20 +4,26 @@
 //! |---|---|---|
 //! | `revo` | time, rate, round-trip time, loss of the next 15 ms | [`revo`] |
 //! | `mahimahi` | the millisecond at which 1500 bytes may leave | [`mahimahi`] |
+//! | `csv` | after a header that names them: time and rate, round-trip time, loss | `columns` |
 
+mod columns;
 mod convert;
+mod kind;
 pub mod mahimahi;
 pub mod make;
+mod number;
 mod play;
 pub mod revo;
 mod shipped;
+mod text;
 
-pub use convert::Summary;
+pub use convert::{Deliveries, Summary};
 pub(crate) use play::{Playback, last_not_above};
 pub use play::{Schedule, ScheduledRow};
 pub use shipped::{SHIPPED, Shipped};
 
 use crate::units::Span;
+use columns::{Layout, Separator};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -40,6 +46,8 @@ pub enum Format {
     Revo,
     /// One integer per line: a millisecond at which a 1500-byte packet may leave.
     Mahimahi,
+    /// A table whose first line names its columns and their units, such as `time_s,rate_mbps`.
+    Csv,
 }
 
 /// How a four-column trace becomes a link.
@@ -94,6 +102,9 @@ pub struct TraceSpec {
     /// The file's content, once loaded.
     #[serde(skip)]
     pub content: Option<Arc<Trace>>,
+    /// What was done to the file's content on reading, once loaded.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 const fn yes() -> bool {
@@ -153,6 +164,20 @@ pub enum TraceError {
         /// What is wrong and what should be there.
         problem: String,
     },
+    /// A field makes no sense.
+    #[error("trace {name}, line {line}, column {column} ({what}): {problem}")]
+    Cell {
+        /// The trace.
+        name: String,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What the column says.
+        what: &'static str,
+        /// What is wrong and what should be there.
+        problem: String,
+    },
     /// The whole makes no sense.
     #[error("trace {name}: {problem}")]
     Whole {
@@ -163,19 +188,137 @@ pub enum TraceError {
     },
 }
 
+/// A trace as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Its content.
+    pub trace: Trace,
+    /// What was done to it on reading and a study should know: times that were shifted, columns that were left out.
+    pub notes: Vec<String>,
+}
+
 impl Trace {
     /// Reads a trace; `name` is for messages.
+    ///
+    /// # Errors
+    /// Names the line, and what the file looks like if that is another format.
     pub fn parse(name: &str, format: Format, bytes: &[u8]) -> Result<Self, TraceError> {
-        let text = std::str::from_utf8(bytes).map_err(|e| TraceError::Line {
-            name: name.into(),
-            line: bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1,
-            problem: "not text".into(),
-        })?;
-        match format {
-            Format::Revo => revo::parse(name, text).map(Trace::Rows),
-            Format::Mahimahi => mahimahi::parse(name, text).map(|o| Trace::Opportunities(Arc::new(o))),
-        }
+        Self::read(name, format, bytes).map(|read| read.trace)
     }
+
+    /// Reads a trace and says what was done to it.
+    ///
+    /// # Errors
+    /// Names the line, and what the file looks like if that is another format.
+    pub fn read(name: &str, format: Format, bytes: &[u8]) -> Result<Read, TraceError> {
+        let text = text_of(name, bytes)?;
+        let read = match format {
+            Format::Revo => revo::parse(name, text).map(|(rows, base)| Read::rows(rows, base, &[])),
+            Format::Mahimahi => {
+                mahimahi::parse(name, text).map(|(times, base)| Read::opportunities(times, base))
+            }
+            Format::Csv => {
+                let mut lines = text::lines(text);
+                let (line, header) = lines.next().unwrap_or((1, ""));
+                let separator = Separator::of(header);
+                Layout::named(&separator.split(header), separator)
+                    .map_err(|problem| TraceError::Line { name: name.into(), line, problem })
+                    .and_then(|layout| {
+                        layout.read(name, lines).map(|(rows, base)| Read::rows(rows, base, &layout.ignored))
+                    })
+            }
+        };
+        read.map_err(|error| kind::mistaken(name, format, bytes, error))
+    }
+
+    /// Reads rows whose columns are called `columns`, separated by commas, `-` for one to ignore. A header in the file is skipped.
+    ///
+    /// # Errors
+    /// Names the line, or the column that is not understood.
+    pub fn read_columns(name: &str, columns: &str, bytes: &[u8]) -> Result<Read, TraceError> {
+        let text = text_of(name, bytes)?;
+        let names: Vec<&str> = columns.split(',').map(str::trim).collect();
+        let mut lines = text::lines(text).peekable();
+        let first = lines.peek().map_or("", |(_, line)| *line);
+        let separator = match Separator::of(first) {
+            Separator::Char('\t') if !kind::header(first) => Separator::White,
+            other => other,
+        };
+        let wrong = |problem| TraceError::Whole { name: "--columns".into(), problem };
+        let layout = Layout::named(&names, separator).map_err(wrong)?;
+        if let [unknown, ..] = layout.ignored.as_slice() {
+            return Err(wrong(format!(
+                "`{unknown}` is none of {}; write `-` for a column to ignore",
+                columns::NAMES
+            )));
+        }
+        if kind::header(first) {
+            lines.next();
+        }
+        layout.read(name, lines).map(|(rows, base)| Read::rows(rows, base, &layout.ignored))
+    }
+}
+
+fn text_of<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, TraceError> {
+    text::decode(bytes).map_err(|(line, problem)| match line {
+        0 => TraceError::Whole { name: name.into(), problem },
+        line => TraceError::Line { name: name.into(), line, problem },
+    })
+}
+
+impl Read {
+    fn rows(rows: revo::Rows, base: Span, ignored: &[String]) -> Self {
+        let mut notes = Vec::new();
+        if base.0 > 0 {
+            notes
+                .push(format!("times count from the first row, which is at {} in the file", seconds(base.0)));
+        }
+        if !ignored.is_empty() {
+            notes.push(format!("columns that say nothing to a link were left out: {}", ignored.join(", ")));
+        }
+        Read { trace: Trace::Rows(rows), notes }
+    }
+
+    fn opportunities(times: mahimahi::Opportunities, base_ms: u64) -> Self {
+        let mut notes = Vec::new();
+        if base_ms > 0 {
+            notes.push(format!(
+                "times count from the first line, which is at {} in the file",
+                seconds(base_ms.saturating_mul(1_000_000))
+            ));
+        }
+        let (count, last) = (times.at_ms.len() as u128, u128::from(times.at_ms.last().copied().unwrap_or(1)));
+        const HOUR_MS: u128 = 3_600_000;
+        if count * 12_000 < last && last > HOUR_MS {
+            notes.push(format!(
+                "its mean rate is below 1 kbit/s ({count} times 1500 bytes in {last} ms): its times are taken to be milliseconds; \
+                 divide microseconds by 1000, nanoseconds by 1000000"
+            ));
+        }
+        Read { trace: Trace::Opportunities(Arc::new(times)), notes }
+    }
+}
+
+fn seconds(ns: u64) -> String {
+    let since = if ns >= 100_000_000_000_000_000 { " (a time since 1970)" } else { "" };
+    format!("{}.{:03} s{since}", ns / 1_000_000_000, ns / 1_000_000 % 1000)
+}
+
+/// A file's bytes, but not more than a trace can be: a device or a mistaken name ends in a message.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, TraceError> {
+    use std::io::Read as _;
+    let read = |source| TraceError::Read { path: path.into(), source };
+    let file = std::fs::File::open(path).map_err(read)?;
+    let mut bytes = Vec::new();
+    file.take(text::LARGEST + 1).read_to_end(&mut bytes).map_err(read)?;
+    if bytes.len() as u64 > text::LARGEST {
+        let problem = format!(
+            "it is larger than {} MiB, which no trace is: cut it into shorter ones",
+            text::LARGEST >> 20
+        );
+        return Err(TraceError::Whole { name: path.display().to_string(), problem });
+    }
+    Ok(bytes)
 }
 
 impl TraceSpec {
@@ -199,6 +342,7 @@ impl TraceSpec {
             sha256: None,
             last_row_holds: true,
             content: None,
+            notes: Vec::new(),
         }
     }
 
@@ -217,8 +361,7 @@ impl TraceSpec {
         let bytes: std::borrow::Cow<'static, [u8]> = match (&mut self.file, &self.shipped) {
             (Some(file), None) => {
                 let path = base.join(&*file);
-                let bytes =
-                    std::fs::read(&path).map_err(|source| TraceError::Read { path: path.clone(), source })?;
+                let bytes = read_file(&path)?;
                 *file = path;
                 bytes.into()
             }
@@ -237,7 +380,7 @@ impl TraceSpec {
         {
             return Err(TraceError::Changed { name: self.name(), found, expected: expected.clone() });
         }
-        let content = Trace::parse(&self.name(), self.format, &bytes)?;
+        let Read { trace: content, notes } = Trace::read(&self.name(), self.format, &bytes)?;
         if let Trace::Rows(revo::Rows { first_clamped: Some((line, loss)), .. }) = &content
             && !matches!(self.replay, Replay::Compat | Replay::Nominal)
         {
@@ -251,6 +394,7 @@ impl TraceSpec {
             });
         }
         self.content = Some(Arc::new(content));
+        self.notes = notes;
         self.sha256 = Some(found);
         Ok(())
     }

@@ -78,7 +78,7 @@ impl Playback {
     pub(crate) fn new(rows: &Rows, spec: &TraceSpec) -> Result<Self, TraceError> {
         let wrong = |problem: String| TraceError::Whole { name: spec.name(), problem };
         let last = rows.rows[rows.rows.len() - 1].start.0;
-        let end = if spec.last_row_holds || rows.rows.len() == 1 { last + rows.last_step().0 } else { last };
+        let end = if spec.last_row_holds || rows.rows.len() == 1 { rows.end().0 } else { last };
         let offset = spec.offset.0;
         if offset >= end {
             return Err(wrong(format!("offset = \"{}\" is beyond its end at {}", spec.offset, Span(end))));

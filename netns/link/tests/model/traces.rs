@@ -91,7 +91,7 @@ proptest! {
         let content = rows.iter().map(|(start, bps)| revo::Row {
             start: Span(*start), rate: Bitrate(*bps), rtt: Span(0), loss: Probability::ZERO,
         }).collect();
-        let s = following(Trace::Rows(revo::Rows { rows: content, clamped: 0, first_clamped: None }), Format::Revo, |_| {});
+        let s = following(Trace::Rows(revo::Rows::new(content)), Format::Revo, |_| {});
         prop_assert_eq!(outs(&s, &arrivals), row_by_row(&rows, period, &arrivals));
     }
 
@@ -165,11 +165,11 @@ proptest! {
             start += gap;
             row
         }).collect();
-        prop_assert_eq!(&revo::parse("x", &revo::write(&rows)).unwrap().rows, &rows);
+        prop_assert_eq!(&revo::parse("x", &revo::write(&rows)).unwrap().0.rows, &rows);
         let mut ms = 1;
         let at_ms = gaps.into_iter().map(|gap| { ms += gap; ms }).collect();
         let times = mahimahi::Opportunities { at_ms };
-        prop_assert_eq!(&mahimahi::parse("x", &mahimahi::write(&times)).unwrap(), &times);
+        prop_assert_eq!(&mahimahi::parse("x", &mahimahi::write(&times)).unwrap().0, &times);
     }
 
     /// Converting a rate to opportunities loses less than one of them.
@@ -181,20 +181,12 @@ proptest! {
             start += gap;
             row
         });
-        let rows = revo::Rows { rows: rows.collect(), clamped: 0, first_clamped: None };
+        let rows = revo::Rows::new(rows.collect());
         let starts = rows.rows.iter().map(|r| r.start.0);
         let ends = starts.clone().skip(1).chain([starts.clone().next_back().unwrap() + rows.last_step().0]);
         let nanobits: u128 = rows.rows.iter().zip(starts.zip(ends)).map(|(r, (a, b))| u128::from(r.rate.0) * u128::from(b - a)).sum();
-        let converted = rows.opportunities().map_or(0, |times| times.at_ms.len() as u128 * 1500 * 8_000_000_000);
+        let converted = rows.opportunities().map_or(0, |d| d.times.at_ms.len() as u128 * 1500 * 8_000_000_000);
         prop_assert!(converted <= nanobits && nanobits - converted < 1500 * 8_000_000_000);
-        if let Some(times) = rows.opportunities() {
-            let back = times.rows(Span(100 * MS)).unwrap();
-            let end = times.at_ms[times.at_ms.len() - 1] * MS;
-            let held = |i: usize| back.rows.get(i + 1).map_or(end, |next| next.start.0) - back.rows[i].start.0;
-            let again: u128 = back.rows.iter().enumerate().map(|(i, r)| u128::from(r.rate.0) * u128::from(held(i))).sum();
-            // Rates are whole bits per second: each row may lose less than one.
-            prop_assert!(again <= converted && converted - again <= u128::from(end));
-        }
     }
 }
 
@@ -204,13 +196,22 @@ fn mistakes_are_named_by_line() {
     for (text, words) in [
         (
             "0.000 2.50 27.0ms 0.00\n0.015 2.50 34.0 0.00\n",
-            "t.log, line 2: `34.0` is not a round-trip time; write it with its unit",
+            "t.log, line 2, column 3 (round-trip time): `34.0` is a round-trip time without a unit: write it with one, e.g. `14.0ms`",
         ),
         ("0.000 2.50 27.0ms\n", "t.log, line 1: 3 columns"),
-        ("0.000 2.50 27.0ms 1.5\n", "line 1: loss 1.5 is above 1"),
-        ("0.000 -2.50 27.0ms 0\n", "line 1: `-2.50` is not a rate"),
+        ("0.000 2.50 27.0ms 1.5\n", "line 1, column 4 (loss): loss 1.5 is above 1"),
+        ("0.000 -2.50 27.0ms 0\n", "line 1, column 2 (rate): `-2.50` is negative"),
+        ("0.000 nan 27.0ms 0\n", "line 1, column 2 (rate): `nan` is not a rate that a link can have"),
+        ("0.000 inf 27.0ms 0\n", "line 1, column 2 (rate): `inf` is not a rate that a link can have"),
+        ("0.000 2 -1ms 0\n", "line 1, column 3 (round-trip time): `-1ms` is negative"),
+        ("0 1 2ms 0\n2024-01-05 1 2ms 0\n", "line 2, column 1 (time): `2024-01-05` is a date"),
+        ("0 1e10 2ms 0\n", "line 1, column 2 (rate): `1e10` is more than 1 Pbit/s"),
+        ("0 1 2h 0\n", "`h` is no unit of a round-trip time"),
+        ("0 1 4000s 0\n", "more than an hour"),
+        ("0 1 2ms 0\n1e10 1 2ms 0\n", "line 2: it starts 10000000000 s after the first row"),
+        ("0 1 2ms 0 5\n", "line 1: 5 columns without a header"),
         ("# c\n\n0.000 2 27ms 0\n0.000 2 27ms 0\n", "line 4: it starts at 0ms, not after"),
-        ("0.5 2 27ms 0\n", "line 1: the first row starts at 500ms"),
+        ("9 2 27ms 0\n8 2 27ms 0\n", "line 2: it starts at 8s, before the first row (9s)"),
         ("", "no rows"),
     ] {
         assert!(revo(text).contains(words), "{}", revo(text));
@@ -229,7 +230,7 @@ fn mistakes_are_named_by_line() {
 #[test]
 fn negative_losses_count_as_none_and_are_counted() {
     let rows =
-        revo::parse("t", "0.000 2.50 7.5ms -0.03\n0.015 2.50 7.5ms 0.25\n0.030 2.5 7ms -0.00\n").unwrap();
+        revo::parse("t", "0.000 2.50 7.5ms -0.03\n0.015 2.50 7.5ms 0.25\n0.030 2.5 7ms -0.00\n").unwrap().0;
     assert_eq!((rows.clamped, rows.first_clamped), (1, Some((1, "-0.03".to_owned()))));
     assert_eq!(rows.rows[0].loss, Probability::ZERO);
     assert_eq!(rows.rows[1].loss.to_string(), "25%");
@@ -403,13 +404,10 @@ fn published_packet_delivery_traces() {
 fn departures_round_up() {
     let rate = Bitrate(7_999_999_999);
     let row = revo::Row { start: Span(0), rate, rtt: Span(0), loss: Probability::ZERO };
-    let traced = following(
-        Trace::Rows(revo::Rows { rows: vec![row], clamped: 0, first_clamped: None }),
-        Format::Revo,
-        |_| {},
-    );
+    let traced = following(Trace::Rows(revo::Rows::new(vec![row])), Format::Revo, |_| {});
     let mut constant = traced.clone();
     constant.bottleneck.as_mut().unwrap().rate = RateSpec::Constant(rate);
+    constant.trace = None;
     let packets = [(0, 1), (0, 1), (5, 1), (5, 4_000_000), (100_000_000, 1)];
     assert_eq!(outs(&traced, &packets)[..3], [2, 3, 7]);
     assert_eq!(outs(&traced, &packets), outs(&constant, &packets));
