@@ -1,9 +1,13 @@
 //! `freezeframe compare`: picture metrics of any two videos, images or depth clips, frame by frame.
 
+mod align;
+mod feed;
 mod print;
 mod score;
 mod source;
+pub mod vmaf;
 
+use align::Alignment;
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use contract::{Metric, exit};
@@ -19,8 +23,9 @@ Examples:
   freezeframe compare reference.y4m shown.mkv --metrics psnr,ssim,lpips_squeeze --json > scores.json
   freezeframe compare reference.png shown.png --metrics all
   freezeframe compare depth_reference.mkv depth_shown.mkv --fov 70
+  freezeframe compare reference.mp4 recorded.mkv --align --metrics psnr,vmaf
 
-Frame i of SHOWN is compared with frame i of REF. Definitions of the metrics, and which to quote: docs/METRICS.md.")]
+Frame i of SHOWN is compared with frame i of REF; --align looks for the frames between them first. Definitions of the metrics, and which to quote: docs/METRICS.md.")]
 pub struct Args {
     /// The original: a video, a PNG, a folder of PNGs, or 16-bit depth (millimetres)
     #[arg(value_name = "REF")]
@@ -28,7 +33,8 @@ pub struct Args {
     /// What was shown
     #[arg(value_name = "SHOWN")]
     pub shown: PathBuf,
-    /// Which metrics, by name, or `all`; default: psnr,ssim,ssim_full,ms_ssim (depth clips: the depth metrics)
+    /// Which metrics, by name, or `all`; default: psnr,ssim,ssim_full,ms_ssim (depth clips: the depth metrics). `vmaf` is measured by
+    /// another program where there is one (docs/METRICS.md) and is no part of `all`
     #[arg(long, short, value_delimiter = ',', value_name = "NAME,...")]
     pub metrics: Vec<String>,
     /// Print JSON: {"frames": [...], "mean": {...}, "worst10": {...}}, full double precision
@@ -43,6 +49,13 @@ pub struct Args {
     /// Compare as many frames as the shorter clip has instead of refusing
     #[arg(long)]
     pub shortest: bool,
+    /// Find by how many frames SHOWN is late or early (up to N, 30 unless given), say so, and compare it so; what has no counterpart at
+    /// either end is left out
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "30")]
+    pub align: Option<usize>,
+    /// Model of vmaf: the name of one that the program has, or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = vmaf::MODEL)]
+    pub vmaf_model: String,
     /// Threads; results do not depend on it
     #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from), value_name = "N")]
     pub threads: usize,
@@ -78,9 +91,9 @@ enum Refusal {
     )]
     Size { reference: String, shown: String, sizes: ((usize, usize), (usize, usize)) },
     #[error(
-        "{shorter} ends after {frames} frames but {longer} goes on; --shortest compares the first {frames}"
+        "{shorter} ends after {frames} frames but {longer} goes on; --shortest compares the first {frames}{hint}"
     )]
-    Length { shorter: String, longer: String, frames: usize },
+    Length { shorter: String, longer: String, frames: usize, hint: String },
     #[error("{0}")]
     Input(String),
 }
@@ -109,12 +122,12 @@ fn compare(args: &Args) -> Result<Scored> {
     let open = |path: &Path, size| {
         Source::open(path, size).map_err(|e| {
             // Most errors name the file themselves.
-            let (path, text) = (path.display().to_string(), e.to_string());
-            Refusal::Input(if text.contains(&path) { text } else { format!("{path}: {e:#}") })
+            let (path, text) = (path.display().to_string(), contract::said(&*e));
+            Refusal::Input(if text.contains(&path) { text } else { format!("{path}: {text}") })
         })
     };
     let name = |path: &Path| path.display().to_string();
-    let reference = open(&args.reference, None)?;
+    let mut reference = open(&args.reference, None)?;
     let mut shown = open(&args.shown, None)?;
     let kind = reference.kind();
     if (kind == Kind::Depth) != (shown.kind() == Kind::Depth) {
@@ -126,7 +139,12 @@ fn compare(args: &Args) -> Result<Scored> {
         }
         .into());
     }
-    let metrics = chosen(&args.metrics, kind, &name(&args.reference))?;
+    let (ours, vmaf_wanted) = without_vmaf(&args.metrics);
+    let metrics = if ours.is_empty() && vmaf_wanted {
+        Vec::new()
+    } else {
+        chosen(&ours, kind, &name(&args.reference))?
+    };
     if reference.size() != shown.size() {
         if !args.scale {
             return Err(Refusal::Size {
@@ -144,17 +162,102 @@ fn compare(args: &Args) -> Result<Scored> {
         cuda: args.device == DeviceArg::Cuda,
         fov: args.fov,
     };
-    let scored = score::all(reference, shown, &options).map_err(|e| {
-        if e.is::<source::Unreadable>() { Refusal::Input(format!("{e:#}")).into() } else { e }
-    })?;
+    let readable = |e: anyhow::Error| {
+        if e.is::<source::Unreadable>() { Refusal::Input(contract::said(&*e)).into() } else { e }
+    };
+    let aligned = match args.align {
+        Some(reach) => aligned(args, [&mut reference, &mut shown], reach).map_err(readable)?,
+        None => None,
+    };
+    let mut scored = score::all(reference, shown, &options).map_err(readable)?;
+    let found = Alignment::find(&scored.smalls[0], &scored.smalls[1], align::REACH);
+    let shifted = found.filter(|found| args.align.is_none() && found.is_suspicious());
     match scored.longer {
-        Some(side) if !args.shortest => {
+        Some(side) if !args.shortest && args.align.is_none() => {
             let (a, b) = (name(&args.reference), name(&args.shown));
             let (longer, shorter) = if side == score::Side::Reference { (a, b) } else { (b, a) };
-            Err(Refusal::Length { shorter, longer, frames: scored.frames.len() }.into())
+            let hint = shifted.map_or(String::new(), |f| {
+                format!(
+                    "; {} looks {} ({}), --align compares it so",
+                    name(&args.shown),
+                    f.in_words(),
+                    f.gain()
+                )
+            });
+            return Err(Refusal::Length { shorter, longer, frames: scored.frames.len(), hint }.into());
         }
-        _ => Ok(scored),
+        _ => {}
     }
+    if let Some(found) = shifted {
+        eprintln!(
+            "note: {} looks {} ({}); the values are those of frame i beside frame i, --align compares it so",
+            name(&args.shown),
+            found.in_words(),
+            found.gain()
+        );
+    }
+    if vmaf_wanted {
+        scored.vmaf = Some(measure_vmaf(args, kind, &options, aligned.as_ref(), scored.frames.len()));
+    }
+    scored.aligned = aligned;
+    Ok(scored)
+}
+
+/// Finds the frames between the two, says what was found, and leaves out what has no counterpart at the beginning.
+fn aligned(args: &Args, sources: [&mut Source; 2], reach: usize) -> Result<Option<Alignment>> {
+    let [reference, shown] = sources;
+    let name = |path: &Path| path.display().to_string();
+    let scale_to = args.scale.then(|| reference.size());
+    let mut again = [Source::open(&args.reference, None)?, Source::open(&args.shown, scale_to)?];
+    let [a, b] = &mut again;
+    let Some(found) = feed::alignment(a, b, reach)? else { return Ok(None) };
+    let (skip_reference, skip_shown) = found.skips();
+    eprintln!(
+        "aligned: {} is {} ({}); left out at the beginning: {skip_reference} frames of {}, {skip_shown} of {}",
+        name(&args.shown),
+        found.in_words(),
+        found.gain(),
+        name(&args.reference),
+        name(&args.shown),
+    );
+    if !found.rivals.is_empty() {
+        let offsets = found.rivals.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        eprintln!(
+            "warning: it fits as well when taken to be late by {offsets} frames (still or repeating pictures do not say which it is); \
+             the nearest to 0 was taken"
+        );
+    }
+    feed::skip(reference, skip_reference)?;
+    feed::skip(shown, skip_shown)?;
+    Ok(Some(found))
+}
+
+/// VMAF of what was compared, or why there is none.
+fn measure_vmaf(
+    args: &Args,
+    kind: Kind,
+    options: &Options,
+    aligned: Option<&Alignment>,
+    frames: usize,
+) -> Result<vmaf::Measured, String> {
+    if kind == Kind::Depth {
+        return Err("VMAF is for pictures, not for depth".into());
+    }
+    if args.scale {
+        return Err("VMAF gets the pictures as they are: it is not measured with --scale".into());
+    }
+    let program = vmaf::Program::find()?;
+    let skips = aligned.map_or((0, 0), Alignment::skips);
+    let clips = [args.reference.as_path(), args.shown.as_path()];
+    feed::vmaf(&program, &args.vmaf_model, options.threads, clips, skips, frames)
+        .map_err(|e| contract::said(&*e))
+}
+
+/// The names but `vmaf`, and whether that is among them.
+fn without_vmaf(names: &[String]) -> (Vec<String>, bool) {
+    let ours: Vec<String> = names.iter().filter(|n| n.trim() != "vmaf").cloned().collect();
+    let wanted = ours.len() < names.len();
+    (ours, wanted)
 }
 
 fn chosen(names: &[String], kind: Kind, path: &str) -> Result<Vec<Metric>, Refusal> {
@@ -171,7 +274,7 @@ fn chosen(names: &[String], kind: Kind, path: &str) -> Result<Vec<Metric>, Refus
     }
     let mut metrics = Vec::new();
     for name in names {
-        let known = || Metric::ALL.map(Metric::name).join(", ");
+        let known = || Metric::ALL.map(Metric::name).join(", ") + ", vmaf";
         let metric = Metric::from_name(name.trim()).ok_or_else(|| Refusal::Metric(name.clone(), known()))?;
         if !fits(metric) {
             let needs = if kind == Kind::Depth { "pictures" } else { "16-bit metric depth" };

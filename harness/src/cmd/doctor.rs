@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let cleaned = if args.clean && privilege.is_ok() { Some(netns::clean()?) } else { None };
     let mut findings = network(&privilege);
     findings.push(leftovers(cleaned.as_deref()));
-    findings.extend([governor(), encoders(), torch(), cuda()]);
+    findings.extend([governor(), encoders(), vmaf(), torch(), cuda()]);
     findings.extend(weights());
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
@@ -308,6 +308,20 @@ fn encoders() -> Finding {
     )
 }
 
+/// Which program measures VMAF.
+fn vmaf() -> Finding {
+    match super::compare::vmaf::Program::find() {
+        Ok(program) => Finding::ok("VMAF", program.to_string()),
+        Err(reason) => Finding::lacking(
+            "VMAF",
+            Status::Missing,
+            reason,
+            "`freezeframe compare --metrics vmaf`; every other metric works without",
+            "pip install imageio-ffmpeg, or FREEZEFRAME_VMAF=/path/to/ffmpeg-with-libvmaf",
+        ),
+    }
+}
+
 /// Which libtorch this process has loaded.
 fn torch() -> Finding {
     match loaded("libtorch_cpu") {
@@ -410,7 +424,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_says_what_it_disables_and_how_to_mend_it() {
-        for finding in [vec![governor(), encoders(), torch(), cuda(), rootless()], weights()].concat() {
+        for finding in [vec![governor(), encoders(), vmaf(), torch(), cuda(), rootless()], weights()].concat()
+        {
             let said = !finding.disables.is_empty() && !finding.mend.is_empty();
             assert_eq!(finding.status == Status::Ok, !said, "{finding:?}");
         }

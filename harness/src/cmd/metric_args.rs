@@ -55,6 +55,9 @@ fn parse(names: &[String]) -> Result<Vec<Metric>> {
             "default" => wanted.extend(DEFAULT_METRICS),
             name => match Metric::from_name(name) {
                 Some(metric) => wanted.push(metric),
+                None if name == "vmaf" => bad_input!(
+                    "--metrics: vmaf is measured by another program, of two files: `freezeframe compare REF SHOWN --metrics vmaf`"
+                ),
                 None => {
                     let known: Vec<&str> = Metric::ALL.iter().map(|m| m.name()).collect();
                     bad_input!(

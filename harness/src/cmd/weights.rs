@@ -130,7 +130,7 @@ pub fn run(args: &Args) -> Result<i32> {
                 Ok(exit::OK)
             }
             Err(error) => {
-                eprintln!("freezeframe weights: {error:#}");
+                eprintln!("freezeframe weights: {}", contract::said(&*error));
                 Ok(exit::BAD_INPUT)
             }
         };
@@ -185,6 +185,16 @@ fn show(args: &Args) -> Result<i32> {
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        // A program, not a file, but looked for in the same place.
+        match super::compare::vmaf::Program::find() {
+            Ok(program) => {
+                println!("vmaf  found\n  for      freezeframe compare --metrics vmaf\n  program  {program}")
+            }
+            Err(reason) => {
+                println!("vmaf  missing\n  for      freezeframe compare --metrics vmaf\n  get      {reason}")
+            }
+        }
     }
     Ok(exit::OK)
 }
@@ -207,7 +217,7 @@ fn fetch(args: &Args, name: &str) -> Result<i32> {
             Ok(path) => println!("wrote {}", path.display()),
             Err(error) => {
                 failed = true;
-                eprintln!("freezeframe weights: {}: {error:#}", artifact.name);
+                eprintln!("freezeframe weights: {}: {}", artifact.name, contract::said(&*error));
             }
         }
     }

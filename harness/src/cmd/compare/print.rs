@@ -2,6 +2,7 @@
 
 use super::Args;
 use super::score::Scored;
+use super::vmaf::Measured;
 use anyhow::Result;
 use contract::Metric;
 use metrics::Better;
@@ -27,6 +28,9 @@ pub fn scored(args: &Args, scored: &Scored) -> Result<()> {
         for (metric, reason) in &scored.missing {
             eprintln!("{}: no value: {reason}", metric.name());
         }
+        if let Some(Err(reason)) = &scored.vmaf {
+            eprintln!("vmaf: no value: {reason}");
+        }
     }
     Ok(())
 }
@@ -44,16 +48,24 @@ fn summary(scored: &Scored, column: usize) -> Option<Summary> {
     let metric = scored.metrics[column];
     let values: Vec<f64> = scored.frames.iter().filter_map(|f| f[column]).collect();
     let better = if metric.higher_is_better() { Better::Higher } else { Better::Lower };
-    Some(Summary {
+    let mean = match metric {
         // FFmpeg's clip value: one identical frame would make the mean of the frames infinite.
-        mean: if metric == Metric::FfmpegPsnr {
-            metrics::psnr_of_mean_error(&values)?
-        } else {
-            metrics::mean(&values)?
-        },
-        worst10: metrics::worst10(&values, better)?,
-        percentiles: PERCENTILES.map(|p| metrics::percentile(&values, p).unwrap_or(f64::NAN)),
-    })
+        Metric::FfmpegPsnr => metrics::psnr_of_mean_error(&values)?,
+        _ => metrics::mean(&values)?,
+    };
+    Summary::of(&values, mean, better)
+}
+
+impl Summary {
+    fn of(values: &[f64], mean: f64, better: Better) -> Option<Self> {
+        let percentiles = PERCENTILES.map(|p| metrics::percentile(values, p).unwrap_or(f64::NAN));
+        Some(Summary { mean, worst10: metrics::worst10(values, better)?, percentiles })
+    }
+
+    /// Of VMAF: the mean is the program's own.
+    fn of_vmaf(measured: &Measured) -> Option<Self> {
+        Self::of(&measured.frames, measured.mean, Better::Higher)
+    }
 }
 
 /// JSON has no infinity; text that every language's number parser takes stands in for it.
@@ -67,16 +79,22 @@ fn number(v: Option<f64>) -> Value {
 }
 
 fn json_text(args: &Args, scored: &Scored, out: &mut impl Write) -> std::io::Result<()> {
-    let frame = |values: &Vec<Option<f64>>| -> Map<String, Value> {
-        scored.metrics.iter().zip(values).map(|(m, v)| (m.name().to_owned(), number(*v))).collect()
+    let vmaf = scored.vmaf.as_ref().and_then(|v| v.as_ref().ok());
+    let frame = |(i, values): (usize, &Vec<Option<f64>>)| -> Map<String, Value> {
+        let ours = scored.metrics.iter().zip(values).map(|(m, v)| (m.name().to_owned(), number(*v)));
+        ours.chain(vmaf.map(|v| ("vmaf".to_owned(), number(v.frames.get(i).copied())))).collect()
     };
     let summaries: Vec<Option<Summary>> = (0..scored.metrics.len()).map(|c| summary(scored, c)).collect();
     let each = |f: &dyn Fn(&Summary) -> Value| -> Map<String, Value> {
         let value = |s: &Option<Summary>| s.as_ref().map_or(Value::Null, f);
-        scored.metrics.iter().zip(&summaries).map(|(m, s)| (m.name().to_owned(), value(s))).collect()
+        let ours = scored.metrics.iter().zip(&summaries).map(|(m, s)| (m.name().to_owned(), value(s)));
+        ours.chain(vmaf.map(|v| ("vmaf".to_owned(), value(&Summary::of_vmaf(v))))).collect()
     };
+    let why_not = scored.vmaf.as_ref().and_then(|v| v.as_ref().err());
     let missing: Map<String, Value> =
-        scored.missing.iter().map(|(m, why)| (m.name().to_owned(), json!(why))).collect();
+        (scored.missing.iter().map(|(m, why)| (m.name().to_owned(), json!(why))))
+            .chain(why_not.map(|why| ("vmaf".to_owned(), json!(why))))
+            .collect();
     let definitions: Map<String, Value> =
         scored.metrics.iter().map(|m| (m.name().to_owned(), json!(m.definition()))).collect();
     let percentiles = |s: &Summary| {
@@ -84,25 +102,47 @@ fn json_text(args: &Args, scored: &Scored, out: &mut impl Write) -> std::io::Res
             PERCENTILES.iter().zip(s.percentiles).map(|(p, v)| (format!("p{p}"), number(Some(v)))).collect();
         Value::Object(map)
     };
-    let whole = json!({
+    let mut whole = json!({
         "reference": args.reference.display().to_string(),
         "shown": args.shown.display().to_string(),
-        "frames": scored.frames.iter().map(frame).collect::<Vec<_>>(),
+        "frames": scored.frames.iter().enumerate().map(frame).collect::<Vec<_>>(),
         "mean": each(&|s| number(Some(s.mean))),
         "worst10": each(&|s| number(Some(s.worst10))),
         "percentiles": each(&percentiles),
         "missing": missing,
         "definitions": definitions,
     });
+    if let Some(v) = vmaf {
+        // What another program measured, and with what.
+        whole["external"] = json!({"vmaf": {
+            "model": v.model, "library": v.library, "program": v.program,
+            "mean": number(Some(v.mean)), "harmonic_mean": number(Some(v.harmonic_mean)),
+            "min": number(v.frames.iter().copied().reduce(f64::min)),
+        }});
+    }
+    if let Some(found) = &scored.aligned {
+        let (reference, shown) = found.skips();
+        whole["aligned"] = json!({
+            "offset": found.offset, "skipped_reference": reference, "skipped_shown": shown,
+            "fits_as_well": found.rivals, "looked_at": found.frames, "small_mse": number(Some(found.error)), "small_mse_at_0": number(Some(found.error_at_0)),
+        });
+    }
     serde_json::to_writer_pretty(&mut *out, &whole)?;
     writeln!(out)
 }
 
 fn csv(scored: &Scored, out: &mut impl Write) -> std::io::Result<()> {
-    let names: Vec<&str> = scored.metrics.iter().map(|m| m.name()).collect();
+    let vmaf = scored.vmaf.as_ref().map(|v| v.as_ref().ok());
+    let names: Vec<&str> = scored.metrics.iter().map(|m| m.name()).chain(vmaf.map(|_| "vmaf")).collect();
     writeln!(out, "frame,{}", names.join(","))?;
     for (i, frame) in scored.frames.iter().enumerate() {
-        let cells: Vec<String> = frame.iter().map(|v| v.map(|v| v.to_string()).unwrap_or_default()).collect();
+        let other = vmaf.map(|v| v.and_then(|v| v.frames.get(i).copied()));
+        let cells: Vec<String> = frame
+            .iter()
+            .copied()
+            .chain(other)
+            .map(|v| v.map(|v| v.to_string()).unwrap_or_default())
+            .collect();
         writeln!(out, "{i},{}", cells.join(","))?;
     }
     Ok(())
@@ -128,7 +168,27 @@ fn table(scored: &Scored, out: &mut impl Write) -> std::io::Result<()> {
         }
         writeln!(out, " {}", metric.unit())?;
     }
+    match &scored.vmaf {
+        Some(Ok(v)) => {
+            if let Some(s) = Summary::of_vmaf(v) {
+                write!(out, "{:<15}", "vmaf")?;
+                for v in [s.mean, s.worst10, s.percentiles[0], s.percentiles[2], s.percentiles[4]] {
+                    write!(out, " {v:>10.4}")?;
+                }
+                writeln!(out)?;
+            }
+        }
+        Some(Err(why)) => writeln!(out, "{:<15} {:>10}   {why}", "vmaf", "-")?,
+        None => {}
+    }
     writeln!(out)?;
+    if let Some(Ok(v)) = &scored.vmaf {
+        writeln!(
+            out,
+            "vmaf: harmonic mean {:.4}; model {}, {}, measured by {}",
+            v.harmonic_mean, v.model, v.library, v.program
+        )?;
+    }
     for metric in &scored.metrics {
         writeln!(out, "{}: {}", metric.name(), metric.definition())?;
     }

@@ -1,7 +1,9 @@
 //! Scores every picture pair of two sources on some threads, in constant memory: one thread reads (FFmpeg's readers stay
 //! on theirs), hands pairs to the others while they have room, and scores the rest itself; buffers come back to it.
 
+use super::align::{Alignment, LOOKED_AT, Small};
 use super::source::{Picture, Source};
+use super::{feed, vmaf};
 use crate::cmd::weights;
 use anyhow::Result;
 use contract::Metric;
@@ -37,6 +39,12 @@ pub struct Scored {
     pub missing: BTreeMap<Metric, String>,
     /// The clip that has more pictures than the other.
     pub longer: Option<Side>,
+    /// Small luma pictures of the beginning of both: whether one is behind the other.
+    pub smalls: [Vec<Small>; 2],
+    /// How many frames the second was found to be late, if that was asked for.
+    pub aligned: Option<Alignment>,
+    /// What another program says, if it was asked for.
+    pub vmaf: Option<Result<vmaf::Measured, String>>,
 }
 
 /// A picture pair and its place in the clip.
@@ -67,6 +75,7 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
     let (used, spare) = channel::<Pair>();
     let queue = Mutex::new(queue);
     let mut longer = None;
+    let mut smalls = [Vec::new(), Vec::new()];
     let parts: Vec<Part> = std::thread::scope(|scope| -> Result<Vec<Part>> {
         let threads: Vec<_> = (0..helpers)
             .map(|_| {
@@ -98,6 +107,10 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
                 });
                 pair.frame = frame;
                 match (reference.next_into(&mut pair.reference)?, shown.next_into(&mut pair.shown)?) {
+                    (true, true) if frame < LOOKED_AT => {
+                        smalls[0].extend(feed::small(&pair.reference));
+                        smalls[1].extend(feed::small(&pair.shown));
+                    }
                     (true, true) => {}
                     (false, false) => break,
                     (more, _) => {
@@ -132,6 +145,9 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
         frames: rows.into_iter().map(|r| r.values).collect(),
         missing,
         longer,
+        smalls,
+        aligned: None,
+        vmaf: None,
     })
 }
 
