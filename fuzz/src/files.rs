@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub const TARGETS: &[Target] = &[
     Target { name: "trace-columns", seeds: columns_seeds, run: |i| trace(Format::Revo, i) },
     Target { name: "trace-mahimahi", seeds: mahimahi_seeds, run: |i| trace(Format::Mahimahi, i) },
+    Target { name: "trace-table", seeds: table_seeds, run: |i| trace(Format::Csv, i) },
+    Target { name: "trace-guess", seeds: guess_seeds, run: guess },
     Target { name: "scenario", seeds: scenario_seeds, run: scenario },
     Target { name: "link", seeds: link_seeds, run: link },
     Target { name: "units-of-measure", seeds: measure_seeds, run: measure },
@@ -53,6 +55,33 @@ fn columns_seeds() -> Vec<Vec<u8>> {
 
 fn mahimahi_seeds() -> Vec<Vec<u8>> {
     vec![b"0\n1\n1\n5\n12\n".to_vec(), b"3\n3\n3\n".to_vec()]
+}
+
+fn table_seeds() -> Vec<Vec<u8>> {
+    vec![
+        b"time_s,rate_mbps,rtt_ms,loss\n0,20.59,14.0,0.00\n1.5e-2,4.71,37.0,0.25\n".to_vec(),
+        b"\xef\xbb\xbfTime (ms);Bandwidth (kbps)\r\n1700000000000;1500,5\r\n1700000000100;2000\r\n".to_vec(),
+        b"seconds\tmbps\towd_ms\tloss_percent\n0\t1\t7\t2\n".to_vec(),
+    ]
+}
+
+fn guess_seeds() -> Vec<Vec<u8>> {
+    let other =
+        [&b"{\"intervals\": []}"[..], b"0.0 2.83\n", b"12 # 1504\n", b"\xff\xfe0\0", b"name = \"x\"\n"];
+    let other = other.map(<[u8]>::to_vec);
+    columns_seeds().into_iter().chain(mahimahi_seeds()).chain(table_seeds()).chain(other).collect()
+}
+
+/// What a file is taken for, it can be read as or not, and what is read can be written.
+fn guess(input: &[u8]) -> u64 {
+    let trace = Format::guess("fuzz", input).and_then(|format| Trace::parse("fuzz", format, input));
+    if let Ok(trace) = &trace {
+        for format in [Format::Revo, Format::Csv] {
+            let _ = trace.write(format, Span::from_millis(100));
+        }
+    }
+    let named = Trace::read_columns("fuzz", "time_s,rate_mbps", input);
+    outcome_of(&trace, |_| 1) ^ outcome_of(&named, |_| 1).rotate_left(9)
 }
 
 fn trace(format: Format, input: &[u8]) -> u64 {

@@ -128,7 +128,7 @@ fn vmaf_is_the_programs_own() {
     let (ours, said) = place.json(&["ref.y4m", "shown.y4m", "--align", "--metrics", "psnr,vmaf"]);
     if let Some(reason) = ours["missing"]["vmaf"].as_str() {
         assert!(reason.contains("imageio-ffmpeg") && said.contains(reason), "{reason}");
-        return eprintln!("skipped: {reason}");
+        return testing::skip!("vmaf", "{reason}");
     }
     let external = &ours["external"]["vmaf"];
     assert_eq!(external["model"], "vmaf_v0.6.1");

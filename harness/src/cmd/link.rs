@@ -3,14 +3,14 @@
 use anyhow::{Context, Result};
 use clap::{Args as ClapArgs, ValueEnum};
 use contract::{Scenario, exit};
-use link::trace::{Format, Replay, TraceSpec};
+use link::trace::{Format, Replay, TraceSpec, read_file};
 use link::{
     Bitrate, BottleneckSpec, ByteCount, DelayBase, Direction, DropCause, Epoch, Fate, FateRecord, Link,
     LinkSpec, LossSpec, Model, Order, Probability, QueueLimit, RateSpec, Span, State, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Send packets through one direction of a scenario in virtual time and show what happens to each
 #[derive(ClapArgs, Debug)]
@@ -86,9 +86,9 @@ pub struct Args {
     /// Trace to follow: a file, or the name of a shipped one
     #[arg(long, help_heading = "Link")]
     pub trace: Option<String>,
-    /// How the trace's file is written
-    #[arg(long, value_enum, help_heading = "Link", default_value_t = FormatArg::Revo)]
-    pub format: FormatArg,
+    /// How the trace's file is written; absent: guessed from its first lines
+    #[arg(long, value_enum, help_heading = "Link")]
+    pub format: Option<FormatArg>,
     /// How a four-column trace becomes a link
     #[arg(long, value_enum, help_heading = "Link", default_value_t = ReplayArg::Full)]
     pub replay: ReplayArg,
@@ -217,7 +217,12 @@ fn spec(args: &Args, direction: Direction) -> Result<LinkSpec> {
     };
     if let Some(trace) = &args.trace {
         let shipped = link::trace::SHIPPED.iter().find(|s| s.name == trace);
-        let mut t = TraceSpec::file(&PathBuf::from(trace), shipped.map_or(args.format.into(), |s| s.format));
+        let format = match (shipped, args.format) {
+            (Some(shipped), _) => shipped.format,
+            (None, Some(format)) => format.into(),
+            (None, None) => Format::guess(trace, &read_file(Path::new(trace))?)?,
+        };
+        let mut t = TraceSpec::file(Path::new(trace), format);
         if shipped.is_some() {
             (t.file, t.shipped) = (None, Some(trace.clone()));
         }

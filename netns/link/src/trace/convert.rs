@@ -3,7 +3,6 @@
 
 use super::mahimahi::{OPPORTUNITY_BYTES, Opportunities};
 use super::revo::{Row, Rows};
-use super::text::MOST;
 use super::{Format, Trace};
 use crate::Bitrate;
 use crate::units::{Probability, Span};
@@ -11,6 +10,8 @@ use crate::units::{Probability, Span};
 const NS_PER_MS: u64 = 1_000_000;
 /// An opportunity in nanobits.
 const OPPORTUNITY: u128 = OPPORTUNITY_BYTES as u128 * 8 * 1_000_000_000;
+/// Opportunities that are written, at most: some 90 MB of text, an hour at 33 Mbit/s.
+const MOST_WRITTEN: u128 = 10_000_000;
 /// Milliseconds without an opportunity that count as an outage.
 const OUTAGE_MS: u64 = 100;
 
@@ -44,9 +45,9 @@ impl Rows {
                 "its rate never lets 1500 bytes through: a mahimahi trace needs one such opportunity".into(),
             );
         }
-        if count > MOST as u128 {
+        if count > MOST_WRITTEN {
             return Err(format!(
-                "{count} times 1500 bytes, and a mahimahi trace has a line for each: more than {MOST} are not written; cut the trace shorter"
+                "{count} times 1500 bytes, and a mahimahi trace has a line for each: more than {MOST_WRITTEN} are not written; cut the trace shorter"
             ));
         }
         let mut at_ms = Vec::with_capacity(usize::try_from(count).unwrap_or(0));

@@ -158,9 +158,10 @@ pub(super) fn mistaken(name: &str, told: Format, bytes: &[u8], error: TraceError
             TraceError::Whole {
                 name: name.into(),
                 problem: format!(
-                    "it does not look like {}, but like {}{first}: write format = \"{}\"",
+                    "it does not look like {}, but like {}{first}: write format = \"{}\" (or --format {})",
                     told.describe(),
                     found.describe(),
+                    found.word(),
                     found.word()
                 ),
             }
