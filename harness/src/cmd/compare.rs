@@ -139,6 +139,14 @@ fn compare(args: &Args) -> Result<Scored> {
         }
         .into());
     }
+    if args.align.is_some() && kind == Kind::Depth {
+        let (path, remedy) = (name(&args.reference), "leave --align out, or align the colour beside it");
+        return Err(Refusal::Input(format!(
+            "--align is for pictures, but {path} is {}: {remedy}",
+            kind.name()
+        ))
+        .into());
+    }
     let (ours, vmaf_wanted) = without_vmaf(&args.metrics);
     let metrics = if ours.is_empty() && vmaf_wanted {
         Vec::new()
