@@ -157,7 +157,8 @@ fn manifest(input: &[u8]) -> u64 {
 
 fn spec_seeds() -> Vec<Vec<u8>> {
     let clip = ClipSpec {
-        name: "x".to_owned(),
+        name: "x".parse().expect("a name"),
+        label: None,
         rgb: "x.mp4".into(),
         depth: Some("x.mkv".into()),
         depth_range_mm: Some((400, 2000)),
@@ -167,9 +168,10 @@ fn spec_seeds() -> Vec<Vec<u8>> {
         fps: 30,
         frames: 9,
         hash: "0".to_owned(),
+        depth_hash: Some("1".to_owned()),
     };
     let spec = |scenario| RunSpec {
-        system: "revo-h264".to_owned(),
+        system: "revo-h264".parse().expect("a name"),
         backend: Backend::Virtual,
         shaper: contract::Shaping::Auto,
         seed: 1,
@@ -178,8 +180,10 @@ fn spec_seeds() -> Vec<Vec<u8>> {
         capture_start_ns: 0,
         cache: None,
         clip: clip.clone(),
+        given: Default::default(),
         options: toml::Table::new(),
         scenario,
+        identity: contract::Identity::default(),
     };
     Scenario::shipped()
         .into_iter()

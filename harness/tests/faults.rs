@@ -46,6 +46,15 @@ impl Place {
         command
     }
 
+    /// Directory of the run with this seed, once there is one: its name ends with a hash.
+    fn seed(&self, folder: &str, n: u32) -> PathBuf {
+        let entries = fs::read_dir(self.path(folder)).into_iter().flatten().flatten();
+        let named = |p: &PathBuf| p.file_name().unwrap().to_str().unwrap().starts_with(&format!("seed-{n}-"));
+        let mut found: Vec<PathBuf> = entries.map(|e| e.path()).filter(named).collect();
+        assert!(found.len() < 2, "{found:?}");
+        found.pop().unwrap_or_else(|| self.path(folder).join(format!("seed-{n}-none")))
+    }
+
     /// Neither a run directory nor a half-written one.
     fn assert_nothing_left(&self) {
         for name in ["out", ".out.partial", "runs"] {
@@ -253,7 +262,7 @@ fn an_interrupted_sweep_resumes_and_does_nothing_twice() {
     let sweep =
         || place.tool(&["sweep", &plan, "--clip", &clip, "--size", "64x48", "--out", "out", "--no-video"]);
     let mut first = sweep().stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let seed = |n: u32| place.path(&format!("out/clean/revo-h264/a/seed-{n}"));
+    let seed = |n: u32| place.seed("out/clean/revo-h264/a", n);
     wait_for("the first run", || seed(1).join("scores.json").exists().then_some(()));
     kill(Pid::from_raw(i32::try_from(first.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(first.wait().unwrap().code(), Some(130));
@@ -403,7 +412,7 @@ fn metrics_that_finished_runs_lack_are_added_when_asked_for() {
         let mut sweep =
             place.tool(&["sweep", &plan, "--clip", &clip, "--size", "64x48", "--out", "out", "--no-video"]);
         ends_with(sweep.args(more), 0);
-        let dir = place.path("out/clean/revo-h264/a/seed-1");
+        let dir = place.seed("out/clean/revo-h264/a", 1);
         let made = fs::metadata(dir.join("scores.json")).unwrap().modified().unwrap();
         (
             fs::read_to_string(dir.join("scores.json")).unwrap(),

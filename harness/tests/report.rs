@@ -169,8 +169,8 @@ fn a_sender_that_drops_frames_is_seen_in_the_table() {
 #[test]
 fn transport_and_backend_are_named_where_they_differ() {
     let mut runs: Vec<Run> = (0..3).map(|_| run(&MadeUp { frames: 30, ..MadeUp::default() })).collect();
-    runs[1].scores.run.conditions.insert("transport".into(), "datachannel".into());
-    runs[2].scores.run.backend = "namespaces".into();
+    runs[1].scores.key.options.insert("transport".into(), "\"datachannel\"".into());
+    runs[2].scores.key.backend = contract::Backend::Namespaces;
     let groups = group(&runs);
     let names: Vec<&str> = groups.iter().map(|g| g.system.as_str()).collect();
     assert_eq!(
@@ -285,7 +285,7 @@ fn tag_end(text: &str) -> Option<usize> {
 }
 
 /// A system at these rates: `bps` on the wire and a quality each, under its name and quantiser.
-fn at_rates(system: &'static str, extra: &str, points: &[(u32, u64, f64)]) -> Vec<Run> {
+fn at_rates(system: &'static str, extra: &[(&str, u32)], points: &[(u32, u64, f64)]) -> Vec<Run> {
     let made = |&(qp, bps, psnr): &(u32, u64, f64)| {
         let mut run = run(&MadeUp { system, frames: 30, ..MadeUp::default() });
         run.scores.bitrate.wire_bps = Some(bps);
@@ -293,8 +293,12 @@ fn at_rates(system: &'static str, extra: &str, points: &[(u32, u64, f64)]) -> Ve
             let quality = run.scores.streams.get_mut(&contract::Stream::Rgb).unwrap();
             quality.quality.get_mut(&metric).unwrap().all.mean = value;
         }
-        run.scores.run.conditions.insert("qp".into(), qp.to_string());
-        run.scores.run.replay += &format!(" --option qp={qp}{extra}");
+        for (name, value) in
+            std::iter::once(("qp", qp.to_string())).chain(extra.iter().map(|(k, v)| (*k, v.to_string())))
+        {
+            run.scores.key.options.insert(name.into(), value);
+            run.scores.run.given.insert(name.into());
+        }
         run
     };
     points.iter().map(made).collect()
@@ -314,8 +318,8 @@ fn rows(deltas: Deltas) -> Vec<freezeframe::report::rate::Comparison> {
 fn systems_at_four_rates_get_a_bd_rate() {
     // The same quality for 20 % less at every rate: the curves differ by a constant in log rate.
     let cheaper = LADDER.map(|(qp, bps, psnr)| (qp, bps * 8 / 10, psnr));
-    let mut runs = at_rates("revo-h264", "", &LADDER);
-    runs.extend(at_rates("revo-h265", "", &cheaper));
+    let mut runs = at_rates("revo-h264", &[], &LADDER);
+    runs.extend(at_rates("revo-h265", &[], &cheaper));
     let found = rows(deltas(&runs, None));
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].baseline.as_str(), found[0].system.as_str()), ("revo-h264", "revo-h265"));
@@ -335,11 +339,11 @@ fn systems_at_four_rates_get_a_bd_rate() {
 
 #[test]
 fn one_system_with_other_options_is_another_curve_and_seeds_are_one_point() {
-    let mut runs = at_rates("revo-h264", " --option gop=15", &LADDER.map(|(q, b, p)| (q, b * 2, p)));
-    runs.extend(at_rates("revo-h264", "", &LADDER));
+    let mut runs = at_rates("revo-h264", &[("gop", 15)], &LADDER.map(|(q, b, p)| (q, b * 2, p)));
+    runs.extend(at_rates("revo-h264", &[], &LADDER));
     // A second seed, twice as far off: the mean lies at half of it.
-    let mut second = at_rates("revo-h264", "", &LADDER.map(|(q, b, p)| (q, b * 3, p)));
-    second.iter_mut().for_each(|r| r.scores.run.seed = 2);
+    let mut second = at_rates("revo-h264", &[], &LADDER.map(|(q, b, p)| (q, b * 3, p)));
+    second.iter_mut().for_each(|r| r.scores.key.seed = 2);
     runs.extend(second);
     let found = rows(deltas(&runs, Some("revo-h264")));
     assert_eq!((found[0].system.as_str(), found[0].rates), ("revo-h264 gop=15", (4, 4)));
@@ -360,24 +364,27 @@ fn without_curves_the_reason_stands_there() {
     assert!(reason(&sweep(2), None).contains("no system was run at several rates"));
     let page = page("Seeds", &sweep(2), None);
     assert!(page.contains("No BD-rate: no system was run at several rates"));
-    let mut runs = at_rates("revo-h264", "", &LADDER);
+    let mut runs = at_rates("revo-h264", &[], &LADDER);
     assert!(reason(&runs, None).contains("only one curve has several rates (revo-h264)"));
-    runs.extend(at_rates("revo-h265", "", &LADDER));
+    runs.extend(at_rates("revo-h265", &[], &LADDER));
     assert!(
         reason(&runs, Some("revo-h266"))
             .contains("revo-h266 was not run at several rates; there are: revo-h264, revo-h265")
     );
     // Another scenario is another condition.
-    runs.iter_mut().skip(4).for_each(|r| r.scores.run.scenario = "clean".into());
+    runs.iter_mut().skip(4).for_each(|r| {
+        r.scores.run.scenario = "clean".into();
+        r.scores.key.scenario = "clean".parse().unwrap();
+    });
     assert!(reason(&runs, None).contains("only one curve"));
     // Curves that have nothing in common are refused with the overlap.
-    let mut far = at_rates("revo-h264", "", &LADDER);
-    far.extend(at_rates("revo-h265", "", &LADDER.map(|(q, b, p)| (q, b, p + 20.0))));
+    let mut far = at_rates("revo-h264", &[], &LADDER);
+    far.extend(at_rates("revo-h265", &[], &LADDER.map(|(q, b, p)| (q, b, p + 20.0))));
     assert!(rows(deltas(&far, None))[0].shown()[0].clone().unwrap_err().contains("overlap"));
     let mut bent = LADDER;
     bent[1].2 = 41.0;
-    let mut runs = at_rates("revo-h264", "", &LADDER);
-    runs.extend(at_rates("revo-h265", "", &bent));
+    let mut runs = at_rates("revo-h264", &[], &LADDER);
+    runs.extend(at_rates("revo-h265", &[], &bent));
     assert!(rows(deltas(&runs, None))[0].shown()[0].clone().unwrap_err().contains("not monotone"));
 }
 

@@ -109,7 +109,7 @@ fn make_run(root: &Path, name: &str) -> Made {
 fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
     let side = u32::try_from(SIZE).unwrap();
     RunSpec {
-        system: "hand-made".into(),
+        system: "hand-made".parse().unwrap(),
         backend: Backend::Virtual,
         shaper: contract::Shaping::Auto,
         seed: 7,
@@ -118,7 +118,8 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
         capture_start_ns: 0,
         cache: None,
         clip: ClipSpec {
-            name: "pattern".into(),
+            name: "pattern".parse().unwrap(),
+            label: None,
             rgb: clip.to_owned(),
             depth: depth.map(Path::to_owned),
             depth_range_mm: depth.map(|_| (400, 4000)),
@@ -128,8 +129,11 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
             fps: 30,
             frames: FRAMES,
             hash: "0123".into(),
+            depth_hash: None,
         },
+        given: Default::default(),
         options: toml::Table::new(),
+        identity: contract::Identity::default(),
         scenario: toml::from_str("name = \"clean\"\ndescription = \"nothing is lost\"").unwrap(),
     }
 }

@@ -1,5 +1,9 @@
-//! Links the whole of libtorch, so that a CUDA build found at run time loads its kernels too, and
-//! leaves the path of the libtorch built against in the binary.
+//! Links the whole of libtorch, so that a CUDA build found at run time loads its kernels too, and leaves the path of the libtorch
+//! built against in the binary. Says which sources decide what is encoded.
+
+#[path = "../../build/sources.rs"]
+mod sources;
+
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     if let Ok(root) = std::env::var("LIBTORCH") {
@@ -11,4 +15,17 @@ fn main() {
         println!("cargo:rustc-link-arg=-Wl,--as-needed");
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     }
+    let encoding = [
+        "src/encode.rs",
+        "src/clip.rs",
+        "src/kept.rs",
+        "src/reparo/worker.rs",
+        "../codecs/src",
+        "../models/src",
+        "../../media/src",
+        "../../media/video/src",
+        "../../Cargo.lock",
+    ];
+    println!("cargo:rustc-env=FREEZEFRAME_ENCODING_SOURCES={}", sources::hash(&encoding));
+    println!("cargo:rerun-if-changed=build.rs");
 }

@@ -8,21 +8,28 @@
 //! | `rendered.*` | receiver | what was shown ([`units`], or a video with one picture per slot) |
 //! | `frames.csv`, `scores.json`, `report.html` | harness | the result |
 
+pub mod digest;
 mod event;
 pub mod exit;
 pub mod frames;
+pub mod identity;
+pub mod key;
 mod kind;
 pub mod lock;
 pub mod manifest;
+pub mod name;
 mod scenario;
 pub mod scores;
 pub mod spec;
 pub mod units;
 pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 pub use frames::{FrameRow, Metric};
+pub use identity::Identity;
+pub use key::RunKey;
 pub use kind::Kind;
 pub use link::said;
 pub use manifest::{Manifest, ManifestError};
+pub use name::Name;
 pub use scenario::{Scenario, ScenarioError};
 pub use scores::Scores;
 pub use spec::{Backend, ClipSpec, RunSpec, Shaping, SpecError};

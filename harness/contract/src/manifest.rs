@@ -1,15 +1,16 @@
 //! How to run a system under test: one TOML file per system.
 
-use crate::Kind;
+use crate::{Kind, Name};
 use serde::Deserialize;
-use std::path::PathBuf;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
 /// A system's manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Name on the command line and in tables.
-    pub name: String,
+    /// Name on the command line and in tables. Those of the shipped systems are taken.
+    pub name: Name,
     /// One line.
     pub about: String,
     /// Program and first arguments; `{sut}` stands for the project's own program. The harness appends
@@ -31,6 +32,13 @@ pub struct Manifest {
     /// captured frame if that is more.
     #[serde(default)]
     pub ready_timeout_s: Option<u64>,
+    /// Files that the system consists of besides those in `command`, from the manifest's folder: a run is done again when one of
+    /// them has changed.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
+    /// SHA-256 of the manifest's text.
+    #[serde(skip)]
+    pub hash: String,
 }
 
 fn yes() -> bool {
@@ -81,10 +89,11 @@ const SHIPPED: &[(&str, &str)] = &[
 impl Manifest {
     /// Parses a manifest; `path` is for the message.
     pub fn parse(path: &str, text: &str) -> Result<Self, ManifestError> {
-        let manifest: Manifest = toml::from_str(text).map_err(|e| {
+        let mut manifest: Manifest = toml::from_str(text).map_err(|e| {
             let reason = Kind::Manifest.instead_of(path, text).unwrap_or_else(|| e.to_string());
             ManifestError::Invalid { path: path.to_owned(), reason }
         })?;
+        manifest.hash = Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect();
         if manifest.command.is_empty() {
             let reason = "field `command` is empty; it must name a program".to_owned();
             return Err(ManifestError::Invalid { path: path.to_owned(), reason });
@@ -92,18 +101,49 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The shipped system of that name, or the manifest at that path (anything with a `/` or ending in `.toml`).
+    /// True for the path of a manifest: anything with a `/` or ending in `.toml`.
+    #[must_use]
+    pub fn is_path(name_or_path: &str) -> bool {
+        name_or_path.contains('/') || name_or_path.ends_with(".toml")
+    }
+
+    /// The shipped system of that name, or the manifest at that path.
     pub fn find(name_or_path: &str) -> Result<Self, ManifestError> {
-        if name_or_path.contains('/') || name_or_path.ends_with(".toml") {
+        if Self::is_path(name_or_path) {
             let path = PathBuf::from(name_or_path);
-            let text = std::fs::read_to_string(&path).map_err(|source| ManifestError::Io { path, source })?;
-            return Self::parse(name_or_path, &text);
+            let io = |source| ManifestError::Io { path: path.clone(), source };
+            let text = std::fs::read_to_string(&path).map_err(io)?;
+            let mut manifest = Self::parse(name_or_path, &text)?;
+            if SHIPPED.iter().any(|(name, _)| manifest.name == *name) {
+                let reason = format!(
+                    "field `name`: {:?} is a system of the project, and its results would be taken for that one's; choose another name",
+                    &*manifest.name
+                );
+                return Err(ManifestError::Invalid { path: name_or_path.to_owned(), reason });
+            }
+            let folder = std::path::absolute(&path).map_err(io)?;
+            manifest.find_files(folder.parent().unwrap_or(Path::new("/")));
+            return Ok(manifest);
         }
         let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == name_or_path) else {
             let known = SHIPPED.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ");
             return Err(ManifestError::Unknown { name: name_or_path.to_owned(), known });
         };
         Self::parse(name, text)
+    }
+
+    /// Arguments that name a file beside the manifest become that file's path, so that a run can be repeated from any folder.
+    /// A program without a `/` is one of the `PATH`.
+    fn find_files(&mut self, folder: &Path) {
+        for (place, word) in self.command.iter_mut().enumerate() {
+            let path = folder.join(&*word);
+            if Path::new(word).is_relative() && (place > 0 || word.contains('/')) && path.is_file() {
+                *word = path.to_string_lossy().into_owned();
+            }
+        }
+        for file in &mut self.files {
+            *file = folder.join(&*file);
+        }
     }
 
     /// Every shipped system.
@@ -123,7 +163,7 @@ mod tests {
     #[test]
     fn shipped_manifests_are_valid_and_named_as_filed() {
         for ((filed, _), manifest) in SHIPPED.iter().zip(Manifest::shipped()) {
-            assert_eq!(*filed, manifest.name);
+            assert_eq!(manifest.name, *filed);
         }
     }
 
@@ -132,6 +172,48 @@ mod tests {
         let error =
             Manifest::parse("x.toml", "name='a'\nabout=''\ncommand=['a']\ncolour=1").unwrap_err().to_string();
         assert!(error.contains("x.toml") && error.contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn a_name_is_checked_and_a_shipped_one_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |name: &str| {
+            let path = folder.path().join("mine.toml");
+            std::fs::write(&path, format!("name={name:?}\nabout=''\ncommand=['true']")).unwrap();
+            Manifest::find(path.to_str().unwrap()).unwrap_err().to_string()
+        };
+        for (shipped, _) in SHIPPED {
+            let said = refused(shipped);
+            assert!(
+                said.contains("mine.toml") && said.contains("`name`") && said.contains("another name"),
+                "{said}"
+            );
+        }
+        for wrong in ["", "../../x", "/x", "a b"] {
+            let said = refused(wrong);
+            assert!(
+                said.contains("mine.toml") && said.contains("is no name") && said.contains("name="),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn files_beside_the_manifest_are_found_from_anywhere() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["mine.py", "net.bin"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let path = folder.path().join("mine.toml");
+        std::fs::write(
+            &path,
+            "name='mine'\nabout=''\ncommand=['python3', 'mine.py', 'mode', '-x']\nfiles=['net.bin']",
+        )
+        .unwrap();
+        let manifest = Manifest::find(path.to_str().unwrap()).unwrap();
+        let beside = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        assert_eq!(manifest.command, ["python3", &beside("mine.py"), "mode", "-x"]);
+        assert_eq!(manifest.files, [PathBuf::from(beside("net.bin"))]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A scenario: the network that a run meets, in both directions.
 
-use crate::Kind;
+use crate::{Kind, Name};
 use link::{Bitrate, Direction, LinkError, LinkSpec, Span};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// On the command line and in tables.
-    pub name: String,
+    pub name: Name,
     /// One line: what it stands for and where its numbers are from.
     pub description: String,
     /// Time from capture to the frame's slot on the screen.
@@ -87,6 +87,12 @@ pub enum ScenarioError {
 }
 
 impl Scenario {
+    /// True for the name of a shipped scenario; anything else is a path.
+    #[must_use]
+    pub fn is_shipped(name: &str) -> bool {
+        SHIPPED.iter().any(|(shipped, _)| *shipped == name)
+    }
+
     /// A shipped scenario by name, or a file by path; checked, its traces loaded.
     ///
     /// # Errors
@@ -130,9 +136,31 @@ impl Scenario {
                 // Building it once finds what only the trace's content can show.
                 link::Link::new(link, 0).map(|_| ())
             });
-            checked.map_err(|source| ScenarioError::Path { name: self.name.clone(), path, source })?;
+            checked.map_err(|source| ScenarioError::Path { name: self.name.to_string(), path, source })?;
         }
         Ok(())
+    }
+
+    /// Hash of what the network does to packets: both paths and the target rate, traces by content. Name, description and play-out
+    /// are not in it, nor where a trace's file lies. 32 hex digits.
+    ///
+    /// # Panics
+    /// Never: every key is text.
+    #[must_use]
+    pub fn content_hash(&self) -> String {
+        let path = |link: &LinkSpec| {
+            let mut value = serde_json::to_value(link).expect("keys are text");
+            if let Some(trace) = value.get_mut("trace").and_then(|t| t.as_object_mut())
+                && trace.contains_key("sha256")
+            {
+                trace.remove("file");
+                trace.remove("shipped");
+            }
+            value
+        };
+        let target = self.target.map(link::rate_text);
+        let text = serde_json::json!([path(&self.forward), path(&self.reverse), target]).to_string();
+        format!("{:032x}", xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
     }
 
     /// What a study of a clip with `fps` captures per second should know about this scenario, with the next step.
@@ -236,6 +264,38 @@ mod tests {
             again.load(Path::new("/")).unwrap();
             assert_eq!(again, scenario, "{written}");
         }
+    }
+
+    #[test]
+    fn the_hash_is_of_what_packets_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let rows = "0 8.0 40ms 0.0\n0.015 8.0 40ms 0.1\n";
+        for name in ["a.log", "b.log"] {
+            write(name, rows);
+        }
+        write("c.log", &rows.replace("0.1", "0.2"));
+        let hash = |text: &str| {
+            Scenario::parse("x", &format!("name = \"x\"\n{text}"), folder.path()).unwrap().content_hash()
+        };
+        let traced = |file: &str| {
+            hash(&format!(
+                "description = \"\"\n[forward.trace]\nfile = \"{file}\"\nformat = \"revo\"\nreplay = \"full\"\n"
+            ))
+        };
+        assert_eq!(traced("a.log"), traced("b.log"), "the same trace under another name");
+        assert_ne!(traced("a.log"), traced("c.log"), "another trace");
+        let plain = hash("description = \"\"");
+        assert_eq!(plain, hash("description = \"other words\"\nplayout = \"90ms\""));
+        let lossy = |p: &str, way: &str| {
+            hash(&format!("description = \"\"\n[{way}.loss]\nmodel = \"random\"\nprobability = \"{p}\""))
+        };
+        let others =
+            [plain, lossy("5%", "forward"), lossy("6%", "forward"), lossy("5%", "reverse"), traced("a.log")];
+        for (i, a) in others.iter().enumerate() {
+            assert!(others[..i].iter().all(|b| a != b), "{others:?}");
+        }
+        assert_ne!(hash("description = \"\"\ntarget = \"1mbit\""), others[0]);
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! bits, and nothing here depends on the wall clock or on the machine (what does is in [`Health`], and is
 //! empty in virtual time).
 
-use crate::{LossCause, Metric, Stream};
+use crate::{LossCause, Metric, RunKey, Stream};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Version of the file's shape; a file of another version is scored again, never guessed at.
@@ -18,8 +18,13 @@ pub const SCHEMA: u32 = 2;
 pub struct Scores {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// Which run.
+    /// Which run, for people.
     pub run: RunIdentity,
+    /// Which run, for programs: groups, pairs and comparisons go by it.
+    pub key: RunKey,
+    /// How it was scored: equal for equal results, and how a sweep knows that another scoring would give others.
+    #[serde(default)]
+    pub scoring: Scoring,
     /// Whether its numbers may be used.
     pub health: Health,
     /// Captured frames, N.
@@ -48,7 +53,7 @@ pub struct RunIdentity {
     pub system: String,
     /// Scenario.
     pub scenario: String,
-    /// Clip, as named on the command line.
+    /// Clip, as people call it.
     pub clip: String,
     /// Seed of every random draw.
     pub seed: u64,
@@ -58,8 +63,37 @@ pub struct RunIdentity {
     pub revision: String,
     /// The command that repeats the run.
     pub replay: String,
+    /// Options that were given; the others have the system's default.
+    #[serde(default)]
+    pub given: BTreeSet<String>,
     /// What else defines the condition, as shown in the report: transport, loss model, stage order, sizes.
     pub conditions: BTreeMap<String, String>,
+}
+
+/// What scores depend on besides the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scoring {
+    /// Hash of the code that reads, decodes and compares, and of the libraries it does it with.
+    pub code: String,
+    /// Metrics that were asked for, each with what its values depend on besides two pictures: the hash of weights, the camera;
+    /// `missing` where there were no weights.
+    pub metrics: BTreeMap<Metric, String>,
+}
+
+impl Scoring {
+    /// Why a scoring `wanted` would give something that this one did not; `None` if it would not.
+    #[must_use]
+    pub fn lacks(&self, wanted: &Scoring) -> Option<String> {
+        if self.code != wanted.code {
+            return Some("the code or the libraries that score have changed".to_owned());
+        }
+        wanted.metrics.iter().find_map(|(metric, with)| match self.metrics.get(metric) {
+            None => Some(format!("it lacks {}", metric.name())),
+            Some(had) if had != with => Some(format!("{} with {with} instead of {had}", metric.name())),
+            Some(_) => None,
+        })
+    }
 }
 
 /// Whether the machine kept up and everybody ended well.

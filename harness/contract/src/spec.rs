@@ -1,14 +1,15 @@
 //! `spec.toml`: one run, fully resolved. A system under test needs nothing else.
 
-use crate::{Scenario, Stream};
+use crate::{Identity, Name, Scenario, Stream};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Name of the file in a run directory.
 pub const FILE_NAME: &str = "spec.toml";
 
 /// Which clock a run is on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// One process, virtual time.
@@ -27,7 +28,7 @@ impl std::fmt::Display for Backend {
 }
 
 /// Who shapes the traffic between namespaces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shaping {
     /// Whoever can do it exactly and say what became of each packet: the emulator, as a run always has a ledger.
@@ -63,7 +64,7 @@ impl std::fmt::Display for Shaping {
 #[serde(deny_unknown_fields)]
 pub struct RunSpec {
     /// System under test, as in its manifest.
-    pub system: String,
+    pub system: Name,
     /// Which clock.
     pub backend: Backend,
     /// Who shapes, between namespaces.
@@ -80,6 +81,9 @@ pub struct RunSpec {
     /// Where encoded streams are kept between runs; absent: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
+    /// Options that were given; the others have the system's default.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub given: BTreeSet<String>,
     /// What is sent.
     pub clip: ClipSpec,
     /// The system's options; what is absent has the system's default.
@@ -87,14 +91,20 @@ pub struct RunSpec {
     pub options: toml::Table,
     /// The network.
     pub scenario: Scenario,
+    /// What the run was made with.
+    #[serde(default)]
+    pub identity: Identity,
 }
 
 /// What is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClipSpec {
-    /// Name in tables.
-    pub name: String,
+    /// Name in paths, and in tables if there is no label.
+    pub name: Name,
+    /// What a file is really called, where that is no [`Name`]; only shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Colour video: any file FFmpeg reads.
     pub rgb: PathBuf,
     /// Depth video or folder of PNGs; absent: no depth stream.
@@ -114,11 +124,29 @@ pub struct ClipSpec {
     pub fps: u32,
     /// Captured frames.
     pub frames: u32,
-    /// Hash of the files' content.
+    /// Hash of the colour file's content, and the shape.
     pub hash: String,
+    /// Hash of the depth files' content; absent without depth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_hash: Option<String>,
 }
 
 impl ClipSpec {
+    /// What it is called in tables.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Hash of a stream's content.
+    #[must_use]
+    pub fn hash_of(&self, stream: Stream) -> &str {
+        match stream {
+            Stream::Rgb => &self.hash,
+            Stream::Depth => self.depth_hash.as_deref().unwrap_or(&self.hash),
+        }
+    }
+
     /// The clip's streams, colour first.
     #[must_use]
     pub fn streams(&self) -> &'static [Stream] {

@@ -78,7 +78,12 @@ impl UnitsWriter {
     /// Creates `path` (replacing it).
     pub fn create(path: &Path, header: &UnitsHeader) -> Result<Self, UnitsError> {
         let io = |source| UnitsError::Io { path: path.to_owned(), doing: "create", source };
-        let mut out = BufWriter::new(File::create(path).map_err(io)?);
+        Self::new(path, BufWriter::new(File::create(path).map_err(io)?), header)
+    }
+
+    /// Writes into an open file; `path` is for messages.
+    pub fn new(path: &Path, mut out: BufWriter<File>, header: &UnitsHeader) -> Result<Self, UnitsError> {
+        let io = |source| UnitsError::Io { path: path.to_owned(), doing: "write", source };
         let header = serde_json::to_vec(header).expect("a plain struct is JSON");
         out.write_all(MAGIC).map_err(io)?;
         out.write_all(&(header.len() as u32).to_le_bytes()).map_err(io)?;
@@ -118,8 +123,13 @@ impl UnitsReader {
             doing: "open",
             source,
         })?;
+        Self::new(path, BufReader::new(file))
+    }
+
+    /// Reads from an open file; `path` is for messages.
+    pub fn new(path: &Path, input: BufReader<File>) -> Result<Self, UnitsError> {
         let header = UnitsHeader { codec: String::new(), width: 0, height: 0, fps: 0 };
-        let mut reader = Self { path: path.to_owned(), input: BufReader::new(file), header, offset: 0 };
+        let mut reader = Self { path: path.to_owned(), input, header, offset: 0 };
         let mut magic = [0; 8];
         reader.fill(&mut magic, "the file ends inside its magic")?;
         if &magic != MAGIC {

@@ -76,7 +76,8 @@ pub fn run(args: &Args) -> Result<i32> {
         spec.cache = Some(std::path::absolute(&cache)?);
         let dir = args.out.join("run");
         let started = Instant::now();
-        launch::launch(&spec, &manifest, &dir, false)?;
+        let _held = launch::hold(&dir)?;
+        launch::launch(&spec, &manifest, &dir)?;
         let whole = started.elapsed();
         let profile = profile(&dir)?;
         let started = Instant::now();

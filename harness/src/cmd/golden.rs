@@ -6,7 +6,7 @@ use crate::launch::{self, Request, clip};
 use crate::score;
 use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
-use contract::{Backend, Metric, exit};
+use contract::{Backend, Identity, Metric, RunSpec, exit};
 use std::path::{Path, PathBuf};
 
 /// Compare runs, pictures and repair bytes with what was kept, or keep what they are now
@@ -78,8 +78,11 @@ fn produce(case: &Case, runs: &Path) -> Result<Product> {
     };
     let clip = clip::resolve(&request.clip, &mut |_| {})?;
     let (spec, manifest) = request.resolve(clip)?;
-    let run_dir = runs.join(super::run::relative_dir(&spec, &request.options));
-    launch::launch(&spec, &manifest, &run_dir, false)?;
+    // A folder per case, the same for every build.
+    let of_any_build = RunSpec { identity: Identity::default(), ..spec.clone() };
+    let run_dir = runs.join(super::run::relative_dir(&of_any_build));
+    let _held = launch::hold(&run_dir)?;
+    launch::launch(&spec, &manifest, &run_dir)?;
     score::score_run(&run_dir, &scoring(), &|_| {})?;
     Product::of_run(&run_dir, case)
 }

@@ -15,8 +15,9 @@ pub struct Args {
 
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<i32> {
-    let systems: Vec<_> = Manifest::shipped().into_iter().map(|m| (m.name, m.about)).collect();
-    let scenarios: Vec<_> = Scenario::shipped().into_iter().map(|s| (s.name, s.description)).collect();
+    let systems: Vec<_> = Manifest::shipped().into_iter().map(|m| (m.name.to_string(), m.about)).collect();
+    let scenarios: Vec<_> =
+        Scenario::shipped().into_iter().map(|s| (s.name.to_string(), s.description)).collect();
     let plans: Vec<_> = crate::plan::SHIPPED
         .iter()
         .map(|(name, _)| Ok(((*name).to_owned(), crate::plan::Plan::find(name)?.description)))

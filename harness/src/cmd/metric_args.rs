@@ -4,7 +4,7 @@ use crate::bad_input;
 use crate::score::{DEFAULT_METRICS, Options};
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use contract::{Metric, Scores};
+use contract::Metric;
 use std::path::PathBuf;
 
 /// Which metrics, and what they need.
@@ -29,20 +29,6 @@ impl MetricArgs {
             options.metrics = [&DEFAULT_METRICS[..], &[Metric::LpipsVgg]].concat();
         }
         Ok(options)
-    }
-
-    /// True if metrics were asked for by name that `scores` knows nothing of, neither a value nor why there is none.
-    #[must_use]
-    pub fn wants_more_than(&self, scores: &Scores) -> bool {
-        let asked = parse(&self.metrics).unwrap_or_default();
-        let has = |m: Metric| {
-            scores.streams.values().any(|s| s.quality.contains_key(&m))
-                || (scores.warnings.iter())
-                    .any(|w| w.code == "metric_missing" && w.text.starts_with(&format!("{} ", m.name())))
-        };
-        // Depth errors are for clips with metric depth alone; their absence elsewhere is no news.
-        let silent = |m: Metric| DEFAULT_METRICS.contains(&m) && m.name().starts_with("depth_");
-        asked.into_iter().any(|m| !has(m) && !silent(m))
     }
 }
 

@@ -74,7 +74,8 @@ pub fn run(args: &Args) -> Result<i32> {
         };
         let (spec, manifest) = request.resolve(clip.clone())?;
         let dir = args.out.join(backend.to_string());
-        launch::launch(&spec, &manifest, &dir, false)?;
+        let _held = launch::hold(&dir)?;
+        launch::launch(&spec, &manifest, &dir)?;
         seen.push(look(&dir)?);
     }
     let [a, b] = &seen[..] else { unreachable!("two backends") };

@@ -3,10 +3,10 @@
 use super::metric_args::{MetricArgs, parse_fov};
 use crate::bad_input;
 use crate::launch::clip::ClipRequest;
-use crate::launch::{self, Launched, Request, clip};
+use crate::launch::{self, Request, clip};
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
-use contract::{Backend, Shaping, exit};
+use contract::{Backend, RunKey, RunSpec, Shaping, exit};
 use std::path::PathBuf;
 
 /// Run one system under one scenario, score it, and write a report
@@ -41,7 +41,7 @@ pub struct Args {
     /// Short for --option transport=...
     #[arg(long, value_name = "datagram|datachannel")]
     pub transport: Option<String>,
-    /// Run directory; default: runs/SCENARIO/SYSTEM/CLIP/seed-N
+    /// Run directory; default: runs/SCENARIO/SYSTEM/CLIP/seed-N-HASH, a hash of everything that makes it this run
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Which metrics the run is scored with
@@ -147,34 +147,43 @@ impl From<ShaperArg> for Shaping {
     }
 }
 
+impl Args {
+    /// As a request.
+    ///
+    /// # Errors
+    /// When no system is named.
+    pub fn request(&self) -> Result<Request> {
+        if self.system.is_empty() {
+            bad_input!("--system is empty; `freezeframe list` names the systems");
+        }
+        let mut options = self.options.clone();
+        options.extend(self.transport.iter().map(|t| format!("transport={t}")));
+        Ok(Request {
+            scenario: self.scenario.clone(),
+            system: self.system.clone(),
+            clip: self.clip.request(),
+            backend: self.backend.into(),
+            shaper: self.shaper.into(),
+            seed: self.seed,
+            options,
+            cache: !self.no_cache,
+        })
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<i32> {
     launch::child::catch_interrupts();
     let scoring = args.metrics.options()?;
-    let mut options = args.options.clone();
-    options.extend(args.transport.iter().map(|t| format!("transport={t}")));
-    let request = Request {
-        scenario: args.scenario.clone(),
-        system: args.system.clone(),
-        clip: args.clip.request(),
-        backend: args.backend.into(),
-        shaper: args.shaper.into(),
-        seed: args.seed,
-        options,
-        cache: !args.no_cache,
-    };
-    if request.system.is_empty() {
-        bad_input!("--system is empty; `freezeframe list` names the systems");
-    }
+    let request = args.request()?;
     let clip = clip::resolve(&request.clip, &mut |line| eprintln!("clip: {line}"))?;
     let (spec, manifest) = request.resolve(clip)?;
     for warning in spec.scenario.warnings(spec.clip.fps) {
         eprintln!("scenario {}: {warning}", spec.scenario.name);
     }
-    let out = args.out.clone().unwrap_or_else(|| default_dir(&spec, &request.options));
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(relative_dir(&spec)));
     let _held = launch::hold(&out)?;
-    let launched = launch::launch(&spec, &manifest, &out, false)?;
-    debug_assert_eq!(launched, Launched::Fresh);
+    launch::launch(&spec, &manifest, &out)?;
     if !args.no_score {
         crate::outcome::score_and_report(&out, &scoring, !args.no_video)?;
         crate::outcome::print(std::slice::from_ref(&out), args.json, None)?;
@@ -182,33 +191,29 @@ pub fn run(args: &Args) -> Result<i32> {
     if !args.json {
         eprintln!("run directory: {}", out.display());
     }
-    Ok(crate::outcome::exit_code(&out).unwrap_or(exit::OK))
+    if args.no_score { Ok(exit::OK) } else { crate::outcome::exit_code(&out) }
 }
 
-/// `runs/SCENARIO/SYSTEM/CLIP/seed-N`, with the options that were given in the second part and the backend in the last when
-/// it is not virtual.
+/// Where a run lies below `runs/` or a sweep's folder: words for people, and the hash of the run's key, so that no two different runs
+/// ever share a directory. `SCENARIO/SYSTEM[-OPTIONS]/CLIP/seed-N[-BACKEND]-HASH`.
 #[must_use]
-pub fn default_dir(spec: &contract::RunSpec, options: &[String]) -> PathBuf {
-    PathBuf::from("runs").join(relative_dir(spec, options))
-}
-
-/// The part of a run's path below a sweep's or the default directory.
-#[must_use]
-pub fn relative_dir(spec: &contract::RunSpec, options: &[String]) -> PathBuf {
-    let suffix = match (spec.backend, spec.shaper) {
+pub fn relative_dir(spec: &RunSpec) -> PathBuf {
+    let key = RunKey::of(spec);
+    let clock = match (spec.backend, spec.shaper) {
         (Backend::Virtual, _) => "",
         (Backend::Namespaces, Shaping::Kernel) => "-kernel",
         (Backend::Namespaces, Shaping::Auto | Shaping::User) => "-namespaces",
     };
-    let mut system = spec.system.clone();
-    for option in options {
-        system.push('-');
-        let named = option.strip_prefix("transport=").unwrap_or(option);
-        system.extend(
-            named.chars().map(|c| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '_' }),
-        );
+    let mut system = key.system.to_string();
+    for name in &spec.given {
+        let value = key.option(name).unwrap_or_default();
+        system += &if name == "transport" { format!("-{value}") } else { format!("-{name}={value}") };
     }
-    [spec.scenario.name.clone(), system, spec.clip.name.clone(), format!("seed-{}{suffix}", spec.seed)]
-        .iter()
-        .collect()
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "=._+-".contains(c) { c } else { '_' };
+    let system: String = system.chars().map(safe).take(LONGEST_COMPONENT).collect();
+    let run = format!("seed-{}{clock}-{}", key.seed, key.short_hash());
+    [key.scenario.as_str(), &system, &key.clip, &run].iter().collect()
 }
+
+/// Characters of a folder's name; file systems take 255 bytes.
+const LONGEST_COMPONENT: usize = 120;

@@ -37,6 +37,9 @@ pub struct Args {
     /// Threads that compare pictures; default: one per core
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
+    /// Score against the clip's files as they are, even if they have changed since the run
+    #[arg(long)]
+    pub allow_changed_clip: bool,
     /// Compute everything, believe no cache
     #[arg(long)]
     pub no_cache: bool,
@@ -86,6 +89,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
 
 fn options(args: &Args) -> anyhow::Result<Options> {
     let mut options = Options { fov: args.fov, strips: args.strips, ..args.metrics.options()? };
+    options.allow_changed_clip = args.allow_changed_clip;
     if let Some(threads) = args.threads {
         options.threads = threads;
     }

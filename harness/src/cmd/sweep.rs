@@ -4,12 +4,13 @@ use super::metric_args::MetricArgs;
 use super::run::{ClipArgs, relative_dir};
 use crate::launch::child::Interrupted;
 use crate::launch::clip::ClipRequest;
-use crate::launch::{self, Launched, clip};
+use crate::launch::stale::{self, Standing};
+use crate::launch::{self, clip};
 use crate::plan::{Plan, Planned};
 use crate::score;
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
-use contract::{Backend, ClipSpec, Scores, exit};
+use contract::{Backend, ClipSpec, exit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -18,9 +19,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Run a plan: systems x scenarios x clips x seeds, resumable, one report for all
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
-An interrupted sweep resumes: the same command skips every finished run. Runs in virtual time go side by side
+An interrupted sweep resumes: the same command skips every finished run. A run whose system, weights, encoder, clip or scenario
+has changed since is done again, with one line per reason; one that lacks a metric is scored again. Runs in virtual time go side by side
 (--jobs), with the same results in every number of jobs; runs in namespaces follow one at a time. Several
 freezeframe processes may share a cache and a directory of runs: nothing is encoded or scored twice.
+
+Exit code 0: every run was done and scored; runs that proved invalid are marked in the table and do not change it.
 
 Examples:
   freezeframe sweep default
@@ -51,6 +55,9 @@ pub struct Args {
     /// Only runs of this backend
     #[arg(long, value_enum)]
     pub backend: Option<super::run::BackendArg>,
+    /// Keep runs whose system, weights, encoder, clip or scenario has changed since, and mark them as stale
+    #[arg(long)]
+    pub keep_stale: bool,
     /// Do not write playable videos
     #[arg(long)]
     pub no_video: bool,
@@ -70,8 +77,8 @@ pub fn run(args: &Args) -> Result<i32> {
 
     let sweep = Sweep {
         out: &out,
-        metrics: &args.metrics,
         scoring: args.metrics.options()?,
+        keep_stale: args.keep_stale,
         video: !args.no_video,
         bar: crate::progress::bar(runs.len() as u64, &plan.name),
         shared: Mutex::default(),
@@ -82,6 +89,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let (mut done, mut failed, mut skipped, mut interrupted) = (Vec::new(), 0, 0, None);
     for (planned, outcome) in runs.iter().zip(outcomes) {
         match outcome {
+            Ok(dir) if done.contains(&dir) => {} // a plan may name a run twice
             Ok(dir) => done.push(dir),
             Err(error) if error.is::<Interrupted>() => interrupted = Some(error),
             Err(_) if planned.optional => skipped += 1,
@@ -118,8 +126,8 @@ fn default_jobs() -> usize {
 
 struct Sweep<'a> {
     out: &'a Path,
-    metrics: &'a MetricArgs,
     scoring: score::Options,
+    keep_stale: bool,
     video: bool,
     bar: indicatif::ProgressBar,
     shared: Mutex<Shared>,
@@ -169,9 +177,8 @@ impl Sweep<'_> {
             && !error.is::<Interrupted>()
         {
             let word = if planned.optional { "left out" } else { "failed" };
-            self.bar.suspend(|| {
-                eprintln!("{word}: {}\n  {}", planned.request.replay(), contract::said(&**error))
-            });
+            let what = planned.request.replay().unwrap_or_else(|_| format!("{:?}", planned.request));
+            self.say(&format!("{word}: {what}\n  {}", contract::said(&**error)));
         }
         self.bar.inc(1);
         outcome
@@ -183,22 +190,64 @@ impl Sweep<'_> {
         }
         let request = &planned.request;
         let (spec, manifest) = request.resolve(self.clip(&request.clip)?)?;
-        if self.shared.lock().expect("no run panicked").warned.insert(spec.scenario.name.clone()) {
+        if self.shared.lock().expect("no run panicked").warned.insert(spec.scenario.content_hash()) {
             for warning in spec.scenario.warnings(spec.clip.fps) {
-                self.bar.suspend(|| eprintln!("scenario {}: {warning}", spec.scenario.name));
+                self.say(&format!("scenario {}: {warning}", spec.scenario.name));
             }
         }
-        let dir = self.out.join(relative_dir(&spec, &request.options));
+        let dir = self.out.join(relative_dir(&spec));
         let _held = launch::hold(&dir)?;
-        let launched = launch::launch(&spec, &manifest, &dir, true)?;
-        let scored = Scores::read(&dir.join("scores.json"));
-        if launched == Launched::Fresh
-            || scored.is_ok_and(|s| self.metrics.wants_more_than(&s))
-            || !dir.join("scores.json").is_file()
-        {
-            crate::outcome::score_and_report(&dir, &self.scoring, self.video)?;
+        let stale = match stale::standing(&dir, &spec) {
+            Standing::Same => {
+                let rescore = stale::refresh(&dir, &spec)?.then(|| "another field of view".to_owned());
+                self.score_if_lacking(&dir, rescore)?;
+                return Ok(dir);
+            }
+            Standing::Stale(stale) if self.keep_stale => return self.keep(&dir, &stale),
+            Standing::Stale(stale) => stale,
+            Standing::Nothing => Vec::new(),
+        };
+        for (old, reasons) in &stale {
+            reasons.iter().for_each(|why| self.say(&format!("again: {}: {why}", old.display())));
+        }
+        launch::launch(&spec, &manifest, &dir)?;
+        crate::outcome::score_and_report(&dir, &self.scoring, self.video)?;
+        for (old, _) in stale.iter().filter(|(old, _)| *old != dir) {
+            let _held = launch::hold(old)?;
+            std::fs::remove_dir_all(old).with_context(|| format!("failed to remove {}", old.display()))?;
         }
         Ok(dir)
+    }
+
+    /// Stays with the newest of the stale runs, which is marked.
+    fn keep(&self, dir: &Path, stale: &[(PathBuf, Vec<String>)]) -> Result<PathBuf> {
+        let made = |path: &Path| std::fs::metadata(path.join("events.jsonl")).and_then(|m| m.modified()).ok();
+        let newest = stale.iter().max_by_key(|(path, _)| made(path));
+        let (kept, reasons) = newest.with_context(|| format!("nothing stands at {}", dir.display()))?;
+        let _held = if kept == dir { None } else { launch::hold(kept)? };
+        reasons.iter().for_each(|why| self.say(&format!("kept: {}: {why}", kept.display())));
+        stale::mark(kept, reasons)?;
+        if !kept.join("scores.json").is_file() {
+            crate::outcome::score_and_report(kept, &self.scoring, self.video)?;
+        }
+        Ok(kept.clone())
+    }
+
+    /// Scores a finished run whose scores are missing, unreadable, of another version, or lack what is asked for.
+    fn score_if_lacking(&self, dir: &Path, known: Option<String>) -> Result<()> {
+        let mut scoring = self.scoring.clone();
+        if let Some(why) = known.or(score::lacks(dir, &mut scoring)?) {
+            self.say(&format!("scored again: {}: {why}", dir.display()));
+            return crate::outcome::score_and_report(dir, &scoring, self.video);
+        }
+        if self.video {
+            crate::launch::playable::write_missing(dir)?;
+        }
+        Ok(())
+    }
+
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
     }
 
     /// The clip, resolved by the first who needs it.
@@ -209,7 +258,7 @@ impl Sweep<'_> {
         if let Some(clip) = shared.clips.get(&key) {
             return Ok(clip.clone());
         }
-        let clip = clip::resolve(request, &mut |line| self.bar.suspend(|| eprintln!("clip: {line}")))?;
+        let clip = clip::resolve(request, &mut |line| self.say(&format!("clip: {line}")))?;
         shared.clips.insert(key, clip.clone());
         Ok(clip)
     }

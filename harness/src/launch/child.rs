@@ -48,7 +48,7 @@ pub fn command(manifest: &Manifest, arguments: &[&str]) -> Result<Command> {
 }
 
 /// The project's own systems are in the program `sut`, beside this one.
-fn sut_program() -> Result<PathBuf> {
+pub(super) fn sut_program() -> Result<PathBuf> {
     let me = std::env::current_exe().context("failed to find this program's own path")?;
     // A test's executable is one folder deeper.
     let places =

@@ -3,8 +3,9 @@
 use super::child::{Interrupted, interrupted};
 use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
-use contract::ClipSpec;
 use contract::lock::Lock;
+use contract::name::{self, Name};
+use contract::{ClipSpec, RunSpec, digest};
 use media::depth::DepthView;
 use media::scene::SceneConfig;
 use std::fs::File;
@@ -44,16 +45,16 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     if fps == 0 || fps > 240 {
         bad_input!("{fps} frames per second: choose 1 to 240");
     }
-    if let Some(person) = name.strip_prefix("person-") {
-        let person = person
-            .parse()
-            .map_err(|_| BadInput(format!("clip {name:?}: a person has a number, as in person-0")))?;
+    if let Some(person) = embedded_number(name) {
         if request.depth.is_some() {
             bad_input!("clip {name} brings its own depth; leave --depth out");
         }
         return embedded(request, person);
     }
 
+    if name.starts_with("person-") && !Path::new(name).exists() {
+        bad_input!("clip {name:?}: there is no such file; an embedded person has a number, as in person-0");
+    }
     let target = Target::new((width as usize, height as usize), (fps, 1));
     let rgb = absolute(Path::new(name))?;
     let mut reader = Reader::open(&rgb, &target)?;
@@ -62,13 +63,12 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     while request.frames.is_none_or(|limit| frames < limit) && reader.next_frame()?.is_some() {
         frames += 1;
     }
-    let mut hash = Xxh3::new();
-    hash_file(&rgb, &mut hash)?;
+    let hash = hash_of(&rgb)?;
     let depth = match &request.depth {
         Some(path) if !request.no_depth => Some(absolute(path)?),
         _ => None,
     };
-    let mut depth_range_mm = None;
+    let (mut depth_range_mm, mut depth_hash) = (None, None);
     if let Some(path) = &depth {
         let (count, range) = measure_depth(path, &target, request.frames, tell)?;
         depth_range_mm = range;
@@ -79,7 +79,7 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
             ));
             frames = count;
         }
-        hash_file(path, &mut hash)?;
+        depth_hash = Some(format!("{:032x}", hash_of(path)?));
     }
     if frames == 0 {
         bad_input!("{name} has no frame; choose a clip with pictures");
@@ -90,8 +90,10 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         bad_input!("{name} has {frames} frames at {fps} per second, {wanted} were asked for; lower --frames");
     }
     let stem = rgb.file_stem().map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned());
+    let name = Name::near(&stem, &"clip".parse()?);
     Ok(ClipSpec {
-        name: stem,
+        label: (name != *stem).then(|| name::label(&stem)),
+        name,
         rgb,
         depth,
         depth_range_mm,
@@ -100,8 +102,48 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         height,
         fps,
         frames,
-        hash: finish(&hash, request.shape),
+        hash: with_shape(hash, request.shape),
+        depth_hash,
     })
+}
+
+/// The number in `person-N`, the name of an embedded clip.
+#[must_use]
+pub fn embedded_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("person-")?;
+    number.bytes().all(|b| b.is_ascii_digit()).then(|| number.parse().ok())?
+}
+
+/// Fails if a file of the run's clip is not the one that was sent.
+///
+/// # Errors
+/// [`BadInput`], naming the file and what to do.
+pub fn check_unchanged(spec: &RunSpec) -> Result<()> {
+    // Earlier versions hashed both streams as one.
+    if spec.identity.tool.version.is_empty() {
+        return Ok(());
+    }
+    let clip = &spec.clip;
+    let rgb = with_shape(hash_of(&clip.rgb)?, (clip.width, clip.height, clip.fps));
+    let depth = match &clip.depth {
+        Some(path) => Some((path, format!("{:032x}", hash_of(path)?))),
+        None => None,
+    };
+    let differs = match &depth {
+        _ if rgb != clip.hash => Some((&clip.rgb, rgb, clip.hash.clone())),
+        Some((path, found)) if clip.depth_hash.as_ref() != Some(found) => {
+            Some((*path, found.clone(), clip.depth_hash.clone().unwrap_or_default()))
+        }
+        _ => None,
+    };
+    let Some((path, found, sent)) = differs else { return Ok(()) };
+    bad_input!(
+        "{} has changed since the run: its hash is {}, that of what was sent {}. Put the file back, run again, or score against it as \
+         it is with --allow-changed-clip",
+        path.display(),
+        &found[..12],
+        sent.get(..12).unwrap_or(&sent)
+    );
 }
 
 fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
@@ -124,11 +166,11 @@ fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
     let paths = video::scene::cached(&directory, config, |done, _| bar.set_position(u64::from(done)))?;
     bar.finish_and_clear();
     let view = media::scene::depth_view();
-    let mut hash = Xxh3::new();
-    hash_file(&paths.rgb, &mut hash)?;
-    hash_file(&paths.depth16, &mut hash)?;
+    let hash = hash_of(&paths.rgb)?;
+    let depth_hash = if request.no_depth { None } else { Some(format!("{:032x}", hash_of(&paths.depth16)?)) };
     Ok(ClipSpec {
-        name: format!("person-{person}"),
+        name: format!("person-{person}").parse()?,
+        label: None,
         rgb: paths.rgb,
         depth: (!request.no_depth).then_some(paths.depth16),
         depth_range_mm: (!request.no_depth).then_some((view.near_mm(), view.far_mm())),
@@ -138,7 +180,8 @@ fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
         height,
         fps,
         frames,
-        hash: finish(&hash, request.shape),
+        hash: with_shape(hash, request.shape),
+        depth_hash,
     })
 }
 
@@ -175,18 +218,20 @@ fn measure_depth(
     }
 }
 
-/// `$FREEZEFRAME_CACHE`, `$XDG_CACHE_HOME/freezeframe` or `~/.cache/freezeframe`.
+/// [`contract::digest::cache_folder`], which a run needs.
 pub fn cache_dir() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    set("FREEZEFRAME_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|d| d.join("freezeframe")))
-        .or_else(|| set("HOME").map(|d| d.join(".cache/freezeframe")))
-        .context("no place for the cache; set FREEZEFRAME_CACHE to a folder")
+    digest::cache_folder().context("no place for the cache; set FREEZEFRAME_CACHE to a folder")
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     let found = path.canonicalize().with_context(|| format!("failed to find {}", path.display()));
     Ok(found.map_err(|e| BadInput(contract::said(&*e)))?)
+}
+
+fn hash_of(path: &Path) -> Result<u128> {
+    let mut hash = Xxh3::new();
+    hash_file(path, &mut hash)?;
+    Ok(hash.digest128())
 }
 
 fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {
@@ -208,6 +253,6 @@ fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {
     }
 }
 
-fn finish(hash: &Xxh3, shape: (u32, u32, u32)) -> String {
-    format!("{:032x}-{}x{}@{}", hash.digest128(), shape.0, shape.1, shape.2)
+fn with_shape(hash: u128, shape: (u32, u32, u32)) -> String {
+    format!("{hash:032x}-{}x{}@{}", shape.0, shape.1, shape.2)
 }

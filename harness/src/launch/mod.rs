@@ -3,6 +3,8 @@
 //! | room | what |
 //! |---|---|
 //! | [`request`] | what a user asks for, resolved into a [`RunSpec`] |
+//! | [`identity`] | what a run is made with: program, weights, encoders, machine |
+//! | [`stale`] | whether a finished run is still what would be run now |
 //! | [`clip`] | clips: files, the embedded people, what is done to them |
 //! | [`simulated`] | virtual time: one child process |
 //! | [`lab`] | namespaces: two children, the emulator between them |
@@ -11,10 +13,12 @@
 
 pub mod child;
 pub mod clip;
+pub mod identity;
 pub mod lab;
 pub mod playable;
 pub mod request;
 pub mod simulated;
+pub mod stale;
 
 pub use request::Request;
 
@@ -25,22 +29,23 @@ use contract::{Backend, RunSpec, spec};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What became of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Launched {
-    /// It ran now.
-    Fresh,
-    /// The directory held the same run, finished; nothing was done.
-    Kept,
-}
-
-/// Keeps other processes and threads away from a run directory until it is dropped; `None` where there is no place for the
-/// lock, which is in the cache folder so that nothing but results lies among the runs.
+/// Keeps other processes and threads away from a run directory until it is dropped. The lock is in the cache folder, so that nothing
+/// but results lies among the runs; `None`, and one line that says so, where none can be made there.
 ///
 /// # Errors
 /// [`child::Interrupted`] while waiting.
 pub fn hold(run_dir: &Path) -> Result<Option<Lock>> {
-    let Ok(cache) = clip::cache_dir() else { return Ok(None) };
+    let unlocked = |why: &dyn std::fmt::Display| {
+        static SAID: std::sync::Once = std::sync::Once::new();
+        SAID.call_once(|| {
+            eprintln!("no lock on run directories ({why}): do not let two freezeframe processes write into one folder");
+        });
+        Ok(None)
+    };
+    let cache = match clip::cache_dir() {
+        Ok(cache) => cache,
+        Err(why) => return unlocked(&why),
+    };
     // The directory may not be there yet, but its parents' links count.
     let full = std::path::absolute(run_dir)?;
     let known = full.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
@@ -49,28 +54,17 @@ pub fn hold(run_dir: &Path) -> Result<Option<Lock>> {
     match Lock::take(&cache.join("locks").join(format!("{name:032x}.lock")), &child::interrupted) {
         Ok(None) => Err(child::Interrupted.into()),
         Ok(held) => Ok(held),
-        Err(_) => Ok(None),
+        Err(why) => unlocked(&format!("{}: {why}", cache.display())),
     }
 }
 
-/// Runs `spec` into `run_dir`. A directory that already holds the same finished run is kept when `resume`.
+/// Runs `spec` into `run_dir`, in place of a run that may be there.
 ///
 /// Everything is written beside the final place and moved there at the end, so that a run directory is complete
 /// whenever it exists.
-pub fn launch(
-    spec: &RunSpec,
-    manifest: &contract::Manifest,
-    run_dir: &Path,
-    resume: bool,
-) -> Result<Launched> {
-    if run_dir.exists() {
-        let earlier = RunSpec::read(run_dir).ok();
-        if earlier.is_none() && fs::read_dir(run_dir).is_ok_and(|mut d| d.next().is_some()) {
-            bad_input!("{} exists and is no run directory; choose another --out", run_dir.display());
-        }
-        if resume && earlier.as_ref().is_some_and(|e| is_same_run(e, spec)) {
-            return Ok(Launched::Kept);
-        }
+pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path) -> Result<()> {
+    if !is_run_dir(run_dir) && fs::read_dir(run_dir).is_ok_and(|mut d| d.next().is_some()) {
+        bad_input!("{} exists and is no run directory; choose another --out", run_dir.display());
     }
     let partial = partial_path(run_dir);
     let _ = fs::remove_dir_all(&partial);
@@ -84,24 +78,32 @@ pub fn launch(
         let _ = fs::remove_dir_all(&partial);
         return Err(error);
     }
-    if run_dir.exists() {
-        fs::remove_dir_all(run_dir).with_context(|| format!("failed to replace {}", run_dir.display()))?;
-    }
-    fs::rename(&partial, run_dir)
-        .with_context(|| format!("failed to move the run to {}", run_dir.display()))?;
-    Ok(Launched::Fresh)
+    move_into_place(&partial, run_dir)
+        .with_context(|| format!("failed to move the run to {}", run_dir.display()))
 }
 
-/// Same condition, whatever the command line was.
-fn is_same_run(a: &RunSpec, b: &RunSpec) -> bool {
-    // The depth camera matters to scoring alone.
-    let plain = |s: &RunSpec| RunSpec {
-        replay: String::new(),
-        cache: None,
-        clip: contract::ClipSpec { depth_fov_degrees: None, ..s.clip.clone() },
-        ..s.clone()
-    };
-    plain(a) == plain(b)
+/// Puts `new` where `place` is, in one step: whoever is killed midway leaves the old run or the new one, whole.
+fn move_into_place(new: &Path, place: &Path) -> std::io::Result<()> {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+    if !place.exists() {
+        return fs::rename(new, place);
+    }
+    match renameat2(AT_FDCWD, new, AT_FDCWD, place, RenameFlags::RENAME_EXCHANGE) {
+        // What was there is now beside it.
+        Ok(()) => fs::remove_dir_all(new),
+        // A file system that cannot exchange (some network mounts): the old run goes aside, and comes back if the new one cannot.
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => {
+            let aside = new.with_extension("old");
+            let _ = fs::remove_dir_all(&aside);
+            fs::rename(place, &aside)?;
+            if let Err(error) = fs::rename(new, place) {
+                fs::rename(&aside, place)?;
+                return Err(error);
+            }
+            fs::remove_dir_all(&aside)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn partial_path(run_dir: &Path) -> PathBuf {
@@ -113,4 +115,23 @@ fn partial_path(run_dir: &Path) -> PathBuf {
 #[must_use]
 pub fn is_run_dir(path: &Path) -> bool {
     path.join(spec::FILE_NAME).is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_the_place_of_another_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let (new, place) = (root.path().join(".a.partial"), root.path().join("a"));
+        for (text, had) in [("first", false), ("second", true)] {
+            assert_eq!(place.exists(), had);
+            fs::create_dir(&new).unwrap();
+            fs::write(new.join("x"), text).unwrap();
+            move_into_place(&new, &place).unwrap();
+            assert_eq!(fs::read_to_string(place.join("x")).unwrap(), text);
+            assert!(!new.exists(), "nothing is left beside it");
+        }
+    }
 }

@@ -24,11 +24,24 @@ pub fn write(run_dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Writes those that are missing.
+pub fn write_missing(run_dir: &Path) -> Result<()> {
+    let spec = RunSpec::read(run_dir)?;
+    let missing = |stream: &Stream| {
+        run_dir.join(file_name(*stream)).is_file() && !run_dir.join(video_name(*stream)).is_file()
+    };
+    if spec.clip.streams().iter().any(missing) { write(run_dir) } else { Ok(()) }
+}
+
+fn video_name(stream: Stream) -> String {
+    format!("rendered.{}.mp4", stream.name())
+}
+
 fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
     let shown = shown_frames(run_dir, stream)?;
     let mut units = UnitsReader::open(&run_dir.join(file_name(stream)))?;
     let Some(mut decoder) = UnitDecoder::open(units.header())? else { return Ok(()) };
-    let path = run_dir.join(format!("rendered.{}.mp4", stream.name()));
+    let path = run_dir.join(video_name(stream));
     let colour = match stream {
         Stream::Rgb => video::probe(&spec.clip.rgb)?.colour,
         Stream::Depth => Colour::BT601,

@@ -2,11 +2,13 @@
 
 use super::child::command;
 use super::clip::{self, ClipRequest};
-use crate::bad_input;
+use super::identity::{identity, revision};
+use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
+use contract::identity::DependsOn;
 use contract::{Backend, Manifest, RunSpec, Scenario, Shaping};
 use serde::Deserialize;
-use std::fmt::Write as _;
+use std::path::Path;
 
 /// One run, as asked for.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Request {
 struct Description {
     setup_ms: u64,
     options: toml::Table,
+    #[serde(default)]
+    identity: DependsOn,
 }
 
 impl Request {
@@ -48,78 +52,99 @@ impl Request {
         let manifest = Manifest::find(&self.system)?;
         if manifest.colour_only {
             clip.depth = None;
+            clip.depth_hash = None;
             clip.depth_range_mm = None;
             clip.depth_fov_degrees = None;
         }
         let given = parse_options(&self.options)?;
-        let (options, setup_ms) = if manifest.describe {
+        let names = given.keys().cloned().collect();
+        let (options, setup_ms, depends_on) = if manifest.describe {
             let described = describe(&manifest, &given)?;
-            (described.options, described.setup_ms)
+            (described.options, described.setup_ms, described.identity)
         } else {
-            (given, manifest.setup_ms)
+            (given, manifest.setup_ms, DependsOn::default())
         };
         let spec = RunSpec {
             system: manifest.name.clone(),
             backend: self.backend,
             shaper: self.shaper,
             seed: self.seed,
-            revision: revision().to_owned(),
-            replay: self.replay(),
+            revision: revision(),
+            replay: self.replay()?,
             capture_start_ns: setup_ms * 1_000_000,
             cache: if self.cache { Some(clip::cache_dir()?) } else { None },
+            given: names,
             clip,
             options,
             scenario,
+            identity: identity(&manifest, depends_on)?,
         };
         Ok((spec, manifest))
     }
 
-    /// The command that repeats this run.
-    #[must_use]
-    pub fn replay(&self) -> String {
-        let mut line = format!("freezeframe run {} --system {}", quote(&self.scenario), quote(&self.system));
-        let mut add = |flag: &str, value: &str| {
-            let _ = write!(line, " --{flag} {}", quote(value));
+    /// The command that repeats this run, from any folder.
+    ///
+    /// # Errors
+    /// When a word of it cannot be written in a command.
+    pub fn replay(&self) -> Result<String> {
+        let clip = &self.clip;
+        let mut words = vec!["freezeframe".to_owned(), "run".to_owned()];
+        words.push(if Scenario::is_shipped(&self.scenario) {
+            self.scenario.clone()
+        } else {
+            absolute(&self.scenario)?
+        });
+        let mut add = |flag: &str, value: String| {
+            // A value that looks like an option is one for the parser, unless it hangs on its flag.
+            if value.starts_with('-') {
+                words.push(format!("--{flag}={value}"));
+            } else {
+                words.extend([format!("--{flag}"), value]);
+            }
         };
-        if let Some(rgb) = &self.clip.rgb {
-            add("clip", rgb);
+        let system = &self.system;
+        add("system", if Manifest::is_path(system) { absolute(system)? } else { system.clone() });
+        if let Some(rgb) = &clip.rgb {
+            add("clip", if clip::embedded_number(rgb).is_some() { rgb.clone() } else { absolute(rgb)? });
         }
-        if let Some(depth) = &self.clip.depth {
-            add("depth", &depth.to_string_lossy());
+        if let Some(depth) = &clip.depth {
+            add("depth", absolute(depth)?);
         }
-        if let Some(fov) = self.clip.fov {
-            add("fov", &fov.to_string());
+        add("size", format!("{}x{}", clip.shape.0, clip.shape.1));
+        add("fps", clip.shape.2.to_string());
+        if let Some(frames) = clip.frames {
+            add("frames", frames.to_string());
         }
-        if let Some(frames) = self.clip.frames {
-            add("frames", &frames.to_string());
+        if let Some(fov) = clip.fov {
+            add("fov", fov.to_string());
         }
-        add("backend", &self.backend.to_string());
+        add("backend", self.backend.to_string());
         if !self.shaper.is_auto() {
-            add("shaper", &self.shaper.to_string());
+            add("shaper", self.shaper.to_string());
         }
-        add("seed", &self.seed.to_string());
+        add("seed", self.seed.to_string());
         for option in &self.options {
-            add("option", option);
+            add("option", option.clone());
         }
-        if self.clip.no_depth {
-            line.push_str(" --no-depth");
+        if clip.no_depth {
+            words.push("--no-depth".to_owned());
         }
-        line
+        if !self.cache {
+            words.push("--no-cache".to_owned());
+        }
+        let words = words.iter().map(String::as_str);
+        Ok(shlex::try_join(words)
+            .map_err(|e| BadInput(format!("the request cannot be written as a command: {e}")))?)
     }
 }
 
-/// The source revision this program was built from.
-#[must_use]
-pub fn revision() -> &'static str {
-    option_env!("FREEZEFRAME_REVISION").unwrap_or(env!("CARGO_PKG_VERSION"))
-}
-
-fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
+/// The path from the root, as text.
+fn absolute(path: impl AsRef<Path>) -> Result<String> {
+    let path = path.as_ref();
+    let full = std::path::absolute(path).with_context(|| format!("failed to find {}", path.display()))?;
+    match full.into_os_string().into_string() {
+        Ok(text) => Ok(text),
+        Err(full) => bad_input!("{}: the path is not UTF-8; rename it", full.display()),
     }
 }
 
@@ -130,9 +155,8 @@ fn parse_options(options: &[String]) -> Result<toml::Table> {
         let Some((key, value)) = option.split_once('=') else {
             bad_input!("--option {option:?}: write it as key=value");
         };
-        let parsed =
-            toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-        table.insert(key.to_owned(), parsed.unwrap_or_else(|| toml::Value::String(value.to_owned())));
+        let parsed = value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned()));
+        table.insert(key.to_owned(), parsed);
     }
     Ok(table)
 }
@@ -164,6 +188,10 @@ mod tests {
         assert_eq!(table["c"], toml::Value::String("datachannel".into()));
         assert_eq!(table["d"], toml::Value::String("x y".into()));
         assert!(parse_options(&["a".into()]).unwrap_err().to_string().contains("key=value"));
+        // One value, whole: what follows a line break or a hash is part of it.
+        let table = parse_options(&["a=1\nb = 2".into(), "c=1 # d".into()]).unwrap();
+        assert_eq!(table["a"], toml::Value::String("1\nb = 2".into()));
+        assert_eq!(table["c"], toml::Value::String("1 # d".into()));
     }
 
     #[test]
@@ -178,25 +206,15 @@ mod tests {
             options: Vec::new(),
             cache: true,
         };
-        assert!(
-            request.replay().contains("--backend namespaces --shaper kernel --seed 3"),
-            "{}",
-            request.replay()
-        );
+        let replay = request.replay().unwrap();
+        assert!(replay.contains("--backend namespaces --shaper kernel --seed 3"), "{replay}");
         request.shaper = Shaping::Auto;
-        assert!(!request.replay().contains("--shaper"));
+        assert!(!request.replay().unwrap().contains("--shaper"));
         request.shaper = Shaping::User;
         request.backend = Backend::Virtual;
         let clip = "name = \"x\"\nrgb = \"x\"\nwidth = 16\nheight = 16\nfps = 30\nframes = 1\nhash = \"\"";
         let clip: contract::ClipSpec = toml::from_str(clip).expect("a clip");
         let refused = request.resolve(clip).expect_err("nobody shapes in virtual time").to_string();
         assert!(refused.contains("--backend namespaces"), "{refused}");
-    }
-
-    #[test]
-    fn the_replay_command_survives_a_shell() {
-        assert_eq!(quote("a b"), "'a b'");
-        assert_eq!(quote("it's"), r"'it'\''s'");
-        assert_eq!(quote("clips/a.mp4"), "clips/a.mp4");
     }
 }

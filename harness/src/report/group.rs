@@ -1,20 +1,25 @@
-//! Runs that differ in nothing but the seed.
+//! Runs that differ in nothing but the seed, and what they are called.
+//!
+//! Runs are told apart by their keys ([`contract::RunKey`]), never by what they are called: two clips of one name, two sizes, two
+//! revisions of a system are different rows. Where rows would read the same, the words that tell them apart are added.
 
 use super::columns::Column;
 use super::load::Run;
 use crate::score::session;
-use contract::{Metric, Stream};
+use contract::{Metric, RunKey, Stream};
 use std::collections::BTreeMap;
 
 /// All seeds of one system under one condition.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// System under test ([`system_names`]).
+    /// System under test ([`Labels::system`]).
     pub system: String,
-    /// Scenario.
+    /// Scenario; more than its name where two of one name differ.
     pub scenario: String,
-    /// Clip.
+    /// Clip; more than its name where two of one name differ, in content or in how they were sent.
     pub clip: String,
+    /// What its runs share; the seed is 0.
+    pub key: RunKey,
     /// Its runs, by seed.
     pub runs: Vec<&'a Run>,
 }
@@ -62,73 +67,139 @@ impl Group<'_> {
     }
 }
 
-/// How the system of each run is called in tables: its own name, and after it whatever of transport, other given options and
-/// backend differs among runs of that name.
-#[must_use]
-pub fn system_names(runs: &[Run]) -> Vec<String> {
-    system_names_without(runs, &[])
+/// One thing that may tell runs of one name apart.
+type Word<'a> = Box<dyn Fn(&Run) -> String + 'a>;
+
+/// For each run its `name`, and after it those words that differ among the runs of that name.
+fn told_apart(runs: &[Run], name: impl Fn(&Run) -> String, words: &[Word]) -> Vec<String> {
+    let named: Vec<(String, Vec<String>)> =
+        runs.iter().map(|r| (name(r), words.iter().map(|w| w(r)).collect())).collect();
+    let mut differ: BTreeMap<&str, (&Vec<String>, Vec<bool>)> = BTreeMap::new();
+    for (name, words) in &named {
+        let (first, differ) = differ.entry(name).or_insert_with(|| (words, vec![false; words.len()]));
+        for (i, differs) in differ.iter_mut().enumerate() {
+            *differs |= first[i] != words[i];
+        }
+    }
+    let full = |(name, words): &(String, Vec<String>)| {
+        let differ = &differ[name.as_str()].1;
+        let said = words.iter().zip(differ).filter(|(_, differs)| **differs).map(|(word, _)| word.as_str());
+        std::iter::once(name.as_str()).chain(said).collect::<String>()
+    };
+    named.iter().map(full).collect()
 }
 
-/// As [`system_names`], as if these options had not been given.
+/// What a run is called in tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// The system's name, and after it whatever of transport, other given options, backend, depth and revision differs among the
+    /// runs of that name.
+    pub system: String,
+    /// The scenario's name, and after it play-out and hash where those differ.
+    pub scenario: String,
+    /// The clip's name, and after it size, rate, frames and hash where those differ.
+    pub clip: String,
+}
+
+/// How each run is called among `runs`, as if the options `passed_over` had not been given.
 #[must_use]
-pub fn system_names_without(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
-    let transport = |r: &Run| r.scores.run.conditions.get("transport").cloned().unwrap_or_default();
-    // What was given on the command line; what was not has the system's default in every run.
-    let options = |r: &Run| {
-        let words: Vec<&str> = r.scores.run.replay.split_whitespace().collect();
-        let given = words.windows(2).filter(|w| w[0] == "--option").map(|w| w[1]);
-        let key = |option: &str| option.split_once('=').map_or(option, |(k, _)| k).to_owned();
-        let kept = given.filter(|o| key(o) != "transport" && !passed_over.contains(&key(o).as_str()));
-        kept.collect::<Vec<_>>().join(" ")
+pub fn labels(runs: &[Run], passed_over: &[&str]) -> Vec<Labels> {
+    let names = system_names(runs, passed_over).into_iter().zip(scenario_names(runs)).zip(clip_names(runs));
+    names.map(|((system, scenario), clip)| Labels { system, scenario, clip }).collect()
+}
+
+fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
+    let options = move |r: &Run| {
+        let given = r.scores.run.given.iter().map(String::as_str);
+        let kept = given.filter(|o| *o != "transport" && !passed_over.contains(o));
+        kept.filter_map(|o| Some(format!(" {o}={}", r.scores.key.option(o)?))).collect::<String>()
     };
-    let backend = |r: &Run| r.scores.run.backend.clone();
-    let differs = |run: &Run, of: &dyn Fn(&Run) -> String| {
-        runs.iter().any(|r| r.scores.run.system == run.scores.run.system && of(r) != of(run))
+    let shaper = |r: &Run| match r.scores.key.shaper {
+        contract::Shaping::Auto => String::new(),
+        shaper => format!("+{shaper}"),
     };
-    let name = |run: &Run| {
-        let mut name = run.scores.run.system.clone();
-        if differs(run, &transport) {
-            name = format!("{name}/{}", transport(run));
-        }
-        if differs(run, &options) && !options(run).is_empty() {
-            name = format!("{name} {}", options(run));
-        }
-        if differs(run, &backend) {
-            name = format!("{name}@{}", backend(run));
-        }
-        name
-    };
-    runs.iter().map(name).collect()
+    let depth =
+        |r: &Run| if r.scores.key.depth_hash.is_some() { " with depth" } else { " colour alone" }.to_owned();
+    let words: [Word; 8] = [
+        Box::new(|r| r.scores.key.option("transport").map_or_else(String::new, |t| format!("/{t}"))),
+        Box::new(options),
+        Box::new(|r| format!("@{}", r.scores.key.backend)),
+        Box::new(shaper),
+        Box::new(depth),
+        Box::new(|r| match &r.scores.key.depth_range_mm {
+            Some((near, far)) => format!(" depth {near}-{far} mm"),
+            None => String::new(),
+        }),
+        Box::new(|r| {
+            r.scores.key.depth_fov_degrees.as_ref().map_or_else(String::new, |f| format!(" fov {f}"))
+        }),
+        Box::new(|r| format!(" rev {}", short(&r.scores.key.revision))),
+    ];
+    // Kept although it would come out otherwise today: said of every such run, not only where runs differ in it.
+    let stale = |(name, run): (String, &Run)| if run.stale.is_empty() { name } else { name + " (stale)" };
+    told_apart(runs, |r| r.scores.run.system.clone(), &words).into_iter().zip(runs).map(stale).collect()
+}
+
+fn scenario_names(runs: &[Run]) -> Vec<String> {
+    let words: [Word; 2] = [
+        Box::new(|r| format!(" playout {}", r.scores.key.playout)),
+        Box::new(|r| format!(" #{}", short(&r.scores.key.scenario_hash))),
+    ];
+    told_apart(runs, |r| r.scores.run.scenario.clone(), &words)
+}
+
+fn clip_names(runs: &[Run]) -> Vec<String> {
+    let words: [Word; 4] = [
+        Box::new(|r| format!(" {}x{}", r.scores.key.width, r.scores.key.height)),
+        Box::new(|r| format!(" {}/s", r.scores.key.fps)),
+        Box::new(|r| format!(" {} frames", r.scores.key.frames)),
+        // The hash names the shape, too.
+        Box::new(|r| format!(" #{}", short(r.scores.key.clip_hash.split('-').next().unwrap_or_default()))),
+    ];
+    told_apart(runs, |r| r.scores.run.clip.clone(), &words)
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..6).unwrap_or(hash)
 }
 
 /// Groups `runs`; scenarios and systems keep the order of their first run, so that a plan's order is the table's.
 #[must_use]
 pub fn group(runs: &[Run]) -> Vec<Group<'_>> {
-    let names = system_names(runs);
-    let order = |of: &dyn Fn(usize) -> String| {
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for i in 0..runs.len() {
+    let labels = labels(runs, &[]);
+    let order = |of: fn(&Labels) -> &String| {
+        let mut seen: BTreeMap<&String, usize> = BTreeMap::new();
+        for label in &labels {
             let next = seen.len();
-            seen.entry(of(i)).or_insert(next);
+            seen.entry(of(label)).or_insert(next);
         }
         seen
     };
-    let clips = order(&|i| runs[i].scores.run.clip.clone());
-    let scenarios = order(&|i| runs[i].scores.run.scenario.clone());
-    let systems = order(&|i| names[i].clone());
-    let mut groups: BTreeMap<(usize, usize, usize), Group> = BTreeMap::new();
-    for (run, system) in runs.iter().zip(&names) {
-        let id = &run.scores.run;
-        let key = (clips[&id.clip], scenarios[&id.scenario], systems[system]);
-        let group = groups.entry(key).or_insert_with(|| Group {
-            system: system.clone(),
-            scenario: id.scenario.clone(),
-            clip: id.clip.clone(),
-            runs: Vec::new(),
-        });
+    let (by_clip, by_scenario, by_system) =
+        (order(|l| &l.clip), order(|l| &l.scenario), order(|l| &l.system));
+    let mut groups: BTreeMap<(usize, usize, usize, RunKey), Group> = BTreeMap::new();
+    for (run, label) in runs.iter().zip(&labels) {
+        let key = run.scores.key.without_seed();
+        let place =
+            (by_clip[&label.clip], by_scenario[&label.scenario], by_system[&label.system], key.clone());
+        let Labels { system, scenario, clip } = label.clone();
+        let group =
+            groups.entry(place).or_insert_with(|| Group { system, scenario, clip, key, runs: Vec::new() });
         group.runs.push(run);
     }
     let mut groups: Vec<Group> = groups.into_values().collect();
     groups.iter_mut().for_each(|g| g.runs.sort_by_key(|r| r.scores.run.seed));
+    // No two rows read alike.
+    for i in 0..groups.len() {
+        let reads = |g: &Group| (g.clip.clone(), g.scenario.clone(), g.system.clone());
+        let alike = |j: &usize| reads(&groups[*j]) == reads(&groups[i]);
+        let twins: Vec<usize> = (i..groups.len()).filter(alike).collect();
+        if twins.len() > 1 {
+            for j in twins {
+                let hash = groups[j].key.hash();
+                groups[j].system += &format!(" #{}", short(&hash));
+            }
+        }
+    }
     groups
 }

@@ -16,6 +16,8 @@ pub struct Run {
     pub scores: Scores,
     /// Its `frames.csv`.
     pub rows: Vec<FrameRow>,
+    /// Why its results are not those of today, if somebody chose to keep them all the same.
+    pub stale: Vec<String>,
 }
 
 impl Run {
@@ -29,7 +31,7 @@ impl Run {
         let file = File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
         let rows = read_frames(BufReader::new(file))
             .with_context(|| format!("failed to read {}", path.display()))?;
-        Ok(Self { dir: dir.to_owned(), scores, rows })
+        Ok(Self { dir: dir.to_owned(), scores, rows, stale: crate::launch::stale::marks(dir) })
     }
 
     /// Rows of one stream, in frame order.

@@ -10,6 +10,7 @@ mod export;
 pub mod group;
 pub mod html;
 pub mod load;
+pub mod pair;
 mod pooled;
 pub mod rate;
 pub mod table;

@@ -3,7 +3,7 @@
 //! A curve is everything of one clip, scenario and system that differs in [`RATE_OPTIONS`] alone; each of its points is the
 //! mean over the valid runs (seeds) at one setting. Refusals of [`metrics::stats`] stand where a number would mean nothing.
 
-use super::group::system_names_without;
+use super::group::{Labels, labels};
 use super::load::Run;
 use contract::{Metric, Stream};
 use metrics::stats::{BdError, RatePoint, bd_quality, bd_rate};
@@ -48,6 +48,8 @@ struct Curve {
     clip: String,
     scenario: String,
     system: String,
+    /// Of its runs, without rate and seed.
+    key: contract::RunKey,
     /// Setting, and the runs at it.
     points: Vec<(String, Vec<usize>)>,
 }
@@ -115,21 +117,21 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
 }
 
 fn curves(runs: &[Run]) -> Vec<Curve> {
-    let names = system_names_without(runs, &RATE_OPTIONS);
+    let labels = labels(runs, &RATE_OPTIONS);
     let mut curves: Vec<Curve> = Vec::new();
-    for (index, (run, system)) in
-        runs.iter().zip(names).enumerate().filter(|(_, (r, _))| r.scores.health.valid)
+    for (index, (run, label)) in
+        runs.iter().zip(labels).enumerate().filter(|(_, (r, _))| r.scores.health.valid)
     {
-        let id = &run.scores.run;
+        let mut key = run.scores.key.without_seed();
         let setting: Vec<String> = RATE_OPTIONS
             .iter()
-            .filter_map(|option| Some(format!("{option}={}", id.conditions.get(*option)?)))
+            .filter_map(|option| Some(format!("{option}={}", run.scores.key.option(option)?)))
             .collect();
         let setting = setting.join(" ");
-        let same = |c: &Curve| (&c.clip, &c.scenario, &c.system) == (&id.clip, &id.scenario, &system);
-        let place = curves.iter().position(same).unwrap_or_else(|| {
-            let (clip, scenario) = (id.clip.clone(), id.scenario.clone());
-            curves.push(Curve { clip, scenario, system: system.clone(), points: Vec::new() });
+        key.options.retain(|option, _| !RATE_OPTIONS.contains(&option.as_str()));
+        let place = curves.iter().position(|c| c.key == key).unwrap_or_else(|| {
+            let Labels { system, scenario, clip } = label;
+            curves.push(Curve { clip, scenario, system, key, points: Vec::new() });
             curves.len() - 1
         });
         let points = &mut curves[place].points;

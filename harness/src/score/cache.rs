@@ -7,10 +7,20 @@ use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-/// Raise it when a metric, a decoder or the meaning of a key changes: old entries are then out of sight.
-const VERSION: u32 = 2;
+/// Hash of everything that decides a value besides its key: the sources that read, decode and compare pictures, and the libraries
+/// that are loaded. Entries of other code are out of sight.
+#[must_use]
+pub fn code() -> &'static str {
+    static CODE: OnceLock<String> = OnceLock::new();
+    CODE.get_or_init(|| {
+        let text =
+            format!("{} {:?}", env!("FREEZEFRAME_SCORING_SOURCES"), crate::launch::identity::libraries());
+        format!("{:032x}", xxh3_128(text.as_bytes()))
+    })
+}
 
 /// One append-only table from a key to a text. Without a directory it only remembers for this process.
 #[derive(Debug)]
@@ -26,7 +36,7 @@ impl Table {
     #[must_use]
     pub fn open(dir: Option<&Path>, kind: &str, context: &str) -> Self {
         let path = dir.map(|dir| {
-            let context = xxh3_128(format!("{VERSION} {} {context}", env!("CARGO_PKG_VERSION")).as_bytes());
+            let context = xxh3_128(format!("{} {context}", code()).as_bytes());
             dir.join(kind).join(format!("{context:032x}.log"))
         });
         let mut known = HashMap::new();
@@ -81,23 +91,23 @@ fn parse(line: &str) -> Option<(u128, String)> {
     Some((u128::from_str_radix(key, 16).ok()?, value.to_owned()))
 }
 
-/// A file in the cache, whole or not at all.
+/// Puts a file into the cache, whole or not at all, with its hash at the end.
 pub fn store(path: &Path, bytes: &[u8]) {
     let partial = path.with_extension(format!("{}.part", std::process::id()));
+    let whole = [bytes, &xxh3_128(bytes).to_le_bytes()].concat();
     let _ = path
         .parent()
         .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(&partial, bytes))
+        .and_then(|()| std::fs::write(&partial, whole))
         .and_then(|()| std::fs::rename(&partial, path));
 }
 
-/// Where the cache is: `$FREEZEFRAME_CACHE`, or `freezeframe` in the user's cache folder.
+/// What [`store`] put there; `None` if it is not there or damaged.
 #[must_use]
-pub fn user_cache() -> Option<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    named("FREEZEFRAME_CACHE")
-        .or_else(|| named("XDG_CACHE_HOME").map(|p| p.join("freezeframe")))
-        .or_else(|| named("HOME").map(|p| p.join(".cache/freezeframe")))
+pub fn recall(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = std::fs::read(path).ok()?;
+    let hash = bytes.split_off(bytes.len().checked_sub(16)?);
+    (hash == xxh3_128(&bytes).to_le_bytes()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -134,6 +144,52 @@ mod tests {
         table.save();
         let table = Table::open(Some(dir.path()), "scores", "a");
         assert_eq!((table.get(1), table.get(2)), (None, Some("two")));
+    }
+
+    /// A table may lose an entry to a damaged byte; it never gives a wrong value.
+    #[test]
+    fn damage_anywhere_changes_no_value() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Table::open(Some(dir.path()), "scores", "a");
+        let values = [(1, "psnr=4043d851eb851eb8"), (2, "ssim=3fee"), (u128::MAX, "x")];
+        values.iter().for_each(|(key, value)| table.put(*key, (*value).to_owned()));
+        table.save();
+        let path = table.path.clone().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << bit;
+                std::fs::write(&path, damaged).unwrap();
+                let table = Table::open(Some(dir.path()), "scores", "a");
+                for (key, value) in values {
+                    assert!(
+                        table.get(key).is_none_or(|v| v == value),
+                        "byte {at}, bit {bit}: {:?}",
+                        table.get(key)
+                    );
+                }
+                assert!(table.known.len() <= values.len(), "byte {at}, bit {bit}: a key that nobody wrote");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("strips/a.jpg");
+        assert_eq!(recall(&path), None);
+        store(&path, b"picture");
+        assert_eq!(recall(&path).as_deref(), Some(&b"picture"[..]));
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 4;
+            std::fs::write(&path, damaged).unwrap();
+            assert_eq!(recall(&path), None, "byte {at}");
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert_eq!(recall(&path), None, "cut at {at}");
+        }
     }
 
     #[test]

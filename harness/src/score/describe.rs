@@ -26,13 +26,14 @@ pub fn identity(spec: &RunSpec) -> RunIdentity {
         conditions.extend(path_conditions(path).into_iter().map(|(k, v)| (format!("{direction}_{k}"), v)));
     }
     RunIdentity {
-        system: spec.system.clone(),
-        scenario: spec.scenario.name.clone(),
-        clip: clip.name.clone(),
+        system: spec.system.to_string(),
+        scenario: spec.scenario.name.to_string(),
+        clip: clip.shown().to_owned(),
         seed: spec.seed,
         backend: spec.backend.to_string(),
         revision: spec.revision.clone(),
         replay: spec.replay.clone(),
+        given: spec.given.clone(),
         conditions,
     }
 }

@@ -12,11 +12,12 @@ pub mod session;
 mod stream;
 mod strip;
 
+use crate::launch::clip;
 use crate::record::{Finding, Ledger, Slots, join, read_events, read_fates};
 use anyhow::Context as _;
 use contract::frames::write_frames;
-use contract::scores::{Health, SCHEMA, Scores};
-use contract::{Backend, FrameRow, Metric, RunSpec, Stream};
+use contract::scores::{Health, SCHEMA, Scores, Scoring};
+use contract::{Backend, FrameRow, Metric, RunKey, RunSpec, Stream};
 use link::Timestamp;
 use models::lpips::{Lpips, Net};
 use pair::{Nets, Variants};
@@ -41,6 +42,8 @@ pub struct Options {
     pub strips: usize,
     /// Threads that compare pictures.
     pub threads: usize,
+    /// Score against the clip's files even if they are not those that were sent.
+    pub allow_changed_clip: bool,
 }
 
 /// Horizontal field of view that depth cameras of unknown calibration are taken to have, degrees: that of the first Kinect's
@@ -61,11 +64,12 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             metrics: DEFAULT_METRICS.to_vec(),
-            cache: cache::user_cache().map(|c| c.join("scores")),
+            cache: contract::digest::cache_folder().map(|c| c.join("scores")),
             lpips_weights: None,
             fov: None,
             strips: 3,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            allow_changed_clip: false,
         }
     }
 }
@@ -90,6 +94,9 @@ pub fn slots_of(spec: &RunSpec) -> Slots {
 /// When a file of the run is missing or damaged; results of an earlier scoring are then gone, not mixed with new ones.
 pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync)) -> anyhow::Result<Scores> {
     let spec = RunSpec::read(dir)?;
+    if !options.allow_changed_clip {
+        clip::check_unchanged(&spec).with_context(|| format!("{}", dir.display()))?;
+    }
     // `scores.json` says that a run is finished: it goes first and comes last.
     for stale in ["scores.json", "frames.csv"] {
         remove(&dir.join(stale))?;
@@ -162,9 +169,13 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     {
         findings.push(Finding::NoLoss { packets: ledger.forward.packets });
     }
+    let key = RunKey::of(&spec);
+    let asked_fov = options.fov.filter(|_| spec.clip.depth_range_mm.is_some()).map(|f| f.to_string());
     let scores = Scores {
         schema: SCHEMA,
         run: describe::identity(&spec),
+        key: RunKey { depth_fov_degrees: asked_fov.or(key.depth_fov_degrees.clone()), ..key },
+        scoring: scoring(&spec, options),
         health: Health { capture_lateness, ..health(dir, &findings, &totals)? },
         frames: slots.frames,
         interval_ns: spec.interval_ns(),
@@ -259,22 +270,73 @@ fn possible(wanted: &[Metric], spec: &RunSpec, findings: &mut Vec<Finding>) -> V
     metrics
 }
 
+/// What decides a score besides the run, as `options` ask for it now.
+#[must_use]
+pub fn scoring(spec: &RunSpec, options: &Options) -> Scoring {
+    let camera = camera::of(&spec.clip, options.fov).variant();
+    let with = |metric: Metric| {
+        if let Some((_, net)) = NETS.iter().find(|(m, _)| *m == metric) {
+            let weights = weight_file(*net, options.lpips_weights.as_deref());
+            return weights.and_then(|path| hash_of_weights(&path)).unwrap_or_else(|_| "missing".to_owned());
+        }
+        if camera::METRICS.contains(&metric) { camera.clone() } else { String::new() }
+    };
+    Scoring {
+        code: cache::code().to_owned(),
+        metrics: options.metrics.iter().map(|metric| (*metric, with(*metric))).collect(),
+    }
+}
+
+/// Why a run is to be scored (again); `None` if what it has is what `options` would give. Metrics that it has are added to
+/// `options`, so that scoring again loses none.
+///
+/// # Errors
+/// When its `spec.toml` is not readable.
+pub fn lacks(dir: &Path, options: &mut Options) -> anyhow::Result<Option<String>> {
+    let spec = RunSpec::read(dir)?;
+    match Scores::read(&dir.join("scores.json")) {
+        Err(contract::scores::ScoresError::Io { source, .. })
+            if source.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(Some("it has no scores yet".to_owned()))
+        }
+        Err(error) => Ok(Some(error.to_string())),
+        Ok(scores) => {
+            let why = scores.scoring.lacks(&scoring(&spec, options));
+            let had = scores.scoring.metrics.into_keys().filter(|m| !options.metrics.contains(m));
+            let had: Vec<Metric> = had.collect();
+            options.metrics.extend(had);
+            Ok(why)
+        }
+    }
+}
+
+const NETS: [(Metric, Net); 3] =
+    [(Metric::LpipsVgg, Net::Vgg), (Metric::LpipsAlex, Net::Alex), (Metric::LpipsSqueeze, Net::Squeeze)];
+
+fn weight_file(net: Net, folder: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match folder {
+        None => Ok(crate::cmd::weights::find(net.file())?),
+        Some(folder) => Ok(folder.join(net.file())),
+    }
+}
+
+/// The first 16 digits of a weight file's SHA-256.
+fn hash_of_weights(path: &Path) -> anyhow::Result<String> {
+    let hash = contract::digest::sha256(path, contract::digest::cache_folder().as_deref());
+    Ok(hash.with_context(|| format!("failed to read {}", path.display()))?[..16].to_owned())
+}
+
 /// LPIPS nets, and which weights each has; a finding for each without.
 fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Finding>) -> (Nets, Variants) {
     let (mut nets, mut variants) = (Nets::new(), Variants::new());
-    for (metric, net) in
-        [(Metric::LpipsVgg, Net::Vgg), (Metric::LpipsAlex, Net::Alex), (Metric::LpipsSqueeze, Net::Squeeze)]
-    {
+    for (metric, net) in NETS {
         if !metrics.contains(&metric) {
             continue;
         }
         let load = || -> anyhow::Result<(Lpips, String)> {
-            let path = match folder {
-                None => crate::cmd::weights::find(net.file())?,
-                Some(folder) => folder.join(net.file()),
-            };
-            let loaded = Lpips::load(net, &path, tch::Device::Cpu)?;
-            Ok((loaded, format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&std::fs::read(&path)?))))
+            let path = weight_file(net, folder)?;
+            Ok((Lpips::load(net, &path, tch::Device::Cpu)?, hash_of_weights(&path)?))
         };
         match load() {
             Ok((loaded, variant)) => {

@@ -10,7 +10,7 @@
 //! ```
 //! Memory holds the queue and the worst pictures, whatever the clip's length.
 
-use super::cache::{Table, store};
+use super::cache::{Table, code, recall, store};
 use super::pair::{Nets, PairScorer, Variants};
 use super::pictures::{self, Captured, Meaning, Shot, Shown};
 use super::strip::strip;
@@ -99,7 +99,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
     let applicable: Vec<Metric> = job.wanted.iter().copied().filter(|m| applies(*m, job, meaning)).collect();
     let clip = format!(
         "{} {} {}x{}@{}",
-        job.clip.hash,
+        job.clip.hash_of(job.stream),
         job.stream.name(),
         job.clip.width,
         job.clip.height,
@@ -384,12 +384,10 @@ fn write_strips(
     for candidate in chosen {
         let Some(slot) = rows.iter().position(|r| r.frame_id == candidate.frame) else { continue };
         let cached = job.cache.zip(known[slot].captured.zip(known[slot].shown)).map(|(dir, (a, b))| {
-            dir.join("strips").join(format!("{}-{:032x}.jpg", job.stream.name(), pair_key((a, 0), b)))
+            let name = format!("{}-{:032x}.jpg", job.stream.name(), pair_key((a, 0), b));
+            dir.join("strips").join(&code()[..16]).join(name)
         });
-        let ready = cached
-            .as_ref()
-            .and_then(|path| std::fs::read(path).ok())
-            .filter(|bytes| bytes.ends_with(&[0xff, 0xd9]));
+        let ready = cached.as_ref().and_then(|path| recall(path));
         let jpeg = if let Some(bytes) = ready {
             bytes
         } else {

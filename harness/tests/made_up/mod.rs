@@ -1,13 +1,15 @@
 //! A run made up for tests: the events of both ends and the ledger of a path with bursts, without codecs or networks.
 #![allow(dead_code, reason = "each test uses its own part")]
 
-use contract::scores::{BitrateScores, Health, RunIdentity, SCHEMA, Scores};
-use contract::{Event, EventKind, FrameRow, LossCause, Metric, Role, Side, Status, Stream};
+use contract::scores::{BitrateScores, Health, RunIdentity, SCHEMA, Scores, Scoring};
+use contract::{
+    Backend, Event, EventKind, FrameRow, LossCause, Metric, Role, RunKey, Shaping, Side, Status, Stream,
+};
 use freezeframe::record::{Joined, Ledger, Slots, join};
 use freezeframe::report::load::Run;
 use freezeframe::score::session;
 use link::{Direction, DropCause, FateRecord, Outcome, State, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -241,8 +243,30 @@ pub fn run(what: &MadeUp) -> Run {
                     "freezeframe run {} --system {} --seed {}",
                     what.scenario, what.system, what.seed
                 ),
+                given: BTreeSet::new(),
                 conditions: conditions.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             },
+            key: RunKey {
+                system: what.system.parse().unwrap(),
+                revision: "0123456789ab".to_owned(),
+                options: [("transport".to_owned(), "\"datagram\"".to_owned())].into(),
+                scenario: what.scenario.parse().unwrap(),
+                scenario_hash: format!("hash of {}", what.scenario),
+                clip: "builtin-0".parse().unwrap(),
+                clip_hash: "0123456789abcdef-512x512@30".to_owned(),
+                depth_hash: Some("fedcba".to_owned()),
+                depth_range_mm: Some((400, 4000)),
+                depth_fov_degrees: None,
+                width: 512,
+                height: 512,
+                fps: 30,
+                frames: what.frames,
+                backend: Backend::Virtual,
+                shaper: Shaping::Auto,
+                playout: "150ms".to_owned(),
+                seed: what.seed,
+            },
+            scoring: Scoring::default(),
             health: Health { valid: true, ..Health::default() },
             frames: what.frames,
             interval_ns: INTERVAL,
@@ -254,6 +278,7 @@ pub fn run(what: &MadeUp) -> Run {
             definitions,
         },
         rows: joined.rows,
+        stale: Vec::new(),
     }
 }
 

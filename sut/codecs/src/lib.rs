@@ -6,11 +6,13 @@
 //! | room | what |
 //! |---|---|
 //! | [`encoder`] | [`Encoder`]: settings, rate control, forced key frames |
+//! | [`identity`] | which encoder and which FFmpeg are loaded |
 //! | [`decoder`] | [`Decoder`]: survives damaged input, gives at most one picture per unit |
 
 pub mod decoder;
 pub mod encoder;
 mod ff;
+pub mod identity;
 
 pub use decoder::Decoder;
 pub use encoder::{Encoded, Encoder, EncoderConfig, RateControl};

@@ -1,10 +1,12 @@
 //! The systems by name.
 
+use crate::identity::{networks, video};
 use crate::session::Mode;
 use crate::{reparo, revo, vp8_flexfec, vp8_ulpfec, vp9_tambur};
 use anyhow::Result;
 use codecs::Codec;
 use contract::RunSpec;
+use contract::identity::DependsOn;
 use std::path::Path;
 
 /// A system under test.
@@ -16,6 +18,8 @@ pub struct System {
     pub about: &'static str,
     /// Its options, completed, and what they imply.
     pub describe: fn(&toml::Table) -> Result<Description>,
+    /// What its results depend on besides this program and these options.
+    pub depends_on: fn(&toml::Table) -> Result<DependsOn>,
     /// Runs it.
     pub run: fn(&Mode, &Path, &RunSpec) -> Result<()>,
 }
@@ -35,36 +39,42 @@ pub const SYSTEMS: &[System] = &[
         name: "revo-h264",
         about: "ReVo: RGB + depth, H.264, parity on key frames, deadline-driven assembly",
         describe: revo::describe,
+        depends_on: |_| video(Codec::H264),
         run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H264),
     },
     System {
         name: "revo-h265",
         about: "ReVo: RGB + depth, H.265, parity on key frames, deadline-driven assembly",
         describe: revo::describe,
+        depends_on: |_| video(Codec::H265),
         run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H265),
     },
     System {
         name: "reparo",
         about: "Reparo: tokens in independent packets, what is lost is generated (lite networks, CPU)",
         describe: reparo::describe,
+        depends_on: |options| networks(&reparo::weight_files(options)?),
         run: reparo::run,
     },
     System {
         name: vp9_tambur::NAME,
         about: "Tambur on Ringmaster: VP9, streaming code over four frames",
         describe: vp9_tambur::describe,
+        depends_on: |_| video(Codec::Vp9),
         run: vp9_tambur::run,
     },
     System {
         name: vp8_ulpfec::NAME,
         about: "VP8 over RTP with ULPFEC in RED",
         describe: vp8_ulpfec::describe,
+        depends_on: |_| video(Codec::Vp8),
         run: vp8_ulpfec::run,
     },
     System {
         name: vp8_flexfec::NAME,
         about: "VP8 over RTP with FlexFEC in a stream of its own",
         describe: vp8_flexfec::describe,
+        depends_on: |_| video(Codec::Vp8),
         run: vp8_flexfec::run,
     },
 ];

@@ -5,12 +5,13 @@
 //! first request that leaves that path (a dropped frame, a forced key frame) switches to a live encoder that has
 //! been through the same requests.
 
+use crate::identity::encoding;
 use crate::jobs::{EncodeDone, EncodeJob};
 use crate::kept;
 use anyhow::{Context, Result, bail};
 use codecs::{Encoder, EncoderConfig};
-use contract::Stream;
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
+use contract::{ClipSpec, Stream};
 use media::Yuv420;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,17 +64,19 @@ impl EncodeLane {
         Self { stream, config, open, cache: None, served: Vec::new(), live: None }
     }
 
-    /// A lane that reads the encoded stream from `directory` if it is there and makes it if not. `clip` names the
-    /// pictures by content; `frames` is how many are encoded.
+    /// A lane that reads the encoded stream of `clip` from `directory` if it is there and makes it if not. Streams are known by
+    /// the clip's content, the encoder's settings, its library and the code around it.
     pub fn cached(
         stream: Stream,
         config: EncoderConfig,
         open: OpenPictures,
         directory: &Path,
-        clip: &str,
-        frames: u32,
+        clip: &ClipSpec,
     ) -> Result<Self> {
-        let path = cache_path(directory, &config, &format!("{clip} {stream:?}"), frames);
+        let frames = clip.frames;
+        let view = clip.depth_range_mm.filter(|_| stream == Stream::Depth);
+        let pictures = format!("{} {stream:?} {view:?}", clip.hash_of(stream));
+        let path = cache_path(directory, &config, &pictures, frames);
         let header = UnitsHeader {
             codec: format!("{}+key", config.codec),
             width: config.width,
@@ -121,7 +124,8 @@ impl EncodeLane {
 
 fn cache_path(directory: &Path, config: &EncoderConfig, clip: &str, frames: u32) -> PathBuf {
     let settings = serde_json::to_string(config).expect("a plain struct is JSON");
-    let key = xxhash_rust::xxh3::xxh3_128(format!("2\n{settings}\n{clip}\n{frames}").as_bytes());
+    let made_by = encoding(config.codec);
+    let key = xxhash_rust::xxh3::xxh3_128(format!("{made_by}\n{settings}\n{clip}\n{frames}").as_bytes());
     directory.join("encoded").join(format!("{key:032x}.units"))
 }
 

@@ -10,6 +10,7 @@
 //! | [`player`] | what these three share at the receiving end: decode in order, show at the slot |
 //! | [`session`] | any pair of endpoints on either clock |
 //! | [`control`] | the line protocol with the harness |
+//! | [`identity`] | what results depend on besides the program: encoders, libraries, weights |
 //! | [`encode`], [`decode`] | codec jobs: the cache of encoded streams, the store of decoded units |
 
 pub mod catalogue;
@@ -17,6 +18,7 @@ pub mod clip;
 pub mod control;
 pub mod decode;
 pub mod encode;
+pub mod identity;
 pub mod jobs;
 mod kept;
 pub mod player;

@@ -3,6 +3,7 @@
 use super::svg::escape;
 use crate::report::columns::{Better, COLUMNS, Column};
 use crate::report::group::Group;
+use crate::report::pair::pairs;
 use metrics::stats::{holm, paired_bootstrap, wilcoxon_signed_rank};
 use std::fmt::Write as _;
 
@@ -82,9 +83,8 @@ fn compare<'a>(a: &'a Group, b: &'a Group, key: &str) -> Option<Comparison<'a>> 
     let column = COLUMNS.iter().find(|c| c.key == key)?;
     let mut first = Vec::new();
     let mut second = Vec::new();
-    for run in a.valid() {
-        let partner = b.valid().find(|r| r.scores.run.seed == run.scores.run.seed);
-        if let Some((x, y)) = (column.get)(run).zip(partner.and_then(column.get)) {
+    for pair in pairs(a.valid(), b.valid()) {
+        if let Some((x, y)) = (column.get)(pair.first).zip((column.get)(pair.second)) {
             first.push(x);
             second.push(y);
         }

@@ -10,10 +10,8 @@ use std::fmt::Write as _;
 
 /// The name by which a run is addressed inside the page.
 #[must_use]
-pub fn anchor(system: &str, run: &Run) -> String {
-    let id = &run.scores.run;
-    let name = format!("run-{}-{}-{}-{}", system, id.scenario, id.clip, id.seed);
-    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+pub fn anchor(run: &Run) -> String {
+    format!("run-{}", run.scores.key.hash())
 }
 
 /// The whole section of a run; `with_pictures` off for all but a few runs of a large sweep keeps the page small.
@@ -24,7 +22,7 @@ pub fn details(system: &str, run: &Run, open: bool, with_pictures: bool) -> Stri
     let _ = write!(
         out,
         r#"<details class="run" id="{}"{}><summary><b>{}</b><span>{}</span><span>seed {}</span>"#,
-        escape(&anchor(system, run)),
+        escape(&anchor(run)),
         if open { " open" } else { "" },
         escape(system),
         escape(&id.scenario),
@@ -75,6 +73,15 @@ fn warnings(out: &mut String, run: &Run) {
         );
         for problem in &run.scores.health.problems {
             let _ = write!(out, "<br>{}", escape(problem));
+        }
+        out.push_str("</div>");
+    }
+    if !run.stale.is_empty() {
+        out.push_str(
+            r#"<div class="warnings"><b>Kept although it is stale; run now, it would be another:</b>"#,
+        );
+        for reason in &run.stale {
+            let _ = write!(out, "<br>{}", escape(reason));
         }
         out.push_str("</div>");
     }

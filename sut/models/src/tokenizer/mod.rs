@@ -17,10 +17,6 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 pub use view::{Memory, NONE, View};
 
-/// Goes up whenever [`Tokenizer::tokens`] gives others for the same weights and picture; part of what names
-/// tokens that are kept.
-pub const ENCODER_VERSION: u32 = 4;
-
 /// Pixels per token and side.
 pub const TOKEN_PIXELS: usize = 16;
 

@@ -87,10 +87,11 @@ fn main() -> ExitCode {
 }
 
 fn describe(system: &catalogue::System, options: &str) -> ExitCode {
-    let described = serde_json::from_str(options)
-        .map_err(anyhow::Error::from)
-        .and_then(|table| (system.describe)(&table))
-        .and_then(|d| Ok(serde_json::to_string(&d)?));
+    let described = serde_json::from_str(options).map_err(anyhow::Error::from).and_then(|table| {
+        let mut answer = serde_json::to_value((system.describe)(&table)?)?;
+        answer["identity"] = serde_json::to_value((system.depends_on)(&table)?)?;
+        Ok(answer.to_string())
+    });
     match described {
         Ok(json) => {
             println!("{json}");

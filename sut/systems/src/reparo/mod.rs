@@ -202,6 +202,17 @@ pub fn describe(table: &toml::Table) -> Result<Description> {
     Ok(Description { setup_ms: 0, options: toml::Table::try_from(options)? })
 }
 
+/// The weights that these options load.
+pub fn weight_files(table: &toml::Table) -> Result<Vec<PathBuf>> {
+    let options = options(table)?;
+    let networks: &[&str] = match options.fill {
+        Fill::Recovery => &["tokenizer", "recovery"],
+        Fill::Copy => &["tokenizer"],
+    };
+    let file = |network: &&str| format!("reparo-{network}-{}.safetensors", worker::PRESET.name());
+    Ok(networks.iter().map(|network| options.weights_folder().join(file(network))).collect())
+}
+
 /// Runs Reparo.
 pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let options = options(&spec.options)?;

@@ -3,6 +3,7 @@
 use super::{Fill, Options, Session};
 use crate::clip;
 use crate::encode::Pictures;
+use crate::identity::tokenizing;
 use crate::kept;
 use crate::session::Failure;
 use anyhow::{Context, Result, bail};
@@ -10,13 +11,13 @@ use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures};
 use models::token_recovery::{Copies, History, Recovery};
-use models::tokenizer::{Carry, ENCODER_VERSION, Memory, Preset};
+use models::tokenizer::{Carry, Memory, Preset};
 use std::path::Path;
 use std::time::Duration;
 use sut_core::Worker;
 use sut_core::wire::reparo::Variant;
 
-const PRESET: Preset = Preset::Lite;
+pub(super) const PRESET: Preset = Preset::Lite;
 
 /// Encode a captured frame.
 #[derive(Clone, Copy, Debug)]
@@ -142,8 +143,8 @@ fn cached(
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
     let kept = session.kept;
-    let key =
-        format!("{ENCODER_VERSION}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept}");
+    let made_by = tokenizing();
+    let key = format!("{made_by}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
     let header = UnitsHeader { codec, width, height, fps };

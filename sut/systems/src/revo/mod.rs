@@ -152,9 +152,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<
         let lane = |stream| {
             let open = clip::opener(&spec.clip, stream);
             match &spec.cache {
-                Some(dir) => {
-                    EncodeLane::cached(stream, encoder.clone(), open, dir, &spec.clip.hash, spec.clip.frames)
-                }
+                Some(dir) => EncodeLane::cached(stream, encoder.clone(), open, dir, &spec.clip),
                 None => Ok(EncodeLane::live(stream, encoder.clone(), open)),
             }
         };

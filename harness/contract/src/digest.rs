@@ -1,0 +1,117 @@
+//! SHA-256 of files, remembered in the cache folder so that a large program is read once and not once per run.
+//!
+//! A remembered value holds while device, inode, size, time of modification and time of change are the same. The last one is the
+//! kernel's own: no program can set it. A file changed a moment ago is not remembered, for it could change again within one tick.
+
+use sha2::{Digest, Sha256};
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// Two changes of a file within this time may carry one time stamp.
+const TICK: Duration = Duration::from_secs(2);
+
+/// Where caches are: `$FREEZEFRAME_CACHE`, or `freezeframe` in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`).
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    named("FREEZEFRAME_CACHE")
+        .or_else(|| named("XDG_CACHE_HOME").map(|p| p.join("freezeframe")))
+        .or_else(|| named("HOME").map(|p| p.join(".cache/freezeframe")))
+}
+
+/// SHA-256 of the content of `path`, 64 hex digits; with a cache folder, read only if it has changed since the last time.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256(path: &Path, cache: Option<&Path>) -> io::Result<String> {
+    let path = path.canonicalize()?;
+    let mut file = File::open(&path)?;
+    let state = state(&file.metadata()?);
+    let kept = cache.map(|folder| {
+        folder.join("files").join(format!("{:032x}", xxh3_128(path.as_os_str().as_encoded_bytes())))
+    });
+    if let Some(found) = kept.as_deref().and_then(|kept| recall(kept, &state)) {
+        return Ok(found);
+    }
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&buffer[..n]);
+    }
+    let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    let after = file.metadata()?;
+    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(after.ctime()).unwrap_or(0));
+    let at_rest = SystemTime::now().duration_since(changed).is_ok_and(|age| age > TICK);
+    if let Some(kept) = kept.filter(|_| at_rest && self::state(&after) == state) {
+        remember(&kept, &state, &hash);
+    }
+    Ok(hash)
+}
+
+fn state(of: &Metadata) -> String {
+    let (mtime, ctime) = ((of.mtime(), of.mtime_nsec()), (of.ctime(), of.ctime_nsec()));
+    format!("{} {} {} {}.{} {}.{}", of.dev(), of.ino(), of.size(), mtime.0, mtime.1, ctime.0, ctime.1)
+}
+
+fn recall(kept: &Path, state: &str) -> Option<String> {
+    let text = std::fs::read_to_string(kept).ok()?;
+    let (record, check) = text.rsplit_once(' ')?;
+    if u64::from_str_radix(check, 16).ok()? != xxh3_64(record.as_bytes()) {
+        return None;
+    }
+    let (found, hash) = record.rsplit_once(' ')?;
+    (found == state).then(|| hash.to_owned())
+}
+
+/// What cannot be remembered is read again next time.
+fn remember(kept: &Path, state: &str, hash: &str) {
+    let record = format!("{state} {hash}");
+    let text = format!("{record} {:016x}", xxh3_64(record.as_bytes()));
+    let part = kept.with_extension(format!("{}.part", std::process::id()));
+    let _ = kept
+        .parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(&part, text))
+        .and_then(|()| std::fs::rename(&part, kept));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_hash_and_a_change_is_seen_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, cache) = (dir.path().join("a"), dir.path().join("cache"));
+        std::fs::write(&file, "abc").unwrap();
+        // FIPS 180-4's own example.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(&file, Some(&cache)).unwrap(), abc);
+        std::fs::write(&file, "abd").unwrap();
+        assert_ne!(sha256(&file, Some(&cache)).unwrap(), abc);
+    }
+
+    #[test]
+    fn what_is_remembered_is_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = dir.path().join("k");
+        remember(&kept, "1 2 3", "ff00");
+        assert_eq!(recall(&kept, "1 2 3").as_deref(), Some("ff00"));
+        assert_eq!(recall(&kept, "1 2 4"), None, "another state of the file");
+        let whole = std::fs::read(&kept).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&kept, damaged).unwrap();
+            assert_eq!(recall(&kept, "1 2 3"), None, "byte {at}");
+        }
+    }
+}
