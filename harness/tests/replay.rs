@@ -72,7 +72,7 @@ fn typed(path: &Path, relative: bool) -> String {
 
 prop_compose! {
     fn file(list: fn(&Files) -> &Vec<PathBuf>)(place in any::<prop::sample::Index>(), relative in any::<bool>()) -> String {
-        typed(place.get(list(&FILES)), relative)
+        typed(place.get(list(&FILES).as_slice()), relative)
     }
 }
 
@@ -108,7 +108,7 @@ prop_compose! {
         cache in any::<bool>(),
     ) -> Request {
         let shaper = if backend == Backend::Virtual { Shaping::Auto } else { shaper };
-        let clip = ClipRequest { rgb: Some(rgb), depth, no_depth, shape, frames, fov };
+        let clip = ClipRequest { rgb: Some(rgb), depth: depth.map(PathBuf::from), no_depth, shape, frames, fov };
         Request { scenario, system, clip, backend, shaper, seed, options, cache }
     }
 }
