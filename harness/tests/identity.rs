@@ -408,6 +408,39 @@ fn a_damaged_cache_changes_no_result() {
 }
 
 #[test]
+fn a_damaged_embedded_clip_is_rendered_again() {
+    let place = Place::new();
+    let run = |out: &str| {
+        let said = place
+            .done(&[
+                "run",
+                "clean",
+                "--system",
+                "vp8-ulpfec",
+                "--size",
+                "32x32",
+                "--frames",
+                "2",
+                "--out",
+                out,
+                "--no-video",
+                "--no-score",
+            ])
+            .1;
+        (said, RunSpec::read(&place.path(out)).unwrap().clip)
+    };
+    let (_, first) = run("a");
+    assert!(!run("b").0.contains("damaged"));
+    let mut bytes = fs::read(&first.rgb).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&first.rgb, bytes).unwrap();
+    let (said, again) = run("c");
+    assert!(said.contains("is damaged: rendering the clip again"), "{said}");
+    assert_eq!(again.hash, first.hash);
+}
+
+#[test]
 fn names_never_lead_elsewhere() {
     let place = Place::new();
     place.clip("a.y4m", 1);

@@ -72,7 +72,8 @@ fn typed(path: &Path, relative: bool) -> String {
 
 prop_compose! {
     fn file(list: fn(&Files) -> &Vec<PathBuf>)(place in any::<prop::sample::Index>(), relative in any::<bool>()) -> String {
-        typed(place.get(list(&FILES).as_slice()), relative)
+        let path: &PathBuf = place.get(list(&FILES).as_slice());
+        typed(path, relative)
     }
 }
 

@@ -7,6 +7,7 @@ use freezeframe::report::columns::COLUMNS;
 use freezeframe::report::group::group;
 use freezeframe::report::html::page;
 use freezeframe::report::load::{Run, load_all};
+use freezeframe::report::pair::pairs;
 use freezeframe::report::rate::{Deltas, deltas};
 use freezeframe::report::table::Table;
 use freezeframe::report::{csv, json, latex, markdown, pooled, terminal};
@@ -177,6 +178,66 @@ fn transport_and_backend_are_named_where_they_differ() {
         names,
         ["revo-h265/datagram@virtual", "revo-h265/datachannel@virtual", "revo-h265/datagram@namespaces"]
     );
+}
+
+/// Each thing that tells runs apart makes a row of its own, and the words that say so; only seeds share one.
+#[test]
+fn only_seeds_are_averaged() {
+    let base = || run(&MadeUp { frames: 30, ..MadeUp::default() });
+    let changes: [(&str, fn(&mut contract::RunKey)); 12] = [
+        ("256x", |k| k.width = 256),
+        ("15/s", |k| k.fps = 15),
+        ("60 frames", |k| k.frames = 60),
+        ("#aaaaaa", |k| k.clip_hash = "aaaaaaaa-512x512@30".into()),
+        ("#bbbbbb", |k| k.scenario_hash = "bbbbbbbb".into()),
+        ("playout 99ms", |k| k.playout = "99ms".into()),
+        ("rev cccccc", |k| k.revision = "cccccccc".into()),
+        ("@namespaces", |k| k.backend = contract::Backend::Namespaces),
+        ("+kernel", |k| k.shaper = contract::Shaping::Kernel),
+        ("colour alone", |k| k.depth_hash = None),
+        ("fov 61", |k| k.depth_fov_degrees = Some("61".into())),
+        ("#", |k| _ = k.options.insert("hidden".into(), "1".into())),
+    ];
+    for (word, change) in changes {
+        let mut runs = vec![base(), base()];
+        runs[1].scores.run.seed = 2;
+        runs[1].scores.key.seed = 2;
+        assert_eq!(group(&runs).len(), 1, "two seeds");
+        change(&mut runs[1].scores.key);
+        let groups = group(&runs);
+        assert_eq!(groups.len(), 2, "{word}");
+        let reads = |i: usize| format!("{} | {} | {}", groups[i].clip, groups[i].scenario, groups[i].system);
+        assert!(reads(1).contains(word) || reads(0).contains(word), "{word}: {} and {}", reads(0), reads(1));
+        assert_ne!(reads(0), reads(1));
+    }
+}
+
+#[test]
+fn pairs_met_the_same_thing_by_content() {
+    let made = |system: &'static str, scenario: &'static str, seed: u64| {
+        run(&MadeUp { system, scenario, seed, frames: 30, ..MadeUp::default() })
+    };
+    let runs_of = |system| {
+        let both =
+            ["ge-low", "ge-high"].map(|scenario| (1..=3).map(move |seed| made(system, scenario, seed)));
+        both.into_iter().flatten().collect::<Vec<Run>>()
+    };
+    let (a, mut b) = (runs_of("revo-h264"), runs_of("vp9-tambur"));
+    // A baseline without depth is still a partner; another clip, shape, scenario content or play-out is none.
+    b.iter_mut().for_each(|r| r.scores.key.depth_hash = None);
+    assert_eq!(pairs(&a, &b).len(), 6);
+    b[0].scores.key.clip_hash = "other".into();
+    b[1].scores.key.frames = 60;
+    b[2].scores.key.scenario_hash = "other".into();
+    b[3].scores.key.playout = "99ms".into();
+    b[4].scores.key.backend = contract::Backend::Namespaces;
+    let found = pairs(&a, &b);
+    assert_eq!(found.len(), 1);
+    let seeds = [found[0].first, found[0].second].map(|r| (r.scores.run.scenario.clone(), r.scores.key.seed));
+    assert!(seeds[0] == seeds[1] && seeds[0] == ("ge-high".to_owned(), 3), "{seeds:?}");
+    // Two runs of one side under one condition: nobody knows which is meant.
+    let twice = [a[5].clone(), a[5].clone()];
+    assert_eq!(pairs(&twice, &b).len(), 0);
 }
 
 #[test]

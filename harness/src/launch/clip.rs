@@ -49,7 +49,7 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         if request.depth.is_some() {
             bad_input!("clip {name} brings its own depth; leave --depth out");
         }
-        return embedded(request, person);
+        return embedded(request, person, tell);
     }
 
     if name.starts_with("person-") && !Path::new(name).exists() {
@@ -146,7 +146,7 @@ pub fn check_unchanged(spec: &RunSpec) -> Result<()> {
     );
 }
 
-fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
+fn embedded(request: &ClipRequest, person: u32, tell: &mut dyn FnMut(&str)) -> Result<ClipSpec> {
     let (width, height, fps) = request.shape;
     let frames = request.frames.unwrap_or(10 * fps);
     let (columns, rows) = (width as usize, height as usize);
@@ -163,7 +163,16 @@ fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
         u64::from(frames),
         &format!("rendering the embedded clip person-{person} (once)"),
     );
-    let paths = video::scene::cached(&directory, config, |done, _| bar.set_position(u64::from(done)))?;
+    let render = || video::scene::cached(&directory, config, |done, _| bar.set_position(u64::from(done)));
+    let mut paths = render()?;
+    if !is_whole(&paths)? {
+        tell(&format!("{} is damaged: rendering the clip again", paths.rgb.display()));
+        for path in [&paths.rgb, &paths.depth16, &paths.view] {
+            std::fs::remove_file(path).with_context(|| format!("failed to remove {}", path.display()))?;
+        }
+        paths = render()?;
+        is_whole(&paths)?;
+    }
     bar.finish_and_clear();
     let view = media::scene::depth_view();
     let hash = hash_of(&paths.rgb)?;
@@ -183,6 +192,23 @@ fn embedded(request: &ClipRequest, person: u32) -> Result<ClipSpec> {
         hash: with_shape(hash, request.shape),
         depth_hash,
     })
+}
+
+/// Whether a rendered clip's files are as they were when they were made: their hashes are noted beside them the first time.
+fn is_whole(paths: &video::scene::ClipPaths) -> Result<bool> {
+    let now = format!("{:032x} {:032x}\n", hash_of(&paths.rgb)?, hash_of(&paths.depth16)?);
+    let sums = paths.rgb.with_extension("sums");
+    match std::fs::read_to_string(&sums) {
+        Ok(noted) if noted == now => Ok(true),
+        Ok(_) => {
+            std::fs::remove_file(&sums).with_context(|| format!("failed to remove {}", sums.display()))?;
+            Ok(false)
+        }
+        Err(_) => {
+            std::fs::write(&sums, now).with_context(|| format!("failed to write {}", sums.display()))?;
+            Ok(true)
+        }
+    }
 }
 
 /// Counts depth pictures, and fits the view's range to the first one if they are metric.
