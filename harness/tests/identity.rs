@@ -418,7 +418,7 @@ fn a_damaged_embedded_clip_is_rendered_again() {
                 "--system",
                 "vp8-ulpfec",
                 "--size",
-                "32x32",
+                "64x64",
                 "--frames",
                 "2",
                 "--out",
