@@ -73,7 +73,8 @@ fn system(manifest: &Manifest, depends_on: DependsOn) -> Result<SystemIdentity> 
     }
     for word in &manifest.command[1..] {
         let path = Path::new(word);
-        if path.is_file() {
+        // What follows `{sut}` is the name of a system, whatever lies in the current folder.
+        if manifest.command[0] != "{sut}" && path.is_file() {
             add(&std::path::absolute(path)?)?;
         }
     }
