@@ -178,6 +178,7 @@ fn spec_seeds() -> Vec<Vec<u8>> {
         revision: "r".to_owned(),
         replay: "freezeframe run x".to_owned(),
         capture_start_ns: 0,
+        playout_ns: None,
         cache: None,
         clip: clip.clone(),
         given: Default::default(),

@@ -19,7 +19,8 @@ fn slots(frames: u32) -> Slots {
         capture_start: Timestamp(0),
         streams: vec![Stream::Rgb],
         interval: Duration::from_millis(30),
-        playout: Duration::from_millis(100),
+        playout: "100ms".parse().unwrap(),
+        slot_tolerance: Duration::ZERO,
         one_packet_per_message: true,
     }
 }
@@ -163,6 +164,50 @@ fn the_receivers_own_reason_comes_first() {
 }
 
 #[test]
+fn what_came_after_its_slot_is_late_whatever_the_receiver_said() {
+    let said = |cause| K::Lost { frame: 0, stream: Stream::Rgb, cause, missing: 2 };
+    let frozen = |cause| Script::default().sent(0).rx(100, said(cause)).slot(0, Status::Frozen, None, None);
+    let came = |script: Script, last: bool| {
+        let script = script.received(120, 0, Role::Data, 0).received(121, 0, Role::Data, 1);
+        if last { script.received(122, 0, Role::Parity, 0) } else { script }
+    };
+    let row = came(frozen(LossCause::Network), true).row();
+    assert_eq!((row.loss_cause, row.lost, row.late), (Some(LossCause::Late), Some(0), Some(3)));
+    let row = came(frozen(LossCause::Network), false).row();
+    assert_eq!((row.loss_cause, row.lost, row.late), (Some(LossCause::Network), Some(1), Some(2)));
+    let row =
+        came(frozen(LossCause::Dependency), false).complete(121, 0, 0).decoded(125, 0, Some("aa")).row();
+    assert_eq!((row.loss_cause, row.status), (Some(LossCause::Late), Status::Frozen));
+    // In time, and yet not shown: the receiver's word stands.
+    let in_time = frozen(LossCause::Dependency).received(20, 0, Role::Data, 0).complete(20, 0, 0);
+    assert_eq!(in_time.row().loss_cause, Some(LossCause::Dependency));
+}
+
+#[test]
+fn a_frame_is_judged_by_its_slot_not_by_what_was_asked_for() {
+    let slot =
+        K::Slot { frame: 0, stream: Stream::Rgb, status: Status::Rendered, shown: Some(0), picture: None };
+    let script = Script::default().sent(0).received(130, 0, Role::Data, 0).received(131, 0, Role::Data, 1);
+    let joined = script.complete(131, 0, 0).decoded(132, 0, Some("aa")).rx(140, slot).join(1);
+    let row = &joined.rows[0];
+    assert_eq!(
+        (row.deadline, row.late),
+        (Some(Timestamp(140 * MS)), Some(0)),
+        "the system waited, and used them"
+    );
+    let found = Finding::BudgetNotKept {
+        asked_ns: 100 * MS,
+        kept_ns: 140 * MS,
+        count: 1,
+        slots: 1,
+        worst_ns: 40 * MS,
+    };
+    assert_eq!(joined.findings, [found]);
+    assert!(joined.findings[0].invalidates());
+    assert_eq!((joined.budget.kept_ns, joined.budget.max_deviation_ns), (Some(140 * MS), 40 * MS));
+}
+
+#[test]
 fn a_frame_given_up_by_the_sender_is_no_freeze() {
     let script = Script::default()
         .tx(0, K::Captured { frame: 0 })
@@ -214,6 +259,7 @@ fn times_in_an_order_that_cannot_be_are_findings() {
             reversed("encoded before they were captured"),
             reversed("decoded before they were captured"),
             reversed("rendered before they were captured"),
+            Finding::BudgetNotKept { asked_ns: 100 * MS, kept_ns: 0, count: 1, slots: 1, worst_ns: 105 * MS },
         ]
     );
     assert!(joined.findings.iter().all(Finding::invalidates));

@@ -116,6 +116,7 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
         revision: "test".into(),
         replay: "freezeframe run clean --system hand-made --seed 7".into(),
         capture_start_ns: 0,
+        playout_ns: Some(contract::Playout::DEFAULT),
         cache: None,
         clip: ClipSpec {
             name: "pattern".parse().unwrap(),

@@ -230,7 +230,7 @@ pub struct FrameRow {
     pub decode_end: Option<Timestamp>,
     /// When it came on the screen; absent if it never did.
     pub render: Option<Timestamp>,
-    /// Capture time plus playout budget.
+    /// The moment by which it was judged: its slot. Without a slot of the record, capture plus the budget.
     pub deadline: Option<Timestamp>,
     /// Size of the encoded frame, bytes; this and all below is absent where the system reports nothing of the kind.
     pub encoded_bytes: Option<u32>,
@@ -242,7 +242,7 @@ pub struct FrameRow {
     pub repeat: Option<Traffic>,
     /// Packets sent that never arrived.
     pub lost: Option<u32>,
-    /// Packets that arrived after the deadline.
+    /// Packets that arrived after the deadline (the slot).
     pub late: Option<u32>,
     /// Arrivals in which nothing was new.
     pub duplicates: Option<u32>,

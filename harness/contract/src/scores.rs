@@ -4,7 +4,7 @@
 //! bits, and nothing here depends on the wall clock or on the machine (what does is in [`Health`], and is
 //! empty in virtual time).
 
-use crate::{LossCause, Metric, RunKey, Stream};
+use crate::{LossCause, Metric, Playout, RunKey, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -31,8 +31,8 @@ pub struct Scores {
     pub frames: u32,
     /// Time between captures, nanoseconds.
     pub interval_ns: u64,
-    /// Deadline of a frame after its capture, nanoseconds.
-    pub playout_ns: u64,
+    /// When frames were due on the screen: what was asked for, and what the system did.
+    pub budget: Budget,
     /// Per stream.
     pub streams: BTreeMap<Stream, StreamScores>,
     /// What was sent.
@@ -114,6 +114,21 @@ pub struct Health {
     pub malformed: u64,
     /// Bytes or messages that a transport refused or dropped itself.
     pub transport_dropped: u64,
+}
+
+/// The play-out budget that a run was judged by, measured from its slots: slot time less capture time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Of the scenario: nanoseconds, or `own`, the system's own clock.
+    #[serde(with = "crate::playout::nanos")]
+    pub asked_ns: Playout,
+    /// Slots whose capture is known, all streams together.
+    pub slots: u32,
+    /// Their median (nearest rank), nanoseconds; absent without slots.
+    pub kept_ns: Option<u64>,
+    /// The largest distance of a slot from what was asked for (from the median when that is `own`), nanoseconds.
+    pub max_deviation_ns: u64,
 }
 
 pub use metrics::{Dist, Durations, FreezeSummary as FreezeScores, FrozenRuns};

@@ -1,6 +1,6 @@
 //! `spec.toml`: one run, fully resolved. A system under test needs nothing else.
 
-use crate::{Identity, Name, Scenario, Stream};
+use crate::{Identity, Name, Playout, Scenario, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -78,6 +78,10 @@ pub struct RunSpec {
     pub replay: String,
     /// When the first frame is captured, nanoseconds after the run's start. Earlier traffic (handshakes) is not impaired.
     pub capture_start_ns: u64,
+    /// `scenario.playout` for programs: nanoseconds from a frame's capture to its slot on the screen, or `own`. Absent in files of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_nanos")]
+    pub playout_ns: Option<Playout>,
     /// Where encoded streams are kept between runs; absent: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<PathBuf>,
@@ -189,7 +193,16 @@ impl RunSpec {
         let mut spec: RunSpec = toml::from_str(&text)
             .map_err(|e| SpecError::Invalid { path: path.clone(), reason: e.to_string() })?;
         // A trace is in the file by path and hash only.
-        spec.scenario.load(run_dir).map_err(|e| SpecError::Invalid { path, reason: e.to_string() })?;
+        spec.scenario
+            .load(run_dir)
+            .map_err(|e| SpecError::Invalid { path: path.clone(), reason: e.to_string() })?;
+        if spec.playout_ns.is_some_and(|p| p != spec.scenario.playout) {
+            let reason = format!(
+                "playout_ns is not scenario.playout ({}); the harness writes both alike",
+                spec.scenario.playout
+            );
+            return Err(SpecError::Invalid { path, reason });
+        }
         Ok(spec)
     }
 
@@ -205,5 +218,22 @@ impl RunSpec {
     #[must_use]
     pub fn interval_ns(&self) -> u64 {
         1_000_000_000 / u64::from(self.clip.fps.max(1))
+    }
+}
+
+mod maybe_nanos {
+    use crate::{Playout, playout::nanos};
+    use serde::{Deserializer, Serializer};
+
+    #[allow(clippy::ref_option)] // serde's signature
+    pub fn serialize<S: Serializer>(playout: &Option<Playout>, s: S) -> Result<S::Ok, S::Error> {
+        match playout {
+            Some(playout) => nanos::serialize(playout, s),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Playout>, D::Error> {
+        nanos::deserialize(d).map(Some)
     }
 }

@@ -28,7 +28,7 @@ pub struct Golden {
 pub fn flatten(scores: &Scores) -> Numbers {
     let mut numbers = Numbers::new();
     let whole = serde_json::to_value(scores).unwrap_or(Value::Null);
-    for part in ["frames", "interval_ns", "playout_ns", "streams", "bitrate", "network"] {
+    for part in ["frames", "interval_ns", "budget", "streams", "bitrate", "network"] {
         leaves(part, &whole[part], &mut numbers);
     }
     numbers.retain(|name, _| {

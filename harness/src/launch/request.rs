@@ -37,6 +37,9 @@ struct Description {
     options: toml::Table,
     #[serde(default)]
     identity: DependsOn,
+    /// Options that have an effect only with `playout = "own"`.
+    #[serde(default)]
+    own_clock: Vec<String>,
 }
 
 impl Request {
@@ -59,7 +62,21 @@ impl Request {
         let given = parse_options(&self.options)?;
         let names = given.keys().cloned().collect();
         let (options, setup_ms, depends_on) = if manifest.describe {
-            let described = describe(&manifest, &given)?;
+            let mut described = describe(&manifest, &given)?;
+            if scenario.playout.budget().is_some() {
+                for name in &described.own_clock {
+                    if given.contains_key(name) {
+                        bad_input!(
+                            "option {name} of {} belongs to its own clock, and the play-out of scenario {} is fixed ({}); leave it \
+                             out, or write playout = \"own\" in the scenario",
+                            manifest.name,
+                            scenario.name,
+                            scenario.playout
+                        );
+                    }
+                    described.options.remove(name);
+                }
+            }
             (described.options, described.setup_ms, described.identity)
         } else {
             (given, manifest.setup_ms, DependsOn::default())
@@ -72,6 +89,7 @@ impl Request {
             revision: revision(),
             replay: self.replay()?,
             capture_start_ns: setup_ms * 1_000_000,
+            playout_ns: Some(scenario.playout),
             cache: if self.cache { Some(clip::cache_dir()?) } else { None },
             given: names,
             clip,

@@ -49,6 +49,19 @@ pub enum Finding {
         /// The first.
         first: u32,
     },
+    /// Slots that did not come at capture plus the budget that the scenario fixes.
+    BudgetNotKept {
+        /// The budget, nanoseconds.
+        asked_ns: u64,
+        /// Median of what was kept, nanoseconds.
+        kept_ns: u64,
+        /// Slots off by more than the tolerance.
+        count: u32,
+        /// All slots.
+        slots: u32,
+        /// The farthest, nanoseconds.
+        worst_ns: u64,
+    },
     /// A slot that shows a frame captured after it.
     ShowsFuture {
         /// Stream.
@@ -150,6 +163,7 @@ impl Finding {
             Finding::SlotsRepeated { .. } => "slots_repeated",
             Finding::BeyondClip { .. } => "beyond_clip",
             Finding::ShowsOther { .. } => "shows_other",
+            Finding::BudgetNotKept { .. } => "budget_not_kept",
             Finding::ShowsFuture { .. } => "shows_future",
             Finding::PictureDiffers { .. } => "picture_differs",
             Finding::RedecodeDiffers { .. } => "redecode_differs",
@@ -206,6 +220,15 @@ impl fmt::Display for Finding {
                 "{count} {} slots say rendered or concealed and show another frame (first: {first}); scored by what they show",
                 stream.name()
             ),
+            Finding::BudgetNotKept { asked_ns, kept_ns, count, slots, worst_ns } => write!(
+                f,
+                "{count} of {slots} slots did not come {} after capture, as the scenario's playout asks: the median came after {}, the \
+                 farthest was {} off; the figures belong to another budget; for a system with a clock of its own write playout = \
+                 \"own\" in the scenario",
+                ms(*asked_ns),
+                ms(*kept_ns),
+                ms(*worst_ns)
+            ),
             Finding::ShowsFuture { stream, frame, shown } => write!(
                 f,
                 "{} slot {frame} claims to show frame {shown}, captured after it; frame ids are mixed up",
@@ -258,4 +281,8 @@ impl fmt::Display for Finding {
             Finding::MetricMissing { metric, reason } => write!(f, "{metric} is left empty: {reason}"),
         }
     }
+}
+
+fn ms(ns: u64) -> String {
+    format!("{}.{:03} ms", ns / 1_000_000, ns / 1000 % 1000)
 }

@@ -2,7 +2,8 @@
 
 use super::{Finding, Ledger};
 use contract::frames::Traffic;
-use contract::{Event, EventKind, FrameRow, LossCause, Role, Side, Status, Stream};
+use contract::scores::Budget;
+use contract::{Event, EventKind, FrameRow, LossCause, Playout, Role, Side, Status, Stream};
 use link::Timestamp;
 use metrics::{Place, Window};
 use std::collections::BTreeMap;
@@ -19,8 +20,10 @@ pub struct Slots {
     pub streams: Vec<Stream>,
     /// Time between captures.
     pub interval: Duration,
-    /// Time from a capture to its deadline.
-    pub playout: Duration,
+    /// When frames are due.
+    pub playout: Playout,
+    /// How far a slot may be from capture plus a fixed budget: 0 in virtual time.
+    pub slot_tolerance: Duration,
     /// True if one message of the system is one packet of the path, so that counts must agree.
     pub one_packet_per_message: bool,
 }
@@ -83,6 +86,8 @@ pub struct Joined {
     pub rows: Vec<FrameRow>,
     /// What the cross-checks found.
     pub findings: Vec<Finding>,
+    /// The budget by which the frames were judged.
+    pub budget: Budget,
     /// What belongs to no single frame.
     pub totals: Totals,
     /// What the system reports at all.
@@ -312,7 +317,9 @@ impl<'a> Joiner<'a> {
             for packet in cell.packets.values().filter(|p| p.sent == 0 && self.reports.sent) {
                 (0..packet.received).for_each(|_| never_sent.add(id));
             }
-            let deadline = self.capture[frame].map(|t| t + self.slots.playout);
+            // Whatever the scenario asks for: the slot is what a frame was judged by.
+            let asked = || Some(self.capture[frame]? + self.slots.playout.budget()?);
+            let deadline = cell.slot.as_ref().map(|slot| slot.t).or_else(asked);
             let mut row = cell.row(
                 id,
                 self.slots.streams[i % width],
@@ -347,7 +354,15 @@ impl<'a> Joiner<'a> {
         for &stream in &self.slots.streams {
             reversed(&rows, stream, &mut findings);
         }
-        Joined { rows, findings, totals: self.totals, reports: self.reports }
+        let pairs: Vec<(Timestamp, Timestamp)> = self
+            .cells
+            .iter()
+            .enumerate()
+            .filter_map(|(i, cell)| Some((self.capture[i / width.max(1)]?, cell.slot.as_ref()?.t)))
+            .collect();
+        let (budget, not_kept) = super::budget::measure(&pairs, self.slots);
+        findings.extend(not_kept);
+        Joined { rows, findings, budget, totals: self.totals, reports: self.reports }
     }
 
     /// Cross-checks of one stream.
@@ -476,12 +491,24 @@ impl Cell {
         row.loss_cause = match row.status {
             Status::Rendered => None,
             Status::DroppedSender => Some(LossCause::Sender),
+            Status::Frozen if self.was_late(&row) => Some(LossCause::Late),
             // The receiver knows its own reasons best; without a word of it the packets tell.
-            Status::Concealed | Status::Frozen => {
-                Some(self.lost.map_or_else(|| self.derive_cause(&row, reports), |(cause, _)| cause))
-            }
+            Status::Concealed | Status::Frozen => match self.lost {
+                // It cannot know at the deadline what is still on its way.
+                Some((LossCause::Network, _)) if row.lost == Some(0) && row.last_received.is_some() => {
+                    Some(LossCause::Late)
+                }
+                Some((cause, _)) => Some(cause),
+                None => Some(self.derive_cause(&row, reports)),
+            },
         };
         row
+    }
+
+    /// True if the frame was complete, or even a picture, but after its slot.
+    fn was_late(&self, row: &FrameRow) -> bool {
+        let after = |t: Option<Timestamp>| t.zip(row.deadline).is_some_and(|(t, deadline)| t > deadline);
+        after(row.complete) || after(row.decode_end)
     }
 
     /// What the events prove. A system that does not report packets, or when frames are complete, leaves it unknown.

@@ -8,6 +8,7 @@
 //! Start at [`join`]. Nothing here believes a system: what two files say about the same thing is compared, and a
 //! difference becomes a [`Finding`].
 
+mod budget;
 mod events;
 mod fates;
 mod finding;

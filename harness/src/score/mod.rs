@@ -74,6 +74,9 @@ impl Default for Options {
     }
 }
 
+/// How far from capture plus budget a slot may be on the wall clock: the scale of lateness that a run's emulator may have.
+const SLOT_TOLERANCE: Duration = Duration::from_millis(5);
+
 /// Which slots a run has.
 #[must_use]
 pub fn slots_of(spec: &RunSpec) -> Slots {
@@ -82,7 +85,11 @@ pub fn slots_of(spec: &RunSpec) -> Slots {
         capture_start: Timestamp(spec.capture_start_ns),
         streams: spec.clip.streams().to_vec(),
         interval: Duration::from_nanos(spec.interval_ns()),
-        playout: Duration::from_nanos(spec.scenario.playout.as_nanos()),
+        playout: spec.scenario.playout,
+        slot_tolerance: match spec.backend {
+            Backend::Virtual => Duration::ZERO,
+            Backend::Namespaces => SLOT_TOLERANCE,
+        },
         one_packet_per_message: spec.options.get("transport").and_then(|t| t.as_str()) == Some("datagram"),
     }
 }
@@ -179,7 +186,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
         health: Health { capture_lateness, ..health(dir, &findings, &totals)? },
         frames: slots.frames,
         interval_ns: spec.interval_ns(),
-        playout_ns: spec.scenario.playout.as_nanos(),
+        budget: joined.budget,
         streams: slots
             .streams
             .iter()

@@ -22,7 +22,10 @@ pub fn stream_scores(rows: &[&FrameRow], slots: &Slots) -> StreamScores {
     };
     let shown_ns: Vec<Option<u64>> = rows.iter().map(|r| r.render.map(Timestamp::as_nanos)).collect();
     let captured_ns = rows.first().and_then(|r| r.capture).unwrap_or(slots.capture_start);
-    let due = rows.first().and_then(|r| r.deadline).unwrap_or(captured_ns + slots.playout);
+    let due = rows
+        .first()
+        .and_then(|r| r.deadline)
+        .unwrap_or(captured_ns + slots.playout.budget().unwrap_or_default());
     let screen = Screen {
         captured_ns: captured_ns.as_nanos(),
         due_ns: due.as_nanos(),

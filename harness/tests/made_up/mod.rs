@@ -3,7 +3,7 @@
 
 use contract::scores::{BitrateScores, Health, RunIdentity, SCHEMA, Scores, Scoring};
 use contract::{
-    Backend, Event, EventKind, FrameRow, LossCause, Metric, Role, RunKey, Shaping, Side, Status, Stream,
+    Backend, Event, EventKind, FrameRow, LossCause, Metric, Playout, Role, RunKey, Shaping, Side, Status, Stream,
 };
 use freezeframe::record::{Joined, Ledger, Slots, join};
 use freezeframe::report::load::Run;
@@ -70,7 +70,8 @@ pub fn slots(frames: u32) -> Slots {
         capture_start: Timestamp(0),
         streams: vec![Stream::Rgb, Stream::Depth],
         interval: Duration::from_nanos(INTERVAL),
-        playout: Duration::from_nanos(PLAYOUT),
+        playout: Playout::DEFAULT,
+        slot_tolerance: Duration::ZERO,
         one_packet_per_message: true,
     }
 }
@@ -270,7 +271,7 @@ pub fn run(what: &MadeUp) -> Run {
             health: Health { valid: true, ..Health::default() },
             frames: what.frames,
             interval_ns: INTERVAL,
-            playout_ns: PLAYOUT,
+            budget: joined.budget,
             streams,
             bitrate,
             network,

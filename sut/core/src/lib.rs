@@ -10,6 +10,7 @@
 //! | [`self_drop`] | which tokens Reparo leaves out to meet a bitrate |
 //! | [`fec`] | erasure codes |
 //! | [`playout`] | in-order decoding and slots for streams whose frames refer to each other |
+//! | [`slot_clock`] | when each frame is due on the screen |
 //! | [`rtp`] | RTP, payload descriptors, RED, RTCP |
 
 pub mod drive;
@@ -20,8 +21,10 @@ pub mod playout;
 pub mod rtp;
 pub mod self_drop;
 pub mod simulate;
+pub mod slot_clock;
 pub mod wire;
 
 pub use drive::drive;
 pub use endpoint::{Endpoint, Input, Output, Worker};
 pub use simulate::{Recorder, Schedule, simulate};
+pub use slot_clock::SlotClock;

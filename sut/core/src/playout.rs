@@ -2,32 +2,18 @@
 //! show each frame at its slot or keep the last picture.
 //!
 //! ```text
-//! first packet (of frame f)        t0 = its arrival - f T
-//! slot of frame g                  t0 + g T + wait
+//! arrival that frame g should have     first packet (of frame f): its arrival + (g - f) T
+//! slot of frame g                      by the SlotClock; of its own, that arrival + wait
 //! ```
-//! Ringmaster's rule for decoding, with the frame wait-time of Reparo's evaluation. Pure: the caller carries out
-//! the [`Action`]s.
+//! Ringmaster's rule for decoding, which knows no slots: what is late for its slot is still decoded, and what waits for a frame
+//! looks at arrivals alone. Pure: the caller carries out the [`Action`]s.
 
+use crate::slot_clock::has_come;
+use crate::{Schedule, SlotClock};
 use contract::{LossCause, Status};
 use link::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
-
-/// If nothing at all arrives, slots begin that long after the first capture.
-const GIVE_UP: Duration = Duration::from_secs(1);
-
-/// What a playout needs to know.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Captured frames.
-    pub frames: u32,
-    /// Captures per second.
-    pub fps: u32,
-    /// When frame 0 is captured.
-    pub capture_start: Timestamp,
-    /// Time between the arrival a frame should have and its slot.
-    pub wait: Duration,
-}
 
 /// What the caller does, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +48,12 @@ pub enum Action {
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Playout {
-    config: Config,
-    t0: Option<Timestamp>,
+    schedule: Schedule,
+    clock: SlotClock,
+    /// Of an own clock: from the arrival that a frame should have to its slot.
+    wait: Duration,
+    /// When the first packet of frame 0 should have come.
+    arrival: Option<Timestamp>,
     /// Complete frames that wait for those before them: key, bytes.
     complete: BTreeMap<u32, (bool, Vec<u8>)>,
     /// Frames that were complete, for the cause of a loss.
@@ -77,16 +67,20 @@ pub struct Playout {
     ready: BTreeMap<u32, u128>,
     shown: Option<(u32, u128)>,
     next_slot: u32,
+    /// Packets are taken no longer.
+    over: bool,
     actions: VecDeque<Action>,
 }
 
 impl Playout {
-    /// A playout before the first packet.
+    /// A playout before the first packet; `wait` is that of a clock of its own.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(schedule: &Schedule, wait: Duration) -> Self {
         Playout {
-            config,
-            t0: None,
+            schedule: *schedule,
+            clock: SlotClock::new(schedule),
+            wait,
+            arrival: None,
             complete: BTreeMap::new(),
             came: BTreeSet::new(),
             next: 0,
@@ -96,31 +90,17 @@ impl Playout {
             ready: BTreeMap::new(),
             shown: None,
             next_slot: 0,
+            over: false,
             actions: VecDeque::new(),
         }
     }
 
-    fn frame_time(&self, frame: u32) -> Duration {
-        Duration::from_nanos(u64::from(frame) * 1_000_000_000 / u64::from(self.config.fps.max(1)))
-    }
-
-    /// When the first packet of `frame` should arrive; `None` before any packet.
-    #[must_use]
-    pub fn expected(&self, frame: u32) -> Option<Timestamp> {
-        self.t0.map(|t0| t0 + self.frame_time(frame))
-    }
-
-    /// The slot of `frame`; `None` before any packet.
-    #[must_use]
-    pub fn slot(&self, frame: u32) -> Option<Timestamp> {
-        self.expected(frame).map(|t| t + self.config.wait)
-    }
-
-    /// The frame that decoding waits for, and when its first packet should have come. `None` once all frames are
-    /// decoded or before any packet.
+    /// The frame that decoding waits for, and when its first packet should have come by what arrived so far; the slots have no say
+    /// in it. `None` once all frames are decoded or before any packet.
     #[must_use]
     pub fn waiting_for(&self) -> Option<(u32, Timestamp)> {
-        (self.next < self.config.frames).then(|| Some((self.next, self.expected(self.next)?))).flatten()
+        let lead = self.schedule.capture_time(self.next) - self.schedule.capture_start;
+        (self.next < self.schedule.frames).then(|| Some((self.next, self.arrival? + lead))).flatten()
     }
 
     /// Next thing to do.
@@ -131,29 +111,34 @@ impl Playout {
     /// When [`Playout::advance`] has something to do even if nothing arrives.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.next_slot >= self.config.frames {
-            return None;
-        }
-        self.slot(self.next_slot).or(Some(self.config.capture_start + GIVE_UP))
+        let slot = (self.next_slot < self.schedule.frames).then(|| self.clock.slot(self.next_slot)).flatten();
+        let give_up = self.arrival.is_none().then(|| self.give_up_at());
+        let over = (!self.over).then(|| self.schedule.last_packet());
+        [slot, give_up, over].into_iter().flatten().min()
     }
 
-    /// Every slot has come and no frame is in the decoder.
+    fn give_up_at(&self) -> Timestamp {
+        self.schedule.capture_start + SlotClock::GIVE_UP
+    }
+
+    /// Every slot has come, no frame is in the decoder, and no packet is awaited.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.next_slot >= self.config.frames && self.decoding.is_empty()
+        self.over && self.next_slot >= self.schedule.frames && self.decoding.is_empty()
     }
 
-    /// A packet of `frame` arrived: the first one starts the clock.
+    /// A packet of `frame` arrived: the first one says when all others should, and starts a clock of its own.
     pub fn packet(&mut self, now: Timestamp, frame: u32) {
-        if self.t0.is_none() && frame < self.config.frames {
-            let lead = self.frame_time(frame).as_nanos() as u64;
-            self.t0 = Some(Timestamp(now.as_nanos().saturating_sub(lead)));
+        if self.arrival.is_none() && frame < self.schedule.frames {
+            let lead = self.schedule.capture_time(frame) - self.schedule.capture_start;
+            self.arrival = Some(Timestamp(now.as_nanos().saturating_sub(lead.as_nanos() as u64)));
+            self.clock.start(frame, now + self.wait);
         }
     }
 
     /// All bytes of `frame` are there. False if it is not wanted: unknown, repeated, or decoding has passed it.
     pub fn complete(&mut self, frame: u32, key: bool, bytes: Vec<u8>) -> bool {
-        if frame >= self.config.frames || frame < self.next || !self.came.insert(frame) {
+        if frame >= self.schedule.frames || frame < self.next || !self.came.insert(frame) {
             return false;
         }
         self.complete.insert(frame, (key, bytes));
@@ -176,11 +161,11 @@ impl Playout {
         }
     }
 
-    /// Decodes what can be decoded and shows what is due.
-    pub fn advance(&mut self, now: Timestamp) {
-        if self.t0.is_none() && now >= self.config.capture_start + GIVE_UP {
-            let early = now.as_nanos().saturating_sub(self.config.wait.as_nanos() as u64);
-            self.t0 = Some(Timestamp(early));
+    /// Decodes what can be decoded and shows what is due ([`has_come`]).
+    pub fn advance(&mut self, now: Timestamp, timeout: bool) {
+        if self.arrival.is_none() && now >= self.give_up_at() {
+            self.arrival = Some(now);
+            self.clock.start(0, now);
         }
         loop {
             let in_order = self.complete.get(&self.next).is_some_and(|(key, _)| *key || self.chain);
@@ -199,11 +184,13 @@ impl Playout {
                 self.actions.push_back(Action::Decode { frame, unit, key });
             }
         }
-        while self.next_slot < self.config.frames && self.slot(self.next_slot).is_some_and(|slot| slot <= now)
+        while self.next_slot < self.schedule.frames
+            && self.clock.slot(self.next_slot).is_some_and(|slot| has_come(slot, now, timeout))
         {
             self.show(self.next_slot);
             self.next_slot += 1;
         }
+        self.over |= now >= self.schedule.last_packet();
     }
 
     fn show(&mut self, frame: u32) {
@@ -235,14 +222,25 @@ mod tests {
 
     const T: u64 = 100; // ms per frame at 10 fps
 
-    fn playout(frames: u32) -> Playout {
-        let wait = Duration::from_millis(150);
-        Playout::new(Config { frames, fps: 10, capture_start: Timestamp::ZERO, wait })
+    /// 150 ms after the arrival that a frame should have, or `budget` after its capture.
+    fn playout(frames: u32, budget: &str) -> Playout {
+        let schedule = Schedule {
+            capture_start: Timestamp::ZERO,
+            frames,
+            fps: 10,
+            playout: budget.parse().expect("a budget"),
+            end: Timestamp::from_millis(60_000),
+        };
+        Playout::new(&schedule, Duration::from_millis(150))
     }
 
     /// Runs a schedule of (ms, frame, key) completions, decoding at once; one letter per slot and the decodes.
     fn run(frames: u32, arrivals: &[(u64, u32, bool)]) -> (String, Vec<u32>) {
-        let mut p = playout(frames);
+        run_within(frames, "own", arrivals)
+    }
+
+    fn run_within(frames: u32, budget: &str, arrivals: &[(u64, u32, bool)]) -> (String, Vec<u32>) {
+        let mut p = playout(frames, budget);
         let (mut slots, mut decodes) = (String::new(), Vec::new());
         let mut arrivals = arrivals.iter().peekable();
         for ms in 0..frames as u64 * T + 2000 {
@@ -251,27 +249,30 @@ mod tests {
                 p.packet(now, *frame);
                 p.complete(*frame, *key, vec![*frame as u8]);
             }
-            p.advance(now);
-            while let Some(action) = p.poll_action() {
-                match action {
-                    Action::Decode { frame, unit, .. } => {
-                        assert_eq!(unit, [frame as u8]);
-                        decodes.push(frame);
-                        p.decoded(frame, Some(u128::from(frame)));
+            // As a driver does: what arrives, what was decoded, then the timeout.
+            for timeout in [false, true] {
+                p.advance(now, timeout);
+                while let Some(action) = p.poll_action() {
+                    match action {
+                        Action::Decode { frame, unit, .. } => {
+                            assert_eq!(unit, [frame as u8]);
+                            decodes.push(frame);
+                            p.decoded(frame, Some(u128::from(frame)));
+                        }
+                        Action::Lost { cause, .. } => slots.push_str(match cause {
+                            LossCause::Network => "n",
+                            LossCause::Dependency => "d",
+                            LossCause::Late => "l",
+                            LossCause::Decoder => "x",
+                            LossCause::Sender => "s",
+                            LossCause::Unknown => "u",
+                        }),
+                        Action::Slot { status: Status::Rendered, frame, shown } => {
+                            assert_eq!(shown.map(|s| s.0), Some(frame));
+                            slots.push('R');
+                        }
+                        Action::Slot { status, .. } => assert_eq!(status, Status::Frozen),
                     }
-                    Action::Lost { cause, .. } => slots.push_str(match cause {
-                        LossCause::Network => "n",
-                        LossCause::Dependency => "d",
-                        LossCause::Late => "l",
-                        LossCause::Decoder => "x",
-                        LossCause::Sender => "s",
-                        LossCause::Unknown => "u",
-                    }),
-                    Action::Slot { status: Status::Rendered, frame, shown } => {
-                        assert_eq!(shown.map(|s| s.0), Some(frame));
-                        slots.push('R');
-                    }
-                    Action::Slot { status, .. } => assert_eq!(status, Status::Frozen),
                 }
             }
         }
@@ -303,17 +304,52 @@ mod tests {
 
     #[test]
     fn a_picture_the_decoder_refuses_breaks_the_chain() {
-        let mut p = playout(3);
+        let mut p = playout(3, "own");
         p.packet(Timestamp::ZERO, 0);
         assert!(p.complete(0, true, vec![]));
         assert!(!p.complete(0, true, vec![]), "a repeat");
         assert!(!p.complete(3, true, vec![]), "beyond the clip");
-        p.advance(Timestamp::ZERO);
+        p.advance(Timestamp::ZERO, false);
         p.decoded(0, None);
         p.complete(1, false, vec![]);
-        p.advance(Timestamp::from_millis(100));
+        p.advance(Timestamp::from_millis(100), false);
         assert_eq!(p.waiting_for(), Some((1, Timestamp::from_millis(100))));
         let actions: Vec<Action> = std::iter::from_fn(|| p.poll_action()).collect();
         assert_eq!(actions.len(), 1, "nothing but frame 0 is decoded: {actions:?}");
+    }
+
+    #[test]
+    fn a_fixed_budget_counts_from_capture_and_a_late_first_packet_moves_nothing() {
+        // Captured at 0, 100, 200, 300, complete 120 ms later but for frame 1, which takes 180.
+        let arrivals = [(120, 0, true), (280, 1, false), (320, 2, false), (420, 3, false)];
+        assert_eq!(run_within(4, "100ms", &arrivals).0, "nnnn");
+        assert_eq!(run_within(4, "120ms", &arrivals).0, "RnRR", "decoded at the slot's instant is in time");
+        assert_eq!(run_within(4, "150ms", &arrivals).0, "RnRR");
+        assert_eq!(run_within(4, "180ms", &arrivals).0, "RRRR");
+        let all = run_within(4, "50ms", &arrivals);
+        assert_eq!(all, ("nnnn".to_owned(), vec![0, 1, 2, 3]), "what is late is still decoded");
+    }
+
+    #[test]
+    fn what_is_waited_for_does_not_depend_on_the_budget() {
+        for budget in ["1ms", "150ms", "2s", "own"] {
+            let mut p = playout(3, budget);
+            p.packet(Timestamp::from_millis(130), 1);
+            p.advance(Timestamp::from_millis(130), false);
+            assert_eq!(p.waiting_for(), Some((0, Timestamp::from_millis(30))), "{budget}");
+        }
+    }
+
+    #[test]
+    fn packets_are_taken_for_a_second_after_the_clip() {
+        let mut p = playout(2, "30ms");
+        p.packet(Timestamp::from_millis(500), 0);
+        for ms in [500, 1199] {
+            p.advance(Timestamp::from_millis(ms), true);
+            assert!(!p.is_finished());
+        }
+        assert_eq!(p.poll_timeout(), Some(Timestamp::from_millis(1200)));
+        p.advance(Timestamp::from_millis(1200), true);
+        assert!(p.is_finished());
     }
 }

@@ -4,7 +4,7 @@
 //! reverse), finished jobs (sender's, then receiver's), timeouts (sender's, then receiver's).
 
 use crate::endpoint::{Endpoint, Input, Output, Worker};
-use contract::{Event, EventKind, Side};
+use contract::{Event, EventKind, Playout, Side};
 use link::{Direction, Fate, Link, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub struct Schedule {
     pub frames: u32,
     /// Frames per second.
     pub fps: u32,
+    /// When frames are due on the screen.
+    pub playout: Playout,
     /// A run that has not finished by then is cut off.
     pub end: Timestamp,
 }
@@ -32,7 +34,17 @@ impl Schedule {
         let ns = u64::from(frame) * 1_000_000_000 / u64::from(self.fps.max(1));
         self.capture_start + Duration::from_nanos(ns)
     }
+
+    /// Until then both ends take packets: a second after the last frame's time. So what comes after the last slot is still in the
+    /// record as late, not as lost.
+    #[must_use]
+    pub fn last_packet(&self) -> Timestamp {
+        self.capture_time(self.frames) + LINGER
+    }
 }
+
+/// See [`Schedule::last_packet`].
+const LINGER: Duration = Duration::from_secs(1);
 
 /// One direction of the path.
 pub struct Path {

@@ -2,8 +2,8 @@
 
 use crate::identity::{networks, video};
 use crate::session::Mode;
-use crate::{reparo, revo, vp8_flexfec, vp8_ulpfec, vp9_tambur};
-use anyhow::Result;
+use crate::{reparo, revo, rtp_video, vp8_flexfec, vp8_ulpfec, vp9_tambur};
+use anyhow::{Result, bail};
 use codecs::Codec;
 use contract::RunSpec;
 use contract::identity::DependsOn;
@@ -16,6 +16,8 @@ pub struct System {
     pub name: &'static str,
     /// One line.
     pub about: &'static str,
+    /// Options that have an effect only with `playout = "own"`.
+    pub own_clock: &'static [&'static str],
     /// Its options, completed, and what they imply.
     pub describe: fn(&toml::Table) -> Result<Description>,
     /// What its results depend on besides this program and these options.
@@ -38,6 +40,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         name: "revo-h264",
         about: "ReVo: RGB + depth, H.264, parity on key frames, deadline-driven assembly",
+        own_clock: revo::OWN_CLOCK,
         describe: revo::describe,
         depends_on: |_| video(Codec::H264),
         run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H264),
@@ -45,6 +48,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         name: "revo-h265",
         about: "ReVo: RGB + depth, H.265, parity on key frames, deadline-driven assembly",
+        own_clock: revo::OWN_CLOCK,
         describe: revo::describe,
         depends_on: |_| video(Codec::H265),
         run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H265),
@@ -52,6 +56,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         name: "reparo",
         about: "Reparo: tokens in independent packets, what is lost is generated (lite networks, CPU)",
+        own_clock: reparo::OWN_CLOCK,
         describe: reparo::describe,
         depends_on: |options| networks(&reparo::weight_files(options)?),
         run: reparo::run,
@@ -59,6 +64,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         name: vp9_tambur::NAME,
         about: "Tambur on Ringmaster: VP9, streaming code over four frames",
+        own_clock: vp9_tambur::OWN_CLOCK,
         describe: vp9_tambur::describe,
         depends_on: |_| video(Codec::Vp9),
         run: vp9_tambur::run,
@@ -66,6 +72,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         name: vp8_ulpfec::NAME,
         about: "VP8 over RTP with ULPFEC in RED",
+        own_clock: rtp_video::OWN_CLOCK,
         describe: vp8_ulpfec::describe,
         depends_on: |_| video(Codec::Vp8),
         run: vp8_ulpfec::run,
@@ -73,6 +80,7 @@ pub const SYSTEMS: &[System] = &[
     System {
         name: vp8_flexfec::NAME,
         about: "VP8 over RTP with FlexFEC in a stream of its own",
+        own_clock: rtp_video::OWN_CLOCK,
         describe: vp8_flexfec::describe,
         depends_on: |_| video(Codec::Vp8),
         run: vp8_flexfec::run,
@@ -83,4 +91,22 @@ pub const SYSTEMS: &[System] = &[
 #[must_use]
 pub fn find(name: &str) -> Option<&'static System> {
     SYSTEMS.iter().find(|s| s.name == name)
+}
+
+impl System {
+    /// Refuses options of a run that nothing would consume.
+    ///
+    /// # Errors
+    /// Names the option and the remedy.
+    pub fn check(&self, spec: &RunSpec) -> Result<()> {
+        let unused = self.own_clock.iter().find(|name| spec.options.contains_key(**name));
+        if let (Some(name), Some(_)) = (unused, spec.scenario.playout.budget()) {
+            bail!(
+                "option {name} belongs to the system's own clock, and the play-out of this run is fixed ({}); leave it out, or \
+                 write playout = \"own\" in the scenario",
+                spec.scenario.playout
+            );
+        }
+        Ok(())
+    }
 }

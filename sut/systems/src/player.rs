@@ -5,7 +5,7 @@ use contract::{Event, EventKind, Side, Stream};
 use link::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
-use sut_core::playout::{self, Action, Playout};
+use sut_core::playout::{Action, Playout};
 use sut_core::{Output, Schedule};
 
 /// The colour stream's playout, and what goes out of the receiving end.
@@ -16,15 +16,10 @@ pub struct Player {
 }
 
 impl Player {
-    /// A player before the first packet; slots are `wait_ms` after the arrivals that frames should have.
+    /// A player before the first packet; with a clock of its own, slots are `wait_ms` after the arrivals that frames should have.
     #[must_use]
     pub fn new(schedule: &Schedule, wait_ms: u64) -> Self {
-        let playout = Playout::new(playout::Config {
-            frames: schedule.frames,
-            fps: schedule.fps,
-            capture_start: schedule.capture_start,
-            wait: Duration::from_millis(wait_ms),
-        });
+        let playout = Playout::new(schedule, Duration::from_millis(wait_ms));
         Self { out: VecDeque::new(), playout }
     }
 
@@ -57,9 +52,9 @@ impl Player {
         self.playout.decoded(frame, picture);
     }
 
-    /// Carries out what the playout wants by now.
-    pub fn advance(&mut self, now: Timestamp) {
-        self.playout.advance(now);
+    /// Carries out what the playout wants by now; `timeout` as for [`Playout::advance`].
+    pub fn advance(&mut self, now: Timestamp, timeout: bool) {
+        self.playout.advance(now, timeout);
         let stream = Stream::Rgb;
         while let Some(action) = self.playout.poll_action() {
             match action {

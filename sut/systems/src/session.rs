@@ -2,7 +2,7 @@
 
 use crate::control::{Control, MonotonicClock};
 use anyhow::{Context, Result, anyhow, bail};
-use contract::{Event, RunSpec};
+use contract::{Event, Playout, RunSpec};
 use link::{Direction, Fate, FateRecord, Link, LinkSpec, Timestamp};
 use serde::Serialize;
 use std::fs::File;
@@ -21,7 +21,7 @@ pub type Label = fn(&[u8]) -> Option<(Option<u32>, contract::Role)>;
 /// Where a worker leaves its first failure.
 pub type Failure = Arc<Mutex<Option<anyhow::Error>>>;
 
-/// How long after the last capture a run may go on before it is cut off.
+/// How long after the last slot a run may go on before it is cut off.
 const OVERTIME: Duration = Duration::from_secs(5);
 
 /// An endpoint with its worker, and where the worker leaves a failure.
@@ -76,9 +76,14 @@ pub fn schedule(spec: &RunSpec) -> Schedule {
         capture_start: Timestamp(spec.capture_start_ns),
         frames: spec.clip.frames,
         fps: spec.clip.fps,
+        playout: spec.scenario.playout,
         end: Timestamp::ZERO,
     };
-    schedule.end = schedule.capture_time(spec.clip.frames) + OVERTIME;
+    // A clock of the system's own may be as late as a fixed budget may be long.
+    let longest = Duration::from_nanos(Playout::LONGEST.as_nanos());
+    let last_slot =
+        schedule.capture_time(spec.clip.frames) + spec.scenario.playout.budget().unwrap_or(longest);
+    schedule.end = last_slot + OVERTIME;
     schedule
 }
 

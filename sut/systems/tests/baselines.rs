@@ -67,6 +67,7 @@ fn run(system: System, frames: u32, forward: &str, seed: u64) -> Vec<Event> {
         capture_start: Timestamp::from_millis(100),
         frames,
         fps: 30,
+        playout: contract::Playout::DEFAULT,
         end: Timestamp::from_millis(100 + 34 * u64::from(frames) + 5000),
     };
     let codec = if matches!(system, System::Tambur(_)) { Codec::Vp9 } else { Codec::Vp8 };

@@ -2,7 +2,7 @@
 //! fails on the original's behaviour. No codecs: a frame's "bitstream" is made up, its "picture" is its hash.
 
 use codecs::Codec;
-use contract::{Event, EventKind, LossCause, Side, Status, Stream};
+use contract::{Event, EventKind, LossCause, Playout, Side, Status, Stream};
 use link::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,8 +15,10 @@ use transport::{Config, Overhead, Role, Transport, TransportKind};
 
 const DELAY: Duration = Duration::from_millis(20);
 
+/// With a clock of its own, as the original's.
 fn session(frames: u32, options: Options) -> Session {
-    let mut schedule = Schedule { capture_start: Timestamp::ZERO, frames, fps: 30, end: Timestamp::ZERO };
+    let (capture_start, playout) = (Timestamp::ZERO, Playout::OWN);
+    let mut schedule = Schedule { capture_start, frames, fps: 30, playout, end: Timestamp::ZERO };
     schedule.end = schedule.capture_time(frames) + Duration::from_secs(5);
     Session { options, codec: Codec::H264, size: (512, 512), depth: true, schedule }
 }

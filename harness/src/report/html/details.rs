@@ -5,7 +5,7 @@ use super::svg::escape;
 use super::timeline::timeline;
 use crate::report::load::Run;
 use contract::scores::{Durations, StreamScores};
-use contract::{Metric, Stream};
+use contract::{Metric, Scores, Stream};
 use std::fmt::Write as _;
 
 /// The name by which a run is addressed inside the page.
@@ -103,7 +103,7 @@ fn facts(out: &mut String, run: &Run) {
         ("scenario".into(), id.scenario.clone()),
         ("clip".into(), id.clip.clone()),
         ("frames".into(), format!("{} at {:.2} per second", scores.frames, 1e9 / to_f64(scores.interval_ns))),
-        ("playout budget".into(), format!("{} ms", scores.playout_ns / 1_000_000)),
+        ("playout".into(), playout(scores)),
         ("seed".into(), id.seed.to_string()),
         ("backend".into(), id.backend.clone()),
         ("revision".into(), id.revision.clone()),
@@ -148,6 +148,15 @@ fn facts(out: &mut String, run: &Run) {
         );
     }
     out.push_str("</div>");
+}
+
+/// What was asked for, and what was kept.
+fn playout(scores: &Scores) -> String {
+    let budget = &scores.budget;
+    let kept = budget.kept_ns.map_or("never judged".to_owned(), |ns| {
+        format!("kept {} ms, farthest {} ms off", ms(ns), ms(budget.max_deviation_ns))
+    });
+    format!("{} asked, {kept}", budget.asked_ns)
 }
 
 fn scores_table(out: &mut String, run: &Run) {

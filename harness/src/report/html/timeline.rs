@@ -37,7 +37,7 @@ pub fn timeline(run: &Run) -> String {
         out.push_str(&view.quality(metric));
     }
     out.push_str(&view.sizes());
-    out.push_str(&view.latency(seconds(run.scores.playout_ns) * 1e3));
+    out.push_str(&view.latency());
     out.push_str(r#"<script type="application/json">"#);
     // `</` would end the script element; JSON allows the escaped slash.
     out.push_str(&view.numbers().to_string().replace("</", "<\\/"));
@@ -262,8 +262,8 @@ impl View<'_> {
         Self::close(plot)
     }
 
-    /// Capture to decoded and to screen, with the deadline.
-    fn latency(&self, playout_ms: f64) -> String {
+    /// Capture to decoded and to screen, with the slot that each frame was judged by.
+    fn latency(&self) -> String {
         let Some((_, rows)) = self.streams.first() else { return String::new() };
         let since = |row: &FrameRow, to: Option<link::Timestamp>| -> f64 {
             match (row.capture, to) {
@@ -271,17 +271,25 @@ impl View<'_> {
                 _ => f64::NAN,
             }
         };
-        let all = rows.iter().flat_map(|r| [since(r, r.decode_end), since(r, r.render), 0.0, playout_ms]);
+        let all = rows.iter().flat_map(|r| [since(r, r.decode_end), since(r, r.deadline), 0.0]);
         let Some((_, hi)) = range_of(all) else { return String::new() };
         if rows.iter().all(|r| r.decode_end.is_none() && r.render.is_none()) {
             return String::new();
         }
         let mut plot = self.plot(140.0, 24.0, (0.0, hi), "latency per frame");
-        plot.names("seconds", "ms from capture to decoded (line) and to the screen (dots); dashed: deadline");
+        plot.names("seconds", "ms from capture to decoded (line) and to the screen (dots); dashed: slot");
         self.bands(&mut plot);
         plot.y_grid(4);
-        let y = plot.y.at(playout_ms);
-        plot.stroke("theta", (LEFT, y), (WIDTH - RIGHT, y), "deadline");
+        let slots: Vec<(f64, f64)> = self
+            .columns()
+            .map(|range| {
+                let cell = rows.get(range.clone()).unwrap_or(&[]);
+                let worst =
+                    cell.iter().map(|r| since(r, r.deadline)).filter(|v| v.is_finite()).reduce(f64::max);
+                (self.middle(&range), worst.unwrap_or(f64::NAN))
+            })
+            .collect();
+        plot.line("theta", slots.into_iter());
         for range in self.columns() {
             let cell = rows.get(range.clone()).unwrap_or(&[]);
             if let Some(worst) =

@@ -68,6 +68,10 @@ fn main() -> ExitCode {
             return code(exit::BAD_INPUT);
         }
     };
+    if let Err(error) = system.check(&spec) {
+        eprintln!("sut {}: {error:#}", system.name);
+        return code(exit::BAD_INPUT);
+    }
     let mode = match (args.part, args.local, args.peer) {
         (Part::Simulate, _, _) => Mode::Simulate,
         (Part::Send, Some(local), Some(peer)) => Mode::Send(Addresses { local, peer }),
@@ -90,6 +94,7 @@ fn describe(system: &catalogue::System, options: &str) -> ExitCode {
     let described = serde_json::from_str(options).map_err(anyhow::Error::from).and_then(|table| {
         let mut answer = serde_json::to_value((system.describe)(&table)?)?;
         answer["identity"] = serde_json::to_value((system.depends_on)(&table)?)?;
+        answer["own_clock"] = serde_json::to_value(system.own_clock)?;
         Ok(answer.to_string())
     });
     match described {

@@ -42,7 +42,7 @@ pub struct Options {
     pub drop_permille: u16,
     /// Self-drop to this bitrate instead (packets with their 4-byte headers, without IP and UDP); 0: none.
     pub target_kbps: u32,
-    /// Time from a frame's earliest arrival to its deadline, in milliseconds.
+    /// With a clock of its own (`playout = "own"`): time from a frame's earliest arrival to its deadline, in milliseconds.
     pub deadline_ms: u64,
     /// Time from the deadline to the frame's slot on the screen, in milliseconds; recovery and decoding fit into it.
     pub render_ms: u64,
@@ -136,7 +136,7 @@ pub struct Session {
     pub variant: Variant,
     /// Tokens per packet.
     pub kept: u16,
-    /// First packet's arrival to the deadline of its frame.
+    /// Of an own clock: first packet's arrival to the deadline of its frame.
     pub deadline: Duration,
     /// Deadline to slot.
     pub render: Duration,
@@ -185,6 +185,9 @@ impl Session {
     }
 }
 
+/// Options that only a clock of its own consumes.
+pub const OWN_CLOCK: &[&str] = &["deadline_ms"];
+
 fn options(table: &toml::Table) -> Result<Options> {
     table.clone().try_into().context("in the options of Reparo (`sut reparo describe` lists them)")
 }
@@ -196,6 +199,7 @@ pub fn describe(table: &toml::Table) -> Result<Description> {
         capture_start: link::Timestamp::ZERO,
         frames: 0,
         fps: 30,
+        playout: contract::Playout::DEFAULT,
         end: link::Timestamp::ZERO,
     };
     Session::new(&options, schedule)?;

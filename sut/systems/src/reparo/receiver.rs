@@ -1,11 +1,11 @@
 //! The receiving end: collect until the deadline, generate, show.
 //!
 //! ```text
-//! first packet of frame f      deadline of f: generate      slot of f: show
-//!        │ ─── deadline_ms ───▶ │ ──── render_ms ──────────▶ │
+//! fixed budget    capture of f ───── budget - render_ms ─────▶ deadline of f: generate ── render_ms ──▶ slot of f: show
+//! own clock       first packet of f ── deadline_ms ─────────▶ deadline of f           ── render_ms ──▶ slot
 //! ```
-//! Later frames follow at the frame rate. What arrives after its deadline is lost; a frame that is complete, and all
-//! frames before it decided, waits for nothing and is generated at once.
+//! Of an own clock, later frames follow at the frame rate. What arrives after its deadline is lost; a frame that is complete, and all
+//! frames before it decided, waits for nothing but the generator.
 
 use super::Session;
 use super::worker::{Generate, Generated};
@@ -13,15 +13,13 @@ use crate::jobs::picture_name;
 use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use sut_core::slot_clock::has_come;
 use sut_core::wire::reparo::{PACKETS, Packet, unwrap_frame};
-use sut_core::{Endpoint, Input, Output};
+use sut_core::{Endpoint, Input, Output, SlotClock};
 
-/// If nothing at all arrives, slots are judged from then on.
-const GIVE_UP: Duration = Duration::from_secs(1);
 const STREAM: Stream = Stream::Rgb;
-/// Frames generated or waiting for it at a time. A machine that falls further behind leaves frames out rather than make
-/// each one late. Costs that fit between two frames never get there.
+/// Frames generated or waiting for it at a time. Complete frames beyond that wait for their turn; one whose deadline comes before it
+/// is left out rather than make each one late. Costs that fit between two frames never get there.
 const BEHIND: usize = 2;
 
 /// See the module.
@@ -30,8 +28,7 @@ pub struct Receiver {
     out: VecDeque<Output<Generate>>,
     /// Frames before their deadline: packets that are there, and their tokens.
     arriving: BTreeMap<u32, Arriving>,
-    /// Deadline of frame 0.
-    first_deadline: Option<Timestamp>,
+    clock: SlotClock,
     /// Frames whose deadline has passed.
     decided: u32,
     /// Something arrived before: there is something to generate from.
@@ -40,6 +37,8 @@ pub struct Receiver {
     ready: BTreeMap<u32, (Status, u128)>,
     shown: Option<(u32, u128)>,
     next_slot: u32,
+    /// Packets are taken no longer.
+    over: bool,
 }
 
 struct Arriving {
@@ -52,16 +51,17 @@ impl Receiver {
     #[must_use]
     pub fn new(session: Session) -> Self {
         Self {
+            clock: SlotClock::new(&session.schedule),
             session,
             out: VecDeque::new(),
             arriving: BTreeMap::new(),
-            first_deadline: None,
             decided: 0,
             started: false,
             generating: BTreeMap::new(),
             ready: BTreeMap::new(),
             shown: None,
             next_slot: 0,
+            over: false,
         }
     }
 
@@ -73,18 +73,9 @@ impl Receiver {
         self.session.schedule.frames
     }
 
-    /// Time of frame `frame` after frame 0, without drift.
-    fn offset(&self, frame: u32) -> Duration {
-        let fps = u64::from(self.session.schedule.fps.max(1));
-        Duration::from_nanos(u64::from(frame) * 1_000_000_000 / fps)
-    }
-
+    /// When `frame` is generated from what is there.
     fn deadline(&self, frame: u32) -> Option<Timestamp> {
-        self.first_deadline.map(|first| first + self.offset(frame))
-    }
-
-    fn slot(&self, frame: u32) -> Option<Timestamp> {
-        self.deadline(frame).map(|deadline| deadline + self.session.render)
+        self.clock.before(frame, self.session.render)
     }
 
     fn datagram(&mut self, now: Timestamp, datagram: &[u8]) {
@@ -103,13 +94,9 @@ impl Receiver {
                 format!("{} tokens where the session has {}", packet.tokens.len(), self.session.kept);
             return self.event(now, EventKind::Malformed { bytes, reason });
         }
-        if self.first_deadline.is_none() {
-            // The first packet is taken for one that came without extra delay; deadlines of frames before it may have
-            // passed already.
-            let first =
-                (now + self.session.deadline).as_nanos().saturating_sub(self.offset(frame).as_nanos() as u64);
-            self.first_deadline = Some(Timestamp(first));
-        }
+        // Of an own clock, the first packet is taken for one that came without extra delay; deadlines of frames before it may have
+        // passed already.
+        self.clock.start(frame, now + self.session.deadline + self.session.render);
         let late = frame < self.decided;
         let tokens = self.session.variant.tokens();
         let mut duplicate = late;
@@ -130,17 +117,20 @@ impl Receiver {
     }
 
     /// Generates and shows everything whose time has come, in the order of time.
-    fn advance(&mut self, now: Timestamp) {
-        let capture_start = self.session.schedule.capture_start;
-        if self.first_deadline.is_none() && now >= capture_start + GIVE_UP {
-            self.first_deadline = Some(now);
+    fn advance(&mut self, now: Timestamp, timeout: bool) {
+        self.over |= now >= self.session.schedule.last_packet();
+        if self.clock.give_up_at().is_some_and(|at| at <= now) {
+            self.clock.start(0, now + self.session.render);
         }
         while self.decided < self.frames()
-            && (self.is_complete(self.decided) || self.deadline(self.decided).is_some_and(|d| d <= now))
+            && ((self.is_complete(self.decided) && self.generating.len() < BEHIND)
+                || self.deadline(self.decided).is_some_and(|deadline| has_come(deadline, now, timeout)))
         {
             self.decide(now);
         }
-        while self.next_slot < self.frames() && self.slot(self.next_slot).is_some_and(|s| s <= now) {
+        while self.next_slot < self.frames()
+            && self.clock.slot(self.next_slot).is_some_and(|slot| has_come(slot, now, timeout))
+        {
             self.show(now);
         }
     }
@@ -215,6 +205,7 @@ impl Endpoint for Receiver {
     type Done = Generated;
 
     fn handle(&mut self, now: Timestamp, input: Input<'_, Generated>) {
+        let timeout = matches!(input, Input::Timeout);
         match input {
             Input::Datagram(datagram) => self.datagram(now, datagram),
             Input::JobDone(done) => self.generated(now, &done),
@@ -230,7 +221,7 @@ impl Endpoint for Receiver {
             }
             Input::Start | Input::Timeout | Input::Capture(_) => {}
         }
-        self.advance(now);
+        self.advance(now, timeout);
     }
 
     fn poll_output(&mut self) -> Option<Output<Generate>> {
@@ -238,17 +229,13 @@ impl Endpoint for Receiver {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.next_slot >= self.frames() {
-            return None;
-        }
-        let Some(_) = self.first_deadline else {
-            return Some(self.session.schedule.capture_start + GIVE_UP);
-        };
         let decide = (self.decided < self.frames()).then(|| self.deadline(self.decided)).flatten();
-        [decide, self.slot(self.next_slot)].into_iter().flatten().min()
+        let slot = (self.next_slot < self.frames()).then(|| self.clock.slot(self.next_slot)).flatten();
+        let over = (!self.over).then(|| self.session.schedule.last_packet());
+        [self.clock.give_up_at(), decide, slot, over].into_iter().flatten().min()
     }
 
     fn is_finished(&self) -> bool {
-        self.next_slot >= self.frames() && self.generating.is_empty() && self.out.is_empty()
+        self.over && self.next_slot >= self.frames() && self.generating.is_empty() && self.out.is_empty()
     }
 }

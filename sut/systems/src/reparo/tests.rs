@@ -9,10 +9,15 @@ use sut_core::{Endpoint, Input, Output, Schedule};
 const FRAMES: u32 = 12;
 
 fn session() -> Session {
+    within("150ms")
+}
+
+fn within(playout: &str) -> Session {
     let schedule = Schedule {
         capture_start: Timestamp::from_millis(100),
         frames: FRAMES,
         fps: 30,
+        playout: playout.parse().unwrap(),
         end: Timestamp::from_millis(5000),
     };
     Session::new(&Options { grid: 4, ..Options::default() }, schedule).unwrap()
@@ -97,14 +102,21 @@ fn sent(session: &Session, keep: impl Fn(u32, usize) -> bool) -> Vec<(Timestamp,
 
 #[test]
 fn without_loss_every_frame_is_rendered() {
-    let session = session();
-    let (events, jobs) = receive(&session, sent(&session, |_, _| true));
-    let wanted: Vec<_> = (0..FRAMES).map(|f| (f, Status::Rendered, Some(f))).collect();
-    assert_eq!(slots(&events), wanted);
-    assert!(jobs.iter().all(|job| job.grid.iter().all(|t| *t == Some(job.frame as u16))));
-    let first = events.iter().find(|e| matches!(e.kind, EventKind::Slot { .. })).unwrap();
-    // Captured at 100, 20 on the way, 33 to the deadline, 33 to the slot.
-    assert_eq!(first.t_ns, Timestamp::from_millis(186));
+    // Captured at 100; with its own clock 20 on the way, 33 to the deadline, 33 to the slot.
+    for (playout, first_slot) in [("150ms", 250), ("own", 186), ("20ms", 120)] {
+        let session = within(playout);
+        let (events, jobs) = receive(&session, sent(&session, |_, _| true));
+        if playout == "20ms" {
+            // Generation would have to begin before anything can be there.
+            assert!(jobs.is_empty() && slots(&events).iter().all(|s| s.1 == Status::Frozen), "{events:?}");
+        } else {
+            let wanted: Vec<_> = (0..FRAMES).map(|f| (f, Status::Rendered, Some(f))).collect();
+            assert_eq!(slots(&events), wanted);
+            assert!(jobs.iter().all(|job| job.grid.iter().all(|t| *t == Some(job.frame as u16))));
+        }
+        let first = events.iter().find(|e| matches!(e.kind, EventKind::Slot { .. })).unwrap();
+        assert_eq!(first.t_ns, Timestamp::from_millis(first_slot), "{playout}");
+    }
 }
 
 #[test]

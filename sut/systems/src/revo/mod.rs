@@ -39,7 +39,7 @@ use transport::{Overhead, Role, Transport, TransportKind};
 pub struct Options {
     /// How messages travel.
     pub transport: TransportKind,
-    /// Behave as the original where it is worth comparing: joint RGB/depth readiness, clock started by frame 0
+    /// Behave as the original where it is worth comparing: joint RGB/depth readiness, an own clock started by frame 0
     /// alone, INIT once, whole frames dropped after encoding under back-pressure.
     pub compat: bool,
     /// Frames per GOP.
@@ -50,7 +50,8 @@ pub struct Options {
     pub chunk_size: u16,
     /// Bytes waiting in a channel above which a frame is not sent.
     pub back_pressure_bytes: u64,
-    /// Time between the end of a frame's pacing slot and its decoding, in milliseconds: the receiver's jitter budget.
+    /// With a clock of its own (`playout = "own"`): time between the end of a frame's pacing slot and its decoding, in
+    /// milliseconds.
     pub slack_ms: u64,
     /// x264: slices per frame.
     pub slices: u32,
@@ -105,6 +106,9 @@ fn lane(stream: Stream) -> usize {
         Stream::Depth => 1,
     }
 }
+
+/// Options that only a clock of its own consumes.
+pub const OWN_CLOCK: &[&str] = &["slack_ms"];
 
 fn options(table: &toml::Table) -> Result<Options> {
     table.clone().try_into().context("in the options of ReVo (`sut revo-h264 describe` lists them)")

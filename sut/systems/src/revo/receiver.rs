@@ -1,10 +1,8 @@
 //! The receiving end: assemble, decode at the deadline, show or repeat.
 //!
 //! ```text
-//! first packet      t0 = first packet + one slot + slack
-//!      │             │
-//!      ▼             ▼ frame f is decoded when complete, at the latest at t0 + f T, and shown at t0 + (f + 1) T
-//! ─────┼─────────────┼──────┼──────┼──────▶
+//! fixed budget   frame f is decoded when complete, at the latest 10 ms before its slot
+//! own clock      t0 = first packet + T + slack; decoded at the latest at t0 + f T, shown T later
 //! ```
 
 use super::{Session, lane, send_all};
@@ -14,12 +12,14 @@ use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use sut_core::packetize::revo::{Assembled, Assembly, Refused};
+use sut_core::slot_clock::has_come;
 use sut_core::wire::revo::{Desc, Message, parse};
-use sut_core::{Endpoint, Input, Output};
+use sut_core::{Endpoint, Input, Output, SlotClock};
 use transport::Transport;
 
-/// If nothing at all arrives, frames are judged from then on (the original waits for ever).
-const GIVE_UP: Duration = Duration::from_secs(1);
+/// From a frame's decoding with what is there to its slot, when the budget is fixed. The original takes a whole T, of which its
+/// decoders need a few milliseconds; the rest would be taken from the time in which packets may come.
+const DECODE: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub struct Receiver {
@@ -29,9 +29,11 @@ pub struct Receiver {
     /// Frames that are being assembled, per stream.
     assembling: [BTreeMap<u32, Candidates>; 2],
     lanes: [Lane; 2],
-    clock_t0: Option<Timestamp>,
+    clock: SlotClock,
     /// Next slot to show.
     next_slot: u32,
+    /// Packets are taken no longer.
+    over: bool,
 }
 
 /// What a frame's chunks could belong to: a forged or misdirected first chunk must not lock the true ones out.
@@ -86,13 +88,14 @@ impl Receiver {
     #[must_use]
     pub fn new(session: Session, transport: Transport) -> Self {
         Self {
+            clock: SlotClock::new(&session.schedule),
             session,
             transport,
             out: VecDeque::new(),
             assembling: Default::default(),
             lanes: Default::default(),
-            clock_t0: None,
             next_slot: 0,
+            over: false,
         }
     }
 
@@ -104,10 +107,10 @@ impl Receiver {
         self.session.schedule.frames
     }
 
-    /// `t0 + f T`, in integer nanoseconds without drift.
-    fn deadline(&self, t0: Timestamp, frame: u32) -> Timestamp {
-        let fps = u64::from(self.session.schedule.fps.max(1));
-        t0 + Duration::from_nanos(u64::from(frame) * 1_000_000_000 / fps)
+    /// When `frame` is decoded with what is there.
+    fn deadline(&self, frame: u32) -> Option<Timestamp> {
+        let lead = if self.clock.is_fixed() { DECODE } else { self.session.slot() };
+        self.clock.before(frame, lead)
     }
 
     fn message(&mut self, now: Timestamp, bytes: &[u8]) {
@@ -146,16 +149,17 @@ impl Receiver {
         self.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: taken.is_err() });
     }
 
-    /// Any packet of any frame starts the clock. (In the original only a complete frame 0 does: without it nothing
-    /// is ever shown.)
+    /// An own clock: any packet of any frame starts it. (In the original only a complete frame 0 does: without it nothing is
+    /// ever shown.)
     fn start_clock(&mut self, now: Timestamp, frame: u32) {
-        if self.clock_t0.is_some() || self.session.options.compat {
+        if self.clock.is_running() || self.session.options.compat {
             return;
         }
         let slack = Duration::from_millis(self.session.options.slack_ms);
-        let lead = self.deadline(Timestamp::ZERO, frame);
-        let first = Timestamp((now + self.session.slot() + slack).as_nanos().saturating_sub(lead.as_nanos()));
-        self.clock_t0 = Some(first.max(now));
+        let lead = self.session.schedule.capture_time(frame) - self.session.schedule.capture_start;
+        let t0 =
+            Timestamp((now + self.session.slot() + slack).as_nanos().saturating_sub(lead.as_nanos() as u64));
+        self.clock.start(0, t0.max(now) + self.session.slot());
     }
 
     /// The original's rule: `t0 = max(first packet + T, now + 66 ms)` once frame 0 is complete. The first packet is
@@ -165,43 +169,43 @@ impl Receiver {
             l.get(&0).and_then(Candidates::best).is_some_and(|a| a.is_ready() && a.desc().is_key())
         };
         let both = self.session.streams().iter().all(|&s| ready(&self.assembling[lane(s)]));
-        if self.session.options.compat && self.clock_t0.is_none() && both {
-            self.clock_t0 = Some(now + Duration::from_millis(self.session.options.slack_ms));
+        if self.session.options.compat && !self.clock.is_running() && both {
+            let slack = Duration::from_millis(self.session.options.slack_ms);
+            self.clock.start(0, now + slack + self.session.slot());
         }
     }
 
-    /// When judging begins even if nothing ever arrives.
-    fn give_up_at(&self) -> Timestamp {
+    /// When judging begins even if nothing ever arrives (the original waits for ever); `None` once slots have times.
+    fn give_up_at(&self) -> Option<Timestamp> {
         let schedule = &self.session.schedule;
-        if self.session.options.compat {
-            return schedule.capture_time(schedule.frames) + GIVE_UP; // the end of a session that never started
-        }
-        schedule.capture_start + GIVE_UP
+        let give_up = self.clock.give_up_at()?;
+        // In compat the end of a session that never started.
+        let compat = || schedule.capture_time(schedule.frames) + SlotClock::GIVE_UP;
+        Some(if self.session.options.compat { compat() } else { give_up })
     }
 
     /// Decodes, gives up and shows everything whose time has come.
-    fn advance(&mut self, now: Timestamp) {
+    fn advance(&mut self, now: Timestamp, timeout: bool) {
+        self.over |= now >= self.session.schedule.last_packet();
         self.start_compat_clock(now);
-        if self.clock_t0.is_none() && now >= self.give_up_at() {
-            self.clock_t0 = Some(now);
+        if self.give_up_at().is_some_and(|at| at <= now) {
             if self.session.options.compat {
-                return self.show_nothing(now); // the original never shows anything without frame 0
+                self.show_nothing(now); // the original never shows anything without frame 0
             }
+            self.clock.start(0, now + self.session.slot());
         }
         let streams = self.session.streams();
         loop {
             let mut moved = false;
             for &stream in streams {
-                moved |= self.decide(now, stream);
+                moved |= self.decide(now, timeout, stream);
             }
             if !moved {
                 break;
             }
         }
-        while let Some(t0) = self.clock_t0
-            && self.next_slot < self.frames()
-            && now >= self.deadline(t0, self.next_slot + 1)
-            && streams.iter().all(|&s| self.lanes[lane(s)].next > self.next_slot)
+        while self.next_slot < self.frames()
+            && self.clock.slot(self.next_slot).is_some_and(|slot| has_come(slot, now, timeout))
         {
             for &stream in streams {
                 self.show(now, stream, self.next_slot);
@@ -229,13 +233,13 @@ impl Receiver {
     }
 
     /// Decides the next frame of `stream`, if it can be decided now.
-    fn decide(&mut self, now: Timestamp, stream: Stream) -> bool {
+    fn decide(&mut self, now: Timestamp, timeout: bool, stream: Stream) -> bool {
         let frame = self.lanes[lane(stream)].next;
         let compat = self.session.options.compat;
-        if frame >= self.frames() || (compat && self.clock_t0.is_none()) {
+        if frame >= self.frames() || (compat && !self.clock.is_running()) {
             return false;
         }
-        let due = self.clock_t0.is_some_and(|t0| now >= self.deadline(t0, frame));
+        let due = self.deadline(frame).is_some_and(|deadline| has_come(deadline, now, timeout));
         // The original waits for both streams of a frame and loses both if either is lost.
         let ready = if compat {
             self.session.streams().iter().all(|&s| {
@@ -357,6 +361,7 @@ impl Endpoint for Receiver {
     type Done = DecodeDone;
 
     fn handle(&mut self, now: Timestamp, input: Input<'_, DecodeDone>) {
+        let timeout = matches!(input, Input::Timeout);
         match input {
             Input::Start => self.transport.handle_start(now),
             Input::Timeout => self.transport.handle_timeout(now),
@@ -366,7 +371,7 @@ impl Endpoint for Receiver {
             Input::JobDone(done) => self.decoded(now, done),
         }
         self.pump(now);
-        self.advance(now);
+        self.advance(now, timeout);
     }
 
     fn poll_output(&mut self) -> Option<Output<DecodeJob>> {
@@ -374,20 +379,14 @@ impl Endpoint for Receiver {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        let mut times = vec![self.transport.poll_timeout()];
-        match self.clock_t0 {
-            None => times.push(Some(self.give_up_at())),
-            Some(t0) => {
-                let decide = self.session.streams().iter().map(|&s| self.lanes[lane(s)].next).min();
-                times.push(decide.filter(|&f| f < self.frames()).map(|f| self.deadline(t0, f)));
-                let slot = (self.next_slot < self.frames()).then(|| self.deadline(t0, self.next_slot + 1));
-                times.push(slot);
-            }
-        }
-        times.into_iter().flatten().min()
+        let undecided = self.session.streams().iter().map(|&s| self.lanes[lane(s)].next).min();
+        let decide = undecided.filter(|&f| f < self.frames()).and_then(|f| self.deadline(f));
+        let slot = (self.next_slot < self.frames()).then(|| self.clock.slot(self.next_slot)).flatten();
+        let over = (!self.over).then(|| self.session.schedule.last_packet());
+        [self.transport.poll_timeout(), self.give_up_at(), decide, slot, over].into_iter().flatten().min()
     }
 
     fn is_finished(&self) -> bool {
-        self.next_slot >= self.frames() && self.lanes.iter().all(|l| l.decoding.is_empty())
+        self.over && self.next_slot >= self.frames() && self.lanes.iter().all(|l| l.decoding.is_empty())
     }
 }

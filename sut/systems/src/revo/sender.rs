@@ -11,9 +11,6 @@ use sut_core::wire::revo::Init;
 use sut_core::{Endpoint, Input, Output};
 use transport::{DEPTH, RGB, Transport, TransportKind};
 
-/// How long the sender serves its transport after the last frame, so that nothing in it is cut off.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// How long and how often the path is warmed up.
 const WARM_UP: Duration = Duration::from_secs(1);
 const WARM_UP_INTERVAL: Duration = Duration::from_millis(5);
@@ -200,11 +197,6 @@ impl Sender {
             self.transport.send(now, RGB, &[0; 1200]);
         }
     }
-
-    fn end(&self) -> Timestamp {
-        let schedule = &self.session.schedule;
-        schedule.capture_time(schedule.frames) + LINGER
-    }
 }
 
 impl Endpoint for Sender {
@@ -223,7 +215,8 @@ impl Endpoint for Sender {
         self.warm_up(now);
         self.send_due(now);
         self.pump(now);
-        self.over |= self.captured >= self.session.schedule.frames && now >= self.end();
+        self.over |=
+            self.captured >= self.session.schedule.frames && now >= self.session.schedule.last_packet();
     }
 
     fn poll_output(&mut self) -> Option<Output<EncodeJob>> {
@@ -231,7 +224,8 @@ impl Endpoint for Sender {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        let linger = (!self.over && self.captured >= self.session.schedule.frames).then(|| self.end());
+        let linger = (!self.over && self.captured >= self.session.schedule.frames)
+            .then(|| self.session.schedule.last_packet());
         let warm_up = self.warm_up.map(|(t, _)| t);
         [self.queue.front().map(|(t, _)| *t), self.transport.poll_timeout(), warm_up, linger]
             .into_iter()

@@ -51,8 +51,12 @@ pub enum Code {
     Flexfec(Format),
 }
 
+/// Options that only a clock of its own consumes.
+pub const OWN_CLOCK: &[&str] = &["wait_ms"];
+
 /// Options of both systems. The defaults are those of Reparo's evaluation where it states them: 50 % redundancy, no
-/// retransmission, 150 ms of frame wait-time, and 320 kbit/s for everything.
+/// retransmission, 150 ms of frame wait-time, and 320 kbit/s for everything. The paper's frame wait-time is how long WebRTC waits
+/// for a frame before it asks for a key frame: `key_request_after_ms`. When frames are shown is another matter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
@@ -62,10 +66,11 @@ pub struct Options {
     pub protection: Protection,
     /// Repair packets per media packets, percent, when fixed. The encoder gets `target / (1 + percent)`.
     pub redundancy_percent: u32,
-    /// Time between the arrival a frame should have and its slot, milliseconds.
+    /// With a clock of its own (`playout = "own"`): time between the arrival a frame should have and its slot,
+    /// milliseconds.
     pub wait_ms: u64,
     /// A frame that decoding waits for may be this late before a key frame is asked for, milliseconds
-    /// (libwebrtc without NACK: 3000).
+    /// (libwebrtc without NACK: 3000). Counted from the arrival that it should have, whatever the play-out.
     pub key_request_after_ms: u64,
     /// Time between requests for a key frame, milliseconds.
     pub key_request_interval_ms: u64,

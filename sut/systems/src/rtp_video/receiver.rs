@@ -167,8 +167,8 @@ impl Receiver {
     }
 
     /// Carries out what the playout wants, reports, and asks for a key frame.
-    fn advance(&mut self, now: Timestamp) {
-        self.player.advance(now);
+    fn advance(&mut self, now: Timestamp, timeout: bool) {
+        self.player.advance(now, timeout);
         let mut compound = Vec::new();
         if self.report_due.is_some_and(|due| due <= now) {
             let interval = Duration::from_millis(self.session.options.report_interval_ms);
@@ -202,12 +202,13 @@ impl Endpoint for Receiver {
     type Done = DecodeDone;
 
     fn handle(&mut self, now: Timestamp, input: Input<'_, DecodeDone>) {
+        let timeout = matches!(input, Input::Timeout);
         match input {
             Input::Datagram(datagram) => self.datagram(now, datagram),
             Input::JobDone(done) => self.player.decoded(now, done),
             Input::Start | Input::Timeout | Input::Capture(_) | Input::Signal(_) => {}
         }
-        self.advance(now);
+        self.advance(now, timeout);
     }
 
     fn poll_output(&mut self) -> Option<Output<DecodeJob>> {

@@ -13,9 +13,6 @@ use sut_core::rtp::rtcp::Packet;
 use sut_core::rtp::{Header, red};
 use sut_core::{Endpoint, Input, Output};
 
-/// How long the sender answers feedback after the last frame.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// A packet that waits for the pacer.
 struct Queued {
     due: Timestamp,
@@ -53,7 +50,7 @@ impl Sender {
             sequence: 0,
         };
         let controller = Controller::new(session.protection());
-        let finished_at = session.schedule.capture_time(session.schedule.frames) + LINGER;
+        let finished_at = session.schedule.last_packet();
         Self {
             session,
             out: VecDeque::new(),

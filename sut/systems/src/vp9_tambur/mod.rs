@@ -45,6 +45,9 @@ pub enum Parity {
     Reports,
 }
 
+/// Options that only a clock of its own consumes.
+pub const OWN_CLOCK: &[&str] = &["wait_ms"];
+
 /// Options. The defaults are those of Reparo's evaluation where it states them: tau 3, 50 % redundancy, no
 /// retransmission, 150 ms of frame wait-time, and 320 kbit/s for everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +65,8 @@ pub struct Options {
     pub parity: Parity,
     /// Time between quality reports, milliseconds.
     pub report_interval_ms: u64,
-    /// Time between the arrival a frame should have and its slot, milliseconds.
+    /// With a clock of its own (`playout = "own"`): time between the arrival a frame should have and its slot,
+    /// milliseconds.
     pub wait_ms: u64,
     /// A key frame is forced if a frame is not complete that long after it was sent, milliseconds ...
     pub key_after_ms: u64,

@@ -98,8 +98,8 @@ impl Receiver {
     }
 
     /// Carries out what the playout wants, and reports.
-    fn advance(&mut self, now: Timestamp) {
-        self.player.advance(now);
+    fn advance(&mut self, now: Timestamp, timeout: bool) {
+        self.player.advance(now, timeout);
         if let Some(quality) = self.reporter.as_mut().and_then(|r| r.poll(now)) {
             self.player.transmit(Feedback::Report(quality).encode());
             self.player.event(now, EventKind::Feedback { what: format!("quality report {}", quality as u8) });
@@ -112,12 +112,13 @@ impl Endpoint for Receiver {
     type Done = DecodeDone;
 
     fn handle(&mut self, now: Timestamp, input: Input<'_, DecodeDone>) {
+        let timeout = matches!(input, Input::Timeout);
         match input {
             Input::Datagram(datagram) => self.datagram(now, datagram),
             Input::JobDone(done) => self.player.decoded(now, done),
             Input::Start | Input::Timeout | Input::Capture(_) | Input::Signal(_) => {}
         }
-        self.advance(now);
+        self.advance(now, timeout);
     }
 
     fn poll_output(&mut self) -> Option<Output<DecodeJob>> {

@@ -11,9 +11,6 @@ use sut_core::fec::streaming::{Encoder, Header, Quality};
 use sut_core::wire::tambur::Feedback;
 use sut_core::{Endpoint, Input, Output};
 
-/// How long the sender takes feedback after the last frame.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// A frame that the receiver has not acknowledged.
 struct Open {
     sent: Timestamp,
@@ -40,7 +37,7 @@ impl Sender {
     /// A sender that waits for the first capture.
     pub fn new(session: Session) -> Result<Self> {
         let encoder = Encoder::new(session.options.code())?;
-        let finished_at = session.schedule.capture_time(session.schedule.frames) + LINGER;
+        let finished_at = session.schedule.last_packet();
         Ok(Self {
             quality: session.options.first_quality(),
             session,
