@@ -168,6 +168,27 @@ fn a_sender_that_drops_frames_is_seen_in_the_table() {
 }
 
 #[test]
+fn rows_judged_at_different_budgets_are_marked_and_nobody_is_best() {
+    let mut runs = sweep(1);
+    let of = |runs: &[Run]| Table::of(&group(runs));
+    assert!(!of(&runs).budgets_differ());
+    // A clock a little off is the same budget, another budget is not.
+    let other = runs.iter().position(|r| r.scores.run.scenario == "ge-low").unwrap();
+    runs[other].scores.budget.kept_ns = Some(152_700_000);
+    assert!(!of(&runs).budgets_differ());
+    runs[other].scores.budget.kept_ns = Some(170_000_000);
+    let table = of(&runs);
+    for row in &table.rows {
+        assert_eq!(row.budget_differs, row.scenario == "ge-low", "{} {}", row.scenario, row.system);
+        assert!(!row.budget_differs || row.best.iter().all(|b| !b));
+    }
+    for text in [terminal(&table, false), markdown(&table), latex(&table), page("x", &runs, None)] {
+        assert!(text.contains("different play-out budgets"), "{text:.3000}");
+    }
+    assert_eq!(csv(&table).lines().filter(|l| l.contains(",true,")).count(), 3);
+}
+
+#[test]
 fn transport_and_backend_are_named_where_they_differ() {
     let mut runs: Vec<Run> = (0..3).map(|_| run(&MadeUp { frames: 30, ..MadeUp::default() })).collect();
     runs[1].scores.key.options.insert("transport".into(), "\"datachannel\"".into());

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 pub mod bench;
+pub mod budget;
 pub mod compare;
 pub mod doctor;
 pub mod golden;

@@ -52,7 +52,7 @@ pub struct Column {
 /// The freezes that lead are those of `stall200`: it needs no gap before a freeze to judge it by, so it sees the time
 /// before the first picture, a freeze right after frame 0 and the one that ends the clip. W3C's rule sees none of them (it
 /// counts 0 for a clip that shows frame 0 and nothing else) and stays in CSV, JSON and the page.
-pub const COLUMNS: [Column; 37] = [
+pub const COLUMNS: [Column; 38] = [
     column("PSNR dB", "mean", "psnr_mean_db", 2, Better::Higher, |r| {
         quality(r, Stream::Rgb, Metric::Psnr, mean)
     }),
@@ -71,6 +71,7 @@ pub const COLUMNS: [Column; 37] = [
     column("LPIPS", "squeeze", "lpips_squeeze_mean", 4, Better::Lower, |r| {
         quality(r, Stream::Rgb, Metric::LpipsSqueeze, mean)
     }),
+    column("budget", "ms", "budget_ms", 1, Better::Neither, |r| r.scores.budget.kept_ns.map(ms)),
     column("non-rendered %", "play", "non_rendered_play_percent", 2, Better::Lower, |r| {
         rgb(r)?.non_rendered_play_percent
     }),

@@ -1,20 +1,20 @@
 //! The table for programs and papers.
 
 use super::columns::COLUMNS;
-use super::table::{Row, Table, show};
+use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Table, show};
 use std::fmt::Write as _;
 
 /// All columns, full precision, one row per line; empty cells where nothing was measured.
 #[must_use]
 pub fn csv(table: &Table) -> String {
-    let mut out = String::from("clip,scenario,system,runs,invalid_runs");
+    let mut out = String::from("clip,scenario,system,runs,invalid_runs,budget_differs");
     for column in &COLUMNS {
         let _ = write!(out, ",{}", column.key);
     }
     out.push('\n');
     for row in &table.rows {
         let names = [&row.clip, &row.scenario, &row.system].map(|s| quote(s));
-        let _ = write!(out, "{},{},{}", names.join(","), row.runs, row.invalid);
+        let _ = write!(out, "{},{},{},{}", names.join(","), row.runs, row.invalid, row.budget_differs);
         for value in &row.values {
             out.push(',');
             if let Some(value) = value {
@@ -43,7 +43,7 @@ pub fn markdown(table: &Table) -> String {
     }
     let mut out = format!("| {} |\n|{}|\n", head.join(" | "), rule.join("|"));
     for row in &table.rows {
-        let mut cells = vec![pipe(&scenario(table, row)), pipe(&row.system)];
+        let mut cells = vec![pipe(&scenario(table, row)), pipe(&row.system) + mark(row)];
         if several {
             cells.push(row.runs.to_string());
         }
@@ -52,6 +52,9 @@ pub fn markdown(table: &Table) -> String {
             cells.push(if row.best[i] { format!("**{text}**") } else { text });
         }
         let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+    if table.budgets_differ() {
+        let _ = writeln!(out, "\n{BUDGET_MARK} {BUDGET_NOTE}");
     }
     out
 }
@@ -87,7 +90,7 @@ pub fn latex(table: &Table) -> String {
         if n > 0 && (table.rows[n - 1].scenario != row.scenario || table.rows[n - 1].clip != row.clip) {
             out.push_str("\\midrule\n");
         }
-        let mut cells = vec![tex(&scenario(table, row)), tex(&row.system)];
+        let mut cells = vec![tex(&scenario(table, row)), tex(&row.system) + &tex(mark(row))];
         if several {
             cells.push(row.runs.to_string());
         }
@@ -97,7 +100,12 @@ pub fn latex(table: &Table) -> String {
         }
         let _ = writeln!(out, "{} \\\\", cells.join(" & "));
     }
-    out.push_str("\\bottomrule\n\\end{tabular}\n");
+    out.push_str("\\bottomrule\n");
+    if table.budgets_differ() {
+        let (columns, note) = (lead + used.len(), tex(&format!("{BUDGET_MARK} {BUDGET_NOTE}")));
+        let _ = writeln!(out, "\\multicolumn{{{columns}}}{{l}}{{\\footnotesize {note}}} \\\\");
+    }
+    out.push_str("\\end{tabular}\n");
     out
 }
 
@@ -111,12 +119,17 @@ pub fn json(table: &Table) -> serde_json::Value {
         object.insert("system".into(), row.system.clone().into());
         object.insert("runs".into(), row.runs.into());
         object.insert("invalid_runs".into(), row.invalid.into());
+        object.insert("budget_differs".into(), row.budget_differs.into());
         for (column, value) in COLUMNS.iter().zip(&row.values) {
             object.insert(column.key.into(), (*value).into());
         }
         serde_json::Value::Object(object)
     });
     serde_json::Value::Array(rows.collect())
+}
+
+fn mark(row: &Row) -> &'static str {
+    if row.budget_differs { " \u{2020}" } else { "" }
 }
 
 fn used(table: &Table) -> Vec<usize> {
@@ -131,7 +144,9 @@ fn scenario(table: &Table, row: &Row) -> String {
     if table.one_clip() { row.scenario.clone() } else { format!("{} ({})", row.scenario, row.clip) }
 }
 
-fn quote(text: &str) -> String {
+/// A CSV cell.
+#[must_use]
+pub fn quote(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -151,6 +166,7 @@ fn tex(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
+            '\u{2020}' => out.push_str("$^\\dagger$"),
             '<' => out.push_str("$<$"),
             '>' => out.push_str("$>$"),
             '\\' => out.push_str("\\textbackslash{}"),

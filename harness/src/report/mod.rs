@@ -5,6 +5,7 @@
 //!                                  └─▶ html: plots, strips, comparisons, every run's details
 //! ```
 
+pub mod budget;
 pub mod columns;
 mod export;
 pub mod group;
@@ -16,7 +17,7 @@ pub mod rate;
 pub mod table;
 mod terminal;
 
-pub use export::{csv, json, latex, markdown};
+pub use export::{csv, json, latex, markdown, quote};
 pub use pooled::pooled;
 pub use terminal::terminal;
 

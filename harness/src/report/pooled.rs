@@ -75,6 +75,8 @@ impl Pool<'_> {
             add(metric.title(), 3, self.dist(metric).map(|d| d.mean));
         }
         add("< 30 dB %", 1, metrics::non_rendered_psnr(&self.values(Metric::Psnr), metrics::PSNR_THETA_DB));
+        let kept = self.runs.iter().filter_map(|r| r.scores.budget.kept_ns);
+        add("budget ms", 1, metrics::mean(&kept.map(super::budget::ms).collect::<Vec<_>>()));
         add("not rendered %", 1, self.not_rendered());
         let stalls = |part: fn(&contract::scores::FreezeScores) -> f64| {
             self.mean(|r| r.freezes.get("stall200").map(part))

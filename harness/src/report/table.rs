@@ -16,6 +16,8 @@ pub struct Row {
     pub runs: usize,
     /// Runs left out because their record is invalid.
     pub invalid: usize,
+    /// True if not all rows of its scenario and clip were judged at one play-out budget.
+    pub budget_differs: bool,
     /// One per column of [`COLUMNS`].
     pub values: Vec<Option<f64>>,
     /// True where the row is best among the systems of its scenario and clip, at the digits shown.
@@ -41,10 +43,12 @@ impl Table {
                 clip: g.clip.clone(),
                 runs: g.valid().count(),
                 invalid: g.invalid(),
+                budget_differs: false,
                 values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
             })
             .collect();
+        mark_budgets(&mut rows, groups);
         mark_best(&mut rows);
         Self { rows }
     }
@@ -59,6 +63,12 @@ impl Table {
             Show::InFiles => false,
         };
         (0..COLUMNS.len()).map(|c| self.rows.iter().any(|r| worth(c, r.values[c]))).collect()
+    }
+
+    /// True if rows that stand together were judged at different budgets; [`BUDGET_NOTE`] then belongs below the table.
+    #[must_use]
+    pub fn budgets_differ(&self) -> bool {
+        self.rows.iter().any(|r| r.budget_differs)
     }
 
     /// True if all rows are of one clip, which then belongs above the table.
@@ -85,6 +95,31 @@ pub fn show(column: &Column, value: Option<f64>) -> String {
     }
 }
 
+/// Beside the system's name of a row with [`Row::budget_differs`].
+pub const BUDGET_MARK: &str = "\u{2020}";
+
+/// What the mark means.
+pub const BUDGET_NOTE: &str = "these rows of a scenario were judged at different play-out budgets (column budget ms): their non-rendered \
+                               frames, freezes, latency and quality are not comparable";
+
+/// Budgets closer than this are one: what clocks of real machines differ by, nanoseconds.
+const SAME_BUDGET_NS: u64 = 5_000_000;
+
+/// Marks scenarios whose runs were judged at different budgets.
+fn mark_budgets(rows: &mut [Row], groups: &[Group]) {
+    let kept = |g: &Group| -> Vec<u64> {
+        let counted: Vec<&super::load::Run> =
+            if g.runs.len() == 1 { g.runs.clone() } else { g.valid().collect() };
+        counted.iter().filter_map(|r| r.scores.budget.kept_ns).collect()
+    };
+    for (row, group) in rows.iter_mut().zip(groups) {
+        let beside = groups.iter().filter(|g| g.scenario == group.scenario && g.clip == group.clip);
+        let all: Vec<u64> = beside.flat_map(kept).collect();
+        let range = all.iter().min().zip(all.iter().max());
+        row.budget_differs = range.is_some_and(|(least, most)| most - least > SAME_BUDGET_NS);
+    }
+}
+
 fn mark_best(rows: &mut [Row]) {
     for (c, column) in COLUMNS.iter().enumerate() {
         if column.better == Better::Neither {
@@ -96,6 +131,9 @@ fn mark_best(rows: &mut [Row]) {
                 .filter(|r| r.scenario == rows[i].scenario && r.clip == rows[i].clip && r.values[c].is_some())
                 .collect();
             let Some(own) = rows[i].values[c] else { continue };
+            if rows[i].budget_differs {
+                continue; // nobody is best of an unequal comparison
+            }
             let beaten = rivals.iter().any(|r| {
                 let other = r.values[c].unwrap_or(own);
                 let better = if column.better == Better::Higher { other > own } else { other < own };

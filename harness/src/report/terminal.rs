@@ -1,7 +1,7 @@
 //! The table as a person sees it in a terminal.
 
 use super::columns::{COLUMNS, Column};
-use super::table::{Row, Table, show};
+use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Table, show};
 use std::fmt::Write as _;
 
 const BOLD: &str = "\x1b[1m";
@@ -27,7 +27,8 @@ pub fn terminal(table: &Table, colour: bool) -> String {
     let widths = widen_for_groups(&columns, widths);
     let several = table.rows.iter().any(|r| r.runs + r.invalid > 1);
     let scenario_width = table.rows.iter().map(|r| r.scenario.len()).max().unwrap_or(0).max("scenario".len());
-    let system_width = table.rows.iter().map(|r| r.system.len() + mark(r).len()).max().unwrap_or(0).max(6);
+    let system_width =
+        table.rows.iter().map(|r| r.system.len() + mark(r).chars().count()).max().unwrap_or(0).max(6);
     let mut out = String::new();
     if table.one_clip()
         && let Some(row) = table.rows.first()
@@ -60,6 +61,9 @@ pub fn terminal(table: &Table, colour: bool) -> String {
     if table.rows.iter().any(|r| r.invalid > 0) {
         let note = "! runs whose record is invalid are left out of means (scores.json: health)";
         let _ = writeln!(out, "{}", paint(colour, RED, note));
+    }
+    if table.budgets_differ() {
+        let _ = writeln!(out, "{}", paint(colour, YELLOW, &format!("{BUDGET_MARK} {BUDGET_NOTE}")));
     }
     let trailing: Vec<&str> = out.lines().map(str::trim_end).collect();
     trailing.join("\n") + "\n"
@@ -114,8 +118,9 @@ fn starts_group(columns: &[(usize, &Column)], index: usize) -> bool {
     place == 0 || columns[place - 1].1.group != columns[place].1.group
 }
 
-fn mark(row: &Row) -> &'static str {
-    if row.invalid > 0 { " !" } else { "" }
+fn mark(row: &Row) -> String {
+    let budget = if row.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
+    budget + if row.invalid > 0 { " !" } else { "" }
 }
 
 fn dash(text: &str) -> &str {
@@ -131,7 +136,7 @@ fn style(row: &Row, i: usize, column: &Column) -> &'static str {
         "non-rendered %" if value >= 10.0 => RED,
         "non-rendered %" | "stalls >200 ms" if value > 0.0 => YELLOW,
         "non-rendered %" | "stalls >200 ms" => GREEN,
-        "kbit/s" | "loss %" | "redund." => DIM,
+        "kbit/s" | "loss %" | "redund." | "budget" => DIM,
         _ => "",
     }
 }

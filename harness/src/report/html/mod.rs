@@ -1,5 +1,6 @@
 //! `report.html`: one file that needs no network, light or dark as the reader's system is.
 
+pub mod budget;
 mod compare;
 mod details;
 mod overview;
@@ -11,7 +12,7 @@ use super::columns::{COLUMNS, Column};
 use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
-use super::table::{Row, Table, show};
+use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Table, show};
 use contract::{Metric, Stream};
 use overview::{colour, conditions, systems};
 use std::collections::BTreeMap;
@@ -46,6 +47,12 @@ pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
         definitions(&mut body, runs);
     }
     body.push_str("<footer>Freezeframe · every number carries its definition, every run the command that repeats it</footer></main>");
+    document(title, &body)
+}
+
+/// A page with the report's styles around a body.
+#[must_use]
+pub fn document(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title><style>{}</style></head><body>{body}<script>{}</script></body></html>\n",
         escape(title),
@@ -109,8 +116,13 @@ fn tiles(out: &mut String, run: &Run) {
                 );
             }
         }
-        let mut below =
-            rgb.non_rendered_psnr_percent.map(|p| format!("{p:.1} % below 30 dB")).unwrap_or_default();
+        let mut below = scores
+            .budget
+            .kept_ns
+            .map_or("no slots".to_owned(), |ns| format!("{:.0} ms from capture", to_ms(ns)));
+        if let Some(p) = rgb.non_rendered_psnr_percent {
+            let _ = write!(below, ", {p:.1} % below 30 dB");
+        }
         if rgb.dropped_sender > 0 {
             let _ = write!(below, ", {} dropped by the sender", rgb.dropped_sender);
         }
@@ -240,7 +252,7 @@ fn results(out: &mut String, groups: &[Group]) {
             colour(place),
             escape(&anchor_of(groups, row)),
             escape(&row.system),
-            invalid(row)
+            marks(row)
         );
         if several {
             let _ = write!(out, "<td>{}</td>", row.runs);
@@ -266,12 +278,20 @@ fn results(out: &mut String, groups: &[Group]) {
         out.push_str("</tr>");
     }
     out.push_str("</tbody></table></div>");
+    if table.budgets_differ() {
+        let _ = write!(out, r#"<p class="note">{BUDGET_MARK} {}</p>"#, escape(BUDGET_NOTE));
+    }
 }
 
-fn invalid(row: &Row) -> String {
+fn marks(row: &Row) -> String {
+    let budget = if row.budget_differs {
+        format!(r#" <span title="{}">{BUDGET_MARK}</span>"#, escape(BUDGET_NOTE))
+    } else {
+        String::new()
+    };
     match row.invalid {
-        0 => String::new(),
-        n => format!(r#" <span class="badge bad">{n} invalid</span>"#),
+        0 => budget,
+        n => format!(r#"{budget} <span class="badge bad">{n} invalid</span>"#),
     }
 }
 
@@ -350,6 +370,14 @@ fn plots(out: &mut String, groups: &[Group]) {
             let _ = write!(out, r#"<div class="card">{card}</div>"#);
         }
         out.push_str("</div>");
+    }
+    let curves = super::budget::curves(groups, Stream::Rgb, &super::budget::plotted());
+    if let Some(plots) = budget::plots(&curves) {
+        let _ = write!(
+            out,
+            r#"<h2 id="budgets">Against the play-out budget</h2><p class="note">{}</p>{plots}"#,
+            escape(super::budget::RULE)
+        );
     }
     if let Some(plot) = overview::bitrates(groups) {
         out.push_str(r#"<h2 id="rates">Bitrate and redundancy</h2><p class="note">Mean over the clip's duration; on the wire means IP packets as they entered the forward path, where a ledger exists.</p>"#);
