@@ -1,5 +1,6 @@
 //! What a lab and its emulator say to each other: one JSON object per line on the emulator's stdin and stdout.
 
+use crate::kind::Others;
 use crate::lateness::Lateness;
 use crate::lost::Lost;
 use link::LinkSpec;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Setup {
-    /// Sender's and receiver's address: UDP between them is shaped, nothing else is.
+    /// Sender's and receiver's address: IPv4 between them is shaped, nothing else crosses.
     pub(crate) addresses: [Ipv4Addr; 2],
     pub(crate) forward: LinkSpec,
     pub(crate) reverse: LinkSpec,
@@ -92,8 +93,18 @@ pub struct Counts {
     pub dropped: u64,
     /// Packets still in the model when the counts were read.
     pub waiting: u64,
-    /// Packets that bypass the model: anything but UDP between the endpoints.
+    /// Frames that the model does not decide over, so that they did not cross: anything but IPv4 between the ends. Where the
+    /// kernel shapes they are shaped like the rest.
     pub unshaped: u64,
+    /// What was not UDP, by kind.
+    #[serde(default)]
+    pub others: Others,
+    /// Packets that entered before the channel began, and so met the delay alone.
+    #[serde(default)]
+    pub setup_packets: u64,
+    /// Their bytes, IP header included.
+    #[serde(default)]
+    pub setup_bytes: u64,
     /// Packets lost although the model did not drop them: the sum of `lost`.
     pub lost_here: u64,
     /// Where.

@@ -76,6 +76,16 @@ impl End {
     }
 }
 
+/// The network of one end of a lab, for a process that is to live in it.
+#[derive(Debug)]
+pub struct Network(std::fs::File);
+
+impl Network {
+    pub(crate) fn handle(&self) -> std::io::Result<std::fs::File> {
+        self.0.try_clone()
+    }
+}
+
 /// Three namespaces, two cables and an emulator. Dropping it ends every process inside and removes everything; if this
 /// process is killed instead, the emulator does the same, and if both are, the next lab or `doctor --clean` does.
 #[derive(Debug)]
@@ -154,6 +164,15 @@ impl Lab {
             });
         }
         command
+    }
+
+    /// The network of `end`.
+    ///
+    /// # Errors
+    /// When its handle cannot be duplicated.
+    pub fn network(&self, end: End) -> Result<Network, LabError> {
+        let file = self.space(end.role()).file().try_clone();
+        file.map(Network).map_err(|e| LabError::io("duplicate a namespace handle", e))
     }
 
     /// Runs `f` inside the namespace of `end`, on a thread of its own. A socket made there stays there, wherever it is used.

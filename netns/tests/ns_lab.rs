@@ -247,23 +247,62 @@ fn ns_seeded_channels_match_packet_by_packet() {
 }
 
 #[test]
-fn ns_only_udp_between_the_endpoints_is_shaped() {
-    let everything_lost =
-        LinkSpec { loss: LossSpec::Random { probability: percent("100%") }, ..LinkSpec::default() };
-    let Some(lab) = lab(&config(everything_lost.clone(), everything_lost)) else { return };
+fn ns_every_protocol_between_the_ends_is_shaped_and_counted() {
+    // TCP has the path's delay: a connection takes a round trip of 2 * 40 ms.
+    let Some(lab) = lab(&config(delay(40_000), delay(40_000))) else { return };
     let to = (lab.address(End::Receiver), 5000);
     let listener = lab.inside(End::Receiver, || TcpListener::bind(to)).expect("enter").expect("bind");
-    let mut client =
-        lab.inside(End::Sender, || TcpStream::connect(to)).expect("enter").expect("TCP is not shaped");
+    let connecting = std::time::Instant::now();
+    let mut client = lab.inside(End::Sender, || TcpStream::connect(to)).expect("enter").expect("connect");
+    assert!(connecting.elapsed() >= Duration::from_millis(80), "{:?}", connecting.elapsed());
     client.write_all(b"signalling").expect("write");
     drop(client);
     let mut heard = String::new();
     listener.accept().expect("accept").0.read_to_string(&mut heard).expect("read");
     assert_eq!(heard, "signalling");
+    let health = lab.stop().expect("the emulator answers");
+    // SYN, ACK, data, FIN forward; SYN-ACK and ACKs back.
+    assert!(health.forward.others.tcp > 3 && health.reverse.others.tcp > 1, "{health:?}");
+    assert!(health.forward.packets_in > 3 && health.forward.unshaped == 0, "{health:?}");
+}
+
+#[test]
+fn ns_nothing_crosses_a_path_that_loses_everything() {
+    let everything_lost =
+        LinkSpec { loss: LossSpec::Random { probability: percent("100%") }, ..LinkSpec::default() };
+    let Some(lab) = lab(&config(everything_lost.clone(), everything_lost)) else { return };
+    let to = (lab.address(End::Receiver), 5000);
+    let _listener = lab.inside(End::Receiver, || TcpListener::bind(to)).expect("enter").expect("bind");
+    let connected = lab
+        .inside(End::Sender, || TcpStream::connect_timeout(&to.into(), Duration::from_millis(300)))
+        .expect("enter");
+    assert!(connected.is_err(), "TCP crossed a path that loses everything");
+    // A group that the receiver has joined, and everybody.
+    let group = std::net::Ipv4Addr::new(224, 0, 0, 251);
+    let here = lab.address(End::Receiver);
+    let joined = lab
+        .inside(End::Receiver, || {
+            let socket = UdpSocket::bind(("0.0.0.0", 5353))?;
+            socket.join_multicast_v4(&group, &here)?;
+            socket.set_read_timeout(Some(Duration::from_millis(300)))?;
+            Ok::<_, std::io::Error>(socket)
+        })
+        .expect("enter")
+        .expect("a group's socket");
+    let from = lab.address(End::Sender);
+    let sender = lab.inside(End::Sender, || UdpSocket::bind((from, 0))).expect("enter").expect("bind");
+    sender.set_broadcast(true).expect("a socket option");
+    let everybody = std::net::Ipv4Addr::from(u32::from(here) | 3);
+    for to in [group, everybody] {
+        sender.send_to(b"media", (to, 5353)).expect("send");
+    }
+    assert!(joined.recv(&mut [0; 16]).is_err(), "a group crossed the path");
     assert_eq!(traffic::run(&lab, End::Sender, &flow(50, 100)).expect("the flow runs").len(), 0);
     let health = lab.stop().expect("the emulator answers");
-    assert!(health.forward.unshaped > 3 && health.reverse.unshaped > 2, "{health:?}");
-    assert_eq!((health.forward.packets_in, health.forward.dropped), (50, 50));
+    assert_eq!(health.forward.others.multicast, 2, "{health:?}");
+    assert!(health.forward.others.tcp > 0 && health.forward.unshaped >= 2, "{health:?}");
+    // Whatever entered the model was lost in it.
+    assert_eq!(health.forward.packets_in, health.forward.dropped);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How to run a system under test: one TOML file per system.
 
-use crate::{Kind, Name};
+use crate::{Kind, Limits, Name, text};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,23 @@ pub struct Manifest {
     /// SHA-256 of the manifest's text.
     #[serde(skip)]
     pub hash: String,
+    /// Kinds of traffic beside UDP that the run may have: `tcp`, `icmp`, `ip` (any other protocol on IPv4), `multicast`. What
+    /// crosses is shaped; what is not named here makes the run invalid.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Files and folders that the program needs to see besides the system's own, its own folder and those of its arguments.
+    #[serde(default)]
+    pub read: Vec<PathBuf>,
+    /// What it may use up.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Folder of the manifest; absent for a shipped system.
+    #[serde(skip)]
+    pub folder: Option<PathBuf>,
 }
+
+/// Kinds of traffic that a manifest may allow.
+pub const ALLOWABLE: [&str; 4] = ["tcp", "icmp", "ip", "multicast"];
 
 fn yes() -> bool {
     true
@@ -88,16 +104,24 @@ const SHIPPED: &[(&str, &str)] = &[
 
 impl Manifest {
     /// Parses a manifest; `path` is for the message.
-    pub fn parse(path: &str, text: &str) -> Result<Self, ManifestError> {
-        let mut manifest: Manifest = toml::from_str(text).map_err(|e| {
-            let reason = Kind::Manifest.instead_of(path, text).unwrap_or_else(|| e.to_string());
+    pub fn parse(path: &str, content: &str) -> Result<Self, ManifestError> {
+        let mut manifest: Manifest = toml::from_str(content).map_err(|e| {
+            let reason = Kind::Manifest.instead_of(path, content).unwrap_or_else(|| e.to_string());
             ManifestError::Invalid { path: path.to_owned(), reason }
         })?;
-        manifest.hash = Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect();
+        manifest.hash = Sha256::digest(content).iter().map(|b| format!("{b:02x}")).collect();
         if manifest.command.is_empty() {
             let reason = "field `command` is empty; it must name a program".to_owned();
             return Err(ManifestError::Invalid { path: path.to_owned(), reason });
         }
+        if let Some(unknown) = manifest.allow.iter().find(|a| !ALLOWABLE.contains(&a.as_str())) {
+            let reason = format!(
+                "field `allow`: {unknown:?} is no kind of traffic; there are: {}",
+                ALLOWABLE.join(", ")
+            );
+            return Err(ManifestError::Invalid { path: path.to_owned(), reason });
+        }
+        manifest.about = text::line(&manifest.about);
         Ok(manifest)
     }
 
@@ -122,7 +146,9 @@ impl Manifest {
                 return Err(ManifestError::Invalid { path: name_or_path.to_owned(), reason });
             }
             let folder = std::path::absolute(&path).map_err(io)?;
-            manifest.find_files(folder.parent().unwrap_or(Path::new("/")));
+            let folder = folder.parent().unwrap_or(Path::new("/"));
+            manifest.find_files(folder);
+            manifest.folder = Some(folder.to_owned());
             return Ok(manifest);
         }
         let Some((name, text)) = SHIPPED.iter().find(|(name, _)| *name == name_or_path) else {
@@ -144,6 +170,13 @@ impl Manifest {
         for file in &mut self.files {
             *file = folder.join(&*file);
         }
+    }
+
+    /// True for the systems of this project: they are trusted with the cache of encoded streams, and with their word on a run in
+    /// virtual time.
+    #[must_use]
+    pub fn is_shipped(&self) -> bool {
+        self.folder.is_none()
     }
 
     /// Every shipped system.

@@ -4,7 +4,7 @@
 //! bits, and nothing here depends on the wall clock or on the machine (what does is in [`Health`], and is
 //! empty in virtual time).
 
-use crate::{LossCause, Metric, Playout, RunKey, Stream};
+use crate::{LossCause, Metric, Playout, RunKey, Stream, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -104,6 +104,18 @@ pub struct Health {
     pub valid: bool,
     /// Why not.
     pub problems: Vec<String>,
+    /// What kept the system apart from the machine, from the clip and from the other end, and what of it was not to be had.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub isolation: String,
+    /// When both processes had ended, nanoseconds of the run; nothing can have happened later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_ns: Option<u64>,
+    /// The system said itself what happened in virtual time (a plug-in's `simulate`): only its ledger was checked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub self_reported: bool,
+    /// What the launcher found; `scores.json` has it among the warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Warning>,
     /// Exit status of each process by name (`sender`, `receiver`, `emulator`), empty in virtual time.
     pub exits: BTreeMap<String, i32>,
     /// How late packets left the emulator against the model.
@@ -351,7 +363,20 @@ impl Scores {
         if schema != SCHEMA {
             return Err(ScoresError::Schema { path: name(), found: schema });
         }
-        serde_json::from_str(&text).map_err(json)
+        let mut scores: Scores = serde_json::from_str(&text).map_err(json)?;
+        scores.clean();
+        Ok(scores)
+    }
+
+    /// Names and sentences come from systems and files: tables and pages get them without anything that a terminal would obey.
+    fn clean(&mut self) {
+        let run = &mut self.run;
+        for text in [&mut run.system, &mut run.scenario, &mut run.clip, &mut run.backend, &mut run.revision] {
+            *text = text::line(text);
+        }
+        run.conditions.values_mut().for_each(|v| *v = text::line(v));
+        self.health.problems.iter_mut().for_each(|p| *p = text::line(p));
+        self.warnings.iter_mut().for_each(|w| w.text = text::line(&w.text));
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn realtime_minus_monotonic() -> u64 {
     let before = monotonic();
     let real = realtime();
     let after = monotonic();
-    real - before.midpoint(after)
+    real.saturating_sub(before.midpoint(after))
 }
 
 fn read(clock: libc::clockid_t) -> u64 {

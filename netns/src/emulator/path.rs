@@ -3,6 +3,7 @@
 use super::clock;
 use super::socket::{BATCH, PacketSocket};
 use crate::control::Counts;
+use crate::kind::Kind;
 use crate::lateness::Histogram;
 use crate::ledger::{Entry, LedgerSender};
 use link::{
@@ -95,28 +96,33 @@ impl Path {
         for waiting in std::mem::take(&mut self.waiting).into_values() {
             self.counts.lost.refused += 1 - out.send(std::iter::once(&waiting.frame[..])) as u64;
         }
-        // What is lost on the way is lost to the run, whenever it was.
-        let counts = Counts { lost: self.counts.lost, ..Counts::default() };
-        (self.next_id, self.last_in, self.counts) = (0, 0, counts);
+        let Counts { packets_in, bytes_in, setup_packets, setup_bytes, lost, .. } = self.counts;
+        // What came before time zero belongs to the set-up, too. What is lost on the way is lost to the run, whenever it was.
+        let (setup_packets, setup_bytes) = (setup_packets + packets_in, setup_bytes + bytes_in);
+        (self.next_id, self.last_in) = (0, 0);
+        self.counts = Counts { setup_packets, setup_bytes, lost, ..Counts::default() };
         Ok(())
     }
 
-    /// Whether the model decides over this frame: UDP over IPv4 from this direction's source to its destination.
-    pub(super) fn shapes(&self, frame: &[u8]) -> bool {
-        // Ethernet 14 bytes; IPv4: protocol at 9, addresses at 12 and 16 (RFC 791 section 3.1).
-        frame.len() >= 34
-            && frame[12..14] == [0x08, 0x00]
-            && frame[14] >> 4 == 4
-            && frame[23] == libc::IPPROTO_UDP as u8
-            && frame[26..30] == self.from.octets()
-            && frame[30..34] == self.to.octets()
+    /// What this frame is, counted.
+    pub(super) fn kind(&mut self, frame: &[u8]) -> Kind {
+        let kind = Kind::of(frame, self.from, self.to);
+        self.counts.others.add(kind);
+        if !kind.is_shaped() {
+            self.counts.unshaped += 1;
+        }
+        kind
     }
 
     /// Asks the link about a packet that arrived `at` ns after time zero.
     pub(super) fn enqueue(&mut self, at: u64, frame: &[u8], ledger: Option<&mut LedgerSender>) {
         // The realtime stamps of two batches may overlap by the error of the clocks' difference.
         self.last_in = self.last_in.max(at);
+        // The IP header says its packet's size; the frame may be padded.
+        let bytes = u32::from(u16::from_be_bytes([frame[16], frame[17]]));
         if self.last_in < self.setup.ends {
+            self.counts.setup_packets += 1;
+            self.counts.setup_bytes += u64::from(bytes);
             let id = self.setup.frames.last_key_value().map_or(0, |(id, _)| id + 1);
             self.setup.link.enqueue(Timestamp(self.last_in), id, frame.len() as u32);
             self.setup.frames.insert(id, frame.to_vec());
@@ -124,8 +130,6 @@ impl Path {
         }
         let id = self.next_id;
         self.next_id += 1;
-        // The IP header says its packet's size; the frame may be padded.
-        let bytes = u32::from(u16::from_be_bytes([frame[16], frame[17]]));
         let fate = self.link.enqueue(Timestamp(self.last_in), id, bytes);
         self.counts.packets_in += 1;
         self.counts.bytes_in += u64::from(bytes);

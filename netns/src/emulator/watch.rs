@@ -10,6 +10,7 @@ use super::socket::{self, PacketSocket};
 use super::{Control, End, Incoming, clock, say};
 use crate::control::{Answer, Counts, Health, Request, Setup};
 use crate::error::LabError;
+use crate::kind::{Kind, Others};
 use crate::lateness::Histogram;
 use crate::ledger::Ledger;
 use crate::shaper::replay::{Run, Seen, replay};
@@ -29,7 +30,21 @@ struct Side {
     left: Vec<Seen>,
     /// What the qdiscs had counted when the run began.
     before: Counts,
+    /// What was not UDP.
+    others: Others,
+    setup_packets: u64,
+    setup_bytes: u64,
 }
+
+impl Side {
+    fn count_others(&self, counts: &mut Counts) {
+        counts.others = self.others;
+        (counts.setup_packets, counts.setup_bytes) = (self.setup_packets, self.setup_bytes);
+    }
+}
+
+/// Bytes before the IP header.
+const ETHERNET: usize = 14;
 
 pub(super) struct Watch {
     setup: Setup,
@@ -62,6 +77,9 @@ impl Watch {
                 entered: Vec::new(),
                 left: Vec::new(),
                 before: Counts::default(),
+                others: Others::default(),
+                setup_packets: 0,
+                setup_bytes: 0,
             })
         };
         let forward = side(Direction::Forward, wire::TOWARDS_RX)?;
@@ -151,7 +169,16 @@ impl Watch {
                     }
                     // Into the lab at tx0 and out of it at rx0 is forward.
                     let forward = (port == 0) != received.outgoing;
-                    let side = if forward { &mut self.forward } else { &mut self.reverse };
+                    let [tx, rx] = self.setup.addresses;
+                    let (side, from, to) =
+                        if forward { (&mut self.forward, tx, rx) } else { (&mut self.reverse, rx, tx) };
+                    if !received.outgoing {
+                        side.others.add(Kind::of(received.frame, from, to));
+                        if at < self.begin || self.epoch.is_none() {
+                            side.setup_packets += 1;
+                            side.setup_bytes += received.frame.len().saturating_sub(ETHERNET) as u64;
+                        }
+                    }
                     if keep {
                         let seen = Seen::new(at, received.frame);
                         if received.outgoing { side.left.push(seen) } else { side.entered.push(seen) }
@@ -175,6 +202,9 @@ impl Watch {
             // In force before the answer, if it is to be so at once.
             side.steps.step(now, clock::monotonic, &mut self.late_steps)?;
             side.before = counted(side.interface)?;
+            side.others = Others::default();
+            side.setup_packets = side.entered.len() as u64;
+            side.setup_bytes = side.entered.iter().map(Seen::ip_bytes).sum();
         }
         if let Some(taps) = &self.taps {
             taps.iter().for_each(|tap| _ = tap.take_overflow());
@@ -202,6 +232,8 @@ impl Watch {
             epoch_realtime_ns: epoch + clock::realtime_minus_monotonic(),
             ..Health::default()
         };
+        self.forward.count_others(&mut health.forward);
+        self.reverse.count_others(&mut health.reverse);
         health.judge(self.setup.bound);
         Ok(health)
     }
@@ -251,6 +283,9 @@ impl Watch {
         ledger.close()?;
         let mut health = self.health()?;
         let missed: u64 = self.missed.iter().sum();
+        for (side, counts) in [&self.forward, &self.reverse].into_iter().zip(&mut counts) {
+            side.count_others(counts);
+        }
         [health.forward, health.reverse] = counts;
         // Which direction a missed packet belonged to is not known.
         health.forward.lost.emulator += missed;

@@ -60,6 +60,11 @@ impl Seen {
         }
     }
 
+    /// Size of the IP packet.
+    pub(crate) fn ip_bytes(&self) -> u64 {
+        u64::from(self.ip_bytes)
+    }
+
     fn is_damaged_copy_of(&self, other: &Seen) -> bool {
         let bits: u32 = self.head.iter().zip(&other.head).map(|(a, b)| (a ^ b).count_ones()).sum();
         self.frame_bytes == other.frame_bytes && bits <= 1

@@ -142,6 +142,8 @@ where
             }
             Ok(Wakeup::JobDone(done)) => outlet.feed(endpoint, clock.now(), Input::JobDone(done))?,
             Ok(Wakeup::Signal(message)) => outlet.feed(endpoint, clock.now(), Input::Signal(&message))?,
+            // After the last capture both ends finish by themselves, within what the schedule leaves them.
+            Ok(Wakeup::Stop) if all_captured => {}
             Ok(Wakeup::Stop) => break,
             Ok(Wakeup::SocketError(e)) => return Err(e),
             Err(RecvTimeoutError::Timeout) => {}

@@ -1,0 +1,219 @@
+//! A process tree apart from the machine: own mounts, processes, IPC objects and network, no capabilities, limits.
+//!
+//! ```text
+//!  harness ── guardian ── init (PID 1 of the new PID namespace) ── program
+//!     │          │ ends the tree when the harness is gone      └── whatever it starts
+//!     └─ life ───┘           └─ report ─▶ harness: how the program ended, or which limit it broke
+//! ```
+//! Both helpers are this process, forked and not executed: they make system calls only, allocate nothing, and have dropped
+//! every descriptor but their own. The tree ends with its init, whatever it did to hide (double forks, new sessions): the kernel kills
+//! a PID namespace with its first process.
+//!
+//! The root of the tree is a list of what may be seen, built from bind mounts in an empty file system; everything else
+//! of the machine is not there.
+
+mod build;
+mod inside;
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::OnceLock;
+
+pub use build::{Place, System};
+
+/// What a tree may see and use.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// What is there, besides the system's own folders, `/proc`, `/dev` and an empty `/tmp`.
+    pub places: Vec<Place>,
+    /// An empty folder on which the tree's root is built.
+    pub staging: PathBuf,
+    /// Where the program starts.
+    pub cwd: PathBuf,
+    /// What it may use up.
+    pub limits: TreeLimits,
+}
+
+/// What a tree may use up.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeLimits {
+    /// Bytes of memory that is its own, all processes together.
+    pub memory: u64,
+    /// Processes and threads.
+    pub processes: u32,
+    /// Open files of one process.
+    pub open_files: u64,
+    /// Bytes of one file.
+    pub file: u64,
+    /// Bytes of `/tmp` and of `/dev/shm`, each.
+    pub tmp: u64,
+}
+
+/// How much of the isolation there is on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// All of it.
+    Full,
+    /// None, and why.
+    None(String),
+}
+
+/// A limit that a tree broke; it was ended for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// So many bytes of memory.
+    Memory(u64),
+    /// So many processes and threads.
+    Processes(u64),
+}
+
+/// A tree that runs. Dropping it ends all of it.
+#[derive(Debug)]
+pub struct Tree {
+    child: Child,
+    /// Closed: the guardian ends the tree.
+    life: Option<OwnedFd>,
+    report: File,
+    ended: Option<(ExitStatus, Option<Broken>)>,
+}
+
+/// Message of the init: kind, value, wait status.
+const REPORT: usize = 24;
+const KIND_EXIT: u64 = 1;
+const KIND_MEMORY: u64 = 2;
+const KIND_PROCESSES: u64 = 3;
+
+/// Starts `command` in `sandbox`, in the network namespace `network`, or one of its own without any way out. `None` for
+/// `sandbox`: only its process tree is kept together and ended with it, for machines without namespaces.
+///
+/// # Errors
+/// When the program cannot be executed (the error's kind says why), or the sandbox cannot be built.
+pub fn spawn(
+    mut command: Command,
+    sandbox: Option<&Sandbox>,
+    network: Option<&crate::lab::Network>,
+) -> std::io::Result<Tree> {
+    let (life_read, life) = pipe()?;
+    let (report, report_write) = pipe()?;
+    let network = network.map(crate::lab::Network::handle).transpose()?;
+    let work = match sandbox {
+        Some(sandbox) => inside::Work::Boxed(build::Plan::of(sandbox)?),
+        None => inside::Work::Loose,
+    };
+    // SAFETY: between fork and exec only system calls are made, on memory and descriptors prepared here.
+    unsafe {
+        command.pre_exec(move || {
+            inside::enter(
+                &work,
+                network.as_ref().map(AsRawFd::as_raw_fd),
+                life_read.as_raw_fd(),
+                report_write.as_raw_fd(),
+            )
+        });
+    }
+    let child = command.spawn()?;
+    drop(command); // its closure holds the other ends of the pipes
+    Ok(Tree { child, life: Some(life), report: File::from(report), ended: None })
+}
+
+impl Tree {
+    /// The program's ends of the pipes.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// How the program ended, if it has, and which limit it broke. Its tree is gone then.
+    ///
+    /// # Errors
+    /// When the guardian cannot be waited for.
+    pub fn poll(&mut self) -> std::io::Result<Option<(ExitStatus, Option<Broken>)>> {
+        if self.ended.is_none()
+            && let Some(guardian) = self.child.try_wait()?
+        {
+            self.ended = Some(self.last_word(guardian));
+        }
+        Ok(self.ended)
+    }
+
+    fn last_word(&mut self, guardian: ExitStatus) -> (ExitStatus, Option<Broken>) {
+        let mut message = [0; REPORT];
+        if self.report.read_exact(&mut message).is_err() {
+            // Nobody lived to tell: the tree was ended from outside.
+            let killed = ExitStatus::from_raw(libc::SIGKILL);
+            return (if guardian.success() { killed } else { guardian }, None);
+        }
+        let word = |i: usize| u64::from_ne_bytes(message[i * 8..i * 8 + 8].try_into().unwrap_or_default());
+        let status = ExitStatus::from_raw(word(2) as i32);
+        match word(0) {
+            KIND_MEMORY => (status, Some(Broken::Memory(word(1)))),
+            KIND_PROCESSES => (status, Some(Broken::Processes(word(1)))),
+            _ => (status, None),
+        }
+    }
+
+    /// Ends the whole tree and waits until it is gone.
+    pub fn end(&mut self) {
+        drop(self.life.take());
+        if self.ended.is_none() {
+            if let Ok(guardian) = self.child.wait() {
+                self.ended = Some(self.last_word(guardian));
+            }
+        }
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What this machine can do, found out by trying once.
+pub fn support() -> &'static Support {
+    static SUPPORT: OnceLock<Support> = OnceLock::new();
+    SUPPORT.get_or_init(|| match try_once() {
+        Ok(()) => Support::Full,
+        Err(why) => Support::None(why),
+    })
+}
+
+fn try_once() -> Result<(), String> {
+    let folder = std::env::temp_dir().join(format!("freezeframe-sandbox-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(|e| format!("no folder for a sandbox: {e}"))?;
+    let sandbox = Sandbox {
+        places: Vec::new(),
+        staging: folder.clone(),
+        cwd: PathBuf::from("/"),
+        limits: TreeLimits { memory: 1 << 30, processes: 512, open_files: 64, file: 1 << 20, tmp: 1 << 20 },
+    };
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "exit 0"]).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    let tried = spawn(command, Some(&sandbox), None).and_then(|mut tree| {
+        loop {
+            if let Some((status, _)) = tree.poll()? {
+                return Ok(status);
+            }
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+    });
+    let _ = std::fs::remove_dir(&folder);
+    match tried {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("a shell in a sandbox ended with {status}")),
+        Err(e) => Err(format!("namespaces or mounts are refused: {e}")),
+    }
+}
+
+fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
+}
+
+fn text(path: &std::path::Path) -> std::io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| std::io::ErrorKind::InvalidInput.into())
+}
