@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use contract::exit;
 use freezeframe::cmd;
-use freezeframe::launch::child::Interrupted;
+use freezeframe::launch::child::{Failure, Interrupted, UNSUPPORTED};
 use std::process::ExitCode;
 
 /// Test and evaluation of loss-resilient video conferencing: real systems, one seeded network, exact metrics
@@ -20,7 +20,7 @@ Start here:
   freezeframe doctor                                 what this machine can do
 
 Exit codes:
-  0 done · 1 failed · 2 bad input · 3 differs beyond tolerance · 4 run invalid (emulator late)
+  0 done · 1 failed · 2 bad input · 3 differs beyond tolerance · 4 run invalid (its `problems` say why)
   69 this machine cannot do it · 127 unsupported by the system · 130 interrupted (the same command resumes)"
 )]
 struct Cli {
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         Command::Weights(args) => cmd::weights::run(&args),
     };
     let code = result.unwrap_or_else(|error| {
-        eprintln!("freezeframe: {}", contract::said(&*error));
+        eprintln!("freezeframe: {}", contract::text::lines(&contract::said(&*error)));
         exit_code(&error)
     });
     ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -96,6 +96,9 @@ fn exit_code(error: &anyhow::Error) -> i32 {
     }
     if error.chain().any(|e| matches!(e.downcast_ref(), Some(netns::LabError::NotPermitted { .. }))) {
         return exit::UNAVAILABLE;
+    }
+    if error.chain().any(|e| matches!(e.downcast_ref(), Some(Failure { code: UNSUPPORTED, .. }))) {
+        return exit::UNSUPPORTED;
     }
     let bad_input = error.chain().any(|e| {
         e.is::<contract::SpecError>()

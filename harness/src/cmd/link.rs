@@ -1,16 +1,17 @@
 //! `freezeframe link`: one direction of a scenario alone, in virtual time, packet by packet.
 
+use crate::bad_input;
 use anyhow::{Context, Result};
 use clap::{Args as ClapArgs, ValueEnum};
-use contract::{Scenario, exit};
+use contract::{RunSpec, Scenario, exit};
 use link::trace::{Format, Replay, TraceSpec, read_file};
 use link::{
     Bitrate, BottleneckSpec, ByteCount, DelayBase, Direction, DropCause, Epoch, Fate, FateRecord, Link,
     LinkSpec, LossSpec, Model, Order, Probability, QueueLimit, RateSpec, Span, State, Timestamp,
 };
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, BufRead, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 /// Send packets through one direction of a scenario in virtual time and show what happens to each
 #[derive(ClapArgs, Debug)]
@@ -25,6 +26,10 @@ See docs/NETWORK.md.")]
 pub struct Args {
     /// Scenario: a name (`freezeframe list`) or a TOML file; absent: a perfect link
     pub scenario: Option<String>,
+    /// Send through the path of the run in this folder: packets on standard input, one a line, as NANOSECONDS BYTES in order of
+    /// time; their fates, one JSON line each, at once. A plug-in's path in virtual time
+    #[arg(long, value_name = "RUN_DIR", conflicts_with = "scenario")]
+    pub run: Option<PathBuf>,
     /// Which direction of the scenario
     #[arg(long, value_enum, default_value_t = Way::Forward)]
     pub direction: Way,
@@ -175,6 +180,9 @@ pub fn run(args: &Args) -> Result<i32> {
         Way::Forward => Direction::Forward,
         Way::Reverse => Direction::Reverse,
     };
+    if let Some(dir) = &args.run {
+        return of_a_run(dir, direction);
+    }
     let spec = spec(args, direction)?;
     let mut link = Link::new(&spec, direction.seed(args.seed))?;
     // Packets are counted from the run's time zero.
@@ -198,6 +206,29 @@ pub fn run(args: &Args) -> Result<i32> {
         summary.print(&mut out, &spec, args)?;
     }
     quiet_pipe(out.flush())?;
+    Ok(exit::OK)
+}
+
+/// The path of a run, for a program that simulates its ends.
+fn of_a_run(dir: &Path, direction: Direction) -> Result<i32> {
+    let run = RunSpec::read(dir)?;
+    let mut link = Link::new(run.scenario.path(direction), direction.seed(run.seed))?;
+    link.start_at(Timestamp(run.capture_start_ns));
+    let mut out = io::stdout().lock();
+    for (n, line) in io::stdin().lock().lines().enumerate() {
+        let line = line.context("failed to read packets from standard input")?;
+        let numbers = line.split_once(' ').and_then(|(t, b)| Some((t.parse().ok()?, b.trim().parse().ok()?)));
+        let Some((now, bytes)) = numbers else {
+            bad_input!("standard input, line {}: {line:?} is no packet; write NANOSECONDS BYTES", n + 1);
+        };
+        let (n, now) = (n as u64, Timestamp(now));
+        while link.deliver(now).is_some() {}
+        let record = FateRecord::new(n, direction, now, bytes, &link.enqueue(now, n, bytes));
+        let text = serde_json::to_string(&record)?;
+        if quiet_pipe(writeln!(out, "{text}").and_then(|()| out.flush()))? {
+            return Ok(exit::OK);
+        }
+    }
     Ok(exit::OK)
 }
 

@@ -9,14 +9,20 @@
 //! | [`simulated`] | virtual time: one child process |
 //! | [`lab`] | namespaces: two children, the emulator between them |
 //! | [`playable`] | what was on the screen, as an ordinary video file |
-//! | [`child`] | children: control lines, time limits, no orphans |
+//! | [`child`] | children: control lines, limits on what they say and store, no orphans |
+//! | [`sandbox`] | what a child may see |
+//! | [`files`] | what a child may write, and how it comes out of there |
+//! | [`failed`] | what stays of a run that failed |
 
 pub mod child;
 pub mod clip;
+pub mod failed;
+pub mod files;
 pub mod identity;
 pub mod lab;
 pub mod playable;
 pub mod request;
+pub mod sandbox;
 pub mod simulated;
 pub mod stale;
 
@@ -61,7 +67,7 @@ pub fn hold(run_dir: &Path) -> Result<Option<Lock>> {
 /// Runs `spec` into `run_dir`, in place of a run that may be there.
 ///
 /// Everything is written beside the final place and moved there at the end, so that a run directory is complete
-/// whenever it exists.
+/// whenever it exists. What a failed run has written is kept, in `.failed` beside it.
 pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path) -> Result<()> {
     if !is_run_dir(run_dir) && fs::read_dir(run_dir).is_ok_and(|mut d| d.next().is_some()) {
         bad_input!("{} exists and is no run directory; choose another --out", run_dir.display());
@@ -71,12 +77,11 @@ pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path) -> 
     fs::create_dir_all(&partial).with_context(|| format!("failed to create {}", partial.display()))?;
     spec.write(&partial)?;
     let result = match spec.backend {
-        Backend::Virtual => simulated::run(spec, manifest, &partial),
-        Backend::Namespaces => lab::run(spec, manifest, &partial),
+        Backend::Virtual => simulated::run(spec, manifest, &partial, run_dir),
+        Backend::Namespaces => lab::run(spec, manifest, &partial, run_dir),
     };
     if let Err(error) = result {
-        let _ = fs::remove_dir_all(&partial);
-        return Err(error);
+        return Err(failed::keep(error, &partial, run_dir, manifest));
     }
     move_into_place(&partial, run_dir)
         .with_context(|| format!("failed to move the run to {}", run_dir.display()))

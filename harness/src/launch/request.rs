@@ -1,14 +1,16 @@
 //! What a user asks for, resolved into a run's specification.
 
-use super::child::command;
+use super::child::{Failure, Running, command};
 use super::clip::{self, ClipRequest};
 use super::identity::{identity, revision};
+use super::sandbox::{Part, Surroundings};
 use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
 use contract::identity::DependsOn;
 use contract::{Backend, Manifest, RunSpec, Scenario, Shaping};
 use serde::Deserialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// One run, as asked for.
 #[derive(Clone, Debug)]
@@ -181,14 +183,23 @@ fn parse_options(options: &[String]) -> Result<toml::Table> {
 
 fn describe(manifest: &Manifest, options: &toml::Table) -> Result<Description> {
     let json = serde_json::to_string(options)?;
-    let output = command(manifest, &["describe", "--options", &json])?
-        .output()
-        .with_context(|| format!("failed to start {}", manifest.command[0]))?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        bad_input!("{} refuses its options: {}", manifest.name, words.trim());
+    let command = command(manifest, &["describe", "--options", &json])?;
+    let surroundings = Surroundings::of(manifest, Part::Describe, None)?;
+    let name = format!("`describe` of {}", manifest.name);
+    let mut child = Running::start(&name, command, &surroundings, None, None)?;
+    let mut said = String::new();
+    let ended = child.wait(Duration::from_secs(manifest.limits.describe_s), &mut |line| {
+        said.push_str(&line);
+        said.push('\n');
+    });
+    if let Err(error) = ended {
+        // It ended by itself and said no: the options are wrong. Everything else is a system that failed.
+        if error.downcast_ref::<Failure>().is_some_and(|f| f.code == "system_failed") {
+            bad_input!("{} refuses its options: {}", manifest.name, child.last_words());
+        }
+        return Err(error);
     }
-    serde_json::from_slice(&output.stdout)
+    serde_json::from_str(&said)
         .with_context(|| format!("{} did not describe itself (docs/PLUGIN.md)", manifest.name))
 }
 

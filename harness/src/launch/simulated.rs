@@ -1,8 +1,11 @@
 //! A run in virtual time: one child that simulates both ends.
 
 use super::child::{Running, command};
+use super::files::{EndFiles, write_new};
+use super::sandbox::{Part, RunPlaces, Surroundings, isolation};
 use crate::bad_input;
 use anyhow::Result;
+use contract::scores::Health;
 use contract::{Manifest, RunSpec};
 use std::path::Path;
 use std::time::Duration;
@@ -12,12 +15,33 @@ const PER_FRAME: Duration = Duration::from_secs(2);
 /// The same for everything else.
 const START_UP: Duration = Duration::from_secs(120);
 
-/// Runs `spec` in `run_dir`.
-pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
+/// Runs `spec` in `run_dir`, which will be moved to `final_dir`.
+///
+/// One process is both ends here, so that nothing but its word says what crossed between them. What the harness can prove it
+/// does: the ledger is computed again from the link model when the run is scored. A plug-in's run says that it is self-reported.
+pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path) -> Result<()> {
     if !manifest.simulate {
         bad_input!("{} has no virtual-time mode; use --backend namespaces", manifest.name);
     }
-    let dir = run_dir.to_string_lossy();
-    let mut child = Running::start(&spec.system, command(manifest, &["simulate", &dir])?)?;
-    child.wait(START_UP + PER_FRAME * spec.clip.frames)
+    let files = EndFiles::simulated(run_dir);
+    let cache = spec.cache.clone().filter(|_| manifest.is_shipped());
+    files.prepare(&RunSpec { cache, ..spec.clone() })?;
+    let command = command(manifest, &["simulate", &files.folder().to_string_lossy()])?;
+    let run = RunPlaces { spec, own: files.folder(), hidden: [run_dir, final_dir] };
+    let surroundings = Surroundings::of(manifest, Part::Simulate, Some(run))?;
+    let log = run_dir.join("system.log");
+    let mut child = Running::start(&spec.system, command, &surroundings, None, Some(&log))?;
+    let limit =
+        manifest.limits.simulate_s.map_or(START_UP + PER_FRAME * spec.clip.frames, Duration::from_secs);
+    child.wait(limit, &mut |_| ())?;
+    drop(child);
+    files.collect(run_dir, &manifest.limits)?;
+    if std::fs::metadata(&log).is_ok_and(|m| m.len() == 0) {
+        let _ = std::fs::remove_file(&log);
+    }
+    if !manifest.is_shipped() {
+        let health = Health { valid: true, isolation: isolation(), self_reported: true, ..Health::default() };
+        write_new(&run_dir.join("health.json"), serde_json::to_string_pretty(&health)?.as_bytes())?;
+    }
+    Ok(())
 }

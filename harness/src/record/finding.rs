@@ -139,6 +139,122 @@ pub enum Finding {
         /// Number of the first.
         first: u64,
     },
+    /// The ledger that a system wrote in virtual time is not what the link model gives for its packets.
+    LedgerNotTheModels {
+        /// Records that differ.
+        count: u64,
+    },
+    /// No packet entered the forward path, and pictures were shown or loss was promised.
+    NothingSent {
+        /// Slots said to show something.
+        shown: u32,
+    },
+    /// Slots said to be rendered although no packet that entered after their frame's capture had been delivered.
+    ShownWithoutPackets {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Slots said to be rendered before their frame was captured.
+    ShownBeforeCapture {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Slots whose time lies before that of the slot before.
+    SlotsOutOfOrder {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Slots that show the picture of a frame captured after them.
+    ShowsLater {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Pictures better than the delivered bits can carry.
+    BetterThanDelivered {
+        /// Stream.
+        stream: Stream,
+        /// PSNR of the rendered slots, dB.
+        db: u32,
+        /// Bytes that the path delivered.
+        delivered: u64,
+        /// Bytes that a codec needs for less.
+        needed: u64,
+    },
+    /// A store that holds more than was delivered.
+    StoreExceedsDelivered {
+        /// Bytes of the units of complete frames.
+        stored: u64,
+        /// Bytes that the path delivered.
+        delivered: u64,
+    },
+    /// Events later than the end of the run.
+    EventsFromTheFuture {
+        /// How many.
+        count: u64,
+    },
+    /// Captures that are not where the frame clock has them.
+    CaptureOffSchedule {
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Events that only the other end can have seen.
+    WrongSide {
+        /// How many.
+        count: u64,
+    },
+    /// More was received, or sooner, than the path delivered.
+    ReceivedMoreThanDelivered {
+        /// Bytes that the receiver says it got.
+        claimed: u64,
+        /// Bytes that the path delivered.
+        delivered: u64,
+    },
+    /// Traffic that is not UDP and that the manifest does not allow.
+    UnexpectedTraffic {
+        /// `tcp`, `icmp`, ...
+        kind: String,
+        /// Packets, both ways.
+        packets: u64,
+    },
+    /// More traffic before frame 0 than a handshake needs.
+    SetupTraffic {
+        /// Bytes of the larger direction.
+        bytes: u64,
+        /// What the manifest allows.
+        limit: u64,
+    },
+    /// More passed between the ends beside the path than signalling needs.
+    SignalTraffic {
+        /// Lines.
+        lines: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// More packets than the manifest allows.
+    PacketFlood {
+        /// Packets, both ways.
+        packets: u64,
+        /// What the manifest allows in one direction.
+        limit: u64,
+    },
     /// A scenario that promises loss, and a run without any.
     NoLoss {
         /// Packets that passed.
@@ -173,6 +289,22 @@ impl Finding {
             Finding::TimesReversed { .. } => "times_reversed",
             Finding::CapturedEarly { .. } => "captured_early",
             Finding::LeftBeforeEntered { .. } => "left_before_entered",
+            Finding::LedgerNotTheModels { .. } => "ledger_not_the_models",
+            Finding::NothingSent { .. } => "nothing_sent",
+            Finding::ShownWithoutPackets { .. } => "shown_without_packets",
+            Finding::ShownBeforeCapture { .. } => "shown_before_capture",
+            Finding::SlotsOutOfOrder { .. } => "slots_out_of_order",
+            Finding::ShowsLater { .. } => "shows_later",
+            Finding::BetterThanDelivered { .. } => "better_than_delivered",
+            Finding::StoreExceedsDelivered { .. } => "store_exceeds_delivered",
+            Finding::EventsFromTheFuture { .. } => "events_from_the_future",
+            Finding::CaptureOffSchedule { .. } => "capture_off_schedule",
+            Finding::WrongSide { .. } => "wrong_side",
+            Finding::ReceivedMoreThanDelivered { .. } => "received_more_than_delivered",
+            Finding::UnexpectedTraffic { .. } => "unexpected_traffic",
+            Finding::SetupTraffic { .. } => "setup_traffic",
+            Finding::SignalTraffic { .. } => "signal_traffic",
+            Finding::PacketFlood { .. } => "packet_flood",
             Finding::NoLoss { .. } => "no_loss",
             Finding::MetricMissing { .. } => "metric_missing",
         }
@@ -273,6 +405,75 @@ impl fmt::Display for Finding {
                     Direction::Forward => "forward",
                     Direction::Reverse => "reverse",
                 }
+            ),
+            Finding::LedgerNotTheModels { count } => write!(
+                f,
+                "{count} fates in fates.jsonl are not those that the scenario's link model gives with this seed; the system wrote a ledger of its own making"
+            ),
+            Finding::NothingSent { shown } => write!(
+                f,
+                "no packet entered the path, and {shown} slots say that they show something; media must cross the path"
+            ),
+            Finding::ShownWithoutPackets { stream, count, first } => write!(
+                f,
+                "{count} {} slots are said to be rendered although no packet sent after their frame's capture had been delivered by then (first: {first})",
+                stream.name()
+            ),
+            Finding::ShownBeforeCapture { stream, count, first } => write!(
+                f,
+                "{count} {} slots are said to be rendered before their frame was captured (first: {first}); times are nanoseconds since the run's start",
+                stream.name()
+            ),
+            Finding::SlotsOutOfOrder { stream, count, first } => write!(
+                f,
+                "{count} {} slots lie before the slot of the frame before (first: {first}); slots come one per frame, in order",
+                stream.name()
+            ),
+            Finding::ShowsLater { stream, count, first } => write!(
+                f,
+                "{count} {} slots show the very picture of a frame that was captured only later (first: {first})",
+                stream.name()
+            ),
+            Finding::BetterThanDelivered { stream, db, delivered, needed } => write!(
+                f,
+                "the rendered {} pictures have {db} dB, for less than which x264 needs {needed} bytes, and the path delivered {delivered}; they did not come by the path",
+                stream.name()
+            ),
+            Finding::StoreExceedsDelivered { stored, delivered } => write!(
+                f,
+                "the stored units of complete frames have {stored} bytes, and the path delivered {delivered}; they did not come by the path"
+            ),
+            Finding::EventsFromTheFuture { count } => write!(
+                f,
+                "{count} events are later than the end of the run; times are nanoseconds since the run's start, on CLOCK_MONOTONIC"
+            ),
+            Finding::CaptureOffSchedule { count, first } => write!(
+                f,
+                "{count} captures are earlier than the frame clock has them, or more than a second later (first: frame {first})"
+            ),
+            Finding::WrongSide { count } => write!(
+                f,
+                "{count} events are said to have been seen by the end that cannot see them (captures by the receiver, or slots by the sender)"
+            ),
+            Finding::ReceivedMoreThanDelivered { claimed, delivered } => write!(
+                f,
+                "the receiver says that it got {claimed} bytes of frames; the path delivered {delivered}, or none so early"
+            ),
+            Finding::UnexpectedTraffic { kind, packets } => write!(
+                f,
+                "{packets} packets were of kind `{kind}`, not UDP between the ends; what crossed was shaped like the rest; if the system is meant to use it, its manifest says allow = [\"{kind}\"]"
+            ),
+            Finding::SetupTraffic { bytes, limit } => write!(
+                f,
+                "{bytes} bytes crossed before frame 0, where the path only delays ({limit} are allowed); media belongs after it; limits.setup_kb of the manifest"
+            ),
+            Finding::SignalTraffic { lines, bytes } => write!(
+                f,
+                "{lines} signal lines with {bytes} bytes passed beside the path; media belongs on the path; limits.signals and limits.signal_kb of the manifest"
+            ),
+            Finding::PacketFlood { packets, limit } => write!(
+                f,
+                "{packets} packets entered the path, {limit} are allowed per direction; limits.packets of the manifest"
             ),
             Finding::NoLoss { packets } => write!(
                 f,

@@ -10,6 +10,7 @@
 
 mod budget;
 mod events;
+pub mod evidence;
 mod fates;
 mod finding;
 mod join;

@@ -147,6 +147,7 @@ fn scenario(table: &Table, row: &Row) -> String {
 /// A CSV cell.
 #[must_use]
 pub fn quote(text: &str) -> String {
+    let text = &contract::text::cell(text);
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

@@ -13,6 +13,7 @@ mod stream;
 mod strip;
 
 use crate::launch::clip;
+use crate::record::evidence::{Claims, Delivered};
 use crate::record::{Finding, Ledger, Slots, join, read_events, read_fates};
 use anyhow::Context as _;
 use contract::frames::write_frames;
@@ -116,8 +117,24 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     }
     let slots = slots_of(&spec);
     let fates = dir.join("fates.jsonl");
-    let ledger = if fates.is_file() { Some(Ledger::of(read_fates(&fates)?, slots.window())?) } else { None };
-    let joined = join(read_events(&dir.join("events.jsonl"))?, ledger.as_ref(), &slots)?;
+    let launched = read_health(dir)?;
+    let mut delivered = if fates.is_file() { Some(Delivered::new(&spec)?) } else { None };
+    let ledger = match &mut delivered {
+        Some(delivered) => Some(Ledger::of(read_fates(&fates)?.inspect(|record| {
+            if let Ok(record) = record {
+                delivered.add(record);
+            }
+        }), slots.window())?),
+        None => None,
+    };
+    let mut claims = Claims::new(launched.ended_ns);
+    let path = dir.join("events.jsonl");
+    let events = read_events(&path)?.inspect(|event| {
+        if let Ok(event) = event {
+            claims.add(&spec, event);
+        }
+    });
+    let joined = join(events, ledger.as_ref(), &slots)?;
     let (mut rows, mut findings, totals) = (joined.rows, joined.findings, joined.totals);
     findings.extend(ledger.iter().flat_map(Ledger::findings));
     let mut capture_lateness = None;
@@ -169,6 +186,10 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     });
     findings.extend(of_rgb?);
     findings.extend(of_depth?);
+    findings.extend(claims.check(delivered.as_ref()));
+    if let Some(delivered) = &mut delivered {
+        findings.extend(delivered.check(&spec, &slots, &rows, describe::promises_loss(&spec)));
+    }
     if let Some(ledger) = &ledger
         && describe::promises_loss(&spec)
         && ledger.forward.packets > 0
@@ -183,7 +204,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
         run: describe::identity(&spec),
         key: RunKey { depth_fov_degrees: asked_fov.or(key.depth_fov_degrees.clone()), ..key },
         scoring: scoring(&spec, options),
-        health: Health { capture_lateness, ..health(dir, &findings, &totals)? },
+        health: Health { capture_lateness, ..health(launched.clone(), &findings, &totals) },
         frames: slots.frames,
         interval_ns: spec.interval_ns(),
         budget: joined.budget,
@@ -196,7 +217,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
         network: ledger
             .map(|l| BTreeMap::from([("forward".to_owned(), l.forward), ("reverse".to_owned(), l.reverse)]))
             .unwrap_or_default(),
-        warnings: findings.iter().map(Finding::to_warning).collect(),
+        warnings: launched.findings.iter().cloned().chain(findings.iter().map(Finding::to_warning)).collect(),
         definitions: describe::definitions(
             &measured(&rows),
             "as the clip is tagged; untagged: BT.601 limited range",
@@ -231,22 +252,26 @@ fn write_rows(dir: &Path, rows: &[FrameRow]) -> anyhow::Result<()> {
 }
 
 /// What the launcher found out about the machine and the processes (`health.json`), and what the record itself says.
-fn health(dir: &Path, findings: &[Finding], totals: &crate::record::Totals) -> anyhow::Result<Health> {
-    let path = dir.join("health.json");
-    let mut health = if path.is_file() {
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("failed to read {}", path.display()))?
-    } else {
-        Health { valid: true, ..Health::default() }
-    };
+fn health(mut health: Health, findings: &[Finding], totals: &crate::record::Totals) -> Health {
+    health.findings.clear();
     for finding in findings.iter().filter(|f| f.invalidates()) {
         health.valid = false;
         health.problems.push(finding.to_string());
     }
     health.malformed = totals.malformed;
     health.transport_dropped = totals.transport_dropped;
-    Ok(health)
+    health
+}
+
+/// What the launcher wrote; without a word of it the run is valid.
+fn read_health(dir: &Path) -> anyhow::Result<Health> {
+    let path = dir.join("health.json");
+    if !path.is_file() {
+        return Ok(Health { valid: true, ..Health::default() });
+    }
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("failed to read {}", path.display()))
 }
 
 /// Metrics that pictures of this size can have; a finding for each that they cannot.

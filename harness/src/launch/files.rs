@@ -1,0 +1,150 @@
+//! What a process of a run may write, and how it comes out of there: a folder of its own, from which the harness takes the files
+//! of the contract and nothing else.
+
+use super::child::Failure;
+use anyhow::{Context, Result};
+use contract::{Limits, RunSpec};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The folder of one process of a run.
+#[derive(Clone, Debug)]
+pub struct EndFiles {
+    name: &'static str,
+    folder: PathBuf,
+    /// It must leave these.
+    required: &'static [&'static str],
+    /// It may leave these.
+    optional: &'static [&'static str],
+}
+
+const PICTURES: [&str; 6] = [
+    "rendered.rgb.units",
+    "rendered.rgb.mkv",
+    "rendered.rgb.y4m",
+    "rendered.depth.units",
+    "rendered.depth.mkv",
+    "rendered.depth.y4m",
+];
+
+impl EndFiles {
+    /// Of the sender of a run in `run_dir`.
+    #[must_use]
+    pub fn sender(run_dir: &Path) -> Self {
+        Self::new("sender", run_dir, &["events.sender.jsonl"], &[])
+    }
+
+    /// Of its receiver.
+    #[must_use]
+    pub fn receiver(run_dir: &Path) -> Self {
+        Self::new("receiver", run_dir, &["events.receiver.jsonl"], &PICTURES)
+    }
+
+    /// Of a system that simulates both.
+    #[must_use]
+    pub fn simulated(run_dir: &Path) -> Self {
+        const MAY: [&str; 7] =
+            [PICTURES[0], PICTURES[1], PICTURES[2], PICTURES[3], PICTURES[4], PICTURES[5], "profile.json"];
+        Self::new("system", run_dir, &["events.jsonl", "fates.jsonl"], &MAY)
+    }
+
+    fn new(
+        name: &'static str,
+        run_dir: &Path,
+        required: &'static [&'static str],
+        optional: &'static [&'static str],
+    ) -> Self {
+        let folder = std::path::absolute(run_dir.join(name)).unwrap_or_else(|_| run_dir.join(name));
+        Self { name, folder, required, optional }
+    }
+
+    /// Where the process writes.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes the folder, with the run as the process is to see it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn prepare(&self, spec: &RunSpec) -> Result<()> {
+        fs::create_dir(&self.folder)
+            .with_context(|| format!("failed to create {}", self.folder.display()))?;
+        Ok(spec.write(&self.folder)?)
+    }
+
+    /// Moves what the contract names into `run_dir` and removes the rest. Only once every process that could write there is gone.
+    ///
+    /// # Errors
+    /// When something required is missing, or is not a plain file of its own.
+    pub fn collect(&self, run_dir: &Path, limits: &Limits) -> Result<()> {
+        for name in self.required.iter().chain(self.optional) {
+            let from = self.folder.join(name);
+            let Ok(found) = fs::symlink_metadata(&from) else {
+                if self.required.contains(name) {
+                    return Err(Failure::error(
+                        "file_missing",
+                        format!("the {} left no {name} in its run folder (docs/PLUGIN.md)", self.name),
+                    ));
+                }
+                continue;
+            };
+            let wrong = if !found.is_file() {
+                Some("a link, a folder or another thing that is no file")
+            } else if found.nlink() != 1 {
+                Some("a second name of another file")
+            } else if name.starts_with("events") && found.len() > limits.events_mb << 20 {
+                Some("larger than limits.events_mb of the manifest")
+            } else {
+                None
+            };
+            if let Some(wrong) = wrong {
+                return Err(Failure::error("bad_file", format!("the {} left {name} as {wrong}", self.name)));
+            }
+            let to = run_dir.join(name);
+            fs::rename(&from, &to).with_context(|| format!("failed to move {}", from.display()))?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o644))
+                .with_context(|| format!("failed to open {}", to.display()))?;
+        }
+        self.remove();
+        Ok(())
+    }
+
+    /// The same for a run that failed: events so far, no pictures, no complaint.
+    pub fn salvage(&self, run_dir: &Path, limits: &Limits) {
+        for name in self.required {
+            let from = self.folder.join(name);
+            let plain = fs::symlink_metadata(&from)
+                .is_ok_and(|m| m.is_file() && m.nlink() == 1 && m.len() <= limits.events_mb << 20);
+            if plain {
+                let _ = fs::rename(&from, run_dir.join(name));
+            }
+        }
+        self.remove();
+    }
+
+    fn remove(&self) {
+        // Never through a link: the standard library goes by descriptors.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Writes `content` into a file beside `path` that nobody can have foreseen, and renames it there: whole or not at all, and never
+/// through a link that lies in its place.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_new(path: &Path, content: &[u8]) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".part").tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
+}
