@@ -161,3 +161,7 @@ reparo-figures +CLIPS: build
         ./target/release/freezeframe sweep reparo-figures --clip "$clip" --no-depth --no-video --out runs/reparo-figures >&2
     done
     ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files
+
+# systems that lie, cheat and attack, in both backends: how many of them are caught
+hostile *ARGS: build
+    cargo test --release --workspace --test hostile -- --nocapture --test-threads 1 "$@" | grep -E "^(ok|FREE|hostile|skipped)|panicked|test result"

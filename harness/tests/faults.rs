@@ -219,22 +219,19 @@ fn a_killed_system_is_a_failed_run() {
     let place = Place::new();
     let clip = place.clip("a.y4m", 6000);
     let harness = place.run("clean", "revo-h264", &clip, &[]).stderr(Stdio::piped()).spawn().unwrap();
-    let mark = format!("simulate {}", place.0.path().display());
-    let mark = if processes(&mark).is_empty() { "simulate .out.partial".to_owned() } else { mark };
-    let own = |pid: &i32| {
-        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| {
-            s.rsplit(')')
-                .next()
-                .is_some_and(|r| r.split_whitespace().nth(1) == Some(&harness.id().to_string()))
-        })
-    };
-    let system = wait_for("the system", || processes(&mark).into_iter().find(own));
+    let mark = format!("simulate {}", place.path(".out.partial/system").display());
+    let system = wait_for("the system", || processes(&mark).into_iter().next());
     kill(Pid::from_raw(system), Signal::SIGKILL).unwrap();
     let Output { status, stderr, .. } = harness.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&stderr).into_owned();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("revo-h264") && said.contains("signal: 9"), "{said}");
     place.assert_nothing_left();
+    // What it left is kept, and named.
+    let kept = place.path(".failed/out");
+    assert!(said.contains(".failed/out"), "{said}");
+    assert!(fs::read_to_string(kept.join("failure.json")).unwrap().contains("system_failed"));
+    assert!(kept.join("spec.toml").is_file() && kept.join("system.log").is_file());
 }
 
 #[test]
@@ -482,7 +479,7 @@ fn ns_a_system_that_hangs_is_stopped() {
     let seconds = 100_000 + std::process::id();
     let system = hanging(&place, seconds, "ready_timeout_s = 1");
     let said = ends_with(&mut place.run("clean", &system, &clip, &["--backend", "namespaces"]), 1);
-    assert!(said.contains("the receiver and the sender was not ready within 1s"), "{said}");
+    assert!(said.contains("sender and receiver: not ready within 1 s"), "{said}");
     place.assert_nothing_left();
     assert!(processes(&format!("sleep {seconds}")).is_empty());
 }
@@ -516,10 +513,8 @@ fn ns_after_a_killed_harness_the_next_run_works_and_nothing_is_left() {
 
 /// Processes of a system's two ends in `place`: `send` and `receive`.
 fn end_of_run(place: &Place, part: &str) -> i32 {
-    let in_place =
-        |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == place.0.path());
-    let mark = format!("revo-h264 {part} .out.partial");
-    wait_for(part, || processes(&mark).into_iter().find(in_place))
+    let mark = format!("revo-h264 {part} {}/", place.path(".out.partial").display());
+    wait_for(part, || processes(&mark).into_iter().next())
 }
 
 /// One end of a running call is killed or stopped: the run fails in time and says which, nothing is left, and the next works.
@@ -535,7 +530,7 @@ fn one_end_fails(part: &str, signal: Signal, words: &[&str], within: Duration) {
     let end = end_of_run(&place, part);
     let other = end_of_run(&place, if part == "send" { "receive" } else { "send" });
     // In the middle of the call: the receiver writes its first events once a buffer of them is full.
-    let events = place.path(".out.partial/events.receiver.jsonl");
+    let events = place.path(".out.partial/receiver/events.receiver.jsonl");
     wait_for("the first events", || fs::metadata(&events).is_ok_and(|m| m.len() > 0).then_some(()));
     kill(Pid::from_raw(end), signal).unwrap();
     let started = Instant::now();

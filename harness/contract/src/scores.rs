@@ -341,9 +341,14 @@ impl Scores {
     /// When writing fails; a former file then stays as it was.
     pub fn write(&self, path: &Path) -> Result<(), ScoresError> {
         let partial = path.with_extension("json.part");
-        std::fs::write(&partial, self.to_json())
-            .and_then(|()| std::fs::rename(&partial, path))
-            .map_err(|source| ScoresError::Io { path: path.display().to_string(), source })
+        // Made anew: a link that somebody left under this name is never written through.
+        let write = || {
+            let _ = std::fs::remove_file(&partial);
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&partial)?;
+            std::io::Write::write_all(&mut file, self.to_json().as_bytes())?;
+            std::fs::rename(&partial, path)
+        };
+        write().map_err(|source| ScoresError::Io { path: path.display().to_string(), source })
     }
 
     /// Reads the file.

@@ -78,6 +78,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let privilege = netns::become_capable();
     let cleaned = if args.clean && privilege.is_ok() { Some(netns::clean()?) } else { None };
     let mut findings = network(&privilege);
+    findings.push(sandbox());
     findings.push(leftovers(cleaned.as_deref()));
     findings.extend([governor(), encoders(), vmaf(), torch(), cuda()]);
     findings.extend(weights());
@@ -143,6 +144,20 @@ fn network(privilege: &Result<Privilege, LabError>) -> Vec<Finding> {
         )),
     }
     findings
+}
+
+/// Whether systems under test are kept apart from the machine.
+fn sandbox() -> Finding {
+    match netns::sandbox::support() {
+        netns::sandbox::Support::Full => Finding::ok("sandbox", crate::launch::sandbox::isolation()),
+        netns::sandbox::Support::None(why) => Finding::lacking(
+            "sandbox",
+            Status::Limited,
+            why.clone(),
+            "isolation of systems under test: they see the machine's files, the clip among them",
+            "run as root, or allow user namespaces (see rootless)",
+        ),
+    }
 }
 
 /// Whether users without rights could build labs, by the settings that forbid it.

@@ -109,7 +109,7 @@ fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Pat
         shown.insert(path);
     }
     let read = manifest.read.iter().map(|p| manifest.folder.as_deref().unwrap_or(cwd).join(p));
-    shown.extend(read.filter(|p| p.exists()));
+    shown.extend(read.chain(manifest.files.iter().cloned()).filter(|p| p.exists()));
     let mut places = Vec::new();
     if let Some(run) = run {
         let scenario = &run.spec.scenario;
@@ -142,8 +142,9 @@ fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Pat
         places.extend(clip.into_iter().map(Place::Hide));
     }
     if let Some(cache) = cache {
-        let trusted =
-            manifest.is_shipped() && part.sees_the_clip() && run.is_some_and(|r| r.spec.cache.is_some());
+        // `describe` remembers the hashes of libraries and weights there.
+        let wanted = run.is_none_or(|r| part.sees_the_clip() && r.spec.cache.is_some());
+        let trusted = manifest.is_shipped() && wanted;
         if trusted {
             let _ = fs::create_dir_all(&cache);
             places.push(Place::Write(cache));

@@ -196,13 +196,6 @@ pub enum Finding {
         /// Bytes that a codec needs for less.
         needed: u64,
     },
-    /// A store that holds more than was delivered.
-    StoreExceedsDelivered {
-        /// Bytes of the units of complete frames.
-        stored: u64,
-        /// Bytes that the path delivered.
-        delivered: u64,
-    },
     /// Events later than the end of the run.
     EventsFromTheFuture {
         /// How many.
@@ -296,7 +289,6 @@ impl Finding {
             Finding::SlotsOutOfOrder { .. } => "slots_out_of_order",
             Finding::ShowsLater { .. } => "shows_later",
             Finding::BetterThanDelivered { .. } => "better_than_delivered",
-            Finding::StoreExceedsDelivered { .. } => "store_exceeds_delivered",
             Finding::EventsFromTheFuture { .. } => "events_from_the_future",
             Finding::CaptureOffSchedule { .. } => "capture_off_schedule",
             Finding::WrongSide { .. } => "wrong_side",
@@ -438,10 +430,6 @@ impl fmt::Display for Finding {
                 f,
                 "the rendered {} pictures have {db} dB, for less than which x264 needs {needed} bytes, and the path delivered {delivered}; they did not come by the path",
                 stream.name()
-            ),
-            Finding::StoreExceedsDelivered { stored, delivered } => write!(
-                f,
-                "the stored units of complete frames have {stored} bytes, and the path delivered {delivered}; they did not come by the path"
             ),
             Finding::EventsFromTheFuture { count } => write!(
                 f,

@@ -8,6 +8,7 @@ mod camera;
 mod describe;
 mod pair;
 pub mod pictures;
+mod plausible;
 pub mod session;
 mod stream;
 mod strip;
@@ -189,6 +190,9 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     findings.extend(claims.check(delivered.as_ref()));
     if let Some(delivered) = &mut delivered {
         findings.extend(delivered.check(&spec, &slots, &rows, describe::promises_loss(&spec)));
+        for &stream in &slots.streams {
+            findings.extend(plausible::check(&spec.clip, stream, &rows, delivered.bytes())?);
+        }
     }
     if let Some(ledger) = &ledger
         && describe::promises_loss(&spec)
@@ -245,7 +249,10 @@ fn remove(path: &Path) -> anyhow::Result<()> {
 fn write_rows(dir: &Path, rows: &[FrameRow]) -> anyhow::Result<()> {
     let (path, partial) = (dir.join("frames.csv"), dir.join("frames.csv.part"));
     let write = || -> anyhow::Result<()> {
-        write_frames(BufWriter::new(File::create(&partial)?), rows)?;
+        // Made anew: a link that somebody left under this name is never written through.
+        let _ = std::fs::remove_file(&partial);
+        let file = File::options().write(true).create_new(true).open(&partial)?;
+        write_frames(BufWriter::new(file), rows)?;
         Ok(std::fs::rename(&partial, &path)?)
     };
     write().with_context(|| format!("failed to write {}", path.display()))

@@ -96,11 +96,12 @@ impl Path {
         for waiting in std::mem::take(&mut self.waiting).into_values() {
             self.counts.lost.refused += 1 - out.send(std::iter::once(&waiting.frame[..])) as u64;
         }
-        let Counts { packets_in, bytes_in, setup_packets, setup_bytes, lost, .. } = self.counts;
-        // What came before time zero belongs to the set-up, too. What is lost on the way is lost to the run, whenever it was.
+        let Counts { packets_in, bytes_in, setup_packets, setup_bytes, lost, others, unshaped, .. } =
+            self.counts;
+        // What came before time zero belongs to the set-up, too. What was lost, or was no UDP, counts whenever it was.
         let (setup_packets, setup_bytes) = (setup_packets + packets_in, setup_bytes + bytes_in);
         (self.next_id, self.last_in) = (0, 0);
-        self.counts = Counts { setup_packets, setup_bytes, lost, ..Counts::default() };
+        self.counts = Counts { setup_packets, setup_bytes, lost, others, unshaped, ..Counts::default() };
         Ok(())
     }
 

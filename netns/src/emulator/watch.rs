@@ -202,7 +202,6 @@ impl Watch {
             // In force before the answer, if it is to be so at once.
             side.steps.step(now, clock::monotonic, &mut self.late_steps)?;
             side.before = counted(side.interface)?;
-            side.others = Others::default();
             side.setup_packets = side.entered.len() as u64;
             side.setup_bytes = side.entered.iter().map(Seen::ip_bytes).sum();
         }

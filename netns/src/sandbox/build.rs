@@ -128,8 +128,8 @@ impl Plan {
         Ok(Plan {
             proc: text(&builder.inside(Path::new("/proc")))?,
             pid_max_path: text(&builder.inside(Path::new("/proc/sys/kernel/pid_max")))?,
-            // The kernel's least is 301: lower numbers are kept for itself.
-            pid_max: CString::new((sandbox.limits.processes.max(301) + 1).to_string())?,
+            // The largest number, of which those below 300 are given out only once. Above the limit, so that going beyond is seen.
+            pid_max: CString::new((sandbox.limits.processes + 400).to_string())?,
             root: text(&builder.root)?,
             steps: builder.steps,
             cwd: text(&cwd)?,

@@ -1,0 +1,118 @@
+//! Whether pictures can have come by the path: what a codec needs for less than their quality, against what was delivered.
+//!
+//! The bound is generous on purpose. It asks only when the quality is far above what so few bits usually give, and then has x264
+//! encode the captured pictures themselves to *less* than the quality that was shown (by [`MARGIN_DB`]). Only if that takes [`FACTOR`]
+//! times the bytes that the path delivered, headers and repair included, is the run invalid: no codec is that much better. Still and
+//! synthetic clips cost x264 next to nothing either, so that they do not raise it.
+
+use super::pictures::Captured;
+use crate::record::Finding;
+use codecs::{Codec, Decoder, Encoder, EncoderConfig, RateControl};
+use contract::{ClipSpec, FrameRow, Metric, Status, Stream};
+use media::Yuv420;
+
+/// x264 must need so many times what was delivered.
+const FACTOR: u64 = 20;
+/// For pictures worse than the shown ones by so much: theirs is measured on RGB, x264's here on the samples.
+const MARGIN_DB: f64 = 3.0;
+/// Quantisers that are tried, the best pictures first.
+const QUANTISERS: [u32; 7] = [3, 10, 17, 24, 31, 38, 45];
+
+/// Holds the rendered pictures of a stream against the bytes that the forward path delivered.
+///
+/// # Errors
+/// When the clip cannot be read any more.
+pub fn check(
+    clip: &ClipSpec,
+    stream: Stream,
+    rows: &[FrameRow],
+    delivered: u64,
+) -> anyhow::Result<Option<Finding>> {
+    let psnr: Vec<f64> = rows
+        .iter()
+        .filter(|r| r.stream == stream && r.status == Status::Rendered)
+        .filter_map(|r| r.metrics.get(&Metric::Psnr).copied())
+        .collect();
+    if psnr.is_empty() {
+        return Ok(None);
+    }
+    #[allow(clippy::cast_precision_loss)] // counts are far below 2^53
+    let (shown, pixels) = (
+        psnr.iter().sum::<f64>() / psnr.len() as f64,
+        psnr.len() as f64 * f64::from(clip.width * clip.height),
+    );
+    #[allow(clippy::cast_precision_loss)]
+    let bits_per_pixel = delivered as f64 * 8.0 / pixels;
+    if !is_suspicious(shown, bits_per_pixel) || !Codec::H264.is_available() {
+        return Ok(None);
+    }
+    for quantiser in QUANTISERS {
+        let Some((quality, bytes)) = encode(clip, stream, quantiser)? else { return Ok(None) };
+        if quality > shown - MARGIN_DB {
+            continue;
+        }
+        let needed = bytes * psnr.len() as u64 / u64::from(clip.frames.max(1));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most 80 dB
+        let db = shown as u32;
+        return Ok((needed > FACTOR * delivered).then_some(Finding::BetterThanDelivered {
+            stream,
+            db,
+            delivered,
+            needed,
+        }));
+    }
+    Ok(None)
+}
+
+/// Far better than so few bits usually give: at 50 dB less than a fortieth of a bit per pixel, twice that for every 6 dB more.
+fn is_suspicious(db: f64, bits_per_pixel: f64) -> bool {
+    db > 25.0 && bits_per_pixel < 0.025 * ((db - 50.0) / 6.0).exp2()
+}
+
+/// PSNR over all samples and bytes of the captured pictures at a quantiser.
+fn encode(clip: &ClipSpec, stream: Stream, quantiser: u32) -> anyhow::Result<Option<(f64, u64)>> {
+    let config = EncoderConfig {
+        rate: RateControl::ConstantQp(quantiser),
+        gop: clip.frames.max(1),
+        ..EncoderConfig::revo(Codec::H264, clip.width, clip.height, clip.fps)
+    };
+    let (Ok(mut encoder), Ok(mut decoder)) = (Encoder::new(&config), Decoder::new(Codec::H264)) else {
+        return Ok(None);
+    };
+    let mut captured = Captured::open(clip, stream)?;
+    let (mut bytes, mut error, mut samples) = (0, 0, 0);
+    for frame in 0..clip.frames {
+        let picture = captured.frame(frame)?.picture;
+        let unit = encoder.encode(&picture, frame == 0)?;
+        bytes += unit.bytes.len() as u64;
+        if let Some(decoded) = decoder.decode(&unit.bytes) {
+            error += squared_error(&picture, &decoded);
+            samples += (picture.y.len() + picture.u.len() + picture.v.len()) as u64;
+        }
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let db = if error == 0 { 80.0 } else { 10.0 * (65_025.0 * samples as f64 / error as f64).log10() };
+    Ok(Some((db.min(80.0), bytes)))
+}
+
+fn squared_error(a: &Yuv420, b: &Yuv420) -> u64 {
+    let of =
+        |a: &[u8], b: &[u8]| -> u64 { a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum() };
+    of(&a.y, &b.y) + of(&a.u, &b.u) + of(&a.v, &b.v)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_rates_are_not_even_asked_about() {
+        // ReVo and VP8 on a talking head of 512x512 at 30/s: 35-38 dB at 200-400 kbit/s (docs/RESULTS.md).
+        for (db, kbps) in [(38.0, 200.0), (35.0, 100.0), (42.0, 400.0), (31.0, 60.0)] {
+            let bits_per_pixel = kbps * 1000.0 / (512.0 * 512.0 * 30.0);
+            assert!(!is_suspicious(db, bits_per_pixel), "{db} dB at {kbps} kbit/s");
+        }
+        // The clip itself (80 dB) for one packet of 29 bytes per frame.
+        assert!(is_suspicious(80.0, 29.0 * 8.0 / (64.0 * 48.0)));
+    }
+}

@@ -1,0 +1,282 @@
+//! Systems that lie, cheat, and attack (`harness/tests/hostile/hostile.py`), in both backends: each is caught under a name of its own or
+//! refused by the machine, and leaves nothing behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+use testing::skip;
+
+/// How an attack ends.
+#[derive(Clone, Copy, Debug)]
+enum Caught {
+    /// The run is invalid or has failed, under this name.
+    Named(&'static str),
+    /// The machine refused: the run is as good as any, and the attack got nowhere.
+    Refused,
+    /// Honest: the run must be valid, with none of the findings.
+    Honest,
+    /// What is asked for is wrong, exit code 2, with this word.
+    BadInput(&'static str),
+}
+
+use Caught::{BadInput, Honest, Named, Refused};
+
+/// Attack, backends (v, n), lines of its manifest, how it ends.
+const ATTACKS: &[(&str, &str, &str, Caught)] = &[
+    ("honest", "vn", "", Honest),
+    ("liar", "vn", "", Named("nothing_sent")),
+    ("liar_noise", "v", "", Named("better_than_delivered")),
+    ("tunnel_tcp", "n", "", Named("unexpected_traffic")),
+    ("tunnel_multicast", "n", "", Named("unexpected_traffic")),
+    ("tunnel_icmp", "n", "", Refused),
+    ("tunnel_port", "n", "", Honest), // another port is shaped like the first
+    ("signals", "n", "", Named("signal_traffic")),
+    ("signal_count", "n", "", Named("signal_traffic")),
+    ("setup_media", "n", "", Named("setup_traffic")),
+    ("shared", "n", "", Refused),
+    ("fork_bomb", "vn", "limits.processes = 320", Named("process_limit")),
+    ("memory_eater", "vn", "limits.memory_mb = 300", Named("memory_limit")),
+    ("stdout_flood", "vn", "", Named("stdout_limit")),
+    ("stderr_flood", "vn", "", Named("stderr_limit")),
+    ("events_flood", "v", "limits.events_mb = 20", Named("events_limit")),
+    ("packet_flood", "n", "limits.packets = 5000", Named("packet_flood")),
+    ("disk_filler", "vn", "limits.disk_mb = 50", Named("disk_limit")),
+    ("symlinked_events", "vn", "", Named("bad_file")),
+    ("symlinked_pictures", "vn", "", Named("bad_file")),
+    ("folder_for_events", "vn", "", Named("bad_file")),
+    ("writes_elsewhere", "vn", "", Refused),
+    ("forged_ledger", "v", "", Named("ledger_not_the_models")),
+    ("no_loss_ledger", "v", "", Named("ledger_not_the_models")),
+    ("never_ends", "v", "limits.simulate_s = 3", Named("time_limit")),
+    ("never_ends", "n", "limits.stop_s = 1", Named("hangs")),
+    ("never_ready", "n", "ready_timeout_s = 1", Named("never_ready")),
+    ("describe_hangs", "v", "describe = true\nlimits.describe_s = 1", Named("time_limit")),
+    ("describe_floods", "v", "describe = true", Named("stdout_limit")),
+    ("daemon", "vn", "", Honest),
+    ("kills_others", "vn", "", Refused),
+    ("reads_memory", "vn", "", Refused),
+    ("mounts", "vn", "", Refused),
+    ("finds_the_clip", "n", "", Refused),
+    ("future", "n", "", Named("events_from_the_future")),
+    ("past", "vn", "", Named("shown_without_packets")),
+    ("captures_late", "vn", "", Named("capture_off_schedule")),
+    ("later_picture", "vn", "", Named("shows_later")),
+    ("reversed_slots", "v", "", Named("slots_out_of_order")),
+    ("repeats_slots", "vn", "", Named("slots_repeated")),
+    ("omits_slots", "vn", "", Named("slots_missing")),
+    ("shows_future", "vn", "", Named("shows_future")),
+    ("wrong_side", "vn", "", Named("wrong_side")),
+    ("claims_more", "vn", "", Named("received_more_than_delivered")),
+    ("too_few_pictures", "vn", "", Named("store_lacks")),
+    ("escape_codes", "vn", "", Named("system_failed")),
+    ("not_utf8", "vn", "", Named("system_failed")),
+    ("says_127", "v", "", Named("unsupported")),
+    ("allows_what_is_not_there", "v", "allow = [\"pigeons\"]", BadInput("pigeons")),
+];
+
+/// A folder with the programs, a clip of noise, new in every frame, and something of value.
+struct Place {
+    folder: TempDir,
+    mark: String,
+}
+
+const VALUE: &str = "of great value";
+
+impl Place {
+    fn new(mark: u32) -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap(), mark: (300_000 + mark).to_string() };
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        fs::create_dir(place.path("programs")).unwrap();
+        fs::copy(here.join("tests/hostile/hostile.py"), place.path("programs/hostile.py")).unwrap();
+        fs::copy(here.join("../examples/plugin.py"), place.path("programs/plugin.py")).unwrap();
+        fs::write(place.path("victim"), VALUE).unwrap();
+        let mut clip = b"YUV4MPEG2 W128 H96 F30:1 Ip A1:1 C420jpeg\n".to_vec();
+        let noise = |i: u32| (i.wrapping_mul(2_654_435_761) >> 25) as u8;
+        for frame in 0..15 {
+            clip.extend(b"FRAME\n");
+            clip.extend((0..128 * 96).map(|i| 60 + noise(i + frame * 1_000_003) / 2));
+            clip.extend([128; 2 * 64 * 48]);
+        }
+        fs::write(place.path("clip.y4m"), clip).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, attack: &str, lines: &str, backend: &str) -> Output {
+        let program = self.path("programs/hostile.py");
+        let (lines, limits): (Vec<&str>, Vec<&str>) = lines.lines().partition(|l| !l.starts_with("limits."));
+        let describe = if lines.iter().any(|l| l.starts_with("describe")) { "" } else { "describe = false" };
+        let manifest = format!(
+            "name = \"hostile\"\nabout = \"\\u001b[31mred\"\ncommand = [\"python3\", {program:?}, \"{attack}\"]\ncolour_only = true\nsetup_ms = 300\n{describe}\n{}\n{}\n",
+            lines.join("\n"),
+            limits.join("\n")
+        );
+        fs::write(self.path("programs/hostile.toml"), manifest).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
+        command.args([
+            "run",
+            "ge-low",
+            "--system",
+            "programs/hostile.toml",
+            "--clip",
+            "clip.y4m",
+            "--size",
+            "128x96",
+        ]);
+        command.args([
+            "--metrics",
+            "psnr",
+            "--no-video",
+            "--out",
+            "out",
+            "--seed",
+            "3",
+            "--backend",
+            backend,
+        ]);
+        command.current_dir(self.folder.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
+        command.env("VICTIM", self.path("victim")).env("MARK", &self.mark);
+        command.env("HARNESS", std::process::id().to_string()).env("CLIP", self.path("clip.y4m"));
+        command.env("CLIP_BYTES", fs::metadata(self.path("clip.y4m")).unwrap().len().to_string());
+        command.output().unwrap()
+    }
+
+    /// Names under which the run was found out, and what its processes wrote to their standard errors.
+    fn outcome(&self) -> (Vec<String>, Vec<String>, String) {
+        let read = |name: &str| fs::read_to_string(self.path(name)).unwrap_or_default();
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        let (scores, failure) = (json(&read("out/scores.json")), json(&read(".failed/out/failure.json")));
+        let texts = |v: &serde_json::Value, key: &str| -> Vec<String> {
+            let each = v.as_array().into_iter().flatten();
+            each.filter_map(|w| if key.is_empty() { w.as_str() } else { w[key].as_str() }.map(str::to_owned))
+                .collect()
+        };
+        let mut codes = texts(&scores["warnings"], "code");
+        codes.extend(failure["code"].as_str().map(str::to_owned));
+        let logs = ["out", ".failed/out"]
+            .iter()
+            .flat_map(|d| ["system", "sender", "receiver"].map(|n| read(&format!("{d}/{n}.log"))));
+        (codes, texts(&scores["health"]["problems"], ""), logs.collect())
+    }
+}
+
+/// Processes whose command line contains `mark`.
+fn processes(mark: &str) -> Vec<i32> {
+    let number = |e: std::io::Result<fs::DirEntry>| e.ok()?.file_name().to_str()?.parse().ok();
+    let has = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(mark)
+    };
+    fs::read_dir("/proc").unwrap().filter_map(number).filter(has).collect()
+}
+
+/// Why an attack counts as not caught; `None` if it is.
+fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u32) -> Option<String> {
+    let place = Place::new(number);
+    let output = place.run(attack, lines, backend);
+    let said = [output.stderr, output.stdout].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+    let (codes, problems, logs) = place.outcome();
+    let code = output.status.code();
+    let all = format!("exit {code:?}, codes {codes:?}, problems {problems:?}\n{said}\n{logs}");
+    let wrong = |what: &str| Some(format!("{attack} in {backend}: {what}: {all}"));
+    if said.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return wrong("control characters in the terminal");
+    }
+    if fs::read_to_string(place.path("victim")).ok().as_deref() != Some(VALUE) {
+        return wrong("the victim was written");
+    }
+    if Path::new("/etc/freezeframe-was-here").exists() || Path::new("/usr/bin/freezeframe-was-here").exists()
+    {
+        return wrong("a file elsewhere");
+    }
+    let left =
+        [processes(&format!("sleep {}", place.mark)), processes(&place.path("programs").to_string_lossy())]
+            .concat();
+    if !left.is_empty() {
+        return wrong("processes were left");
+    }
+    if place.path(".out.partial").exists() {
+        return wrong("a half-written run was left");
+    }
+    // A machine that is busy may make any run in namespaces invalid: that is another finding.
+    let own: Vec<&String> = problems.iter().filter(|p| !p.starts_with("the path:")).collect();
+    match caught {
+        Named(name) => {
+            let expected: &[i32] = if name == "unsupported" { &[127] } else { &[1, 4] };
+            let named =
+                codes.iter().any(|c| c == name) || (codes.is_empty() && said.contains(&format!("[{name}]")));
+            if !code.is_some_and(|c| expected.contains(&c)) || !named {
+                return wrong(&format!("expected {name}"));
+            }
+        }
+        Refused | Honest => {
+            let refused = !matches!(caught, Refused) || logs.contains("BLOCKED");
+            if !matches!(code, Some(0 | 4)) || !own.is_empty() || logs.contains("SUCCEEDED") || !refused {
+                return wrong("expected an ordinary run");
+            }
+        }
+        BadInput(word) => {
+            if code != Some(2) || !said.contains(word) {
+                return wrong("expected a refusal");
+            }
+        }
+    }
+    None
+}
+
+fn all_are_caught(backend: &str, letter: char) {
+    let attacks: Vec<_> = ATTACKS.iter().filter(|a| a.1.contains(letter)).collect();
+    let hostile = attacks.iter().filter(|a| !matches!(a.3, Honest)).count();
+    let only = std::env::var("FREEZEFRAME_HOSTILE").unwrap_or_default();
+    let mut free = Vec::new();
+    for (number, (attack, _, lines, caught)) in (0..).zip(&attacks) {
+        if !only.is_empty() && !only.split(',').any(|o| o == *attack) {
+            continue;
+        }
+        let started = std::time::Instant::now();
+        let result = got_away(attack, lines, backend, *caught, number + 1000 * u32::from(letter == 'n'));
+        println!(
+            "{} {attack} ({:.1} s)",
+            if result.is_none() { "ok  " } else { "FREE" },
+            started.elapsed().as_secs_f64()
+        );
+        free.extend(result);
+    }
+    println!("hostile systems, {backend}: {} of {hostile} caught", hostile - free.len().min(hostile));
+    assert!(free.is_empty(), "{}", free.join("\n----\n"));
+}
+
+/// False, with the reason printed, where a sandbox or the programs are not to be had.
+fn possible() -> bool {
+    let python =
+        Command::new("python3").args(["-c", "import tomllib"]).output().is_ok_and(|o| o.status.success());
+    let ffmpeg = Command::new("ffmpeg").arg("-version").output().is_ok_and(|o| o.status.success());
+    match netns::sandbox::support() {
+        _ if !python => skip!("python3", "hostile systems are written in it, and need 3.11 for tomllib"),
+        _ if !ffmpeg => skip!("ffmpeg", "hostile systems read the clip with it"),
+        netns::sandbox::Support::None(why) => skip!("namespaces", "no sandbox here: {why}"),
+        netns::sandbox::Support::Full => return true,
+    }
+    false
+}
+
+#[test]
+fn hostile_systems_are_caught_in_virtual_time() {
+    if possible() {
+        all_are_caught("virtual", 'v');
+    }
+}
+
+#[test]
+fn ns_hostile_systems_are_caught_in_namespaces() {
+    if netns::privilege().is_none() {
+        return skip!("namespaces", "network namespaces are not permitted here");
+    }
+    if possible() {
+        all_are_caught("namespaces", 'n');
+    }
+}

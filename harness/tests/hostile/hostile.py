@@ -1,0 +1,321 @@
+"""Systems that lie, cheat, and attack. `hostile.py ATTACK PART ...`; each is examples/plugin.py with one thing changed.
+
+An attack that gets through writes SUCCEEDED to standard error, one that is refused by the machine writes BLOCKED."""
+import ctypes, json, os, random, signal, socket, struct, subprocess, sys, time
+
+ATTACK = sys.argv.pop(1)
+VICTIM = os.environ.get("VICTIM", "/nonexistent/victim")
+if sys.argv[1] == "describe":
+    if ATTACK == "describe_hangs":
+        time.sleep(1000)
+    if ATTACK == "describe_floods":
+        while True:
+            print("x" * 10000)
+    print(json.dumps({"setup_ms": 300, "options": {}}), flush=True)
+    sys.exit(0)
+
+import plugin
+PART, RUN = plugin.part, plugin.run
+SEND, RECEIVE, VIRTUAL = PART == "send", PART == "receive", PART == "simulate"
+
+def say(word, what):
+    sys.stderr.write(f"{word} {what}\n")
+    sys.stderr.flush()
+
+def attempt(what, action):
+    try:
+        if action() is not False:
+            return say("SUCCEEDED", what)
+    except BaseException as e:
+        what = f"{what}: {e!r}"
+    say("BLOCKED", what)
+
+def once():
+    """Attacks before an otherwise honest run."""
+    a = ATTACK
+    if a == "fork_bomb":
+        while True:
+            try:
+                os.fork()
+            except OSError:
+                time.sleep(0.01)
+    elif a == "memory_eater":
+        hoard = []
+        while True:
+            hoard.append(bytearray(random.randbytes(1 << 20)) * 16)
+    elif a == "stdout_flood":
+        while True:
+            print('{"type":"noise"}' * 1000)
+    elif a == "stderr_flood":
+        while True:
+            sys.stderr.write("x" * 65536)
+    elif a == "disk_filler":
+        for i in range(10 ** 9):
+            open(f"{RUN}/junk{i}", "wb").write(bytes(1 << 20))
+    elif a == "events_flood":
+        with open(f"{RUN}/events.sender.jsonl" if SEND else f"{RUN}/events.jsonl", "w") as f:
+            while True:
+                f.write('{"t_ns":0,"side":"sender","event":"note","text":"x"}\n' * 1000)
+    elif a == "escape_codes":
+        sys.exit("\x1b[31mRED\x1b]0;title\x07 \u202egnirts =HYPERLINK(1)")
+    elif a == "not_utf8":
+        os.write(2, b"\xff\xfe broken \x80\n")
+        sys.exit(1)
+    elif a == "says_127":
+        sys.exit(127)
+    elif a == "never_ends":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif a == "daemon":
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.execvp("sleep", ["sleep", os.environ["MARK"]])
+            os._exit(0)
+    elif a == "kills_others":
+        for pid in list(range(1, 6000)):
+            if pid != os.getpid():
+                attempt(f"kill {pid}", lambda: os.kill(pid, signal.SIGKILL)) if pid == int(os.environ["HARNESS"]) else ignore(pid)
+        attempt("kill the parent", lambda: os.kill(os.getppid(), signal.SIGKILL) or os.path.exists("/proc/1") is False)
+    elif a == "reads_memory":
+        attempt("/proc/1/mem", lambda: open("/proc/1/mem", "rb").read(1))
+        libc = ctypes.CDLL(None, use_errno=True)
+        attempt("ptrace", lambda: libc.ptrace(16, 1, 0, 0) == 0)
+        attempt("the harness in /proc", lambda: open(f"/proc/{os.environ['HARNESS']}/environ", "rb").read(1))
+        others = [p for p in os.listdir("/proc") if p.isdigit() and int(p) not in (1, os.getpid())]
+        attempt(f"other processes {others}", lambda: len(others) > 0)
+    elif a == "mounts":
+        libc = ctypes.CDLL(None, use_errno=True)
+        attempt("mount", lambda: libc.mount(b"none", b"/tmp", b"tmpfs", 0, None) == 0)
+        attempt("umount", lambda: libc.umount2(b"/proc", 2) == 0)
+        attempt("setuid", lambda: os.setuid(12345) or True)
+        attempt("raw device", lambda: os.mknod("/tmp/mem", 0o20666, os.makedev(1, 1)) or open("/tmp/mem", "rb").read(1))
+        attempt("sysctl", lambda: open("/proc/sys/kernel/core_pattern", "w").write("|/tmp/x"))
+        attempt("capabilities", lambda: int(next(l for l in open("/proc/self/status") if l.startswith("CapEff")).split()[1], 16) != 0)
+        attempt("gaining them", lambda: "NoNewPrivs:\t1" not in open("/proc/self/status").read())
+    elif a == "writes_elsewhere":
+        for path in [VICTIM, "/etc/freezeframe-was-here", "/usr/bin/freezeframe-was-here", sys.argv[0], os.environ["FREEZEFRAME"]]:
+            attempt(path, lambda: open(path, "ab").write(b"owned") and os.path.getsize(path) > len(b"owned"))
+        for name in ["health.json", "scores.json", "fates.jsonl", "events.jsonl", "../health.json", "../fates.jsonl", "../scores.json"]:
+            try:
+                if not VIRTUAL or "fates" not in name and "events" not in name:
+                    open(os.path.join(RUN, name), "w").write('{"valid":true,"problems":[]}')
+            except OSError:
+                pass
+    elif a == "finds_the_clip" and RECEIVE:
+        find_the_clip()
+
+def ignore(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+def find_the_clip():
+    size, found = int(os.environ["CLIP_BYTES"]), []
+    for top in [os.environ["CLIP"], "/tmp", "/root", "/home", "/work", "/var", "/dev/shm", os.getcwd(), os.path.join(RUN, "..")]:
+        for folder, _, files in os.walk(top) if os.path.isdir(top) else [(os.path.dirname(top), [], [os.path.basename(top)])]:
+            for name in files:
+                try:
+                    path = os.path.join(folder, name)
+                    if os.stat(path).st_size == size or name.endswith(".units"):
+                        found.append(path)
+                except OSError:
+                    pass
+    attempt(f"the clip {found}", lambda: bool(found) or bool(open(RUN + "/spec.toml").read().count(os.environ["CLIP"])))
+
+def tunnel(kind):
+    """The sender has pictures for the receiver, beside the path."""
+    there = plugin_peer()
+    media = random.randbytes(900)
+    if kind == "tcp":
+        if SEND:
+            try:
+                s = socket.create_connection((there, 7000), timeout=1)
+                for _ in range(20):
+                    s.send(media)
+            except OSError:
+                pass
+        else:
+            s = socket.create_server(("0.0.0.0", 7000))
+            s.settimeout(0.2)
+            try:
+                s.accept()
+            except OSError:
+                pass
+    elif kind == "icmp" and SEND:
+        attempt("icmp", lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).sendto(b"\x08\0\0\0" + media, (there, 0)))
+        attempt("ping", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP).sendto(b"\x08\0\0\0" + media, (there, 0)))
+        attempt("ethernet", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).bind(("eth0", 3)))
+        attempt("ipv6", lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(media, ("ff02::1%eth0", 7000)))
+    elif kind == "multicast" and SEND:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        for _ in range(20):
+            for to in ("224.0.0.251", "255.255.255.255"):
+                try:
+                    s.sendto(media, (to, 7000))
+                except OSError:
+                    pass
+    elif kind == "port" and SEND:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for _ in range(50):
+            s.sendto(media, (there, 7001))
+
+def plugin_peer():
+    return sys.argv[sys.argv.index("--peer") + 1].rsplit(":", 1)[0]
+
+def shared():
+    """Anything that both ends could see of each other."""
+    key = 0x46464646
+    libc = ctypes.CDLL(None, use_errno=True)
+    places = ["/tmp/tunnel", "/dev/shm/tunnel", "/var/tmp/tunnel", "/run/tunnel", os.path.join(RUN, "..", "tunnel"), os.path.join(os.getcwd(), "tunnel")]
+    if RECEIVE:
+        time.sleep(1.0)
+        for place in places + [os.path.join(RUN, "..", "sender", "spec.toml")]:
+            attempt(place, lambda: open(place, "rb").read(1))
+        attempt("System V shared memory", lambda: libc.shmget(key, 4096, 0o666) >= 0)
+        attempt("abstract socket", lambda: socket.socket(socket.AF_UNIX).connect("\0tunnel"))
+    else:
+        for place in places:
+            try:
+                open(place, "wb").write(b"media")
+            except OSError:
+                pass
+        libc.shmget(key, 4096, 0o1666)
+        s = socket.socket(socket.AF_UNIX)
+        s.bind("\0tunnel")
+        s.listen()
+        globals()["keep"] = s
+
+def change():
+    """Lies of an end that otherwise runs."""
+    a, note, write, show, packets = ATTACK, plugin.note, plugin.write, plugin.show, plugin.packets
+    if a == "never_ready" and not VIRTUAL:
+        time.sleep(1000)
+    if a in ("liar", "liar_noise"):
+        def lie(frame, t):
+            try:
+                whole = lie.clip = getattr(lie, "clip", None) or plugin.pictures()
+                picture = bytearray(whole[frame])
+            except BaseException:
+                picture = bytearray([frame % 256]) * plugin.SIZE
+            if a == "liar_noise":
+                for i in range(0, len(picture), 3):
+                    picture[i] ^= 1
+            note("receiver", t, "slot", frame=frame, stream="rgb", status="rendered", shown=frame)
+            plugin.shown.append(bytes(picture))
+        plugin.show = lie
+        def lazy(frame, picture, t):
+            note("sender", t, "captured", frame=frame)
+            note("sender", t, "encoded", frame=frame, stream="rgb", bytes=9, key=True)
+            if a == "liar_noise":
+                yield struct.pack("!IHH", frame, 0, 1) + b"x"
+        plugin.packets = lazy
+        plugin.arrived = lambda packet, t: None
+    shift = {"future": 3_600_000_000_000, "past": -149_500_000}.get(a)
+    if shift:
+        def stamped(side, t, event, **more):
+            note(side, max(0, t + shift) if side == "receiver" else t, event, **more)
+        plugin.note = stamped
+    if a == "captures_late":
+        plugin.note = lambda side, t, event, **m: note(side, t + (2_000_000_000 if event == "captured" else 0), event, **m)
+    if a in ("repeats_slots", "omits_slots", "wrong_side", "claims_more", "shows_future"):
+        def doctored(sides, name="events.jsonl"):
+            own = plugin.events["receiver"]
+            slots = [e for e in own if e["event"] == "slot"]
+            if "receiver" in sides:
+                if a == "repeats_slots":
+                    own += slots[:3]
+                if a == "omits_slots":
+                    for e in slots[5:8]:
+                        own.remove(e)
+                if a == "wrong_side":
+                    own += [dict(slots[0], event="captured", side="receiver")]
+                if a == "claims_more":
+                    own += [dict(t_ns=slots[0]["t_ns"], side="receiver", event="received", frame=0, stream="rgb", role="data", index=0, bytes=10 ** 7, duplicate=True)]
+                if a == "shows_future":
+                    slots[3]["shown"] = 9
+            write(sides, name)
+        plugin.write = doctored
+    if a == "later_picture":
+        # The sender, which has the whole clip, sends what is to be captured in seven frames' time.
+        ahead = plugin.pictures
+        plugin.pictures = lambda: (lambda all: all[7:] + all[-1:] * 7)(ahead())
+    if a == "reversed_slots" :
+        plugin.show = lambda frame, t: show(frame, t if frame % 2 else t + 60_000_000)
+    if a == "symlinked_events":
+        def linked(sides, name="events.jsonl"):
+            write(sides, name)
+            for e in ("events.jsonl", "events.receiver.jsonl", "events.sender.jsonl"):
+                path = os.path.join(RUN, e)
+                if os.path.exists(path):
+                    os.remove(path)
+                    os.symlink(VICTIM, path)
+        plugin.write = linked
+    if a == "symlinked_pictures":
+        def linked(sides, name="events.jsonl"):
+            write(sides, name)
+            if "receiver" in sides:
+                os.remove(os.path.join(RUN, "rendered.rgb.y4m"))
+                os.symlink(VICTIM, os.path.join(RUN, "rendered.rgb.y4m"))
+            for part in ("frames.csv.part", "scores.json.part", "frames.csv", "scores.json", "report.html"):
+                os.symlink(VICTIM, os.path.join(RUN, part))
+        plugin.write = linked
+    if a == "folder_for_events":
+        def foldered(sides, name="events.jsonl"):
+            for e in (["events.jsonl"] if VIRTUAL else ["events." + PART.replace("send", "sender").replace("receive", "receiver") + ".jsonl"]):
+                os.mkdir(os.path.join(RUN, e))
+        plugin.write = foldered
+    if a == "other_size" :
+        def small(sides, name="events.jsonl"):
+            w, h = plugin.W, plugin.H
+            plugin.W, plugin.H = w // 2, h // 2
+            plugin.shown[:] = [bytes(w * h * 3 // 8)] * len(plugin.shown)
+            write(sides, name)
+        plugin.write = small
+    if a == "too_few_pictures":
+        def fewer(sides, name="events.jsonl"):
+            del plugin.shown[5:]
+            write(sides, name)
+        plugin.write = fewer
+    if a in ("forged_ledger", "no_loss_ledger") and VIRTUAL:
+        def forged(sides, name="events.jsonl"):
+            write(sides, name)
+            path = os.path.join(RUN, "fates.jsonl")
+            fates = [json.loads(l) for l in open(path)]
+            for f in fates:
+                if a == "no_loss_ledger" and f["fate"] == "dropped":
+                    f.update(fate="delivered", out_ns=f["in_ns"] + 1000, cause=None)
+                if a == "forged_ledger":
+                    f["out_ns"] = f["in_ns"]
+            open(path, "w").writelines(json.dumps(f) + "\n" for f in fates)
+        plugin.write = forged
+
+def signals(count, size):
+    for i in range(count):
+        print(json.dumps({"type": "signal", "data": "ab" * size}), flush=True)
+
+if __name__ == "__main__":
+    once()
+    change()
+    if not VIRTUAL:
+        if ATTACK.startswith("tunnel_"):
+            tunnel(ATTACK.split("_")[1])
+        if ATTACK == "signals" and SEND:
+            signals(200, 4000)
+        if ATTACK == "signal_count" and SEND:
+            signals(5000, 1)
+        if ATTACK == "shared":
+            shared()
+        if ATTACK == "setup_media" and SEND:
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            for _ in range(400):
+                s.sendto(random.randbytes(1000), (plugin_peer(), 7002))
+                time.sleep(0.0005)
+    plugin.simulate() if VIRTUAL else plugin.real_time()
+    if ATTACK == "packet_flood" and SEND:
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        while True:
+            s.sendto(b"x", (plugin_peer(), 7003))
+    if ATTACK == "never_ends":
+        time.sleep(1000)
