@@ -149,7 +149,18 @@ fn network(privilege: &Result<Privilege, LabError>) -> Vec<Finding> {
 /// Whether systems under test are kept apart from the machine.
 fn sandbox() -> Finding {
     match netns::sandbox::support() {
-        netns::sandbox::Support::Full => Finding::ok("sandbox", crate::launch::sandbox::isolation()),
+        netns::sandbox::Support::Full => {
+            let ms = |boxed| netns::sandbox::cost(boxed).map_or(0.0, |d| d.as_secs_f64() * 1e3);
+            let isolation = crate::launch::sandbox::isolation();
+            Finding::ok(
+                "sandbox",
+                format!(
+                    "{isolation}; a process starts and ends in {:.1} ms ({:.1} without)",
+                    ms(true),
+                    ms(false)
+                ),
+            )
+        }
         netns::sandbox::Support::None(why) => Finding::lacking(
             "sandbox",
             Status::Limited,
