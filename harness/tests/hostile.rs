@@ -151,9 +151,10 @@ impl Place {
         let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
         let (scores, failure) = (json(&read("out/scores.json")), json(&read(".failed/out/failure.json")));
         let texts = |v: &serde_json::Value, key: &str| -> Vec<String> {
-            let each = v.as_array().into_iter().flatten();
-            each.filter_map(|w| if key.is_empty() { w.as_str() } else { w[key].as_str() }.map(str::to_owned))
-                .collect()
+            let text = |w: &serde_json::Value| {
+                (if key.is_empty() { w } else { &w[key] }).as_str().map(str::to_owned)
+            };
+            v.as_array().into_iter().flatten().filter_map(text).collect()
         };
         let mut codes = texts(&scores["warnings"], "code");
         codes.extend(failure["code"].as_str().map(str::to_owned));
