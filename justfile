@@ -137,11 +137,16 @@ bench-fec-recovery:
 interop:
     sut/core/tests/interop/run
 
-# the README's result table, from the last `./just eval`
-readme-table:
-    docs/readme-table
+# the README's result table: all systems, ten seeds each, means with intervals
+readme-table *ARGS: build
+    ./target/release/freezeframe sweep readme --no-depth --no-video "$@" >&2
+    ./target/release/freezeframe report runs/readme --no-files --format markdown --columns psnr_mean_db,psnr_worst10_db,ssim_mean,non_rendered_play_percent,non_rendered_psnr_percent,latency_p50_ms,wire_kbps,realised_loss_forward_percent
 
-# the papers' comparison on your clips, colour alone: papers CLIP... [-- OPTION OF SWEEP...]; means as Markdown
+# how often the report calls a difference where there is none, by shape and number of pairs: false-alarms [REPORTS]
+false-alarms *ARGS:
+    cargo run --release -q --workspace --example false_alarms -- "$@"
+
+# the papers' comparison on your clips, colour alone: papers CLIP... [-- OPTION OF SWEEP...]; means over clips and seeds as Markdown
 papers +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail
@@ -150,7 +155,7 @@ papers +CLIPS: build
     for clip in "${clips[@]}"; do
         ./target/release/freezeframe sweep papers --clip "$clip" --no-depth --no-video --out runs/papers "${@:2}" >&2
     done
-    ./target/release/freezeframe report runs/papers --format pooled --no-files
+    ./target/release/freezeframe report runs/papers --over-clips --no-files --format markdown --columns non_rendered_play_percent,non_rendered_psnr_percent,freezes_stall200_count,freezes_stall200_time_percent,psnr_mean_db,psnr_worst10_db,ssim_mean,ssim_worst10,wire_kbps,realised_loss_forward_percent
 
 # the figures of Reparo's evaluation on your clips: reparo-figures CLIP...; one Markdown row per scenario and system
 # (quality against rate, distribution, not rendered, frame sizes); time series are plotted in runs/reparo-figures/report.html

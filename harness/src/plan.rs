@@ -76,6 +76,7 @@ fn virtual_time() -> Backend {
 pub const SHIPPED: &[(&str, &str)] = &[
     ("default", include_str!("../plans/default.toml")),
     ("papers", include_str!("../plans/papers.toml")),
+    ("readme", include_str!("../plans/readme.toml")),
     ("reparo-figures", include_str!("../plans/reparo-figures.toml")),
 ];
 

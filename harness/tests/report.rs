@@ -20,8 +20,8 @@ fn the_table_in_every_form() {
     let table = Table::of(&group(&runs));
     insta::assert_snapshot!("terminal", terminal(&table, false));
     insta::assert_snapshot!("csv", csv(&table));
-    insta::assert_snapshot!("markdown", markdown(&table));
-    insta::assert_snapshot!("latex", latex(&table));
+    insta::assert_snapshot!("markdown", markdown(&table, None));
+    insta::assert_snapshot!("latex", latex(&table, None));
     insta::assert_snapshot!("json", serde_json::to_string_pretty(&json(&table)).unwrap());
 }
 
@@ -53,11 +53,11 @@ fn several_seeds_are_one_row_and_invalid_runs_are_left_out() {
     assert_eq!((row.runs, row.invalid), (2, 1));
     let psnr =
         |i: usize| runs[i].scores.streams[&contract::Stream::Rgb].quality[&contract::Metric::Psnr].all.mean;
-    assert!((row.values[0].unwrap() - f64::midpoint(psnr(0), psnr(2))).abs() < 1e-12);
+    assert!((row.values[0].unwrap().mean - f64::midpoint(psnr(0), psnr(2))).abs() < 1e-12);
     let alone = [runs[1].clone()];
     let alone = Table::of(&group(&alone));
     assert_eq!((alone.rows[0].runs, alone.rows[0].invalid), (0, 1));
-    assert_eq!(alone.rows[0].values[0], Some(psnr(1)), "a single run is shown, marked");
+    assert_eq!(alone.rows[0].values[0].unwrap().mean, psnr(1), "a single run is shown, marked");
     insta::assert_snapshot!("terminal_with_invalid", terminal(&table, false));
 }
 
@@ -77,9 +77,9 @@ fn the_worst_tenth_of_a_row_is_that_of_all_its_frames() {
     assert!(COLUMNS[place].name.contains("pooled"));
     let table = Table::of(&group(&runs));
     // The worst 6 of 60 frames; per run it would be (40 + 10) / 2.
-    assert_eq!(table.rows[0].values[place], Some(10.0));
+    assert_eq!(table.rows[0].values[place].map(|v| v.mean), Some(10.0));
     runs[1].scores.health.valid = false;
-    assert_eq!(Table::of(&group(&runs)).rows[0].values[place], Some(40.0), "of valid runs");
+    assert_eq!(Table::of(&group(&runs)).rows[0].values[place].map(|v| v.mean), Some(40.0), "of valid runs");
 }
 
 /// Two clips, two seeds, an invalid run: worked out by hand from the rows.
@@ -391,7 +391,7 @@ const LADDER: [(u32, u64, f64); 4] =
 
 fn rows(deltas: Deltas) -> Vec<freezeframe::report::rate::Comparison> {
     match deltas {
-        Deltas::Table(rows) => rows,
+        Deltas::Table(table) => table.rows,
         Deltas::None(reason) => panic!("{reason}"),
     }
 }
@@ -441,7 +441,7 @@ fn one_system_with_other_options_is_another_curve_and_seeds_are_one_point() {
 fn without_curves_the_reason_stands_there() {
     let reason = |runs: &[Run], baseline| match deltas(runs, baseline) {
         Deltas::None(reason) => reason,
-        Deltas::Table(rows) => panic!("{rows:?}"),
+        Deltas::Table(table) => panic!("{table:?}"),
     };
     assert!(reason(&sweep(2), None).contains("no system was run at several rates"));
     let page = page("Seeds", &sweep(2), None);
@@ -524,4 +524,119 @@ fn a_little_sweep_over_rates_ends_in_a_bd_rate() {
     let page = std::fs::read_to_string(root.path().join("out/report.html")).unwrap();
     check_page("rates", &page);
     assert!(page.contains("BD-rate % (PSNR)"));
+}
+
+/// Six clips of two seeds; the numbers are worked out here from the runs' own values.
+#[test]
+fn means_over_clips_have_students_interval_over_clips_and_what_is_missing_is_counted() {
+    let mut runs = Vec::new();
+    for clip in 0..6u32 {
+        for seed in 1..=2 {
+            let mut run = run(&MadeUp { seed, frames: 30, ..MadeUp::default() });
+            run.scores.run.clip = format!("clip-{clip}");
+            run.scores.key.clip_hash = format!("hash-{clip}");
+            let rgb = run.scores.streams.get_mut(&contract::Stream::Rgb).unwrap();
+            rgb.quality.get_mut(&contract::Metric::Psnr).unwrap().all.mean = 30.0 + f64::from(clip);
+            if clip == 5 {
+                rgb.latency = None;
+            }
+            runs.push(run);
+        }
+    }
+    let groups = group(&runs);
+    assert_eq!(groups.len(), 6);
+    let over = freezeframe::report::group::over_clips(&groups);
+    let table = Table::of(&over);
+    let column = |key: &str| freezeframe::report::columns::COLUMNS.iter().position(|c| c.key == key).unwrap();
+    let row = &table.rows[0];
+    assert_eq!((table.rows.len(), row.runs, row.clip.as_str()), (1, 12, "6 clips"));
+    // 30 to 35: mean 32.5; t(5, .975) = 2.5706 times sqrt(3.5 / 6) over clips alone. Both seeds are alike, so they add nothing.
+    let psnr = row.values[column("psnr_mean_db")].unwrap();
+    let half = 2.570_581_835_6 * (3.5f64 / 6.0).sqrt();
+    assert!((psnr.mean - 32.5).abs() < 1e-12 && psnr.n == 12);
+    assert!((psnr.interval.unwrap().high - 32.5 - half).abs() < 1e-6, "{psnr:?} {half}");
+    let latency = row.values[column("latency_p50_ms")].unwrap();
+    assert_eq!(latency.n, 10, "two runs showed nothing");
+    let text = terminal(&table, false);
+    assert!(
+        text.contains("32.50±1.96") && text.contains("(10)") && text.contains("only n of the runs"),
+        "{text}"
+    );
+    assert!(markdown(&table, None).contains("32.50 ± 1.96"));
+    assert!(latex(&table, None).contains("32.50\\,$\\pm$\\,1.96"));
+    let csv = csv(&table);
+    let (head, line) = csv.split_once('\n').unwrap();
+    let cell = |key: &str| -> f64 {
+        let at = head.split(',').position(|h| h == key).unwrap();
+        line.trim().split(',').nth(at).unwrap().parse().unwrap()
+    };
+    assert!((cell("psnr_mean_db_low") - (32.5 - half)).abs() < 1e-6);
+    assert!((cell("psnr_mean_db_high") - (32.5 + half)).abs() < 1e-6);
+    assert_eq!((cell("psnr_mean_db_n"), cell("latency_p50_ms_n")), (12.0, 10.0));
+}
+
+#[test]
+fn an_invalid_run_is_never_best_and_is_marked_everywhere() {
+    let good = run(&MadeUp { system: "a", frames: 30, ..MadeUp::default() });
+    let mut better = run(&MadeUp { system: "b", frames: 30, bonus: 9.0, ..MadeUp::default() });
+    better.scores.health.valid = false;
+    let runs = [good, better];
+    let table = Table::of(&group(&runs));
+    assert!(table.rows[1].invalid == 1 && table.rows[1].best.iter().all(|b| !b), "{:?}", table.rows[1]);
+    assert!(markdown(&table, None).contains("| b ! |") && latex(&table, None).contains("b ! &"));
+    assert!(terminal(&table, false).contains("b !"));
+}
+
+#[test]
+fn twenty_systems_have_twenty_looks() {
+    let runs: Vec<Run> = (0..20u64)
+        .map(|i| {
+            let mut run = run(&MadeUp { frames: 30, seed: 1, ..MadeUp::default() });
+            run.scores.run.system = format!("system-{i}");
+            run.scores.key.system = format!("system-{i}").parse().unwrap();
+            run
+        })
+        .collect();
+    let page = page("x", &runs, None);
+    let legend = &page[page.find("class=\"legend\"").unwrap()..];
+    let legend = &legend[..legend.find("</div>").unwrap()];
+    let mut classes: Vec<&str> =
+        legend.split("<span class=\"").skip(1).filter_map(|s| s.split('"').next()).collect();
+    classes.retain(|c| c.starts_with('s') && !c.starts_with("sw"));
+    assert_eq!(classes.len(), 20, "{legend}");
+    classes.sort_unstable();
+    classes.dedup();
+    assert_eq!(classes.len(), 20, "{classes:?}");
+}
+
+#[test]
+fn bd_rates_of_six_clips_are_averaged_with_an_interval() {
+    let mut runs = Vec::new();
+    for clip in 0..6u64 {
+        let cheaper = LADDER.map(|(qp, bps, psnr)| (qp, bps * (70 + 2 * clip) / 100, psnr));
+        let mut of_clip = at_rates("revo-h264", &[], &LADDER);
+        of_clip.extend(at_rates("revo-h265", &[], &cheaper));
+        of_clip.iter_mut().for_each(|r| {
+            r.scores.run.clip = format!("clip|{clip}");
+            r.scores.key.clip_hash = format!("hash-{clip}");
+        });
+        runs.extend(of_clip);
+    }
+    let Deltas::Table(table) = deltas(&runs, None) else { panic!() };
+    assert_eq!((table.rows.len(), table.over_clips.len(), table.over_clips[0].clips), (6, 1, 6));
+    // -30, -28, ..., -20: mean -25, standard error sqrt(14 / 6), t(5, .975) = 2.5706.
+    let over = table.over_clips[0].deltas[0].unwrap();
+    assert!((over.mean + 25.0).abs() < 1e-6);
+    assert!(
+        (over.interval.unwrap().high + 25.0 - 2.570_581_8 * (14.0f64 / 6.0).sqrt()).abs() < 1e-5,
+        "{over:?}"
+    );
+    assert_eq!(table.over_clips[0].shown()[0], "-25.0 ± 3.9");
+    let text = deltas(&runs, None).markdown();
+    assert!(
+        text.contains("clip\\|0") && text.contains("-25.0 ± 3.9") && text.contains("on the wire"),
+        "{text}"
+    );
+    runs[0].scores.bitrate.wire_bps = None;
+    assert!(deltas(&runs, None).markdown().contains("1 of 48 have no record of the path"));
 }

@@ -199,23 +199,6 @@ proptest! {
     }
 
     #[test]
-    fn exact_wilcoxon_is_the_enumeration(values in prop::collection::vec(-1000i32..1000, 1..11)) {
-        let a: Vec<f64> = values.iter().enumerate().map(|(i, v)| f64::from(*v) + i as f64 * 1e-6).collect();
-        let zeros = vec![0.0; a.len()];
-        let ours = metrics::stats::wilcoxon_signed_rank(&a, &zeros).unwrap();
-        let mut order: Vec<f64> = a.iter().copied().filter(|v| *v != 0.0).collect();
-        order.sort_by(|x, y| x.abs().total_cmp(&y.abs()));
-        prop_assume!(order.windows(2).all(|w| w[0].abs() < w[1].abs()));
-        let n = order.len();
-        let sum = |signs: u32| -> usize { (0..n).filter(|i| signs >> i & 1 == 1).map(|i| i + 1).sum() };
-        let positive: usize = order.iter().enumerate().filter(|(_, v)| **v > 0.0).map(|(i, _)| i + 1).sum();
-        let smaller = positive.min(n * (n + 1) / 2 - positive);
-        let below = (0..1u32 << n).filter(|&s| sum(s) <= smaller).count();
-        let p = (2.0 * below as f64 / f64::from(1u32 << n)).min(1.0);
-        prop_assert!((ours.p - p).abs() < 1e-12, "{} {}", ours.p, p);
-    }
-
-    #[test]
     fn holm_never_helps_and_keeps_order(p in prop::collection::vec(0.0f64..1.0, 1..12)) {
         let adjusted = metrics::stats::holm(&p);
         for i in 0..p.len() {
@@ -352,31 +335,6 @@ fn bjontegaard_by_hand_and_its_refusals() {
     assert!(matches!(bd_rate(&anchor, &bent), Err(BdError::NotMonotone { curve: "test", .. })));
     bent[3].quality = f64::NAN;
     assert!(matches!(bd_rate(&bent, &anchor), Err(BdError::BadPoint { .. })));
-}
-
-#[test]
-fn bootstrap_is_seeded_and_covers() {
-    use metrics::stats::paired_bootstrap;
-    let a: Vec<f64> = (0..40).map(|i| 10.0 + (naive::mix(i) % 1000) as f64 / 1000.0).collect();
-    let b: Vec<f64> = a
-        .iter()
-        .enumerate()
-        .map(|(i, v)| v - 0.5 - (naive::mix(900 + i as u64) % 100) as f64 / 500.0)
-        .collect();
-    let first = paired_bootstrap(&a, &b, 10_000, 7).unwrap();
-    assert_eq!(first, paired_bootstrap(&a, &b, 10_000, 7).unwrap());
-    assert_ne!(first, paired_bootstrap(&a, &b, 10_000, 8).unwrap());
-    assert!(first.low < first.mean && first.mean < first.high);
-    // The normal interval of the same differences, which 40 of them support.
-    let d: Vec<f64> = a.iter().zip(&b).map(|(x, y)| x - y).collect();
-    let sd = (d.iter().map(|v| (v - first.mean).powi(2)).sum::<f64>() / 40.0).sqrt();
-    let half = 1.96 * sd / 40f64.sqrt();
-    assert!(
-        (first.high - first.mean - half).abs() < 0.15 * half
-            && (first.mean - first.low - half).abs() < 0.15 * half
-    );
-    assert!(paired_bootstrap(&a, &b, 9_999, 7).is_err());
-    assert!(paired_bootstrap(&a, &b[1..], 10_000, 7).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `freezeframe report`: tables and pages from finished runs.
 
 use crate::report;
+use crate::report::columns::COLUMNS;
 use crate::report::load::load_all;
 use crate::report::rate::Deltas;
 use anyhow::Context as _;
@@ -14,6 +15,8 @@ Examples:
   freezeframe report runs/default                         table, and runs/default/report.html
   freezeframe report runs/default --format latex          for a paper
   freezeframe report runs/reparo-figures --format pooled  one row per scenario and system, over all clips and seeds
+  freezeframe report runs/default --format markdown --columns psnr_mean_db,non_rendered_play_percent
+  freezeframe report runs/papers --over-clips             means and intervals over clips
   freezeframe report runs --out everything.html           one page over several sweeps
   freezeframe report runs/rates --baseline revo-h264      BD-rates, where systems were run at four rates or more")]
 pub struct Args {
@@ -28,10 +31,16 @@ pub struct Args {
     /// Where the page goes; default: report.html in the directory
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// System (as the table calls it, without its rate) that rate-quality curves are held against; default: the first with
-    /// four rates
+    /// System (as the table calls it, without its rate) that rate-quality curves are held against, and the only one that others are
+    /// compared with; default: the first with four rates, and all with all
     #[arg(long, value_name = "SYSTEM")]
     pub baseline: Option<String>,
+    /// One row per scenario and system over all clips, instead of one per clip
+    #[arg(long)]
+    pub over_clips: bool,
+    /// Only these columns of the table, in this order (keys of --format csv); for Markdown and LaTeX
+    #[arg(long, value_name = "KEY,...", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
     /// Print only, write no file
     #[arg(long)]
     pub no_files: bool,
@@ -65,8 +74,16 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
         args.dir.display()
     );
-    let groups = report::group::group(&runs);
+    if let Some(unknown) = args.columns.iter().flatten().find(|k| !COLUMNS.iter().any(|c| c.key == *k)) {
+        let keys: Vec<&str> = COLUMNS.iter().map(|c| c.key).collect();
+        crate::bad_input!("--columns: no column is called {unknown:?}; there are: {}", keys.join(", "));
+    }
+    let mut groups = report::group::group(&runs);
+    if args.over_clips {
+        groups = report::group::over_clips(&groups);
+    }
     let table = report::table::Table::of(&groups);
+    let columns = args.columns.as_deref();
     match if args.json { Format::Json } else { args.format } {
         Format::Terminal => {
             print!("{}", report::terminal(&table, report::colour_wanted()));
@@ -78,9 +95,9 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         Format::Csv => print!("{}", report::csv(&table)),
         Format::Markdown => {
             let deltas = report::rate::deltas(&runs, args.baseline.as_deref());
-            print!("{}{}", report::markdown(&table), deltas.markdown());
+            print!("{}{}", report::markdown(&table, columns), deltas.markdown());
         }
-        Format::Latex => print!("{}", report::latex(&table)),
+        Format::Latex => print!("{}", report::latex(&table, columns)),
         Format::Pooled => print!("{}", report::pooled(&groups)),
         Format::Json => println!("{}", serde_json::to_string_pretty(&report::json(&table))?),
     }

@@ -1,36 +1,93 @@
 //! The table for programs and papers.
 
-use super::columns::COLUMNS;
-use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Table, show};
+use super::columns::{Better, COLUMNS};
+use super::group::Group;
+use super::significance::families;
+use super::table::{Row, Shown, Table};
+use metrics::stats::Evidence;
 use std::fmt::Write as _;
 
-/// All columns, full precision, one row per line; empty cells where nothing was measured.
+/// All columns, full precision, one row per line; empty cells where nothing was measured. After the means come, per column,
+/// the ends of the 95 % interval (empty where there is none) and how many runs the mean is over.
 #[must_use]
 pub fn csv(table: &Table) -> String {
     let mut out = String::from("clip,scenario,system,runs,invalid_runs,budget_differs");
     for column in &COLUMNS {
         let _ = write!(out, ",{}", column.key);
     }
+    for column in &COLUMNS {
+        let _ = write!(out, ",{0}_low,{0}_high,{0}_n", column.key);
+    }
     out.push('\n');
     for row in &table.rows {
         let names = [&row.clip, &row.scenario, &row.system].map(|s| quote(s));
         let _ = write!(out, "{},{},{},{}", names.join(","), row.runs, row.invalid, row.budget_differs);
         for value in &row.values {
-            out.push(',');
-            if let Some(value) = value {
-                let _ = write!(out, "{value}");
-            }
+            let _ = write!(out, ",{}", number(value.map(|v| v.mean)));
+        }
+        for value in &row.values {
+            let interval = value.and_then(|v| v.interval);
+            let (low, high) = (interval.map(|x| x.low), interval.map(|x| x.high));
+            let _ = write!(out, ",{},{},{}", number(low), number(high), value.map_or(0, |v| v.n));
         }
         out.push('\n');
     }
     out
 }
 
-/// A GitHub-flavoured table; best of its scenario in bold.
+/// Every paired comparison of every result column ([`super::significance`]), one per line: what it is over, the mean
+/// difference with its 95 % interval, p alone and corrected within its metric and scenario, and `first` or `second`, whichever
+/// is better by more than chance. `note` says why a line has no test.
 #[must_use]
-pub fn markdown(table: &Table) -> String {
-    let used = used(table);
-    let several = several(table);
+pub fn comparisons_csv(groups: &[Group], against: Option<&str>) -> String {
+    let mut out = String::from(
+        "scenario,metric,clip,first,second,unit,units,pairs,seeds,difference,low,high,p,p_holm,better,note\n",
+    );
+    let keys: Vec<&str> = COLUMNS.iter().filter(|c| c.better != Better::Neither).map(|c| c.key).collect();
+    for family in families(groups, &keys, against) {
+        for row in &family.rows {
+            let c = &row.comparison;
+            let (interval, p, note) = match c.evidence {
+                Evidence::Tested { interval, p } => (interval, Some(p), ""),
+                Evidence::TooFew => (None, None, "too few"),
+                Evidence::NoVariation => (None, None, "no variation"),
+            };
+            let clip = row.clip.map_or("", |at| &family.clips[at]);
+            let names = [clip, &row.first, &row.second].map(quote).join(",");
+            let better = match row.better(family.column.better) {
+                Some(true) => "first",
+                Some(false) => "second",
+                None => "",
+            };
+            let _ = writeln!(
+                out,
+                "{},{},{names},{},{},{},{},{},{},{},{},{},{better},{note}",
+                quote(&family.scenario),
+                family.column.key,
+                c.unit.word(1),
+                c.units,
+                c.pairs,
+                c.seeds,
+                c.mean,
+                number(interval.map(|i| i.low)),
+                number(interval.map(|i| i.high)),
+                number(p),
+                number(row.corrected),
+            );
+        }
+    }
+    out
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map(|v| v.to_string()).unwrap_or_default()
+}
+
+/// A GitHub-flavoured table; best of its scenario in bold, notes below. `keys` names the columns (absent: all that have a value).
+#[must_use]
+pub fn markdown(table: &Table, keys: Option<&[String]>) -> String {
+    let used = used(table, keys);
+    let several = table.several();
     let mut head = vec!["scenario".to_owned(), "system".to_owned()];
     let mut rule = vec!["---".to_owned(), "---".to_owned()];
     if several {
@@ -43,27 +100,27 @@ pub fn markdown(table: &Table) -> String {
     }
     let mut out = format!("| {} |\n|{}|\n", head.join(" | "), rule.join("|"));
     for row in &table.rows {
-        let mut cells = vec![pipe(&scenario(table, row)), pipe(&row.system) + mark(row)];
+        let mut cells = vec![pipe(&scenario(table, row)), pipe(&row.system) + &row.mark()];
         if several {
             cells.push(row.runs.to_string());
         }
         for &i in &used {
-            let text = show(&COLUMNS[i], row.values[i]);
+            let text = Shown::of(row, i).text(" ± ");
             cells.push(if row.best[i] { format!("**{text}**") } else { text });
         }
         let _ = writeln!(out, "| {} |", cells.join(" | "));
     }
-    if table.budgets_differ() {
-        let _ = writeln!(out, "\n{BUDGET_MARK} {BUDGET_NOTE}");
+    if !table.notes().is_empty() {
+        let _ = writeln!(out, "\n{}.", pipe(&table.notes().join(". ")));
     }
     out
 }
 
-/// A `tabular` in the style of `booktabs`; best of its scenario in bold.
+/// A `tabular` in the style of `booktabs`; best of its scenario in bold, notes as comments. `keys` as for [`markdown`].
 #[must_use]
-pub fn latex(table: &Table) -> String {
-    let used = used(table);
-    let several = several(table);
+pub fn latex(table: &Table, keys: Option<&[String]>) -> String {
+    let used = used(table, keys);
+    let several = table.several();
     let lead = if several { 3 } else { 2 };
     let mut out = format!(
         "% \\usepackage{{booktabs}}\n\\begin{{tabular}}{{ll{}{}}}\n\\toprule\n",
@@ -90,22 +147,20 @@ pub fn latex(table: &Table) -> String {
         if n > 0 && (table.rows[n - 1].scenario != row.scenario || table.rows[n - 1].clip != row.clip) {
             out.push_str("\\midrule\n");
         }
-        let mut cells = vec![tex(&scenario(table, row)), tex(&row.system) + &tex(mark(row))];
+        let mut cells = vec![tex(&scenario(table, row)), tex(&row.system) + &tex(&row.mark())];
         if several {
             cells.push(row.runs.to_string());
         }
         for &i in &used {
-            let text = show(&COLUMNS[i], row.values[i]);
+            let text = Shown::of(row, i).text("\\,$\\pm$\\,");
             cells.push(if row.best[i] { format!("\\textbf{{{text}}}") } else { text });
         }
         let _ = writeln!(out, "{} \\\\", cells.join(" & "));
     }
-    out.push_str("\\bottomrule\n");
-    if table.budgets_differ() {
-        let (columns, note) = (lead + used.len(), tex(&format!("{BUDGET_MARK} {BUDGET_NOTE}")));
-        let _ = writeln!(out, "\\multicolumn{{{columns}}}{{l}}{{\\footnotesize {note}}} \\\\");
+    out.push_str("\\bottomrule\n\\end{tabular}\n");
+    for note in table.notes() {
+        let _ = writeln!(out, "% {note}");
     }
-    out.push_str("\\end{tabular}\n");
     out
 }
 
@@ -121,23 +176,22 @@ pub fn json(table: &Table) -> serde_json::Value {
         object.insert("invalid_runs".into(), row.invalid.into());
         object.insert("budget_differs".into(), row.budget_differs.into());
         for (column, value) in COLUMNS.iter().zip(&row.values) {
-            object.insert(column.key.into(), (*value).into());
+            let interval = value.and_then(|v| v.interval);
+            object.insert(column.key.into(), value.map(|v| v.mean).into());
+            object.insert(format!("{}_low", column.key), interval.map(|x| x.low).into());
+            object.insert(format!("{}_high", column.key), interval.map(|x| x.high).into());
+            object.insert(format!("{}_n", column.key), value.map_or(0, |v| v.n).into());
         }
         serde_json::Value::Object(object)
     });
     serde_json::Value::Array(rows.collect())
 }
 
-fn mark(row: &Row) -> &'static str {
-    if row.budget_differs { " \u{2020}" } else { "" }
-}
-
-fn used(table: &Table) -> Vec<usize> {
-    table.used().iter().enumerate().filter(|(_, u)| **u).map(|(i, _)| i).collect()
-}
-
-fn several(table: &Table) -> bool {
-    table.rows.iter().any(|r| r.runs + r.invalid > 1)
+fn used(table: &Table, keys: Option<&[String]>) -> Vec<usize> {
+    match keys {
+        Some(keys) => keys.iter().filter_map(|k| COLUMNS.iter().position(|c| c.key == k)).collect(),
+        None => table.used().iter().enumerate().filter(|(_, u)| **u).map(|(i, _)| i).collect(),
+    }
 }
 
 fn scenario(table: &Table, row: &Row) -> String {
@@ -155,7 +209,8 @@ pub fn quote(text: &str) -> String {
     }
 }
 
-fn pipe(text: &str) -> String {
+/// Text inside a Markdown table.
+pub(super) fn pipe(text: &str) -> String {
     text.replace('|', "\\|")
 }
 

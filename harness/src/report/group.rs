@@ -7,6 +7,8 @@ use super::columns::Column;
 use super::load::Run;
 use crate::score::session;
 use contract::{Metric, RunKey, Stream};
+use metrics::Better;
+use metrics::stats::{Estimate, Interval, Observation, Unit, estimate, jackknife};
 use std::collections::BTreeMap;
 
 /// All seeds of one system under one condition.
@@ -22,28 +24,60 @@ pub struct Group<'a> {
     pub key: RunKey,
     /// Its runs, by seed.
     pub runs: Vec<&'a Run>,
+    /// The clip of each of its runs: [`Group::clip`], but for groups [`over_clips`].
+    pub clips: Vec<String>,
 }
 
 impl Group<'_> {
-    /// Mean over valid runs of what `get` gives (the unit of replication is the run, never the frame). A single run is shown
-    /// even if it is invalid: it carries its mark, and nothing is averaged.
-    pub fn mean(&self, get: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
-        if let [run] = self.runs[..] {
-            return get(run);
+    /// Mean over valid runs of what `get` gives (the unit of replication is the run or the clip, never the frame) and its
+    /// interval. A single run is shown even if it is invalid: it carries its mark, and nothing is averaged.
+    pub fn estimate(&self, get: impl Fn(&Run) -> Option<f64>) -> Option<Estimate> {
+        let single = self.runs.len() == 1;
+        let mut names: Vec<&String> = Vec::new();
+        let mut observations = Vec::new();
+        for (run, clip) in self.runs.iter().zip(&self.clips) {
+            let Some(value) = get(run).filter(|_| single || run.scores.health.valid) else { continue };
+            let clip = names.iter().position(|n| *n == clip).unwrap_or_else(|| {
+                names.push(clip);
+                names.len() - 1
+            });
+            observations.push(Observation { clip, trace: 0, seed: run.scores.key.seed, value });
         }
-        let values: Vec<f64> = self.valid().filter_map(get).collect();
-        #[allow(clippy::cast_precision_loss)] // run counts are far below 2^53
-        let n = values.len() as f64;
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / n)
+        estimate(&observations)
     }
 
-    /// The group's value in a column: the mean over valid runs, or for a pooled column the worst tenth of all their frames.
+    /// The mean alone.
+    pub fn mean(&self, get: impl Fn(&Run) -> Option<f64>) -> Option<f64> {
+        self.estimate(get).map(|e| e.mean)
+    }
+
+    /// The clip of one of its runs.
     #[must_use]
-    pub fn value(&self, column: &Column) -> Option<f64> {
-        let Some((stream, metric)) = column.pooled else {
-            return self.mean(column.get);
+    pub fn clip_of(&self, run: &Run) -> String {
+        let place = self.runs.iter().position(|r| std::ptr::eq(*r, run));
+        place.map_or_else(|| self.clip.clone(), |at| self.clips[at].clone())
+    }
+
+    /// The group's value in a column: the mean over valid runs, or for a pooled column the worst tenth of all their frames, with an
+    /// interval over the same units (jackknife: the worst tenth without one unit at a time).
+    #[must_use]
+    pub fn value(&self, column: &Column) -> Option<Estimate> {
+        let mean = self.estimate(column.get)?;
+        let Some((stream, metric)) = column.pooled else { return Some(mean) };
+        let alone = self.runs.len() == 1;
+        let unit = |run: &Run, clip: &str| match mean.unit {
+            Unit::Clip => clip.to_owned(),
+            Unit::Trace | Unit::Seed => run.scores.key.seed.to_string(),
         };
-        metrics::worst10(&self.frames(stream, metric), session::better(metric))
+        let runs = self.runs.iter().zip(&self.clips).filter(|(r, _)| alone || r.scores.health.valid);
+        let frames = runs.flat_map(|(run, clip)| {
+            let name = unit(run, clip);
+            let values = run.stream(stream).filter_map(move |r| r.metrics.get(&metric).copied());
+            values.map(move |value| (value, name.clone()))
+        });
+        let (value, interval) = worst_tenth(frames.collect(), session::better(metric))?;
+        // No interval where the runs' own values have none: too few of them, or all alike.
+        Some(Estimate { mean: value, interval: interval.filter(|_| mean.interval.is_some()), ..mean })
     }
 
     /// A metric's values over the frames of all valid runs (of a single run, valid or not).
@@ -65,6 +99,27 @@ impl Group<'_> {
     pub fn invalid(&self) -> usize {
         self.runs.len() - self.valid().count()
     }
+}
+
+/// Worst tenth of frames, each with the unit it belongs to, and its jackknife interval over units.
+fn worst_tenth(mut frames: Vec<(f64, String)>, better: Better) -> Option<(f64, Option<Interval>)> {
+    frames.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+    if better == Better::Lower {
+        frames.reverse();
+    }
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, unit) in &frames {
+        *sizes.entry(unit).or_default() += 1;
+    }
+    let without = |left_out: Option<&str>| {
+        let gone = left_out.map_or(0, |unit| sizes[unit]);
+        let worst = (frames.len() - gone).div_ceil(10);
+        let kept = frames.iter().filter(|(_, unit)| Some(unit.as_str()) != left_out);
+        metrics::mean(&kept.take(worst).map(|(value, _)| *value).collect::<Vec<f64>>())
+    };
+    let all = without(None)?;
+    let parts: Vec<f64> = sizes.keys().filter_map(|unit| without(Some(unit))).collect();
+    Some((all, jackknife(all, &parts)))
 }
 
 /// One thing that may tell runs of one name apart.
@@ -183,9 +238,10 @@ pub fn group(runs: &[Run]) -> Vec<Group<'_>> {
         let place =
             (by_clip[&label.clip], by_scenario[&label.scenario], by_system[&label.system], key.clone());
         let Labels { system, scenario, clip } = label.clone();
-        let group =
-            groups.entry(place).or_insert_with(|| Group { system, scenario, clip, key, runs: Vec::new() });
+        let new = || Group { system, scenario, clip, key, runs: Vec::new(), clips: Vec::new() };
+        let group = groups.entry(place).or_insert_with(new);
         group.runs.push(run);
+        group.clips.push(label.clip.clone());
     }
     let mut groups: Vec<Group> = groups.into_values().collect();
     groups.iter_mut().for_each(|g| g.runs.sort_by_key(|r| r.scores.run.seed));
@@ -202,4 +258,40 @@ pub fn group(runs: &[Run]) -> Vec<Group<'_>> {
         }
     }
     groups
+}
+
+/// The same with all clips of a system and scenario in one group, called after how many they are.
+#[must_use]
+pub fn over_clips<'a>(groups: &[Group<'a>]) -> Vec<Group<'a>> {
+    let mut merged: Vec<(Group, Vec<&str>)> = Vec::new();
+    for group in groups {
+        let same =
+            |(m, _): &&mut (Group, Vec<&str>)| m.system == group.system && m.scenario == group.scenario;
+        match merged.iter_mut().find(same) {
+            Some((into, clips)) => {
+                into.runs.extend(&group.runs);
+                into.clips.extend(group.clips.iter().cloned());
+                if !clips.contains(&group.clip.as_str()) {
+                    clips.push(&group.clip);
+                }
+            }
+            None => merged.push((group.clone(), vec![&group.clip])),
+        }
+    }
+    let named = |(mut group, clips): (Group<'a>, Vec<&str>)| {
+        if clips.len() > 1 {
+            group.clip = format!("{} clips", clips.len());
+        }
+        group
+    };
+    let mut all: Vec<Group> = merged.into_iter().map(named).collect();
+    // Scenario by scenario, as in a table of one clip.
+    let mut scenarios: Vec<String> = Vec::new();
+    for group in groups {
+        if !scenarios.contains(&group.scenario) {
+            scenarios.push(group.scenario.clone());
+        }
+    }
+    all.sort_by_key(|g| scenarios.iter().position(|s| *s == g.scenario));
+    all
 }

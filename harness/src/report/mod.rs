@@ -2,22 +2,26 @@
 //!
 //! ```text
 //!  run directories ─▶ load ─▶ Run ─▶ group (system x scenario x clip) ─▶ columns ─▶ Table ─▶ terminal, CSV, …
+//!                                  │                         └─▶ significance: which differences are more than chance
 //!                                  └─▶ html: plots, strips, comparisons, every run's details
 //! ```
 
 pub mod budget;
 pub mod columns;
+pub mod diff;
 mod export;
+pub mod false_alarms;
 pub mod group;
 pub mod html;
 pub mod load;
 pub mod pair;
 mod pooled;
 pub mod rate;
+pub mod significance;
 pub mod table;
 mod terminal;
 
-pub use export::{csv, json, latex, markdown, quote};
+pub use export::{comparisons_csv, csv, json, latex, markdown, quote};
 pub use pooled::pooled;
 pub use terminal::terminal;
 
@@ -36,17 +40,20 @@ pub fn write(dir: &Path) -> anyhow::Result<()> {
     write_runs(dir, &title(dir, &runs), &runs, None)
 }
 
-/// As [`write()`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report.md`, `report.tex`. `baseline`
-/// is what rate-quality curves are held against (absent: the first).
+/// As [`write()`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report-pairs.csv`, `report.md`,
+/// `report.tex`. `baseline` is what rate-quality curves are held against (absent: the first), and the only system that others are
+/// compared with (absent: all with all).
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn write_runs(dir: &Path, title: &str, runs: &[Run], baseline: Option<&str>) -> anyhow::Result<()> {
-    let table = table::Table::of(&group::group(runs));
+    let groups = group::group(runs);
+    let table = table::Table::of(&groups);
     for (name, text) in [
         ("report.csv", csv(&table)),
-        ("report.md", markdown(&table) + &rate::deltas(runs, baseline).markdown()),
-        ("report.tex", latex(&table)),
+        ("report-pairs.csv", comparisons_csv(&groups, baseline)),
+        ("report.md", markdown(&table, None) + &rate::deltas(runs, baseline).markdown()),
+        ("report.tex", latex(&table, None)),
         ("report.html", html::page(title, runs, baseline)),
     ] {
         // Several sweeps may share a directory: each has a neighbour file of its own.

@@ -1,16 +1,19 @@
 //! Rate-quality curves of systems that were run at several rates, and Bjontegaard deltas between them.
 //!
 //! A curve is everything of one clip, scenario and system that differs in [`RATE_OPTIONS`] alone; each of its points is the
-//! mean over the valid runs (seeds) at one setting. Refusals of [`metrics::stats`] stand where a number would mean nothing.
+//! mean over the valid runs (seeds) at one setting. Refusals of [`metrics::stats`] stand where a number would mean nothing. A delta
+//! is one clip's; over clips it is their mean, with an interval from six clips on.
 
+use super::export::pipe;
 use super::group::{Labels, labels};
 use super::load::Run;
 use contract::{Metric, Stream};
-use metrics::stats::{BdError, RatePoint, bd_quality, bd_rate};
+use metrics::stats::{BdError, Estimate, Observation, RatePoint, bd_quality, bd_rate, estimate};
 use std::fmt::Write as _;
 
 /// Options of systems that set the rate: whatever differs in them alone lies on one curve.
-pub const RATE_OPTIONS: [&str; 5] = ["qp", "crf", "target_kbps", "bitrate_kbps", "bitrate"];
+/// `drop_permille` is Reparo's, which sends a share of its tokens.
+pub const RATE_OPTIONS: [&str; 6] = ["qp", "crf", "target_kbps", "bitrate_kbps", "bitrate", "drop_permille"];
 
 /// What is compared: heading, and digits after the point.
 pub const DELTAS: [(&str, usize); 3] = [("BD-rate % (PSNR)", 1), ("BD-PSNR dB", 2), ("BD-rate % (SSIM)", 1)];
@@ -21,10 +24,36 @@ const LEAST_POINTS: usize = 4;
 /// All curves of a report against their baselines, or why there are none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Deltas {
-    /// One row per system and condition; never empty.
-    Table(Vec<Comparison>),
+    /// At least one row.
+    Table(Table),
     /// Why there is no row.
     None(String),
+}
+
+/// Deltas, and what they are of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// One row per system and condition; never empty.
+    pub rows: Vec<Comparison>,
+    /// One row per system and scenario that was compared on several clips.
+    pub over_clips: Vec<OverClips>,
+    /// Which rate it is, as a sentence.
+    pub rate: String,
+}
+
+/// One system against the baseline over the clips of a scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OverClips {
+    /// Scenario.
+    pub scenario: String,
+    /// System that is the anchor.
+    pub baseline: String,
+    /// System that is held against it.
+    pub system: String,
+    /// Clips it was compared on.
+    pub clips: usize,
+    /// In the order of [`DELTAS`]: mean over the clips that have the delta, and its interval.
+    pub deltas: [Option<Estimate>; 3],
 }
 
 /// One system against the baseline, under one condition.
@@ -113,7 +142,40 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
             systems()
         ));
     }
-    Deltas::Table(rows)
+    let over_clips = over_clips(&rows);
+    let rate = if on_the_wire {
+        "Rates are those on the wire: IP packets as they entered the forward path".to_owned()
+    } else {
+        let without = runs.iter().filter(|r| r.scores.bitrate.wire_bps.is_none()).count();
+        format!(
+            "Rates are what systems handed to their transport plus 28 bytes of IP and UDP header per packet, for all runs alike: {without} of {} have no record of the path",
+            runs.len()
+        )
+    };
+    Deltas::Table(Table { rows, over_clips, rate })
+}
+
+fn over_clips(rows: &[Comparison]) -> Vec<OverClips> {
+    let mut all: Vec<OverClips> = Vec::new();
+    for row in rows {
+        let same = |r: &&Comparison| {
+            (&r.scenario, &r.baseline, &r.system) == (&row.scenario, &row.baseline, &row.system)
+        };
+        let of: Vec<&Comparison> = rows.iter().filter(same).collect();
+        if of.len() < 2 || !std::ptr::eq(of[0], row) {
+            continue;
+        }
+        let deltas = std::array::from_fn(|i| {
+            let values = of.iter().enumerate().filter_map(|(clip, r)| {
+                let value = *r.deltas[i].as_ref().ok()?;
+                Some(Observation { clip, trace: 0, seed: 0, value })
+            });
+            estimate(&values.collect::<Vec<Observation>>())
+        });
+        let Comparison { scenario, baseline, system, .. } = row.clone();
+        all.push(OverClips { scenario, baseline, system, clips: of.len(), deltas });
+    }
+    all
 }
 
 fn curves(runs: &[Run]) -> Vec<Curve> {
@@ -171,36 +233,64 @@ impl Comparison {
     }
 }
 
+impl OverClips {
+    /// Each delta as a person reads it: mean, half of the 95 % interval, and over how many clips if not all have one.
+    #[must_use]
+    pub fn shown(&self) -> [String; 3] {
+        std::array::from_fn(|i| {
+            let Some(delta) = &self.deltas[i] else { return "none".to_owned() };
+            let digits = DELTAS[i].1;
+            let half = delta.interval.map(|x| format!(" ± {:.digits$}", (x.high - x.low) / 2.0));
+            let n = (delta.n < self.clips).then(|| format!(" ({} clips)", delta.n));
+            format!("{:+.digits$}{}{}", delta.mean, half.unwrap_or_default(), n.unwrap_or_default())
+        })
+    }
+}
+
+impl Table {
+    /// All rows: scenario, clip or how many, baseline, system, rates, deltas or why there is none.
+    pub fn lines(&self) -> impl Iterator<Item = ([String; 5], [Result<String, String>; 3])> {
+        let one = |r: &Comparison| {
+            let rates = format!("{} / {}", r.rates.0, r.rates.1);
+            ([r.scenario.clone(), r.clip.clone(), r.baseline.clone(), r.system.clone(), rates], r.shown())
+        };
+        let many = |r: &OverClips| {
+            let clips = format!("{} clips", r.clips);
+            (
+                [r.scenario.clone(), clips, r.baseline.clone(), r.system.clone(), String::new()],
+                r.shown().map(Ok),
+            )
+        };
+        self.rows.iter().map(one).chain(self.over_clips.iter().map(many))
+    }
+}
+
 impl Deltas {
     /// A section for `report.md`; empty if nothing was run at several rates.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let Self::Table(rows) = self else { return String::new() };
+        let Self::Table(table) = self else { return String::new() };
         let headings = DELTAS.map(|(h, _)| h).join(" | ");
         let mut out = format!(
             "\n| scenario | clip | baseline | system | rates | {headings} |\n|---|---|---|---|---|--:|--:|--:|\n"
         );
-        for row in rows {
-            let cells = row.shown().map(|v| v.unwrap_or_else(|reason| reason)).join(" | ");
-            let Comparison { scenario, clip, baseline, system, rates, .. } = row;
-            let _ = writeln!(
-                out,
-                "| {scenario} | {clip} | {baseline} | {system} | {} / {} | {cells} |",
-                rates.0, rates.1
-            );
+        for (names, deltas) in table.lines() {
+            let cells = deltas.map(|v| v.unwrap_or_else(|reason| reason));
+            let cells: Vec<String> = names.iter().chain(&cells).map(|c| pipe(c)).collect();
+            let _ = writeln!(out, "| {} |", cells.join(" | "));
         }
+        let _ = writeln!(out, "\n{}.", table.rate);
         out
     }
 
     /// Lines for a terminal, as [`Deltas::markdown`].
     #[must_use]
     pub fn terminal(&self) -> String {
-        let Self::Table(rows) = self else { return String::new() };
+        let Self::Table(table) = self else { return String::new() };
         let mut out = String::new();
-        for row in rows {
-            let Comparison { scenario, clip, baseline, system, .. } = row;
+        for ([scenario, clip, baseline, system, _], deltas) in table.lines() {
             let _ = writeln!(out, "\n{system} against {baseline}, {scenario}, {clip}:");
-            for ((heading, _), value) in DELTAS.iter().zip(row.shown()) {
+            for ((heading, _), value) in DELTAS.iter().zip(deltas) {
                 let _ = writeln!(
                     out,
                     "  {heading:17} {}",
@@ -208,6 +298,7 @@ impl Deltas {
                 );
             }
         }
+        let _ = writeln!(out, "{}.", table.rate);
         out
     }
 }

@@ -2,6 +2,8 @@
 
 use super::columns::{Better, COLUMNS, Column, Show};
 use super::group::Group;
+use super::significance::families;
+use metrics::stats::{Estimate, Unit};
 
 /// One row: a system under a condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,8 +12,10 @@ pub struct Row {
     pub system: String,
     /// Scenario.
     pub scenario: String,
-    /// Clip.
+    /// Clip, or how many.
     pub clip: String,
+    /// True if it is over several clips.
+    pub over_clips: bool,
     /// Runs whose mean it is.
     pub runs: usize,
     /// Runs left out because their record is invalid.
@@ -19,9 +23,21 @@ pub struct Row {
     /// True if not all rows of its scenario and clip were judged at one play-out budget.
     pub budget_differs: bool,
     /// One per column of [`COLUMNS`].
-    pub values: Vec<Option<f64>>,
-    /// True where the row is best among the systems of its scenario and clip, at the digits shown.
+    pub values: Vec<Option<Estimate>>,
+    /// True where the row has the best mean among the systems of its scenario and clip, at the digits shown. Rows without a
+    /// valid run are never best.
     pub best: Vec<bool>,
+    /// True where it is better than every one of them by more than chance ([`super::significance`]).
+    pub clear: Vec<bool>,
+}
+
+impl Row {
+    /// What stands beside the system's name: signs that the notes below a table explain.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        let budget = if self.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
+        budget + if self.invalid > 0 { " !" } else { "" }
+    }
 }
 
 /// The table.
@@ -41,15 +57,18 @@ impl Table {
                 system: g.system.clone(),
                 scenario: g.scenario.clone(),
                 clip: g.clip.clone(),
+                over_clips: g.clips.iter().any(|c| *c != g.clip),
                 runs: g.valid().count(),
                 invalid: g.invalid(),
                 budget_differs: false,
                 values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
+                clear: vec![false; COLUMNS.len()],
             })
             .collect();
         mark_budgets(&mut rows, groups);
         mark_best(&mut rows);
+        mark_clear(&mut rows, groups);
         Self { rows }
     }
 
@@ -62,7 +81,7 @@ impl Table {
             Show::WhenNotZero => value.is_some_and(|v| v != 0.0),
             Show::InFiles => false,
         };
-        (0..COLUMNS.len()).map(|c| self.rows.iter().any(|r| worth(c, r.values[c]))).collect()
+        (0..COLUMNS.len()).map(|c| self.rows.iter().any(|r| worth(c, r.values[c].map(|v| v.mean)))).collect()
     }
 
     /// True if rows that stand together were judged at different budgets; [`BUDGET_NOTE`] then belongs below the table.
@@ -75,6 +94,74 @@ impl Table {
     #[must_use]
     pub fn one_clip(&self) -> bool {
         self.rows.windows(2).all(|w| w[0].clip == w[1].clip)
+    }
+
+    /// True if a row stands for more than one run.
+    #[must_use]
+    pub fn several(&self) -> bool {
+        self.rows.iter().any(|r| r.runs + r.invalid > 1)
+    }
+
+    /// What a reader must know about the signs in the table, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let cells = || self.rows.iter().flat_map(|r| r.values.iter().flatten().map(move |v| (r, v)));
+        if let Some((_, with)) = cells().find(|(_, v)| v.interval.is_some()) {
+            let over = match with.unit {
+                Unit::Clip => "clips",
+                Unit::Trace => "traces",
+                Unit::Seed => "seeds",
+            };
+            notes.push(format!(
+                "± is half of the 95 % interval of the mean over {over} (Student); none below 6 or where all are alike"
+            ));
+        } else if self.several() {
+            notes.push("fewer than 6 runs a row: no intervals, and no difference here is shown to be more than chance".into());
+        }
+        if cells().any(|(r, v)| left_out(r, v)) {
+            notes.push("(n): only n of the runs have this value, the mean is over them alone".into());
+        }
+        if self.rows.iter().any(|r| r.invalid > 0) {
+            notes.push("! runs whose record is invalid are left out of means (scores.json: health)".into());
+        }
+        if self.budgets_differ() {
+            notes.push(format!("{BUDGET_MARK} {BUDGET_NOTE}"));
+        }
+        notes
+    }
+}
+
+fn left_out(row: &Row, value: &Estimate) -> bool {
+    row.runs > 0 && value.n < row.runs
+}
+
+/// A cell as it is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Mean; empty where there is none.
+    pub mean: String,
+    /// Half of the interval.
+    pub half: Option<String>,
+    /// How many runs it is over, where not all have a value.
+    pub n: Option<usize>,
+}
+
+impl Shown {
+    /// The cell of column `i`.
+    #[must_use]
+    pub fn of(row: &Row, i: usize) -> Self {
+        let Some(value) = &row.values[i] else { return Self::default() };
+        let half = value.interval.map(|x| show(&COLUMNS[i], Some((x.high - x.low) / 2.0)));
+        Self { mean: show(&COLUMNS[i], Some(value.mean)), half, n: left_out(row, value).then_some(value.n) }
+    }
+
+    /// As text, with this sign between mean and half.
+    #[must_use]
+    pub fn text(&self, plus_minus: &str) -> String {
+        let half = self.half.as_ref().map(|h| format!("{plus_minus}{h}")).unwrap_or_default();
+        let n = self.n.map(|n| format!(" ({n})")).unwrap_or_default();
+        format!("{}{half}{n}", self.mean)
     }
 }
 
@@ -120,28 +207,58 @@ fn mark_budgets(rows: &mut [Row], groups: &[Group]) {
     }
 }
 
+/// Systems that stand in one comparison with row `i` in column `c`: same scenario and clip, a value from valid runs.
+fn rivals<'a>(rows: &'a [Row], i: usize, c: usize) -> impl Iterator<Item = (usize, &'a Row, f64)> {
+    let of = &rows[i];
+    rows.iter().enumerate().filter_map(move |(k, r)| {
+        let value = r.values[c].as_ref()?.mean;
+        let same_clip = r.clip == of.clip || (r.over_clips && of.over_clips);
+        (r.scenario == of.scenario && same_clip && r.runs > 0).then_some((k, r, value))
+    })
+}
+
 fn mark_best(rows: &mut [Row]) {
-    for (c, column) in COLUMNS.iter().enumerate() {
-        if column.better == Better::Neither {
-            continue;
-        }
+    for (c, column) in COLUMNS.iter().enumerate().filter(|(_, c)| c.better != Better::Neither) {
         for i in 0..rows.len() {
-            let rivals: Vec<&Row> = rows
-                .iter()
-                .filter(|r| r.scenario == rows[i].scenario && r.clip == rows[i].clip && r.values[c].is_some())
-                .collect();
-            let Some(own) = rows[i].values[c] else { continue };
             if rows[i].budget_differs {
                 continue; // nobody is best of an unequal comparison
             }
-            let beaten = rivals.iter().any(|r| {
-                let other = r.values[c].unwrap_or(own);
-                let better = if column.better == Better::Higher { other > own } else { other < own };
-                better && show(column, r.values[c]) != show(column, Some(own))
+            let Some(own) = rivals(rows, i, c).find(|(k, ..)| *k == i).map(|(.., v)| v) else { continue };
+            let alike = |other: f64| show(column, Some(other)) == show(column, Some(own));
+            let beaten = rivals(rows, i, c).any(|(.., other)| {
+                (if column.better == Better::Higher { other > own } else { other < own }) && !alike(other)
             });
             // Everybody alike is no distinction.
-            let all_alike = rivals.iter().all(|r| show(column, r.values[c]) == show(column, Some(own)));
+            let all_alike = rivals(rows, i, c).all(|(.., other)| alike(other));
             rows[i].best[c] = !beaten && !all_alike;
+        }
+    }
+}
+
+fn mark_clear(rows: &mut [Row], groups: &[Group]) {
+    let keys: Vec<&str> = COLUMNS.iter().filter(|c| c.better != Better::Neither).map(|c| c.key).collect();
+    for family in families(groups, &keys, None) {
+        let Some(c) = COLUMNS.iter().position(|x| x.key == family.column.key) else { continue };
+        for i in 0..rows.len() {
+            if rows[i].scenario != family.scenario || !rows[i].best[c] {
+                continue;
+            }
+            let beats = |rival: &str| {
+                family.rows.iter().any(|r| {
+                    let same = match r.clip {
+                        Some(clip) => family.clips[clip] == rows[i].clip,
+                        None => rows[i].over_clips,
+                    };
+                    let own = r.better(family.column.better);
+                    same && match (r.first == rows[i].system, r.second == rows[i].system) {
+                        (true, _) => r.second == rival && own == Some(true),
+                        (_, true) => r.first == rival && own == Some(false),
+                        _ => false,
+                    }
+                })
+            };
+            let all = rivals(rows, i, c).filter(|(k, ..)| *k != i).all(|(_, r, _)| beats(&r.system));
+            rows[i].clear[c] = all;
         }
     }
 }

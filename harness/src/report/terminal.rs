@@ -1,7 +1,7 @@
 //! The table as a person sees it in a terminal.
 
 use super::columns::{COLUMNS, Column};
-use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Table, show};
+use super::table::{Row, Shown, Table};
 use std::fmt::Write as _;
 
 const BOLD: &str = "\x1b[1m";
@@ -12,7 +12,7 @@ const GREEN: &str = "\x1b[32m";
 const RESET: &str = "\x1b[0m";
 
 /// Two header lines, a rule, one line per row, notes. Columns without any value are left out. `colour` adds ANSI escapes:
-/// best of its scenario green and bold, trouble yellow or red.
+/// best of its scenario bold, and green where that is more than chance; trouble yellow or red.
 #[must_use]
 pub fn terminal(table: &Table, colour: bool) -> String {
     let used = table.used();
@@ -20,15 +20,15 @@ pub fn terminal(table: &Table, colour: bool) -> String {
     let widths: Vec<usize> = columns
         .iter()
         .map(|&(i, c)| {
-            let cells = table.rows.iter().map(|r| show(c, r.values[i]).len()).max().unwrap_or(0);
+            let cells = table.rows.iter().map(|r| cell(r, i).chars().count()).max().unwrap_or(0);
             cells.max(c.name.len())
         })
         .collect();
     let widths = widen_for_groups(&columns, widths);
-    let several = table.rows.iter().any(|r| r.runs + r.invalid > 1);
+    let several = table.several();
     let scenario_width = table.rows.iter().map(|r| r.scenario.len()).max().unwrap_or(0).max("scenario".len());
     let system_width =
-        table.rows.iter().map(|r| r.system.len() + mark(r).chars().count()).max().unwrap_or(0).max(6);
+        table.rows.iter().map(|r| r.system.len() + r.mark().chars().count()).max().unwrap_or(0).max(6);
     let mut out = String::new();
     if table.one_clip()
         && let Some(row) = table.rows.first()
@@ -44,26 +44,27 @@ pub fn terminal(table: &Table, colour: bool) -> String {
         }
         let same = last.is_some_and(|l| l.scenario == row.scenario && l.clip == row.clip);
         let scenario = if same { "" } else { &row.scenario };
-        let system = format!("{}{}", row.system, mark(row));
+        let system = format!("{}{}", row.system, row.mark());
         let _ = write!(out, "{scenario:scenario_width$}  {system:system_width$}");
         if several {
             let _ = write!(out, "  {:>4}", row.runs);
         }
         for (&(i, column), &width) in columns.iter().zip(&widths) {
             let gap = if starts_group(&columns, i) { "   " } else { " " };
-            let text = format!("{:>width$}", dash(&show(column, row.values[i])));
+            let text = format!("{:>width$}", cell(row, i));
             out.push_str(gap);
             out.push_str(&paint(colour, style(row, i, column), &text));
         }
         out.push('\n');
         last = Some(row);
     }
-    if table.rows.iter().any(|r| r.invalid > 0) {
-        let note = "! runs whose record is invalid are left out of means (scores.json: health)";
-        let _ = writeln!(out, "{}", paint(colour, RED, note));
-    }
-    if table.budgets_differ() {
-        let _ = writeln!(out, "{}", paint(colour, YELLOW, &format!("{BUDGET_MARK} {BUDGET_NOTE}")));
+    for note in table.notes() {
+        let style = match note.chars().next() {
+            Some('!') => RED,
+            Some('†') => YELLOW,
+            _ => DIM,
+        };
+        let _ = writeln!(out, "{}", paint(colour, style, &note));
     }
     let trailing: Vec<&str> = out.lines().map(str::trim_end).collect();
     trailing.join("\n") + "\n"
@@ -118,19 +119,18 @@ fn starts_group(columns: &[(usize, &Column)], index: usize) -> bool {
     place == 0 || columns[place - 1].1.group != columns[place].1.group
 }
 
-fn mark(row: &Row) -> String {
-    let budget = if row.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
-    budget + if row.invalid > 0 { " !" } else { "" }
-}
-
-fn dash(text: &str) -> &str {
-    if text.is_empty() { "-" } else { text }
+fn cell(row: &Row, i: usize) -> String {
+    let shown = Shown::of(row, i);
+    if shown.mean.is_empty() { "-".to_owned() } else { shown.text("±") }
 }
 
 fn style(row: &Row, i: usize, column: &Column) -> &'static str {
-    let Some(value) = row.values[i] else { return DIM };
-    if row.best[i] {
+    let Some(value) = row.values[i].map(|v| v.mean) else { return DIM };
+    if row.clear[i] {
         return "\x1b[1;32m";
+    }
+    if row.best[i] {
+        return BOLD;
     }
     match column.group {
         "non-rendered %" if value >= 10.0 => RED,

@@ -121,11 +121,14 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     let launched = read_health(dir)?;
     let mut delivered = if fates.is_file() { Some(Delivered::new(&spec)?) } else { None };
     let ledger = match &mut delivered {
-        Some(delivered) => Some(Ledger::of(read_fates(&fates)?.inspect(|record| {
-            if let Ok(record) = record {
-                delivered.add(record);
-            }
-        }), slots.window())?),
+        Some(delivered) => Some(Ledger::of(
+            read_fates(&fates)?.inspect(|record| {
+                if let Ok(record) = record {
+                    delivered.add(record);
+                }
+            }),
+            slots.window(),
+        )?),
         None => None,
     };
     let mut claims = Claims::new(launched.ended_ns);

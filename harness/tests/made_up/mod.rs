@@ -3,7 +3,8 @@
 
 use contract::scores::{BitrateScores, Health, RunIdentity, SCHEMA, Scores, Scoring};
 use contract::{
-    Backend, Event, EventKind, FrameRow, LossCause, Metric, Playout, Role, RunKey, Shaping, Side, Status, Stream,
+    Backend, Event, EventKind, FrameRow, LossCause, Metric, Playout, Role, RunKey, Shaping, Side, Status,
+    Stream,
 };
 use freezeframe::record::{Joined, Ledger, Slots, join};
 use freezeframe::report::load::Run;

@@ -1,102 +1,76 @@
 //! Systems against each other, pair by pair: same clip, same scenario, same seed.
 
 use super::svg::escape;
-use crate::report::columns::{Better, COLUMNS, Column};
 use crate::report::group::Group;
-use crate::report::pair::pairs;
-use metrics::stats::{holm, paired_bootstrap, wilcoxon_signed_rank};
+use crate::report::significance::{Compared, Family, families};
+use metrics::stats::{Evidence, LEAST_UNITS};
 use std::fmt::Write as _;
 
-/// Resamples of the bootstrap; its seed is fixed, so that equal runs give equal pages.
-const RESAMPLES: u32 = 10_000;
-const SEED: u64 = 0x000F_5EED;
 /// Headline columns that are compared.
-const KEYS: [&str; 5] =
+pub const KEYS: [&str; 5] =
     ["psnr_mean_db", "psnr_worst10_db", "ssim_mean", "non_rendered_play_percent", "latency_p98_ms"];
-/// Below this many pairs there is nothing to test.
-const LEAST_PAIRS: usize = 2;
 
-struct Comparison<'a> {
-    column: &'a Column,
-    scenario: String,
-    a: &'a str,
-    b: &'a str,
-    pairs: usize,
-    mean: f64,
-    low: f64,
-    high: f64,
-    p: f64,
-}
-
-/// The table of paired differences, `None` where no two systems share two seeds. All pairs of systems per scenario, p-values
-/// corrected (Holm) over the whole table.
+/// The table of paired differences, `None` where no two systems share two runs.
 #[must_use]
-pub fn comparisons(groups: &[Group]) -> Option<String> {
-    let mut all: Vec<Comparison> = Vec::new();
-    for (i, a) in groups.iter().enumerate() {
-        for b in &groups[i + 1..] {
-            if a.scenario == b.scenario && a.clip == b.clip {
-                all.extend(KEYS.iter().filter_map(|key| compare(a, b, key)));
-            }
-        }
-    }
-    if all.is_empty() {
-        return None;
-    }
-    let corrected = holm(&all.iter().map(|c| c.p).collect::<Vec<f64>>());
+pub fn comparisons(groups: &[Group], against: Option<&str>) -> Option<String> {
+    let families: Vec<Family> = families(groups, &KEYS, against);
     let mut out = String::from(
-        r#"<table class="wide"><thead><tr><th class="l">scenario</th><th class="l">first</th><th class="l">second</th><th class="l">value</th><th>pairs</th><th>first - second</th><th>95 % interval</th><th>p (Wilcoxon)</th><th>p (Holm)</th></tr></thead><tbody>"#,
+        r#"<table class="wide"><thead><tr><th class="l">scenario</th><th class="l">first</th><th class="l">second</th><th class="l">value</th><th class="l">over</th><th>first - second</th><th>95 % interval</th><th>p</th><th>p (Holm)</th></tr></thead><tbody>"#,
     );
-    let mut last = "";
-    for (c, p) in all.iter().zip(&corrected) {
-        let digits = c.column.digits + 1;
-        let clear = c.low > 0.0 || c.high < 0.0;
-        let good = (c.mean > 0.0) == (c.column.better == Better::Higher);
-        let class = match (clear, good) {
-            (true, true) => "best",
-            (true, false) => "trouble",
-            _ => "",
-        };
-        let _ = write!(
-            out,
-            r#"<tr{}><td class="l">{}</td><td class="l">{}</td><td class="l">{}</td><td class="l">{} {}</td><td>{}</td><td class="{class}">{:+.digits$}</td><td>{:+.digits$} … {:+.digits$}</td><td>{}</td><td>{}</td></tr>"#,
-            if last.is_empty() || last == c.scenario { "" } else { r#" class="sep""# },
-            escape(&c.scenario),
-            escape(c.a),
-            escape(c.b),
-            escape(c.column.group),
-            escape(c.column.name),
-            c.pairs,
-            c.mean,
-            c.low,
-            c.high,
-            p_value(c.p),
-            p_value(*p)
-        );
-        last = &c.scenario;
+    let (mut last, mut any) = ("", false);
+    for family in &families {
+        for row in family.rows.iter().filter(|r| r.comparison.pairs > 1) {
+            let new = any && last != family.scenario;
+            write_row(&mut out, family, row, new);
+            (last, any) = (&family.scenario, true);
+        }
     }
     out.push_str("</tbody></table>");
-    Some(out)
+    any.then_some(out)
 }
 
-fn compare<'a>(a: &'a Group, b: &'a Group, key: &str) -> Option<Comparison<'a>> {
-    let column = COLUMNS.iter().find(|c| c.key == key)?;
-    let mut first = Vec::new();
-    let mut second = Vec::new();
-    for pair in pairs(a.valid(), b.valid()) {
-        if let Some((x, y)) = (column.get)(pair.first).zip((column.get)(pair.second)) {
-            first.push(x);
-            second.push(y);
+fn write_row(out: &mut String, family: &Family, row: &Compared, new_scenario: bool) {
+    let digits = family.column.digits + 1;
+    let class = match row.better(family.column.better) {
+        Some(true) => "clear",
+        Some(false) => "trouble",
+        None => "",
+    };
+    let (interval, p, holm) = match row.comparison.evidence {
+        Evidence::TooFew => (format!("fewer than {LEAST_UNITS}"), String::new(), String::new()),
+        Evidence::NoVariation => {
+            (format!("no variation over {}", row.comparison.unit.word(2)), String::new(), String::new())
         }
+        Evidence::Tested { interval, p } => (
+            interval.map_or("–".to_owned(), |i| format!("{:+.digits$} … {:+.digits$}", i.low, i.high)),
+            p_value(p),
+            row.corrected.map(p_value).unwrap_or_default(),
+        ),
+    };
+    let _ = write!(
+        out,
+        r#"<tr{}><td class="l">{}</td><td class="l">{}</td><td class="l">{}</td><td class="l">{} {}</td><td class="l">{}</td><td class="{class}">{:+.digits$}</td><td>{interval}</td><td>{p}</td><td>{holm}</td></tr>"#,
+        if new_scenario { r#" class="sep""# } else { "" },
+        escape(&family.scenario),
+        escape(&row.first),
+        escape(&row.second),
+        escape(family.column.group),
+        escape(family.column.name),
+        escape(&over(family, row)),
+        row.comparison.mean,
+    );
+}
+
+/// What a comparison is over: `10 seeds`, `8 clips, 5 seeds`, and of which clip if there are several.
+fn over(family: &Family, row: &Compared) -> String {
+    let c = &row.comparison;
+    let units = format!("{} {}", c.units, c.unit.word(c.units));
+    match row.clip {
+        Some(clip) if family.clips.len() > 1 => format!("{units} of {}", family.clips[clip]),
+        Some(_) => units,
+        None if c.seeds == 1 => format!("{units}, one seed: this loss pattern alone"),
+        None => format!("{units}, {} seeds", c.seeds),
     }
-    if first.len() < LEAST_PAIRS {
-        return None;
-    }
-    let interval = paired_bootstrap(&first, &second, RESAMPLES, SEED).ok()?;
-    let p = wilcoxon_signed_rank(&first, &second).ok()?.p;
-    let scenario = a.scenario.clone();
-    let (mean, low, high) = (interval.mean, interval.low, interval.high);
-    Some(Comparison { column, scenario, a: &a.system, b: &b.system, pairs: first.len(), mean, low, high, p })
 }
 
 fn p_value(p: f64) -> String {

@@ -12,7 +12,7 @@ use super::columns::{COLUMNS, Column};
 use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
-use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Table, show};
+use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Shown, Table};
 use contract::{Metric, Stream};
 use overview::{colour, conditions, systems};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
     if runs.len() > 1 {
         plots(&mut body, &groups);
         rate_and_quality(&mut body, &deltas(runs, baseline));
-        pairs(&mut body, &groups);
+        pairs(&mut body, &groups, baseline);
     }
     if !runs.is_empty() {
         all_details(&mut body, runs, &groups);
@@ -204,10 +204,10 @@ fn level(value: f64, warn: f64, bad: f64) -> &'static str {
 
 fn results(out: &mut String, groups: &[Group]) {
     let table = Table::of(groups);
-    out.push_str(r#"<h2 id="results">Results</h2><p class="note">Means over all sent frames, a frozen slot counting with the stale picture on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Green: best system of its scenario.</p><div class="card scroll">"#);
+    out.push_str(r##"<h2 id="results">Results</h2><p class="note">Means over all sent frames, a frozen slot counting with the stale picture on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Bold: best mean of its scenario; green: better than every other system there by more than chance (<a href="#pairs">systems in pairs</a>).</p><div class="card scroll">"##);
     let used: Vec<(usize, &Column)> =
         COLUMNS.iter().enumerate().zip(table.used()).filter(|(_, u)| *u).map(|(c, _)| c).collect();
-    let several = table.rows.iter().any(|r| r.runs + r.invalid > 1);
+    let several = table.several();
     let lead = 2 + usize::from(several) + usize::from(!table.one_clip());
     let _ = write!(out, r#"<table class="wide"><thead><tr><th colspan="{lead}"></th>"#);
     let mut k = 0;
@@ -257,29 +257,29 @@ fn results(out: &mut String, groups: &[Group]) {
         if several {
             let _ = write!(out, "<td>{}</td>", row.runs);
         }
-        for (j, (c, column)) in used.iter().enumerate() {
-            let text = show(column, row.values[*c]);
+        for (j, (c, _)) in used.iter().enumerate() {
+            let shown = Shown::of(row, *c);
             let mut classes: Vec<&str> = Vec::new();
             if !first(&used, j).is_empty() {
                 classes.push("first");
             }
-            if row.best[*c] {
+            if row.clear[*c] {
+                classes.push("clear");
+            } else if row.best[*c] {
                 classes.push("best");
-            } else if text.is_empty() {
+            } else if shown.mean.is_empty() {
                 classes.push("dim");
             }
-            let _ = write!(
-                out,
-                r#"<td class="{}">{}</td>"#,
-                classes.join(" "),
-                if text.is_empty() { "–" } else { &text }
-            );
+            let half = shown.half.map(|h| format!(" <small>±&#8239;{h}</small>")).unwrap_or_default();
+            let n = shown.n.map(|n| format!(" <small>({n})</small>")).unwrap_or_default();
+            let mean = if shown.mean.is_empty() { "–" } else { &shown.mean };
+            let _ = write!(out, r#"<td class="{}">{mean}{half}{n}</td>"#, classes.join(" "));
         }
         out.push_str("</tr>");
     }
     out.push_str("</tbody></table></div>");
-    if table.budgets_differ() {
-        let _ = write!(out, r#"<p class="note">{BUDGET_MARK} {}</p>"#, escape(BUDGET_NOTE));
+    for note in table.notes() {
+        let _ = write!(out, r#"<p class="note">{}.</p>"#, escape(&note));
     }
 }
 
@@ -387,27 +387,31 @@ fn plots(out: &mut String, groups: &[Group]) {
 
 fn rate_and_quality(out: &mut String, deltas: &Deltas) {
     out.push_str(r#"<h2 id="bd">Rate and quality</h2>"#);
-    let rows = match deltas {
+    let table = match deltas {
         Deltas::None(reason) => {
             let _ = write!(out, r#"<p class="note">No BD-rate: {}.</p>"#, escape(reason));
             return;
         }
-        Deltas::Table(rows) => rows,
+        Deltas::Table(table) => table,
     };
-    out.push_str(r#"<p class="note">Bjontegaard deltas (PCHIP on log rate) between curves of at least four rates: how much more rate the system needs for the baseline's quality (negative: less), and how much better it is at equal rate. Rates are those on the wire; where a delta would mean nothing, the reason stands instead.</p>"#);
+    let _ = write!(
+        out,
+        r#"<p class="note">Bjontegaard deltas (PCHIP on log rate) between curves of at least four rates: how much more rate the system needs for the baseline's quality (negative: less), and how much better it is at equal rate. {}; where a delta would mean nothing, the reason stands instead. Over several clips: the mean of their deltas, ± half of Student's 95 % interval from 6 clips on.</p>"#,
+        escape(&table.rate)
+    );
     out.push_str(r#"<div class="card scroll"><table class="wide"><thead><tr><th class="l">scenario</th><th class="l">clip</th><th class="l">baseline</th><th class="l">system</th><th>rates</th>"#);
     for (heading, _) in super::rate::DELTAS {
         let _ = write!(out, "<th>{}</th>", escape(heading));
     }
     out.push_str("</tr></thead><tbody>");
-    for row in rows {
-        let words = [&row.scenario, &row.clip, &row.baseline, &row.system].map(|w| escape(w));
+    for (names, values) in table.lines() {
+        let words = names.map(|w| escape(&w));
         let _ = write!(
             out,
-            r#"<tr><td class="l">{}</td><td class="l dim">{}</td><td class="l">{}</td><td class="l">{}</td><td>{} / {}</td>"#,
-            words[0], words[1], words[2], words[3], row.rates.0, row.rates.1
+            r#"<tr><td class="l">{}</td><td class="l dim">{}</td><td class="l">{}</td><td class="l">{}</td><td>{}</td>"#,
+            words[0], words[1], words[2], words[3], words[4]
         );
-        for value in row.shown() {
+        for value in values {
             let _ = match value {
                 Ok(text) => write!(out, "<td>{}</td>", escape(&text)),
                 Err(reason) => write!(out, r#"<td class="dim">{}</td>"#, escape(&reason)),
@@ -418,11 +422,10 @@ fn rate_and_quality(out: &mut String, deltas: &Deltas) {
     out.push_str("</tbody></table></div>");
 }
 
-fn pairs(out: &mut String, groups: &[Group]) {
-    if let Some(table) = compare::comparisons(groups) {
-        out.push_str(r#"<h2 id="pairs">Systems in pairs</h2><p class="note">Differences between runs of the same clip, scenario and seed: mean, 95 % bootstrap interval (10 000 resamples of pairs), Wilcoxon signed-rank test, Holm's correction over the whole table. Green: the first is better and the interval leaves out zero; red: worse.</p>"#);
-        let _ = write!(out, r#"<div class="card scroll">{table}</div>"#);
-    }
+fn pairs(out: &mut String, groups: &[Group], against: Option<&str>) {
+    let Some(table) = compare::comparisons(groups, against) else { return };
+    out.push_str(r#"<h2 id="pairs">Systems in pairs</h2><p class="note">Differences between runs of the same clip, scenario and seed. From 6 clips on the clip is the unit (its seeds are averaged first), else the seed. Interval: studentised bootstrap over units and what is below them. p: the larger of that and of Wilcoxon's signed-rank test (exact); p (Holm): corrected over the comparisons of one value under one scenario. Green: the first is better and p (Holm) is below 0.05; red: worse. Fewer than 6 units, or units that do not vary, are not tested.</p>"#);
+    let _ = write!(out, r#"<div class="card scroll">{table}</div>"#);
 }
 
 fn all_details(out: &mut String, runs: &[Run], groups: &[Group]) {

@@ -8,10 +8,17 @@ use contract::{Metric, Stream};
 use metrics::percentile_of_sorted;
 use std::fmt::Write as _;
 
-/// Class that gives a system its colour, by its place among the systems.
+/// Colours of the style sheet.
+const COLOURS: usize = 16;
+
+/// Classes that give a system its colour, by its place among the systems; beyond 16 systems, and again beyond 32, a pattern
+/// tells those of one colour apart.
 #[must_use]
 pub fn colour(place: usize) -> String {
-    format!("s{}", place % 8)
+    match place / COLOURS {
+        0 => format!("s{place}"),
+        round => format!("s{} d{}", place % COLOURS, 1 + (round - 1) % 2),
+    }
 }
 
 /// Systems in the order of the table.
