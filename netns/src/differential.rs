@@ -27,6 +27,8 @@ pub struct Comparison {
     /// Packets that were lost outside the channel: differences that say nothing about it. Seen on a busy machine where the kernel
     /// grants a user without rights only small receive buffers; a longer interval helps.
     pub lost: Lost,
+    /// Packets that were still on their way when the receiver stopped waiting: no less a difference that says nothing.
+    pub on_their_way: u64,
 }
 
 impl fmt::Display for Comparison {
@@ -43,10 +45,11 @@ impl fmt::Display for Comparison {
             None => f.write_str("all fates identical"),
             Some(n) => write!(
                 f,
-                "{} fates differ, the first at packet {n}; {} packets were lost outside the model ({})",
+                "{} fates differ, the first at packet {n}; {} packets were lost outside the model ({}), {} were still on their way",
                 self.differences,
                 self.lost.sum(),
-                self.lost
+                self.lost,
+                self.on_their_way
             ),
         }
     }
@@ -103,7 +106,12 @@ pub fn compare(config: &LabConfig, flow: &Flow) -> Result<Comparison, LabError> 
     let lab = Lab::new(config)?;
     let arrivals = traffic::run(&lab, End::Sender, flow)?;
     let shaper = if lab.shaper().kernel { "kernel" } else { "user" }.to_owned();
-    let lost = lab.stop()?.forward.lost;
+    let forward = lab.stop()?.forward;
+    let lost = forward.lost;
+    let entered = forward.packets_in + lost.inbound + lost.emulator + lost.too_long;
+    let left = arrivals.len() as u64 + lost.outbound + lost.endpoint;
+    let on_their_way =
+        flow.packets.saturating_sub(entered) + forward.waiting + forward.packets_out.saturating_sub(left);
     let mut observed = vec![0u8; predicted.len()];
     for arrival in &arrivals {
         if let Some(times) = usize::try_from(arrival.n).ok().and_then(|n| observed.get_mut(n)) {
@@ -120,6 +128,7 @@ pub fn compare(config: &LabConfig, flow: &Flow) -> Result<Comparison, LabError> 
         differences: (0..predicted.len()).filter(different).count() as u64,
         shaper,
         lost,
+        on_their_way,
     })
 }
 

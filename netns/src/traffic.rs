@@ -9,6 +9,7 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 use std::io::IoSliceMut;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What to send.
@@ -20,7 +21,7 @@ pub struct Flow {
     pub payload: usize,
     /// Time between two.
     pub interval: Duration,
-    /// How long to wait for stragglers after the last one.
+    /// How long to wait for stragglers after the last one was sent.
     pub patience: Duration,
 }
 
@@ -68,10 +69,13 @@ pub fn run(lab: &Lab, from: End, flow: &Flow) -> Result<Vec<Arrival>, LabError> 
     let sender = socket(from)?;
     sender.connect((lab.address(to), PORT)).map_err(|e| LabError::io("connect a UDP socket", e))?;
     prepare(&receiver, flow)?;
+    let sending = AtomicBool::new(true);
     std::thread::scope(|scope| {
-        let receiving = scope.spawn(|| receive(&receiver, flow));
-        send(&sender, flow)?;
-        receiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let receiving = scope.spawn(|| receive(&receiver, flow, || sending.load(Ordering::Acquire)));
+        let sent = send(&sender, flow);
+        sending.store(false, Ordering::Release);
+        let received = receiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        sent.and(received)
     })
 }
 
@@ -132,16 +136,22 @@ fn fill(payload: &mut [u8], n: u64, sent_ns: u64) {
     }
 }
 
-/// Receives a flow until every number has come once or nothing has for [`Flow::patience`].
+/// Receives a flow until every number has come once or nothing has for [`Flow::patience`] although nobody is `sending`: on a busy
+/// machine the sender may not get its turn for longer than that.
 ///
 /// # Errors
 /// When the socket cannot be read.
-pub fn receive(socket: &UdpSocket, flow: &Flow) -> Result<Vec<Arrival>, LabError> {
+pub fn receive(
+    socket: &UdpSocket,
+    flow: &Flow,
+    sending: impl Fn() -> bool,
+) -> Result<Vec<Arrival>, LabError> {
     let mut arrivals = Vec::with_capacity(usize::try_from(flow.packets).unwrap_or(0));
     let mut buffer = vec![0; 2048];
     let mut expected = vec![0; flow.payload.max(Flow::SMALLEST)];
     let mut control = nix::cmsg_space!(nix::libc::timespec);
     loop {
+        let more_to_come = sending();
         let mut vector = [IoSliceMut::new(&mut buffer)];
         let (length, stamp) = match recvmsg::<SockaddrIn>(
             socket.as_raw_fd(),
@@ -161,7 +171,8 @@ pub fn receive(socket: &UdpSocket, flow: &Flow) -> Result<Vec<Arrival>, LabError
                 });
                 (message.bytes, stamp)
             }
-            Err(nix::errno::Errno::EAGAIN) => return Ok(arrivals),
+            Err(nix::errno::Errno::EAGAIN) if !more_to_come => return Ok(arrivals),
+            Err(nix::errno::Errno::EAGAIN) => continue,
             Err(nix::errno::Errno::EINTR) => continue,
             Err(e) => return Err(LabError::io("receive a datagram", e.into())),
         };

@@ -181,7 +181,7 @@ pub(crate) fn receive(args: &ReceiveArgs) -> anyhow::Result<bool> {
     let flow = flow(args.packets);
     traffic::prepare(&socket, &flow)?;
     // The sender may be slow to come up.
-    let arrivals = (0..8).find_map(|_| match traffic::receive(&socket, &flow) {
+    let arrivals = (0..8).find_map(|_| match traffic::receive(&socket, &flow, || false) {
         Ok(arrivals) if arrivals.is_empty() => None,
         other => Some(other),
     });
