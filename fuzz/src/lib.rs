@@ -2,20 +2,22 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`endpoints`] | both ends of every system, any options, over a network that does anything |
 //! | [`wire`] | message and packet formats, FEC decoders, transports: network bytes |
 //! | [`files`] | traces, scenarios, specs, run records, pictures: files |
 //! | [`mutate`] | seeded mutations of inputs |
 //! | [`engine`] | the loop: keeps inputs that do something new, catches panics, slowness and hunger |
 //!
-//! A [`Target`] is a parser with valid inputs to start from. `just fuzz SECONDS` runs them all on stable
+//! A [`Target`] is a function that takes bytes, with valid inputs to start from. `just fuzz SECONDS` runs them all on stable
 //! Rust; `fuzz/cargo-fuzz` hands the same targets to libFuzzer (nightly).
 
+pub mod endpoints;
 pub mod engine;
 pub mod files;
 pub mod mutate;
 pub mod wire;
 
-/// One parser under test.
+/// A parser, or a pair of endpoints, under test.
 #[derive(Clone, Copy)]
 pub struct Target {
     /// On the command line and in file names.
@@ -27,10 +29,10 @@ pub struct Target {
     pub run: fn(&[u8]) -> u64,
 }
 
-/// Every target, network bytes first.
+/// Every target, whole endpoints first.
 #[must_use]
 pub fn targets() -> Vec<Target> {
-    wire::TARGETS.iter().chain(files::TARGETS).copied().collect()
+    endpoints::TARGETS.iter().chain(wire::TARGETS).chain(files::TARGETS).copied().collect()
 }
 
 /// A value for what happened: the text without numbers and without what it quotes of the input.

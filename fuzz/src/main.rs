@@ -1,4 +1,4 @@
-//! `just fuzz SECONDS`: every parser, mutated inputs, stable Rust.
+//! `just fuzz SECONDS`: every target, mutated inputs, stable Rust.
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Feed every parser mutated inputs and report what panics, hangs or eats memory
+/// Feed whole endpoints and every parser mutated inputs and report what panics, hangs or eats memory
 #[derive(Parser)]
 struct Args {
     /// Seconds for all targets together
@@ -22,6 +22,9 @@ struct Args {
     /// Same seed and machine speed: same inputs
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run this kept input alone, panics and all
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
     /// Where inputs that found something are kept
     #[arg(long, default_value = "out/fuzz")]
     out: PathBuf,
@@ -29,6 +32,16 @@ struct Args {
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    if let Some(file) = &args.replay {
+        let input = std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
+        let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        // Of names of which one begins like another the longest is meant.
+        let target =
+            fuzz::targets().into_iter().filter(|t| name.starts_with(t.name)).max_by_key(|t| t.name.len());
+        let target = target.with_context(|| format!("{name} begins with no target's name"))?;
+        println!("{}: outcome {:x}", target.name, (target.run)(&input));
+        return Ok(ExitCode::SUCCESS);
+    }
     let chosen = |name: &str| args.target.as_ref().is_none_or(|t| name.contains(t.as_str()));
     let targets: Vec<_> = fuzz::targets().into_iter().filter(|t| chosen(t.name)).collect();
     anyhow::ensure!(!targets.is_empty(), "no target is called so; there are: {}", names());

@@ -16,6 +16,7 @@ mod worker;
 
 pub use receiver::Receiver;
 pub use sender::Sender;
+pub use worker::{Encode, Encoded, Generate, Generated};
 
 use crate::catalogue::Description;
 use crate::session::{self, Addresses, End, Mode};
