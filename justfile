@@ -9,8 +9,8 @@ default:
 eval *ARGS: build
     ./target/release/freezeframe sweep default "$@"
 
-# everything a change must pass on any machine: unit, property and end-to-end tests, goldens, a real kernel's netem;
-# ends with a line for every test that this machine could not do (FREEZEFRAME_REQUIRE=THING,... or all: a failure)
+# It ends with a line for every test that this machine could not do; FREEZEFRAME_REQUIRE=THING,... (or all) makes that a failure.
+# everything a change must pass on any machine: unit, property and end-to-end tests, goldens, a real kernel's netem
 test *ARGS: build
     #!/usr/bin/env bash
     set -euo pipefail
@@ -101,7 +101,7 @@ bench-link *ARGS:
 bench-link-model:
     cargo run --release -p freezeframe-link --example bench_link
 
-# feed every parser mutated inputs for SECONDS; exit code 1 and the input kept if one panics, hangs or eats memory
+# feed whole endpoints and every parser mutated inputs for SECONDS; exit code 1 and the input kept if one panics, hangs, eats memory
 fuzz *ARGS: build
     ./target/release/freezeframe-fuzz "$@"
 

@@ -30,8 +30,8 @@ use load::{Run, load_all};
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-/// Writes the results of all finished runs in `dir` and below into `dir`; called after every run of a sweep, so that an
-/// interrupted one shows what it has.
+/// Writes the results of all finished runs in `dir` and below into `dir`. A sweep writes its own with
+/// [`write_runs`], when an interruption ends it, too.
 ///
 /// # Errors
 /// When a run's results are damaged, or a file cannot be written; a former report then stays as it was.
