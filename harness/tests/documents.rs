@@ -200,8 +200,9 @@ fn files_that_documents_and_comments_name_exist() {
     let is_path = |c: char| c.is_ascii_alphanumeric() || "_./-<>*$".contains(c);
     let (mut named, mut wrong) = (0, Vec::new());
     for (file, text) in &tree.texts {
-        // Lock files, stored results and data name no files of the tree.
-        if file == "Cargo.lock" || file.ends_with(".json") || file.ends_with(".snap") {
+        // Lock files, stored results and data name no files of the tree; the changelog names what is gone.
+        let history = ["Cargo.lock", "CHANGELOG.md"].contains(&file.as_str());
+        if history || file.ends_with(".json") || file.ends_with(".snap") {
             continue;
         }
         let prose = file.ends_with(".md");
@@ -212,7 +213,8 @@ fn files_that_documents_and_comments_name_exist() {
                 let file_like = word.contains('/')
                     && [".md", ".rs", ".toml", ".py", ".sh", ".json"].iter().any(|e| word.ends_with(e));
                 let folder_like = prose && word.contains('/') && line.contains(&format!("`{word}"));
-                let bare = !word.contains('/') && word.len() > 3 && word.ends_with(".md");
+                let bare =
+                    !word.contains('/') && word.len() > 3 && word.ends_with(".md") && word != "report.md"; // written by a sweep
                 if bare && !tree.names.iter().any(|n| n.rsplit('/').next() == Some(word)) {
                     wrong.push(format!("{file}:{number}: {word}"));
                 }
@@ -248,6 +250,9 @@ fn files_that_documents_and_comments_name_exist() {
     assert_eq!(wrong, Vec::<String>::new(), "no such file");
 }
 
+/// Names of other programs that documents speak of.
+const ELSEWHERE: [&str; 1] = ["max_packet_life_time"];
+
 /// A test named in a document, and any other name of four words or more, stands somewhere in the sources.
 #[test]
 fn tests_and_long_names_that_documents_name_exist() {
@@ -261,7 +266,7 @@ fn tests_and_long_names_that_documents_name_exist() {
             for word in span.split(|c: char| !is_word(c)) {
                 if word.matches('_').count() >= 3 && word.starts_with(|c: char| c.is_ascii_lowercase()) {
                     named += 1;
-                    if !words.contains(word) {
+                    if !words.contains(word) && !ELSEWHERE.contains(&word) {
                         wrong.push(format!("{file}:{line}: {word}"));
                     }
                 }

@@ -1,5 +1,5 @@
 //! Self-drop: the sender leaves out a share of each packet's tokens to meet a bitrate, and the receiver
-//! works out which ones from the packet header alone (Reparo 3.2.2; SYSTEMS.md 5.1 and 5.3 i, j).
+//! works out which ones from the packet header alone (Reparo 3.2.2).
 //!
 //! The draw is fixed to the bit, because both ends repeat it:
 //!

@@ -1,4 +1,4 @@
-//! Reparo on the wire: a grid of tokens in four packets (SYSTEMS.md 5.1; resolutions 5.3 h, i, j).
+//! Reparo on the wire: a grid of tokens in four packets.
 //!
 //! ```text
 //!   0                   1                   2                   3

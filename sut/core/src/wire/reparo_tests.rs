@@ -16,7 +16,7 @@ fn grid(variant: Variant, seed: u64) -> Vec<u16> {
 #[test]
 fn sizes_and_rates_of_the_paper() {
     let v = Variant::STANDARD;
-    // SYSTEMS.md 5.1: drop rate, tokens kept, bytes per packet, bits per second.
+    // Drop rate, tokens kept, bytes per packet, bits per second.
     for (permille, kept, bytes, bps) in [
         (0, 256, 324, 311_040),
         (100, 230, 292, 280_320),

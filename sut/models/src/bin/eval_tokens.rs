@@ -1,7 +1,7 @@
 //! Measures Reparo's models on clips: `just eval-tokens`.
 //!
 //! Per clip: PSNR (RGB, mean of frames, and of the worst tenth) without loss, with 50 % self-drop, and with
-//! Gilbert-Elliott losses "high" (SYSTEMS.md 5.3 n: per-frame states, packets independent inside a state); for the
+//! Gilbert-Elliott losses "high" (per-frame states, packets independent inside a state); for the
 //! lossy conditions also what filling with the last received token would give, on all and on moving blocks (the decoder
 //! is told that it is a guess then, too).
 //! At the end milliseconds per stage.

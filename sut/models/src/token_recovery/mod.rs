@@ -1,5 +1,5 @@
 //! Reparo's loss recovery: fills the tokens of a frame that did not arrive from those that did, in this frame
-//! and the five before it, in one pass (SYSTEMS.md 5.1, 5.2, 5.3 d-f, o, p).
+//! and the five before it, in one pass.
 //!
 //! Start at [`Recovery::fill`]. Tokens generated for past frames are never looked at again, only what was
 //! received; keys and values of past frames wait in a ring, so that one frame costs one frame. `lite` also

@@ -1,5 +1,5 @@
 //! The `paper` network: 12 pairs of a temporal and a spatial transformer block of 768 channels, tied token
-//! embedding, 172 M parameters (SYSTEMS.md 5.3 d-f, o).
+//! embedding, 172 M parameters.
 //!
 //! Temporal attention is causal over a ring of six frames; the temporal position is the frame's place in the
 //! ring, so that keys and values of past frames stay valid while the ring turns.

@@ -58,7 +58,7 @@ fn lite_cache_equals_sequence() {
 fn paper_has_its_size_and_its_cache_equals_the_sequence() {
     let recovery = Recovery::new(Preset::Paper, 1024, Device::Cpu);
     let millions = parameters(recovery.store()) as f64 / 1e6;
-    // SYSTEMS.md 5.3 d: 172.3 M.
+    // 172.3 M.
     assert!((millions - 172.3).abs() < 0.1, "{millions}");
     drop(recovery);
     cache_equals_sequence(Preset::Paper);

@@ -1,6 +1,6 @@
 //! Reparo's codec: a picture becomes a grid of tokens, one per 16x16 pixels, and a picture again.
 //!
-//! Start at [`Tokenizer`]. `paper` has the paper's sizes (SYSTEMS.md 5.3 a-c) and wants a GPU; `lite`
+//! Start at [`Tokenizer`]. `paper` has the paper's sizes and wants a GPU; `lite`
 //! is made for CPUs.
 
 mod diffusion;

@@ -1,4 +1,4 @@
-//! The `paper` networks: MAGE's VQGAN with 256-dimensional codes (SYSTEMS.md 5.3 a-c).
+//! The `paper` networks: MAGE's VQGAN with 256-dimensional codes.
 //!
 //! 128 channels times (1, 1, 2, 2, 4), two residual blocks per level and two at the bottom, average pooling
 //! after the first four levels on the way down, nearest-neighbour doubling and a convolution on the way up.

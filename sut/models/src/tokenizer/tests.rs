@@ -43,7 +43,7 @@ fn paper_has_its_sizes() {
         let variables = tokenizer.store().variables();
         variables.iter().filter(|(k, _)| k.starts_with(part)).map(|(_, t)| t.numel() as i64).sum()
     };
-    // SYSTEMS.md 5.3 b: 23.61 M + 0.26 M and 30.56 M.
+    // 23.61 M + 0.26 M and 30.56 M.
     assert_eq!(of("encoder."), 23_611_264);
     assert_eq!(of("codebook"), 262_144);
     assert_eq!(of("decoder."), 30_560_259);

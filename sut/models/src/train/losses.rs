@@ -1,5 +1,5 @@
 //! How a training sequence loses tokens: what its sender drops itself, which the encoder knows, and what a network
-//! loses of the rest. Drawn as in the paper (SYSTEMS.md 5.2): self-drop from a truncated Gaussian, packets of a frame
+//! loses of the rest. Drawn as in the paper: self-drop from a truncated Gaussian, packets of a frame
 //! independently at a rate from U(0, 0.8); beside it two fifths of the sequences have no self-drop, and half have
 //! their losses in bursts of frames.
 

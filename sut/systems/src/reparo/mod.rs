@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One way, no FEC, no retransmission, no dependency between coded frames, and no frame is skipped: from the first
-//! packet on, every slot shows a picture generated from what arrived (SYSTEMS.md 5.1). docs/REPARO.md has what was
+//! packet on, every slot shows a picture generated from what arrived. docs/REPARO.md has what was
 //! reached.
 
 mod costs;

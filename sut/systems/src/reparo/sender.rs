@@ -53,7 +53,7 @@ impl Endpoint for Sender {
     fn handle(&mut self, now: Timestamp, input: Input<'_, Encoded>) {
         match input {
             Input::Start => {
-                // What the session description must say (SYSTEMS.md 5.1): the variant and the tokens to expect.
+                // What the session description must say: the variant and the tokens to expect.
                 let text = serde_json::json!({ "variant": self.session.variant, "kept": self.session.kept });
                 self.out.push_back(Output::Signal(text.to_string().into_bytes()));
             }
