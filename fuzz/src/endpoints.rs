@@ -110,7 +110,8 @@ fn options(script: &mut Script<'_>, all: &toml::Table) -> toml::Table {
 
 /// A run like those that a user can ask for.
 fn spec(script: &mut Script<'_>, system: &str, options: &toml::Table) -> Result<RunSpec, toml::de::Error> {
-    let scenario = contract::Scenario::shipped().into_iter().find(|s| s.name == "clean").expect("shipped");
+    let scenario =
+        contract::Scenario::shipped().into_iter().find(|s| s.name.to_string() == "clean").expect("shipped");
     let mut scenario = toml::Table::try_from(scenario).expect("TOML");
     let playout = script.pick(&["150ms", "1ms", "20ms", "100ms", "400ms", "1s"]);
     scenario.insert("playout".to_owned(), playout.into());

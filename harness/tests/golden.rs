@@ -420,3 +420,47 @@ fn one_wrong_parity_byte_on_its_way_to_the_screen() {
     assert_eq!(moved.len(), 1);
     assert!(moved[0].explanation.contains("first difference at line 8"), "{}", moved[0].explanation);
 }
+
+/// The goldens that are kept at the size people evaluate at, one per system, notice a loss of 0.2 dB.
+#[test]
+fn a_loss_of_two_tenths_of_a_decibel_at_real_size_is_noticed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/real-size");
+    let mut systems: Vec<String> = Vec::new();
+    for folder in std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()) {
+        let case = Case::read(&folder).unwrap();
+        assert_eq!((case.size, case.frames), ((512, 512), 60), "{}", folder.display());
+        let kept = golden::read_numbers(&folder.join("scores.toml")).unwrap();
+        let mut now: golden::Numbers = kept.iter().map(|(name, g)| (name.clone(), g.value)).collect();
+        assert!(golden::compare_numbers(&kept, &now).is_none());
+        assert!(now["network.forward.realised_loss"] > 0.0, "{} meets no loss", folder.display());
+        let psnr = now.get_mut("streams.rgb.quality.psnr.all.mean").unwrap();
+        *psnr -= 0.2;
+        let said = golden::compare_numbers(&kept, &now).expect("noticed").explanation;
+        assert!(said.contains("streams.rgb.quality.psnr.all.mean"), "{said}");
+        systems.push(case.system);
+    }
+    systems.sort();
+    assert_eq!(systems, ["reparo", "revo-h264", "revo-h265", "vp8-flexfec", "vp8-ulpfec", "vp9-tambur"]);
+}
+
+/// A golden under loss that meets none would guard nothing.
+#[test]
+fn every_golden_under_loss_meets_some() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden");
+    let mut looked_at = 0;
+    for scenario in std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()) {
+        for folder in std::fs::read_dir(scenario).unwrap().map(|e| e.unwrap().path()) {
+            let scores = folder.join("scores.toml");
+            if scores.is_file() {
+                let kept = golden::read_numbers(&scores).unwrap();
+                assert!(
+                    kept["network.forward.realised_loss"].value > 0.0,
+                    "{} meets no loss",
+                    scores.display()
+                );
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at >= 9, "{looked_at}");
+}

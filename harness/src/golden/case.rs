@@ -2,6 +2,7 @@
 
 use contract::Stream;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Name of the file.
@@ -35,6 +36,10 @@ pub struct Case {
     /// Slots whose picture is kept.
     #[serde(default)]
     pub pictures: Vec<Moment>,
+    /// How far scores may move: of each name the part that says the most about it decides, as in `"quality.psnr" = 0.1`. What
+    /// no part fits keeps the tolerance in its file, or gets the usual one.
+    #[serde(default)]
+    pub tolerances: BTreeMap<String, f64>,
     /// A kept picture has moved when its PSNR to the new one is below this, dB.
     #[serde(default = "picture_psnr_db")]
     pub picture_psnr_db: f64,

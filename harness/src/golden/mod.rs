@@ -133,7 +133,7 @@ fn compare_product(
     let kept = if file.is_file() { read_numbers(&file)? } else { BTreeMap::new() };
     let explanation = compare_numbers(&kept, &product.numbers);
     note(walk, &file, explanation, findings, || {
-        fs::write(&file, write_numbers(&kept, &product.numbers)).map_err(Into::into)
+        fs::write(&file, write_numbers(&kept, &product.numbers, &case.tolerances)).map_err(Into::into)
     })?;
     for (name, picture) in &product.pictures {
         picture_file(walk, &folder.join(name), case.picture_psnr_db, picture, findings)?;

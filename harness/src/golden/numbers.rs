@@ -22,8 +22,12 @@ pub struct Golden {
     pub tolerance: f64,
 }
 
-/// The numbers of a run worth keeping: counts, freezes, bitrates, losses, latencies, and of each picture
-/// metric the mean and the mean of the worst tenth.
+/// What says nothing about a run in virtual time: work is charged by a table there, and the rest follows from what is kept.
+const SAYS_NOTHING: [&str; 6] =
+    ["decode_time", "encode_time", "excess_ns", "longest_ns", "per_minute", "ratio"];
+
+/// The numbers of a run worth keeping: counts, freezes, bitrates, losses, of latencies count, mean, 95th percentile and maximum,
+/// and of each picture metric the mean and the mean of the worst tenth. Nothing of a direction without packets.
 #[must_use]
 pub fn flatten(scores: &Scores) -> Numbers {
     let mut numbers = Numbers::new();
@@ -34,7 +38,18 @@ pub fn flatten(scores: &Scores) -> Numbers {
     numbers.retain(|name, _| {
         !name.contains(".quality.") || name.ends_with(".mean") || name.ends_with(".worst10")
     });
-    numbers.retain(|name, _| !name.contains("_psnr_curve."));
+    let empty: Vec<String> = ["network.forward", "network.reverse"]
+        .into_iter()
+        .filter(|way| numbers.get(&format!("{way}.packets")) == Some(&0.0))
+        .map(|way| format!("{way}."))
+        .collect();
+    numbers.retain(|name, _| {
+        let percentile = ["p50_ns", "p98_ns", "p99_ns"].iter().any(|p| name.ends_with(p));
+        !name.contains("_psnr_curve.")
+            && !name.split('.').any(|part| SAYS_NOTHING.contains(&part))
+            && !percentile
+            && !empty.iter().any(|way| name.starts_with(way))
+    });
     numbers
 }
 
@@ -57,12 +72,22 @@ pub fn read_numbers(path: &Path) -> Result<BTreeMap<String, Golden>> {
     toml::from_str(&text).with_context(|| format!("failed to read {}", path.display()))
 }
 
-/// `scores.toml` of `now`; tolerances that a person has set in `kept` stay.
+/// `scores.toml` of `now`. A tolerance is the case's, or what a person has set in `kept`, or the usual one.
 #[must_use]
-pub fn write_numbers(kept: &BTreeMap<String, Golden>, now: &Numbers) -> String {
+pub fn write_numbers(
+    kept: &BTreeMap<String, Golden>,
+    now: &Numbers,
+    tolerances: &BTreeMap<String, f64>,
+) -> String {
     let mut text = String::from("# value, and how far it may move in its own unit; golden/README.md\n");
+    let named = |name: &str| {
+        let fitting =
+            tolerances.iter().filter(|(part, _)| format!(".{name}.").contains(&format!(".{part}.")));
+        fitting.max_by_key(|(part, _)| part.len()).map(|(_, tolerance)| *tolerance)
+    };
     for (name, value) in now {
-        let tolerance = kept.get(name).map_or_else(|| usual_tolerance(name), |g| g.tolerance);
+        let own = || kept.get(name).map(|g| g.tolerance);
+        let tolerance = named(name).or_else(own).unwrap_or_else(|| usual_tolerance(name));
         let _ = writeln!(text, "\"{name}\" = {{ value = {value:?}, tolerance = {tolerance:?} }}");
     }
     text
@@ -129,4 +154,29 @@ pub fn compare_numbers(kept: &BTreeMap<String, Golden>, now: &Numbers) -> Option
         let _ = write!(explanation, "\n  … {rest} more");
     }
     Some(Explained { summary, explanation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_of_a_name_that_says_most_decides_a_tolerance() {
+        let now: Numbers =
+            [("streams.rgb.quality.psnr.all.mean", 30.0), ("streams.rgb.quality.ffmpeg_psnr.all.mean", 31.0)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into();
+        let tolerances = [("quality".to_owned(), 0.5), ("quality.psnr".to_owned(), 0.1)].into();
+        let kept = BTreeMap::new();
+        let text = write_numbers(&kept, &now, &tolerances);
+        let read: BTreeMap<String, Golden> = toml::from_str(&text).expect("TOML");
+        assert_eq!(read["streams.rgb.quality.psnr.all.mean"], Golden { value: 30.0, tolerance: 0.1 });
+        assert_eq!(read["streams.rgb.quality.ffmpeg_psnr.all.mean"], Golden { value: 31.0, tolerance: 0.5 });
+        let kept =
+            [("streams.rgb.quality.psnr.all.mean".to_owned(), Golden { value: 0.0, tolerance: 7.0 })].into();
+        let text = write_numbers(&kept, &now, &BTreeMap::new());
+        let read: BTreeMap<String, Golden> = toml::from_str(&text).expect("TOML");
+        assert_eq!(read["streams.rgb.quality.psnr.all.mean"].tolerance, 7.0);
+        assert_eq!(read["streams.rgb.quality.ffmpeg_psnr.all.mean"].tolerance, 0.02);
+    }
 }
