@@ -113,6 +113,10 @@ bench-metrics *ARGS:
 metric-vectors:
     metrics/bench/run --vectors
 
+# the table of docs/MEDIA.md: compare's values of every pixel format beside FFmpeg's and scikit-image's
+media-table *ARGS: build
+    metrics/bench/media-table "$@"
+
 # frames of the synthetic clip as PNG, to look at: scene-frames DIR [PERSON [SEED [FRAME...]]]
 scene-frames *ARGS:
     cargo run --release -q -p freezeframe-media --example render_scene -- "$@"

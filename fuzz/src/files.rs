@@ -162,6 +162,7 @@ fn spec_seeds() -> Vec<Vec<u8>> {
         rgb: "x.mp4".into(),
         depth: Some("x.mkv".into()),
         depth_range_mm: Some((400, 2000)),
+        depth_per_metre: None,
         depth_fov_degrees: None,
         width: 64,
         height: 64,
@@ -284,10 +285,11 @@ fn y4m(input: &[u8]) -> u64 {
         Ok(reader) => reader,
         Err(error) => return outcome(&error.to_string()),
     };
+    let mut picture = media::Picture::default();
     for count in 0u64.. {
-        match reader.next_frame() {
-            Ok(Some(picture)) => assert_eq!(picture.y.len(), picture.width * picture.height),
-            Ok(None) => return 2 + count.min(4),
+        match reader.next_picture_into(&mut picture) {
+            Ok(true) => assert_eq!(picture.planes[0].len(), picture.width * picture.height),
+            Ok(false) => return 2 + count.min(4),
             Err(error) => return outcome(&error.to_string()),
         }
     }

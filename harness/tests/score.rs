@@ -124,6 +124,7 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
             rgb: clip.to_owned(),
             depth: depth.map(Path::to_owned),
             depth_range_mm: depth.map(|_| (400, 4000)),
+            depth_per_metre: None,
             depth_fov_degrees: None,
             width: side,
             height: side,

@@ -8,6 +8,7 @@
 //!
 //! The matrices are those of ITU-R BT.601-7 section 2.5 and BT.709-6 section 3.
 
+use crate::picture::Model;
 use crate::{Rgb, Yuv420};
 
 /// Which luma/chroma matrix a picture was made with.
@@ -19,6 +20,12 @@ pub enum Matrix {
     Bt601,
     /// ITU-R BT.709; the usual tag of HD video.
     Bt709,
+    /// ITU-R BT.2020; the tag of HDR video.
+    Bt2020,
+    /// SMPTE 240M; early HD.
+    Smpte240m,
+    /// FCC, 47 CFR 73.682; NTSC of 1953.
+    Fcc,
 }
 
 /// How the 8-bit codes are used.
@@ -30,6 +37,17 @@ pub enum Range {
     Limited,
     /// All 256 codes ("pc", "jpeg").
     Full,
+}
+
+impl Range {
+    /// What is taken of a picture that does not say: grey and RGB are full, YUV is limited (as FFmpeg has it).
+    #[must_use]
+    pub const fn assumed(model: Model) -> Self {
+        match model {
+            Model::Yuv => Self::Limited,
+            Model::Grey | Model::Rgb => Self::Full,
+        }
+    }
 }
 
 /// What must be known of a [`Yuv420`] picture to see its colours.
@@ -54,10 +72,13 @@ impl Colour {
     }
 
     /// Red and blue weight of the luma.
-    const fn weights(self) -> (f64, f64) {
+    pub(crate) const fn weights(self) -> (f64, f64) {
         match self.matrix {
             Matrix::Bt601 => (0.299, 0.114),
             Matrix::Bt709 => (0.2126, 0.0722),
+            Matrix::Bt2020 => (0.2627, 0.0593),
+            Matrix::Smpte240m => (0.212, 0.087),
+            Matrix::Fcc => (0.30, 0.11),
         }
     }
 
@@ -75,6 +96,9 @@ impl std::fmt::Display for Colour {
         let matrix = match self.matrix {
             Matrix::Bt601 => "BT.601",
             Matrix::Bt709 => "BT.709",
+            Matrix::Bt2020 => "BT.2020",
+            Matrix::Smpte240m => "SMPTE 240M",
+            Matrix::Fcc => "FCC",
         };
         let range = match self.range {
             Range::Limited => "limited",
@@ -156,7 +180,15 @@ pub fn to_rgb(picture: &Yuv420, colour: Colour) -> Rgb {
 /// # Panics
 /// If the planes of `picture` are shorter than its size says.
 pub fn to_rgb_into(picture: &Yuv420, colour: Colour, out: &mut Rgb) {
-    let (width, height) = (picture.width, picture.height);
+    planes_to_rgb_into((picture.width, picture.height), [&picture.y, &picture.u, &picture.v], colour, out);
+}
+
+/// As [`to_rgb_into`], of the planes themselves. Empty chroma planes mean none: a grey picture.
+///
+/// # Panics
+/// If a plane is shorter than `size` says.
+pub fn planes_to_rgb_into(size: (usize, usize), planes: [&[u8]; 3], colour: Colour, out: &mut Rgb) {
+    let (width, height) = size;
     (out.width, out.height) = (width, height);
     out.data.resize(3 * width * height, 0);
     if width == 0 || height == 0 {
@@ -165,9 +197,9 @@ pub fn to_rgb_into(picture: &Yuv420, colour: Colour, out: &mut Rgb) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2; the code is the same safe Rust, compiled for it.
-        return unsafe { up_rows_avx2(&up(colour), picture, &mut out.data) };
+        return unsafe { up_rows_avx2(&up(colour), width, planes, &mut out.data) };
     }
-    up_rows(&up(colour), picture, &mut out.data);
+    up_rows(&up(colour), width, planes, &mut out.data);
 }
 
 /// 4:2:0 of an RGB picture.
@@ -226,8 +258,8 @@ pub fn change_range(picture: &mut Yuv420, from: Range, to: Range) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn up_rows_avx2(k: &Up, picture: &Yuv420, out: &mut [u8]) {
-    up_rows(k, picture, out);
+fn up_rows_avx2(k: &Up, width: usize, planes: [&[u8]; 3], out: &mut [u8]) {
+    up_rows(k, width, planes, out);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -237,13 +269,16 @@ fn down_rows_avx2(k: &Down, picture: &Rgb, out: &mut Yuv420) {
 }
 
 #[inline(always)]
-fn up_rows(k: &Up, picture: &Yuv420, out: &mut [u8]) {
-    let (width, chroma_width) = (picture.width, picture.width.div_ceil(2));
+fn up_rows(k: &Up, width: usize, [y, u, v]: [&[u8]; 3], out: &mut [u8]) {
+    let chroma_width = width.div_ceil(2);
     let mut scratch = vec![0i32; 3 * chroma_width];
     for (row, rgb) in out.chunks_exact_mut(3 * width).enumerate() {
-        let chroma = row / 2 * chroma_width..(row / 2 + 1) * chroma_width;
-        let y = &picture.y[row * width..(row + 1) * width];
-        rgb_row(k, y, &picture.u[chroma.clone()], &picture.v[chroma], &mut scratch, rgb, row % 2 == 0);
+        let y = &y[row * width..(row + 1) * width];
+        if row % 2 == 0 && !u.is_empty() {
+            let chroma = row / 2 * chroma_width..(row / 2 + 1) * chroma_width;
+            chroma_terms(k, &u[chroma.clone()], &v[chroma], &mut scratch);
+        }
+        rgb_row(k, y, &scratch, rgb);
     }
 }
 
@@ -264,20 +299,25 @@ fn down_rows(k: &Down, picture: &Rgb, out: &mut Yuv420) {
     }
 }
 
-/// One row of RGB. `scratch` holds the chroma terms, which two rows share.
+/// The chroma terms of red, green and blue, which two rows share.
 #[inline(always)]
-fn rgb_row(k: &Up, y: &[u8], u: &[u8], v: &[u8], scratch: &mut [i32], rgb: &mut [u8], new_chroma: bool) {
-    let width = y.len();
+fn chroma_terms(k: &Up, u: &[u8], v: &[u8], scratch: &mut [i32]) {
     let (red, rest) = scratch.split_at_mut(u.len());
     let (green, blue) = rest.split_at_mut(u.len());
-    if new_chroma {
-        for i in 0..u.len() {
-            let (u, v) = (i16::from(u[i]) - 128, i16::from(v[i]) - 128);
-            red[i] = i32::from(v) * i32::from(k.rv);
-            green[i] = i32::from(u) * i32::from(k.gu) + i32::from(v) * i32::from(k.gv);
-            blue[i] = i32::from(u) * i32::from(k.bu);
-        }
+    for i in 0..u.len() {
+        let (u, v) = (i16::from(u[i]) - 128, i16::from(v[i]) - 128);
+        red[i] = i32::from(v) * i32::from(k.rv);
+        green[i] = i32::from(u) * i32::from(k.gu) + i32::from(v) * i32::from(k.gv);
+        blue[i] = i32::from(u) * i32::from(k.bu);
     }
+}
+
+/// One row of RGB.
+#[inline(always)]
+fn rgb_row(k: &Up, y: &[u8], terms: &[i32], rgb: &mut [u8]) {
+    let width = y.len();
+    let (red, rest) = terms.split_at(width.div_ceil(2));
+    let (green, blue) = rest.split_at(width.div_ceil(2));
     let base = (1 << (UP_BITS - 1)) - k.luma_offset * i32::from(k.y);
     let pixel = |out: &mut [u8], y: u8, i: usize| {
         let y = i32::from(y) * i32::from(k.y) + base;
@@ -359,7 +399,7 @@ mod tests {
             down_rows(&down(colour), &rgb, &mut plain);
             assert_eq!(yuv, plain);
             let mut back = vec![0; rgb.data.len()];
-            up_rows(&up(colour), &yuv, &mut back);
+            up_rows(&up(colour), width, [&yuv.y, &yuv.u, &yuv.v], &mut back);
             assert_eq!(to_rgb(&yuv, colour).data, back);
         }
     }

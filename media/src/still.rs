@@ -1,6 +1,7 @@
-//! PNG files: pictures as 8-bit RGB or grey, depth as 16-bit grey in millimetres.
+//! PNG files: pictures as RGB or grey, depth as 16-bit grey in millimetres. PFM files: depth in floating point.
 
-use crate::{Depth16, Rgb};
+use crate::picture::{Format, Model, Picture, Plane};
+use crate::{Depth16, MAX_PIXELS, Rgb};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,33 @@ pub fn read_rgb(path: &Path) -> Result<Rgb, Error> {
     Ok(Rgb { width, height, data })
 }
 
+/// Reads a picture with all its bits: grey or RGB of 8 or 16; palettes and fewer bits become 8, alpha is dropped.
+///
+/// # Errors
+/// Names the file and the cause.
+pub fn read_picture(path: &Path) -> Result<Picture, Error> {
+    let (info, data) = read(path, png::Transformations::EXPAND)?;
+    let (channels, model) = match info.color_type {
+        png::ColorType::Grayscale => (1, Model::Grey),
+        png::ColorType::GrayscaleAlpha => (2, Model::Grey),
+        png::ColorType::Rgb => (3, Model::Rgb),
+        png::ColorType::Rgba => (4, Model::Rgb),
+        png::ColorType::Indexed => return Err(kind(path, "a picture", &info)),
+    };
+    let deep = info.bit_depth == png::BitDepth::Sixteen;
+    let format = Format { model, bits: if deep { 16 } else { 8 }, ..Format::RGB };
+    let plane = |c: usize| {
+        if deep {
+            let samples = data.chunks_exact(2 * channels);
+            Plane::Sixteen(samples.map(|p| u16::from_be_bytes([p[2 * c], p[2 * c + 1]])).collect())
+        } else {
+            Plane::Eight(data.iter().skip(c).step_by(channels).copied().collect())
+        }
+    };
+    let planes = (0..format.colours()).map(plane).collect();
+    Ok(Picture { width: info.width as usize, height: info.height as usize, format, planes })
+}
+
 /// Reads a 16-bit grey picture as depth in millimetres.
 ///
 /// # Errors
@@ -74,6 +102,62 @@ pub fn read_depth16(path: &Path) -> Result<Depth16, Error> {
     }
     let mm = data.chunks_exact(2).map(|b| u16::from_be_bytes([b[0], b[1]])).collect();
     Ok(Depth16 { width: info.width as usize, height: info.height as usize, mm })
+}
+
+/// A picture of floating-point numbers, top row first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Floats {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `width * height` numbers.
+    pub values: Vec<f32>,
+}
+
+/// Reads a grey portable float map: `Pf`, columns, rows, a scale whose sign gives the byte order (negative: little end first), and
+/// the rows from the bottom up.
+///
+/// Source: Paul Debevec, "PFM Portable FloatMap Image Format". (FFmpeg 5.1 reads its rows from the top down.)
+///
+/// # Errors
+/// Names the file and the cause.
+pub fn read_pfm(path: &Path) -> Result<Floats, Error> {
+    let bytes =
+        std::fs::read(path).map_err(|source| Error::Io { verb: "read", path: path.into(), source })?;
+    let bad =
+        |found: &str| Error::Kind { path: path.into(), want: "a grey PFM picture", found: found.into() };
+    // Four words, one white space after the last.
+    let (mut words, mut at) = (Vec::new(), 0);
+    while words.len() < 4 {
+        let start = at
+            + bytes[at..]
+                .iter()
+                .position(|b| !b.is_ascii_whitespace())
+                .ok_or_else(|| bad("half a header"))?;
+        let end = start
+            + bytes[start..].iter().position(u8::is_ascii_whitespace).ok_or_else(|| bad("half a header"))?;
+        words.push(String::from_utf8_lossy(&bytes[start..end]).into_owned());
+        at = end;
+    }
+    let side = |text: &str| text.parse::<usize>().ok().filter(|n| *n > 0);
+    let (Some(width), Some(height), Ok(scale)) = (side(&words[1]), side(&words[2]), words[3].parse::<f32>())
+    else {
+        return Err(bad("a header without a size"));
+    };
+    if words[0] != "Pf" || width.saturating_mul(height) > MAX_PIXELS {
+        return Err(bad(&format!("{} of {width}x{height}", words[0])));
+    }
+    let samples = bytes[at + 1..].chunks_exact(4).map(|b| {
+        let b = [b[0], b[1], b[2], b[3]];
+        if scale < 0.0 { f32::from_le_bytes(b) } else { f32::from_be_bytes(b) }
+    });
+    let upwards: Vec<f32> = samples.take(width * height).collect();
+    if upwards.len() < width * height {
+        return Err(bad(&format!("{} of {} samples (truncated)", upwards.len(), width * height)));
+    }
+    let values = upwards.chunks_exact(width).rev().flatten().copied().collect();
+    Ok(Floats { width, height, values })
 }
 
 /// Writes an 8-bit RGB picture.
@@ -112,6 +196,10 @@ fn read(path: &Path, change: png::Transformations) -> Result<(png::OutputInfo, V
     let mut decoder = png::Decoder::new(BufReader::new(file));
     decoder.set_transformations(change);
     let mut reader = decoder.read_info().map_err(fail)?;
+    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    if width.saturating_mul(height) > MAX_PIXELS {
+        return Err(fail(png::DecodingError::LimitsExceeded));
+    }
     let size = reader.output_buffer_size().ok_or_else(|| fail(png::DecodingError::LimitsExceeded))?;
     let mut data = vec![0; size];
     let info = reader.next_frame(&mut data).map_err(fail)?;

@@ -2,15 +2,19 @@
 //!
 //! | tag | read | written |
 //! |---|---|---|
-//! | `C420`, `C420jpeg`, `C420mpeg2`, `C420paldv` | 4:2:0, samples as they are (chroma siting is not resampled) | `C420jpeg` |
-//! | `Cmono` | luma as it is, chroma 128 | luma alone |
-//! | `XCOLORRANGE=FULL` / `LIMITED` | carried in [`Header::range`] | always |
+//! | `C420`, `C420jpeg`, `C420mpeg2`, `C420paldv`, no `C` | 4:2:0, samples as they are (chroma siting is not resampled) | `C420jpeg` |
+//! | `C422`, `C444`, `C411`, `C440`, `C410`; `C444alpha` | as named | as named |
+//! | the same with `p9` to `p16` (`C420p10`) | samples of 9 to 16 bits, two bytes each, little end first | as named |
+//! | `Cmono`, `Cmono9` to `Cmono16` | luma alone | as named |
+//! | `XCOLORRANGE=FULL` / `LIMITED` | carried in [`Header::range`]; absent: grey is full, all else limited | always |
+//! | `I`: progressive, top or bottom field first, mixed | carried in [`Header::interlaced`]; lines as they are stored | `Ip` |
+//! | `A`, `X...`, parameters of `FRAME` | the aspect is carried, the rest is passed over | `A1:1` |
 //!
-//! Odd sizes are legal: chroma planes are rounded up, as in [`Yuv420`]. Other chroma formats and high bit
-//! depths are refused by name.
+//! Odd sizes are legal: chroma planes are rounded up.
 
-use crate::Yuv420;
 use crate::convert::Range;
+use crate::picture::{Format, Model, Picture, Plane};
+use crate::{MAX_PIXELS, Yuv420};
 use std::io::{self, BufRead, ErrorKind, Write};
 
 /// Longest side accepted; keeps a damaged header from asking for all memory.
@@ -62,16 +66,6 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// Which planes a stream has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Chroma {
-    /// 4:2:0.
-    #[default]
-    C420,
-    /// Luma alone.
-    Mono,
-}
-
 /// The stream header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -81,26 +75,41 @@ pub struct Header {
     pub height: usize,
     /// Frame rate, numerator and denominator.
     pub fps: (u32, u32),
-    /// Planes.
-    pub chroma: Chroma,
+    /// Layout of the samples.
+    pub format: Format,
     /// Sample range.
     pub range: Range,
+    /// The header says which range; otherwise it is the one that is assumed.
+    pub range_tagged: bool,
+    /// Width to height of one sample, if the header knows it.
+    pub aspect: Option<(u32, u32)>,
+    /// The header's word for interlaced pictures: `t`, `b` or `m`.
+    pub interlaced: Option<char>,
 }
 
 impl Header {
-    /// 4:2:0, limited range.
+    /// 4:2:0, 8 bits, limited range.
     #[must_use]
     pub fn new(width: usize, height: usize, fps: (u32, u32)) -> Self {
-        Self { width, height, fps, chroma: Chroma::C420, range: Range::Limited }
-    }
-
-    fn luma(&self) -> usize {
-        self.width * self.height
+        Self {
+            width,
+            height,
+            fps,
+            format: Format::YUV420,
+            range: Range::Limited,
+            range_tagged: true,
+            aspect: Some((1, 1)),
+            interlaced: None,
+        }
     }
 
     fn picture_bytes(&self) -> usize {
-        let chroma = self.width.div_ceil(2) * self.height.div_ceil(2);
-        self.luma() + if self.chroma == Chroma::Mono { 0 } else { 2 * chroma }
+        let bytes = if self.format.bits > 8 { 2 } else { 1 };
+        let samples = |index| {
+            let (w, h) = self.format.plane_size(index, (self.width, self.height));
+            w * h * bytes
+        };
+        (0..self.format.planes()).map(samples).sum()
     }
 
     fn parse(line: &str) -> Result<Self, Error> {
@@ -109,7 +118,11 @@ impl Header {
             Ok(n) if (1..=MAX_SIDE).contains(&n) => Ok(n),
             _ => Err(bad(format!("{name} \"{text}\" is not between 1 and {MAX_SIDE}"))),
         };
-        let mut header = Self::new(0, 0, (0, 1));
+        let ratio = |text: &str| -> Option<(u32, u32)> {
+            let (n, d) = text.split_once(':')?;
+            Some((n.parse().ok()?, d.parse().ok()?)).filter(|(n, d)| *n > 0 && *d > 0)
+        };
+        let mut header = Self { range_tagged: false, aspect: None, ..Self::new(0, 0, (0, 1)) };
         for tag in line.split_ascii_whitespace() {
             let (key, value) = match tag.chars().next() {
                 Some(key) => (key, &tag[key.len_utf8()..]),
@@ -119,37 +132,91 @@ impl Header {
                 'W' => header.width = side("width", value)?,
                 'H' => header.height = side("height", value)?,
                 'F' => {
-                    let fps =
-                        value.split_once(':').and_then(|(n, d)| Some((n.parse().ok()?, d.parse().ok()?)));
-                    header.fps = fps
-                        .filter(|(n, d)| *n > 0 && *d > 0)
-                        .ok_or_else(|| bad(format!("frame rate \"{value}\" is not N:D")))?;
+                    header.fps =
+                        ratio(value).ok_or_else(|| bad(format!("frame rate \"{value}\" is not N:D")))?;
                 }
+                'A' => header.aspect = ratio(value),
                 'C' => {
-                    header.chroma = match value {
-                        "420" | "420jpeg" | "420mpeg2" | "420paldv" => Chroma::C420,
-                        "mono" => Chroma::Mono,
-                        other => {
-                            return Err(bad(format!(
-                                "chroma format C{other} is not read here (8-bit 4:2:0 and mono are); \
-                                 convert it with `ffmpeg -i IN -pix_fmt yuv420p OUT.y4m`"
-                            )));
-                        }
-                    }
+                    header.format = chroma(value).ok_or_else(|| {
+                        bad(format!(
+                            "chroma format C{value} is not known; convert it with \
+                             `ffmpeg -i IN -pix_fmt yuv444p16 -strict -1 OUT.y4m`"
+                        ))
+                    })?;
                 }
-                'I' if value != "p" && value != "?" => {
-                    return Err(bad(format!("interlaced material (I{value}) is not read here")));
+                'I' => match value {
+                    "p" | "?" | "" => {}
+                    "t" | "b" | "m" => header.interlaced = value.chars().next(),
+                    _ => return Err(bad(format!("interlacing I{value} is not one of Ip, It, Ib, Im, I?"))),
+                },
+                'X' if value.eq_ignore_ascii_case("COLORRANGE=FULL") => {
+                    (header.range, header.range_tagged) = (Range::Full, true);
                 }
-                'X' if value == "COLORRANGE=FULL" => header.range = Range::Full,
+                'X' if value.eq_ignore_ascii_case("COLORRANGE=LIMITED") => {
+                    (header.range, header.range_tagged) = (Range::Limited, true);
+                }
                 _ => {}
             }
+        }
+        if !header.range_tagged {
+            header.range = Range::assumed(header.format.model);
         }
         match header {
             Self { width: 0, .. } => Err(bad("no width (W)".into())),
             Self { height: 0, .. } => Err(bad("no height (H)".into())),
             Self { fps: (0, _), .. } => Err(bad("no frame rate (F)".into())),
+            Self { width, height, .. } if width * height > MAX_PIXELS => Err(bad(format!(
+                "{width}x{height} is beyond the {MAX_PIXELS} samples of the largest picture read"
+            ))),
             whole => Ok(whole),
         }
+    }
+}
+
+/// The layout that a `C` tag names.
+fn chroma(value: &str) -> Option<Format> {
+    let bits = |text: &str| text.parse::<u8>().ok().filter(|b| (9..=16).contains(b));
+    if let Some(rest) = value.strip_prefix("mono") {
+        return Some(Format { bits: if rest.is_empty() { 8 } else { bits(rest)? }, ..Format::GREY });
+    }
+    let (family, rest) = value.split_at_checked(3)?;
+    let chroma = match family {
+        "420" => (1, 1),
+        "422" => (1, 0),
+        "444" => (0, 0),
+        "440" => (0, 1),
+        "411" => (2, 0),
+        "410" => (2, 2),
+        _ => return None,
+    };
+    let format = Format { chroma, ..Format::YUV420 };
+    match rest {
+        "" | "jpeg" | "mpeg2" | "paldv" => Some(format),
+        "alpha" if family == "444" => Some(Format { alpha: true, ..format }),
+        deep => Some(Format { bits: bits(deep.strip_prefix('p')?)?, ..format }),
+    }
+}
+
+/// The `C` tag of a layout; `None` if y4m has none.
+fn tag(format: Format) -> Option<String> {
+    let family = match (format.model, format.chroma) {
+        (Model::Grey, _) if !format.alpha => {
+            return Some(if format.bits == 8 { "mono".into() } else { format!("mono{}", format.bits) });
+        }
+        (Model::Yuv, (1, 1)) => "420",
+        (Model::Yuv, (1, 0)) => "422",
+        (Model::Yuv, (0, 0)) => "444",
+        (Model::Yuv, (0, 1)) => "440",
+        (Model::Yuv, (2, 0)) => "411",
+        (Model::Yuv, (2, 2)) => "410",
+        _ => return None,
+    };
+    match (format.bits, format.alpha) {
+        (8, true) if family == "444" => Some("444alpha".into()),
+        (8, false) if family == "420" => Some("420jpeg".into()),
+        (8, false) => Some(family.into()),
+        (9.., false) => Some(format!("{family}p{}", format.bits)),
+        _ => None,
     }
 }
 
@@ -178,10 +245,10 @@ impl<R: BufRead> Reader<R> {
         self.header
     }
 
-    /// The next picture, or `None` at a clean end.
+    /// The next 8-bit 4:2:0 or grey picture, or `None` at a clean end.
     ///
     /// # Errors
-    /// [`Error::Truncated`], [`Error::Header`] (a broken frame line), [`Error::Io`].
+    /// [`Error::Truncated`], [`Error::Header`] (a broken frame line, another format), [`Error::Io`].
     pub fn next_frame(&mut self) -> Result<Option<Yuv420>, Error> {
         let mut picture = Yuv420 { width: 0, height: 0, y: Vec::new(), u: Vec::new(), v: Vec::new() };
         Ok(self.next_frame_into(&mut picture)?.then_some(picture))
@@ -193,6 +260,60 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// As [`Reader::next_frame`].
     pub fn next_frame_into(&mut self, picture: &mut Yuv420) -> Result<bool, Error> {
+        if !matches!(self.header.format, Format::YUV420 | Format::GREY) {
+            let what = format!("8-bit 4:2:0 is needed here, the file has {}", self.header.format);
+            return Err(Error::Header { place: "header".into(), what });
+        }
+        if !self.frame_line()? {
+            return Ok(false);
+        }
+        let size = (self.header.width, self.header.height);
+        (picture.width, picture.height) = size;
+        let Yuv420 { y, u, v, .. } = picture;
+        let planes = self.header.format.planes();
+        let mut got = 0;
+        for (index, plane) in [y, u, v].into_iter().enumerate() {
+            let (w, h) = Format::YUV420.plane_size(index, size);
+            plane.resize(w * h, 128);
+            if index < planes {
+                self.fill_bytes(plane, &mut got)?;
+            } else {
+                plane.fill(128);
+            }
+        }
+        self.frame += 1;
+        Ok(true)
+    }
+
+    /// The next picture in the file's own format, into the memory of `picture`; false at a clean end.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`], [`Error::Header`] (a broken frame line), [`Error::Io`].
+    pub fn next_picture_into(&mut self, picture: &mut Picture) -> Result<bool, Error> {
+        if !self.frame_line()? {
+            return Ok(false);
+        }
+        let h = self.header;
+        picture.shape((h.width, h.height), h.format);
+        let mut got = 0;
+        for plane in &mut picture.planes {
+            match plane {
+                Plane::Eight(samples) => self.fill_bytes(samples, &mut got)?,
+                Plane::Sixteen(samples) => {
+                    let mut bytes = vec![0; 2 * samples.len()];
+                    self.fill_bytes(&mut bytes, &mut got)?;
+                    for (sample, pair) in samples.iter_mut().zip(bytes.chunks_exact(2)) {
+                        *sample = u16::from_le_bytes([pair[0], pair[1]]);
+                    }
+                }
+            }
+        }
+        self.frame += 1;
+        Ok(true)
+    }
+
+    /// Passes over the line before a picture; false at a clean end.
+    fn frame_line(&mut self) -> Result<bool, Error> {
         let place = format!("frame {}", self.frame);
         let Some(line) = line(&mut self.input, &place)? else { return Ok(false) };
         if line != "FRAME" && !line.starts_with("FRAME ") {
@@ -201,28 +322,16 @@ impl<R: BufRead> Reader<R> {
                 what: format!("expected FRAME, found \"{}\"", line.escape_debug()),
             });
         }
-        let h = self.header;
-        (picture.width, picture.height) = (h.width, h.height);
-        let chroma = h.width.div_ceil(2) * h.height.div_ceil(2);
-        picture.y.resize(h.luma(), 0);
-        picture.u.resize(chroma, 128);
-        picture.v.resize(chroma, 128);
-        let Yuv420 { y, u, v, .. } = picture;
-        if h.chroma == Chroma::Mono {
-            u.fill(128);
-            v.fill(128);
-        }
-        let planes = if h.chroma == Chroma::Mono { vec![y] } else { vec![y, u, v] };
-        let mut got = 0;
-        for plane in planes {
-            let read = fill(&mut self.input, plane)?;
-            got += read;
-            if read < plane.len() {
-                return Err(Error::Truncated { frame: self.frame, got, want: h.picture_bytes() });
-            }
-        }
-        self.frame += 1;
         Ok(true)
+    }
+
+    fn fill_bytes(&mut self, buffer: &mut [u8], got: &mut usize) -> Result<(), Error> {
+        let read = fill(&mut self.input, buffer)?;
+        *got += read;
+        if read < buffer.len() {
+            return Err(Error::Truncated { frame: self.frame, got: *got, want: self.header.picture_bytes() });
+        }
+        Ok(())
     }
 }
 
@@ -245,32 +354,63 @@ impl<W: Write> Writer<W> {
     /// Writes the header. Give a buffered `output`.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Header`] for a format that y4m has no name for, [`Error::Io`].
     pub fn new(mut output: W, header: Header) -> Result<Self, Error> {
-        let chroma = if header.chroma == Chroma::Mono { "mono" } else { "420jpeg" };
+        let chroma = tag(header.format).ok_or_else(|| Error::Header {
+            place: "header".into(),
+            what: format!("{} has no name in y4m", header.format),
+        })?;
         let range = if header.range == Range::Full { "FULL" } else { "LIMITED" };
         let Header { width, height, fps: (n, d), .. } = header;
         writeln!(output, "YUV4MPEG2 W{width} H{height} F{n}:{d} Ip A1:1 C{chroma} XCOLORRANGE={range}")?;
         Ok(Self { output, header, frame: 0 })
     }
 
-    /// Writes one picture (its luma alone to a mono stream).
+    /// Writes one picture (its luma alone to a mono stream) to a stream of 8-bit 4:2:0 or grey.
     ///
     /// # Errors
-    /// [`Error::Size`], [`Error::Io`].
+    /// [`Error::Size`], [`Error::Header`] if the stream is of another format, [`Error::Io`].
     pub fn write(&mut self, picture: &Yuv420) -> Result<(), Error> {
-        let Header { width, height, .. } = self.header;
-        if (picture.width, picture.height) != (width, height) {
-            let (got_width, got_height) = (picture.width, picture.height);
-            return Err(Error::Size { frame: self.frame, got_width, got_height, width, height });
-        }
+        self.check((picture.width, picture.height), Format { bits: 8, ..self.header.format })?;
         self.output.write_all(b"FRAME\n")?;
         self.output.write_all(&picture.y)?;
-        if self.header.chroma == Chroma::C420 {
+        if self.header.format == Format::YUV420 {
             self.output.write_all(&picture.u)?;
             self.output.write_all(&picture.v)?;
         }
         self.frame += 1;
+        Ok(())
+    }
+
+    /// Writes one picture of the stream's format.
+    ///
+    /// # Errors
+    /// [`Error::Size`], [`Error::Header`] if the picture is of another format, [`Error::Io`].
+    pub fn write_picture(&mut self, picture: &Picture) -> Result<(), Error> {
+        self.check((picture.width, picture.height), picture.format)?;
+        self.output.write_all(b"FRAME\n")?;
+        for plane in &picture.planes {
+            match plane {
+                Plane::Eight(samples) => self.output.write_all(samples)?,
+                Plane::Sixteen(samples) => {
+                    let bytes: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
+                    self.output.write_all(&bytes)?;
+                }
+            }
+        }
+        self.frame += 1;
+        Ok(())
+    }
+
+    fn check(&self, (got_width, got_height): (usize, usize), format: Format) -> Result<(), Error> {
+        let Header { width, height, .. } = self.header;
+        if (got_width, got_height) != (width, height) {
+            return Err(Error::Size { frame: self.frame, got_width, got_height, width, height });
+        }
+        if format != self.header.format {
+            let what = format!("the picture is {format}, the stream {}", self.header.format);
+            return Err(Error::Header { place: format!("frame {}", self.frame), what });
+        }
         Ok(())
     }
 

@@ -17,6 +17,9 @@ fn reals(colour: Colour) -> Reals {
     let (kr, kb) = match colour.matrix {
         Matrix::Bt601 => (0.299, 0.114),
         Matrix::Bt709 => (0.2126, 0.0722),
+        Matrix::Bt2020 => (0.2627, 0.0593),
+        Matrix::Smpte240m => (0.212, 0.087),
+        Matrix::Fcc => (0.30, 0.11),
     };
     match colour.range {
         Range::Limited => Reals { kr, kb, offset: 16.0, luma: 219.0, chroma: 224.0 },

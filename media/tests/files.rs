@@ -1,8 +1,9 @@
 //! y4m, PNG and the depth view: round trips, and what damaged input says.
 use media::convert::Range;
 use media::depth::DepthView;
-use media::y4m::{self, Chroma, Header};
-use media::{Depth16, Rgb, Yuv420, still};
+use media::picture::Plane;
+use media::y4m::{self, Header};
+use media::{Depth16, Format, Picture, Rgb, Yuv420, still};
 use proptest::prelude::*;
 
 fn noise(width: usize, height: usize, seed: u8) -> Yuv420 {
@@ -91,7 +92,7 @@ proptest! {
 fn y4m_mono_keeps_luma_alone() {
     let picture = noise(9, 5, 3);
     let bytes =
-        stream(Header { chroma: Chroma::Mono, ..Header::new(9, 5, (25, 1)) }, std::slice::from_ref(&picture));
+        stream(Header { format: Format::GREY, ..Header::new(9, 5, (25, 1)) }, std::slice::from_ref(&picture));
     let back = read(&bytes).unwrap().remove(0);
     assert_eq!(back.y, picture.y);
     assert!(back.u.iter().chain(&back.v).all(|c| *c == 128));
@@ -102,16 +103,86 @@ fn y4m_errors_say_what_to_do() {
     let said = |text: &str| read(text.as_bytes()).unwrap_err().to_string();
     assert!(said("RIFF").contains("not a y4m file"));
     assert!(said("").contains("not a y4m file"));
-    assert!(said("YUV4MPEG2 W4 H4 F30:1 C444\n").contains("yuv420p"));
-    assert!(said("YUV4MPEG2 W4 H4 F30:1 C420p10\n").contains("C420p10"));
+    assert!(said("YUV4MPEG2 W4 H4 F30:1 C444p10\n").contains("8-bit 4:2:0 is needed here"));
+    assert!(said("YUV4MPEG2 W4 H4 F30:1 C420p17\n").contains("C420p17 is not known"));
+    assert!(said("YUV4MPEG2 W16384 H16384 F30:1\n").contains("beyond"));
     assert!(said("YUV4MPEG2 W0 H4 F30:1\n").contains("width"));
     assert!(said("YUV4MPEG2 W99999 H4 F30:1\n").contains("width"));
     assert!(said("YUV4MPEG2 W4 H4\n").contains("frame rate"));
     assert!(said("YUV4MPEG2 W4 H4 F30:0\n").contains("frame rate"));
-    assert!(said("YUV4MPEG2 W4 H4 F30:1 It\n").contains("interlaced"));
+    assert!(said("YUV4MPEG2 W4 H4 F30:1 Ix\n").contains("Ix is not one of"));
     assert!(said("YUV4MPEG2 W4 H4 F30:1\nFRAME\n0123").contains("picture 0 is cut off (4 of 24 bytes)"));
     let mut writer = y4m::Writer::new(Vec::new(), Header::new(4, 4, (30, 1))).unwrap();
     assert!(writer.write(&Yuv420::black(4, 2)).unwrap_err().to_string().contains("4x2"));
+}
+
+/// Every layout that the format can name, written and read back; and what a header leaves out.
+#[test]
+fn y4m_of_every_layout() {
+    let yuv = |chroma, bits| Format { chroma, bits, ..Format::YUV420 };
+    let mut formats: Vec<Format> = [8, 9, 10, 12, 14, 16].map(|bits| Format { bits, ..Format::GREY }).into();
+    for chroma in [(1, 1), (1, 0), (0, 0), (0, 1), (2, 0), (2, 2)] {
+        formats.extend([8, 9, 10, 12, 14, 16].map(|bits| yuv(chroma, bits)));
+    }
+    formats.push(Format { alpha: true, ..yuv((0, 0), 8) });
+    for format in formats {
+        let mut picture = Picture::default();
+        picture.shape((9, 5), format);
+        for (p, plane) in picture.planes.iter_mut().enumerate() {
+            let code = |i: usize| (7 * i * i + 31 * p) as u16 & format.peak();
+            match plane {
+                Plane::Eight(s) => s.iter_mut().enumerate().for_each(|(i, s)| *s = code(i) as u8),
+                Plane::Sixteen(s) => s.iter_mut().enumerate().for_each(|(i, s)| *s = code(i)),
+            }
+        }
+        let header = Header { format, range: Range::Full, ..Header::new(9, 5, (25, 1)) };
+        let mut writer = y4m::Writer::new(Vec::new(), header).unwrap();
+        (0..2).for_each(|_| writer.write_picture(&picture).unwrap());
+        let bytes = writer.finish().unwrap();
+        let mut reader = y4m::Reader::new(&bytes[..]).unwrap();
+        assert_eq!(reader.header(), header);
+        let mut back = Picture::default();
+        for _ in 0..2 {
+            assert!(reader.next_picture_into(&mut back).unwrap() && back == picture, "{format}");
+        }
+        assert!(!reader.next_picture_into(&mut back).unwrap());
+        let cut = &bytes[..bytes.len() - 1];
+        let mut reader = y4m::Reader::new(cut).unwrap();
+        reader.next_picture_into(&mut back).unwrap();
+        assert!(
+            reader.next_picture_into(&mut back).unwrap_err().to_string().contains("picture 1 is cut off")
+        );
+    }
+    let header = |line: &str| y4m::Reader::new(format!("YUV4MPEG2 {line}\n").as_bytes()).unwrap().header();
+    let plain = header("W4 H2 F30:1");
+    assert!((plain.format, plain.range, plain.range_tagged) == (Format::YUV420, Range::Limited, false));
+    assert_eq!(header("W4 H2 F30:1 Cmono").range, Range::Full);
+    assert_eq!(header("C420mpeg2 XCOLORRANGE=LIMITED A128:117 Im F30:1 H2 W4").aspect, Some((128, 117)));
+    for (text, word) in [("It", Some('t')), ("Ib", Some('b')), ("Im", Some('m')), ("Ip", None), ("I?", None)]
+    {
+        assert_eq!(header(&format!("W4 H2 F30:1 {text}")).interlaced, word);
+    }
+    let with_parameters =
+        [b"YUV4MPEG2 W2 H2 F30:1 Cmono XYSCSS=GRAY\nFRAME Ixyz XA=b\n".as_slice(), &[1, 2, 3, 4]];
+    assert_eq!(read(&with_parameters.concat()).unwrap()[0].y, [1, 2, 3, 4]);
+}
+
+/// 16-bit PNGs keep both bytes of a sample.
+#[test]
+fn pngs_keep_all_their_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deep.png");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut encoder = png::Encoder::new(file, 2, 1);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let codes: [u16; 6] = [1, 257, 65535, 40_000, 255, 256];
+    let bytes = codes.map(u16::to_be_bytes).concat();
+    encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
+    let picture = still::read_picture(&path).unwrap();
+    assert_eq!(picture.format, Format { bits: 16, ..Format::RGB });
+    let plane = |c: usize| Plane::Sixteen(vec![codes[c], codes[3 + c]]);
+    assert_eq!(picture.planes, [plane(0), plane(1), plane(2)]);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! | SSIM, pooled (PIQ's default) and full resolution | [`ssim`], [`ssim_full`] | -1..1 |
 //! | MS-SSIM (pytorch_msssim) | [`ms_ssim`] | 0..1 |
 //! | FFmpeg's filters on 4:2:0 | [`ffmpeg_psnr`], [`ffmpeg_ssim`] | dB; -1..1 |
+//! | the same on any format | [`Scorer::ffmpeg_psnr_of`], [`Scorer::ffmpeg_ssim_of`] | dB; -1..1 |
 //! | depth: RMSE, abs-rel, delta1; D1 and D2 | [`depth_errors`], [`cloud_psnr`] | mm, ratios; dB |
 //! | freezes under five definitions, frozen runs | [`Screen`], [`freezes`], [`frozen_runs`] | ns, slots |
 //! | time to the first picture | [`Screen::startup`] | ns |
@@ -33,8 +34,8 @@ mod summary;
 pub use depth::{CloudPsnr, DepthErrors, Intrinsics, cloud_psnr, depth_errors};
 pub use error::MetricError;
 pub use picture::{
-    FfmpegPsnr, FfmpegSsim, Scorer, SimdLevel, ffmpeg_psnr, ffmpeg_ssim, ms_ssim, psnr, psnr_of_sse, sse,
-    ssim, ssim_full,
+    Code, FfmpegPsnr, FfmpegSsim, RgbPicture, Scorer, SimdLevel, ffmpeg_psnr, ffmpeg_ssim, ms_ssim, psnr,
+    psnr_of_sse, sse, ssim, ssim_full,
 };
 pub use session::{
     Freeze, FreezeRule, FreezeSummary, FrozenRuns, NEVER_RENDERED_NS, PSNR_THETA_DB, Place,

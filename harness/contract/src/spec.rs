@@ -117,6 +117,9 @@ pub struct ClipSpec {
     /// Nearest and farthest depth of the 8-bit view, millimetres, when depth is metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_range_mm: Option<(u16, u16)>,
+    /// Codes of the depth file that make a metre; absent: 1000 of integers, 1 of floating-point numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_per_metre: Option<f64>,
     /// Horizontal field of view of the camera that measured the depth, degrees; absent: not known. Only scoring uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_fov_degrees: Option<f64>,

@@ -2,7 +2,9 @@
 
 mod align;
 mod feed;
+mod notes;
 mod print;
+mod rgb;
 mod score;
 mod source;
 pub mod vmaf;
@@ -12,8 +14,9 @@ use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
 use contract::{Metric, exit};
 use score::{Options, Scored};
-use source::{Kind, Source};
+use source::{Kind, Source, TakeAs};
 use std::path::{Path, PathBuf};
+use video::DepthUnit;
 
 /// Metrics of two videos or images, frame by frame and in summary
 #[derive(ClapArgs, Debug)]
@@ -25,9 +28,9 @@ Examples:
   freezeframe compare depth_reference.mkv depth_shown.mkv --fov 70
   freezeframe compare reference.mp4 recorded.mkv --align --metrics psnr,vmaf
 
-Frame i of SHOWN is compared with frame i of REF; --align looks for the frames between them first. Definitions of the metrics, and which to quote: docs/METRICS.md.")]
+Frame i of SHOWN is compared with frame i of REF, samples as they are stored; --align looks for the frames between them first. Definitions of the metrics, and which to quote: docs/METRICS.md.")]
 pub struct Args {
-    /// The original: a video, a PNG, a folder of PNGs, or 16-bit depth (millimetres)
+    /// The original: a video, a picture, a folder of pictures, 16-bit depth; `-` or a pipe too
     #[arg(value_name = "REF")]
     pub reference: PathBuf,
     /// What was shown
@@ -46,6 +49,13 @@ pub struct Args {
     /// Scale SHOWN to the size of REF instead of refusing (the scaling becomes part of the error)
     #[arg(long)]
     pub scale: bool,
+    /// What to take grey of more than 8 bits for; default: 16 bits is depth, fewer are pictures unless depth metrics are asked for
+    #[arg(long = "as", value_enum, value_name = "KIND")]
+    pub take_as: Option<TakeAs>,
+    /// Unit of depth: mm, m, or how many codes make a metre, 5000/m (TUM RGB-D), 256/m (KITTI); default: millimetres, floating point
+    /// metres
+    #[arg(long, default_value = "usual", value_name = "UNIT")]
+    pub depth_unit: DepthUnit,
     /// Compare as many frames as the shorter clip has instead of refusing
     #[arg(long)]
     pub shortest: bool,
@@ -119,23 +129,30 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 fn compare(args: &Args) -> Result<Scored> {
-    let open = |path: &Path, size| {
-        Source::open(path, size).map_err(|e| {
+    let open = |path: &Path, take_as| {
+        Source::open(path, take_as, args.depth_unit).map_err(|e| {
             // Most errors name the file themselves.
             let (path, text) = (path.display().to_string(), contract::said(&*e));
             Refusal::Input(if text.contains(&path) { text } else { format!("{path}: {text}") })
         })
     };
     let name = |path: &Path| path.display().to_string();
-    let mut reference = open(&args.reference, None)?;
-    let mut shown = open(&args.shown, None)?;
-    let kind = reference.kind();
-    if (kind == Kind::Depth) != (shown.kind() == Kind::Depth) {
+    let wants_depth = args.metrics.iter().any(|m| m.trim().starts_with("depth_"));
+    let take_as = args.take_as.or(wants_depth.then_some(TakeAs::Depth));
+    let mut reference = open(&args.reference, take_as)?;
+    let kind = reference.about().kind;
+    // Grey of more than 8 bits is on both sides what it is on one.
+    let same = if kind == Kind::Depth { TakeAs::Depth } else { TakeAs::Pictures };
+    let grey =
+        reference.about().format.model == media::picture::Model::Grey && reference.about().format.bits > 8;
+    let take_as = take_as.or(grey.then_some(same));
+    let mut shown = open(&args.shown, take_as)?;
+    if (kind == Kind::Depth) != (shown.about().kind == Kind::Depth) {
         return Err(Refusal::Mixed {
             reference: name(&args.reference),
             shown: name(&args.shown),
             found: kind.name(),
-            other: shown.kind().name(),
+            other: shown.about().kind.name(),
         }
         .into());
     }
@@ -148,27 +165,35 @@ fn compare(args: &Args) -> Result<Scored> {
         .into());
     }
     let (ours, vmaf_wanted) = without_vmaf(&args.metrics);
+    for (path, source) in [(&args.reference, &reference), (&args.shown, &shown)] {
+        if source.about().once && (args.align.is_some() || vmaf_wanted) {
+            let text = "is a pipe, and --align and VMAF read the pictures twice; write it to a file first";
+            return Err(Refusal::Input(format!("{} {text}", path.display())).into());
+        }
+    }
     let metrics = if ours.is_empty() && vmaf_wanted {
         Vec::new()
     } else {
         chosen(&ours, kind, &name(&args.reference))?
     };
-    if reference.size() != shown.size() {
+    let sizes = (reference.about().size, shown.about().size);
+    if sizes.0 != sizes.1 {
         if !args.scale {
-            return Err(Refusal::Size {
-                reference: name(&args.reference),
-                shown: name(&args.shown),
-                sizes: (reference.size(), shown.size()),
-            }
-            .into());
+            return Err(
+                Refusal::Size { reference: name(&args.reference), shown: name(&args.shown), sizes }.into()
+            );
         }
-        shown = open(&args.shown, Some(reference.size()))?;
+        shown.scale(sizes.0);
     }
+    let notes =
+        notes::of((&args.reference, reference.about()), (&args.shown, shown.about()), sizes.0 != sizes.1);
     let options = Options {
         metrics,
         threads: args.threads.max(1),
         cuda: args.device == DeviceArg::Cuda,
         fov: args.fov,
+        filters: notes::filters(reference.about(), shown.about()),
+        notes,
     };
     let readable = |e: anyhow::Error| {
         if e.is::<source::Unreadable>() { Refusal::Input(contract::said(&*e)).into() } else { e }
@@ -215,8 +240,11 @@ fn compare(args: &Args) -> Result<Scored> {
 fn aligned(args: &Args, sources: [&mut Source; 2], reach: usize) -> Result<Option<Alignment>> {
     let [reference, shown] = sources;
     let name = |path: &Path| path.display().to_string();
-    let scale_to = args.scale.then(|| reference.size());
-    let mut again = [Source::open(&args.reference, None)?, Source::open(&args.shown, scale_to)?];
+    let open = |path: &Path| Source::open(path, Some(TakeAs::Pictures), args.depth_unit);
+    let mut again = [open(&args.reference)?, open(&args.shown)?];
+    if args.scale {
+        again[1].scale(reference.about().size);
+    }
     let [a, b] = &mut again;
     let Some(found) = feed::alignment(a, b, reach)? else { return Ok(None) };
     let (skip_reference, skip_shown) = found.skips();
@@ -285,7 +313,11 @@ fn chosen(names: &[String], kind: Kind, path: &str) -> Result<Vec<Metric>, Refus
         let known = || Metric::ALL.map(Metric::name).join(", ") + ", vmaf";
         let metric = Metric::from_name(name.trim()).ok_or_else(|| Refusal::Metric(name.clone(), known()))?;
         if !fits(metric) {
-            let needs = if kind == Kind::Depth { "pictures" } else { "16-bit metric depth" };
+            let needs = if kind == Kind::Depth {
+                "pictures (--as pictures takes it for such)"
+            } else {
+                "metric depth, 16-bit grey"
+            };
             return Err(Refusal::NotFor {
                 metric: metric.name(),
                 needs,

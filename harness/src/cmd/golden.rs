@@ -64,6 +64,7 @@ fn produce(case: &Case, runs: &Path) -> Result<Product> {
         clip: ClipRequest {
             rgb: case.clip.clone(),
             depth: None,
+            depth_unit: video::DepthUnit::Usual,
             no_depth: false,
             shape: (case.size.0, case.size.1, 30),
             frames: Some(case.frames),

@@ -67,9 +67,13 @@ pub struct ClipArgs {
     /// Colour video: any file FFmpeg reads, or person-0 ... of the embedded clips
     #[arg(long, value_name = "FILE|person-N")]
     pub clip: Option<String>,
-    /// Depth of the clip: 16-bit video, folder of 16-bit PNGs, or an 8-bit view
+    /// Depth of the clip: grey video of more than 8 bits, folder of such pictures, or an 8-bit view without colour
     #[arg(long, value_name = "FILE|DIR")]
     pub depth: Option<PathBuf>,
+    /// Unit of the depth file: mm, m, or how many codes make a metre, 5000/m (TUM RGB-D), 256/m (KITTI); default: millimetres,
+    /// floating-point numbers metres
+    #[arg(long, default_value = "usual", value_name = "UNIT")]
+    pub depth_unit: video::DepthUnit,
     /// Send colour alone
     #[arg(long)]
     pub no_depth: bool,
@@ -95,6 +99,7 @@ impl ClipArgs {
         ClipRequest {
             rgb: self.clip.clone(),
             depth: self.depth.clone(),
+            depth_unit: self.depth_unit,
             no_depth: self.no_depth,
             shape: (self.size.0, self.size.1, self.fps),
             frames: self.frames,

@@ -11,7 +11,7 @@ use media::scene::SceneConfig;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use video::{DepthSource, Reader, Target};
+use video::{DepthSource, DepthUnit, Reader, Target, images};
 use xxhash_rust::xxh3::Xxh3;
 
 /// What the user says about the clip.
@@ -21,6 +21,8 @@ pub struct ClipRequest {
     pub rgb: Option<String>,
     /// Depth for a file.
     pub depth: Option<PathBuf>,
+    /// How far a code of the depth file reaches.
+    pub depth_unit: DepthUnit,
     /// No depth stream, also for clips that have depth.
     pub no_depth: bool,
     /// Columns, rows, frames per second.
@@ -60,8 +62,11 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     let mut reader = Reader::open(&rgb, &target)?;
     tell(reader.description());
     let mut frames = 0;
-    while request.frames.is_none_or(|limit| frames < limit) && reader.next_frame()?.is_some() {
+    while request.frames.is_none_or(|limit| frames < limit) && reader.skip_frame()? {
         frames += 1;
+        if interrupted() {
+            return Err(Interrupted.into());
+        }
     }
     let hash = hash_of(&rgb)?;
     let depth = match &request.depth {
@@ -70,7 +75,7 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     };
     let (mut depth_range_mm, mut depth_hash) = (None, None);
     if let Some(path) = &depth {
-        let (count, range) = measure_depth(path, &target, request.frames, tell)?;
+        let (count, range) = measure_depth(path, &target, request, tell)?;
         depth_range_mm = range;
         if count < frames {
             tell(&format!(
@@ -97,6 +102,7 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
         rgb,
         depth,
         depth_range_mm,
+        depth_per_metre: depth_range_mm.and(request.depth_unit.codes_per_metre()),
         depth_fov_degrees: depth_range_mm.and(request.fov),
         width,
         height,
@@ -183,6 +189,7 @@ fn embedded(request: &ClipRequest, person: u32, tell: &mut dyn FnMut(&str)) -> R
         rgb: paths.rgb,
         depth: (!request.no_depth).then_some(paths.depth16),
         depth_range_mm: (!request.no_depth).then_some((view.near_mm(), view.far_mm())),
+        depth_per_metre: None,
         depth_fov_degrees: (!request.no_depth)
             .then(|| request.fov.unwrap_or_else(|| media::scene::field_of_view(columns, rows))),
         width,
@@ -215,23 +222,29 @@ fn is_whole(paths: &video::scene::ClipPaths) -> Result<bool> {
 fn measure_depth(
     path: &Path,
     target: &Target,
-    limit: Option<u32>,
+    request: &ClipRequest,
     tell: &mut dyn FnMut(&str),
 ) -> Result<(u32, Option<(u16, u16)>)> {
-    let source = DepthSource::open(path, target)?;
+    let source = DepthSource::open(path, target, request.depth_unit)?;
     tell(source.description());
-    let more = |n: u32| limit.is_none_or(|l| n < l);
+    let more = |n: u32| {
+        if interrupted() {
+            Err(anyhow::Error::from(Interrupted))
+        } else {
+            Ok(request.frames.is_none_or(|l| n < l))
+        }
+    };
     let mut count = 0;
     match source {
         DepthSource::View(mut reader) => {
-            while more(count) && reader.next_frame()?.is_some() {
+            while more(count)? && reader.skip_frame()? {
                 count += 1;
             }
             Ok((count, None))
         }
         DepthSource::Metric(mut reader) => {
             let mut view = None;
-            while more(count)
+            while more(count)?
                 && let Some(depth) = reader.next_frame()?
             {
                 view = view.or_else(|| DepthView::fit(&depth));
@@ -250,6 +263,10 @@ pub fn cache_dir() -> Result<PathBuf> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
+    // A pipe has a name only while somebody writes to it.
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) || path.as_os_str() == "-" {
+        return Err(video::Error::Pipe { path: path.into() }.into());
+    }
     let found = path.canonicalize().with_context(|| format!("failed to find {}", path.display()));
     Ok(found.map_err(|e| BadInput(contract::said(&*e)))?)
 }
@@ -262,11 +279,7 @@ fn hash_of(path: &Path) -> Result<u128> {
 
 fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {
     if path.is_dir() {
-        let entries =
-            std::fs::read_dir(path).with_context(|| format!("failed to read {}", path.display()))?;
-        let mut files: Vec<PathBuf> = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
-        files.sort();
-        return files.iter().filter(|f| f.is_file()).try_for_each(|f| hash_file(f, hash));
+        return images::list(path)?.iter().try_for_each(|f| hash_file(f, hash));
     }
     let mut file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
     let mut buffer = vec![0; 1 << 20];

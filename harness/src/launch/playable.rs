@@ -43,7 +43,7 @@ fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
     let Some(mut decoder) = UnitDecoder::open(units.header())? else { return Ok(()) };
     let path = run_dir.join(video_name(stream));
     let colour = match stream {
-        Stream::Rgb => video::probe(&spec.clip.rgb)?.colour,
+        Stream::Rgb => video::probe(&spec.clip.rgb)?.captured_colour(),
         Stream::Depth => Colour::BT601,
     };
     let size = (spec.clip.width as usize, spec.clip.height as usize);

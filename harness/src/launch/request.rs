@@ -59,6 +59,7 @@ impl Request {
             clip.depth = None;
             clip.depth_hash = None;
             clip.depth_range_mm = None;
+            clip.depth_per_metre = None;
             clip.depth_fov_degrees = None;
         }
         let given = parse_options(&self.options)?;
@@ -129,6 +130,9 @@ impl Request {
         }
         if let Some(depth) = &clip.depth {
             add("depth", absolute(depth)?);
+        }
+        if !clip.depth_unit.is_usual() {
+            add("depth-unit", clip.depth_unit.to_string());
         }
         add("size", format!("{}x{}", clip.shape.0, clip.shape.1));
         add("fps", clip.shape.2.to_string());

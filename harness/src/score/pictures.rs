@@ -6,10 +6,10 @@ use contract::units::{UnitsHeader, UnitsReader};
 use contract::{ClipSpec, Stream};
 use media::convert::{Colour, Range};
 use media::depth::DepthView;
-use media::{Depth16, Yuv420};
+use media::{Depth16, Format, Picture, Yuv420};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use video::{DepthReader, DepthSource, Reader, Target};
+use video::{DepthReader, DepthSource, DepthUnit, Reader, SampleReader, Target};
 use xxhash_rust::xxh3::Xxh3;
 
 /// A captured picture.
@@ -77,7 +77,10 @@ impl Captured {
             Stream::Rgb => Source::Video(Box::new(Reader::open(&clip.rgb, &target)?)),
             Stream::Depth => {
                 let path = clip.depth.as_ref().context("the clip has no depth file")?;
-                match (DepthSource::open(path, &target)?, clip.depth_range_mm) {
+                match (
+                    DepthSource::open(path, &target, DepthUnit::of(clip.depth_per_metre))?,
+                    clip.depth_range_mm,
+                ) {
                     (DepthSource::Metric(reader), Some((near, far))) => {
                         Source::Metric(reader, DepthView::new(near, far)?)
                     }
@@ -137,10 +140,33 @@ pub enum Shown {
     Slots(Box<SlotVideo>),
 }
 
-/// Pictures of a video file, one per slot.
+/// Pictures of a video file, one per slot, as they are stored: a rate in the file's header means nothing, and nothing is scaled.
 pub struct SlotVideo {
-    reader: Reader,
+    reader: SampleReader,
     next: u32,
+}
+
+impl SlotVideo {
+    fn open(path: &Path, clip: &ClipSpec) -> anyhow::Result<Self> {
+        let reader = SampleReader::open(path)?;
+        let (size, wanted) = (reader.size(), (clip.width as usize, clip.height as usize));
+        anyhow::ensure!(
+            size == wanted,
+            "{} has pictures of {}x{}, the clip {}x{}: a store holds what was on the screen, at the clip's size",
+            path.display(),
+            size.0,
+            size.1,
+            wanted.0,
+            wanted.1
+        );
+        let format = reader.format();
+        anyhow::ensure!(
+            matches!(format, Format::YUV420 | Format::GREY),
+            "{} has pictures in {format}: a store holds 8-bit 4:2:0 (`-pix_fmt yuv420p`)",
+            path.display()
+        );
+        Ok(Self { reader, next: 0 })
+    }
 }
 
 impl Shown {
@@ -165,9 +191,7 @@ impl Shown {
         for extension in ["mkv", "y4m"] {
             let path = with(extension);
             if path.is_file() {
-                let target = Target::new((clip.width as usize, clip.height as usize), (clip.fps, 1));
-                let reader = Reader::open(&path, &target)?;
-                return Ok(Some(Self::Slots(Box::new(SlotVideo { reader, next: 0 }))));
+                return SlotVideo::open(&path, clip).map(|video| Some(Self::Slots(Box::new(video))));
             }
         }
         Ok(None)
@@ -193,7 +217,7 @@ impl Shown {
             Self::Slots(video) => {
                 let mut picture = None;
                 while video.next <= slot {
-                    picture = video.reader.next_frame()?;
+                    picture = video.reader.next_picture()?.and_then(Picture::into_yuv420);
                     video.next += 1;
                 }
                 Ok(picture)

@@ -3,12 +3,17 @@
 //! Decoders conceal damage by default; a reference picture must not be a guess, so that every error FFmpeg
 //! notices ends the stream with its picture number. One thread: the same errors at the same pictures always.
 
+use crate::layout::{self, ColourTags, Layout};
+use crate::timing::Timing;
+use crate::whole::{Missing, missing};
 use crate::y4m_end::partial_picture;
-use crate::{Error, Info, complaints};
+use crate::{Error, Info, complaints, open};
+use ff::format::Pixel;
 use ff::media::Type;
 use ff::{Packet, Rational, ffi, format, frame};
 use ffmpeg_next as ff;
-use media::convert::{Colour, Matrix, Range};
+use media::picture::Orientation;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A decoded picture and when it is shown.
@@ -18,21 +23,34 @@ pub(crate) struct Picture {
     pub frame: frame::Video,
 }
 
+/// Which of a file's video streams is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// Colour; depth only if there is nothing else.
+    Colour,
+    /// Grey of more than 8 bits; another only if there is none.
+    Depth,
+}
+
 pub(crate) struct Decoder {
     path: PathBuf,
     info: Info,
     input: format::context::Input,
     decoder: ff::decoder::Video,
+    pixel: Pixel,
     stream: usize,
+    /// The stream that time is counted from.
+    clock: usize,
     time_base: Rational,
-    /// Pictures that the file announces exactly (an index), not by a duration.
-    announced: Option<u64>,
+    is_file: bool,
     packets: u64,
     /// Where in the file the last packet ends.
     read_to: Option<u64>,
     decoded: u64,
     last_time: i64,
     end: End,
+    /// The first picture, decoded to know what the file holds.
+    first: Option<Picture>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,52 +61,70 @@ enum End {
 }
 
 impl Decoder {
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let name = readable(path)?;
+    pub fn open(path: &Path, want: Want) -> Result<Self, Error> {
+        let name = open::readable(path)?;
+        Self::start(path, want, true, || open::file(name))
+    }
+
+    /// Of what comes out of a pipe, which can be read but once.
+    pub fn pipe(path: &Path, want: Want, from: impl Read + Send + 'static) -> Result<Self, Error> {
+        Self::start(path, want, false, || open::pipe(from))
+    }
+
+    fn start(
+        path: &Path,
+        want: Want,
+        is_file: bool,
+        input: impl FnOnce() -> Result<format::context::Input, ff::Error>,
+    ) -> Result<Self, Error> {
         let not_video = |source| Error::NotVideo { path: path.into(), source };
         ff::init().map_err(not_video)?;
         complaints::install();
-        // `file:` keeps names such as `a:b.mp4` from being taken for protocols.
-        let input = format::input(&format!("file:{name}")).map_err(not_video)?;
-        let has = |kinds: &[Type]| input.streams().any(|s| kinds.contains(&s.parameters().medium()));
-        let stream = input.streams().best(Type::Video).ok_or_else(|| {
-            // Half an index (a cut mp4) gives no streams, streams of no kind, or video without a codec.
-            if has(&[Type::Audio, Type::Subtitle]) && !has(&[Type::Video]) {
-                Error::NoVideoStream { path: path.into() }
-            } else {
-                not_video(ff::Error::DecoderNotFound)
-            }
-        })?;
-        let (index, time_base) = (stream.index(), stream.time_base());
+        let input = input().map_err(not_video)?;
+        let (index, of, clock) = choose(path, &input, want)?;
+        let Some(stream) = input.stream(index) else { return Err(not_video(ff::Error::StreamNotFound)) };
+        let time_base = stream.time_base();
         let mut context = ff::codec::Context::from_parameters(stream.parameters()).map_err(not_video)?;
         context.set_threading(ff::threading::Config::count(1));
+        // FFmpeg's TIFF reader would otherwise take a tag that it does not know for damage.
+        let explode = if context.id() == ff::codec::Id::TIFF { 0 } else { ffi::AV_EF_EXPLODE };
         // SAFETY: the context is valid and not yet open; plain fields.
         unsafe {
             let raw = context.as_mut_ptr();
-            (*raw).err_recognition = ffi::AV_EF_CRCCHECK | ffi::AV_EF_EXPLODE;
+            (*raw).err_recognition = ffi::AV_EF_CRCCHECK | explode;
             (*raw).pkt_timebase = time_base.into();
+            (*raw).max_pixels = media::MAX_PIXELS as i64;
         }
         let decoder = context.decoder().video().map_err(not_video)?;
-        let info = info(path, &stream, &decoder);
-        if info.width == 0 || info.height == 0 {
-            return Err(Error::NoPictures { path: path.into() });
-        }
-        let announced = u64::try_from(stream.frames()).ok().filter(|n| *n > 0);
-        let this = Self {
+        let info = info(path, &input, &stream, &decoder, of);
+        let mut this = Self {
             path: path.into(),
+            pixel: decoder.format(),
             info,
             decoder,
             stream: index,
+            clock,
             time_base,
-            announced,
+            is_file,
             packets: 0,
             read_to: None,
             decoded: 0,
             last_time: i64::MIN,
             end: End::NotYet,
             input,
+            first: None,
         };
-        this.index_fits_file()?;
+        this.is_whole()?;
+        // Headers may be a guess (a live recording's size); the first picture is not.
+        this.first = this.decode()?;
+        if let Some(picture) = &this.first {
+            let frame = &picture.frame;
+            this.pixel = frame.format();
+            (this.info.width, this.info.height) = (frame.width() as usize, frame.height() as usize);
+            this.info.pixel_format = layout::name(this.pixel);
+            (this.info.colour, this.info.tags) = layout::colour(this.pixel, &ColourTags::of(frame));
+            this.info.is_rgb = layout::is_rgb(this.pixel);
+        }
         Ok(this)
     }
 
@@ -96,19 +132,56 @@ impl Decoder {
         &self.info
     }
 
+    pub fn pixel(&self) -> Pixel {
+        self.pixel
+    }
+
+    /// How to take the samples of its pictures.
+    pub fn layout(&self) -> Result<Layout, Error> {
+        Layout::of(self.pixel).ok_or_else(|| layout::unknown(&self.path, self.pixel))
+    }
+
     pub fn time_base(&self) -> Rational {
         self.time_base
     }
 
-    /// Nominal picture duration in [`Self::time_base`] units, at least 1.
-    pub fn nominal_duration(&self) -> i64 {
-        let (n, d) = self.info.fps;
-        let (num, den) = (i64::from(self.time_base.numerator()), i64::from(self.time_base.denominator()));
-        (i64::from(d) * den / (i64::from(n) * num).max(1)).max(1)
+    /// The stream's time stamps, read from the file anew.
+    pub fn timing(&self) -> Result<Timing, Error> {
+        Timing::of(&self.path, self.stream, self.clock)
     }
 
-    /// The next picture in presentation order.
+    /// Nominal picture duration in [`Self::time_base`] units, at least 1.
+    pub fn nominal_duration(&self) -> i64 {
+        let (ticks, per) = self.nominal_step();
+        i64::try_from(ticks / per).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// The same as a fraction.
+    pub fn nominal_step(&self) -> (i128, i128) {
+        let (n, d) = self.info.fps;
+        let (num, den) = (i128::from(self.time_base.numerator()), i128::from(self.time_base.denominator()));
+        (i128::from(d) * den, (i128::from(n) * num).max(1))
+    }
+
+    /// The next picture in presentation order; all are of one size and format.
     pub fn next_picture(&mut self) -> Result<Option<Picture>, Error> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        let next = self.decode()?;
+        if let Some(picture) = &next {
+            let shape = |w, h, pixel: &str| format!("{w}x{h} {pixel}");
+            let (frame, info) = (&picture.frame, &self.info);
+            let from = shape(info.width, info.height, &info.pixel_format);
+            let to = shape(frame.width() as usize, frame.height() as usize, &layout::name(frame.format()));
+            if from != to {
+                return Err(Error::Changed { path: self.path.clone(), frame: self.decoded - 1, from, to });
+            }
+        }
+        Ok(next)
+    }
+
+    fn decode(&mut self) -> Result<Option<Picture>, Error> {
         loop {
             let mut frame = frame::Video::empty();
             let (received, complaint) = complaints::listen(|| self.decoder.receive_frame(&mut frame));
@@ -149,7 +222,8 @@ impl Decoder {
         let mut packet = Packet::empty();
         let (read, complaint) = complaints::listen(|| packet.read(&mut self.input));
         match read {
-            Ok(()) if packet.stream() != self.stream => Ok(()),
+            // A chunk without content says that the picture before it stays (AVI).
+            Ok(()) if packet.stream() != self.stream || packet.size() == 0 => Ok(()),
             Ok(()) => {
                 if packet.is_corrupt() {
                     return Err(self.damage("the container marks it as corrupt".into()));
@@ -162,7 +236,11 @@ impl Decoder {
                 }
             }
             // An end that the container did not expect, inside an element.
-            Err(ff::Error::Eof) if complaint.is_some() => self.truncated(self.packets, self.info.frames),
+            Err(ff::Error::Eof) if complaint.is_some() => Err(Error::Truncated {
+                path: self.path.clone(),
+                frame: self.packets,
+                what: complaint.unwrap_or_default(),
+            }),
             Err(ff::Error::Eof) => {
                 self.last_picture_is_whole()?;
                 self.end = End::Draining;
@@ -172,44 +250,46 @@ impl Decoder {
         }
     }
 
-    /// At the end: is everything there that the file announced?
+    /// At the end: was there anything at all?
     fn finish(&mut self) -> Result<(), Error> {
         self.end = End::Reached;
-        if self.decoded == 0 {
-            return Err(match self.packets {
-                0 if self.info.frames.is_some_and(|n| n > 0) => return self.truncated(0, self.info.frames),
-                0 => Error::NoPictures { path: self.path.clone() },
-                _ => self.damage("nothing in it can be decoded".into()),
-            });
-        }
-        match (self.announced, self.info.frames) {
-            (Some(all), _) if self.packets < all => self.truncated(self.decoded, Some(all)),
-            // Only a duration: a picture more or less is rounding, three are not.
-            (None, Some(all)) if self.decoded + 3 <= all => self.truncated(self.decoded, Some(all)),
+        match (self.decoded, self.packets) {
+            (0, 0) => Err(Error::NoPictures { path: self.path.clone() }),
+            (0, _) => Err(self.damage("nothing in it can be decoded".into())),
             _ => Ok(()),
         }
     }
 
-    /// An mp4 whose index points beyond the end of the file has been cut.
-    fn index_fits_file(&self) -> Result<(), Error> {
+    /// Do the container's own elements end within the file, and what its index points to?
+    fn is_whole(&self) -> Result<(), Error> {
+        if !self.is_file {
+            return Ok(());
+        }
+        let io = |source| Error::Io { doing: "read", path: self.path.clone(), source };
+        if let Some(Missing { bytes, of }) = missing(&self.path, self.input.format().name()).map_err(io)? {
+            return Err(Error::Missing { path: self.path.clone(), bytes, of });
+        }
         let Some(size) = self.input.io_size() else { return Ok(()) };
         // SAFETY: the stream lives as long as `input`; entries are read, not kept.
-        let ends: Vec<i64> = unsafe {
+        let last = unsafe {
             let stream = *(*self.input.as_ptr()).streams.add(self.stream);
             (0..ffi::avformat_index_get_entries_count(stream))
                 .filter_map(|i| ffi::avformat_index_get_entry(stream, i).as_ref())
-                .map(|entry| entry.pos + i64::from(entry.size()))
-                .collect()
+                .map(|entry| entry.pos.saturating_add(i64::from(entry.size())))
+                .max()
         };
-        match ends.iter().position(|end| *end > size) {
-            Some(first) if self.announced.is_some() => self.truncated(first as u64, self.announced),
+        match last {
+            Some(last) if last > size && self.input.format().name().contains("mov") => {
+                let bytes = (last - size) as u64;
+                Err(Error::Missing { path: self.path.clone(), bytes, of: "pictures' data".into() })
+            }
             _ => Ok(()),
         }
     }
 
     /// A y4m file has no index and announces nothing: only its length tells that the last picture is cut off.
     fn last_picture_is_whole(&self) -> Result<(), Error> {
-        if self.input.format().name() != "yuv4mpegpipe" {
+        if self.input.format().name() != "yuv4mpegpipe" || !self.is_file {
             return Ok(());
         }
         let io = |source| Error::Io { doing: "read", path: self.path.clone(), source };
@@ -221,10 +301,6 @@ impl Decoder {
         Err(Error::CutOff { path: self.path.clone(), frame: self.packets, got, want })
     }
 
-    fn truncated(&self, frame: u64, announced: Option<u64>) -> Result<(), Error> {
-        Err(Error::Truncated { path: self.path.clone(), frame, announced })
-    }
-
     fn damaged(&self, source: &ff::Error) -> Error {
         self.damage(source.to_string())
     }
@@ -234,97 +310,106 @@ impl Decoder {
     }
 }
 
-/// The path as FFmpeg takes it, after the checks that give the clearest errors.
-fn readable(path: &Path) -> Result<&str, Error> {
-    let io = |source| Error::Io { doing: "open", path: path.into(), source };
-    let meta = std::fs::metadata(path).map_err(io)?;
-    if meta.is_dir() {
-        return Err(io(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+/// The stream that is wanted, how many video streams there are, and the one that time is counted from. A picture that is
+/// attached (a sound file's cover) is no video.
+fn choose(path: &Path, input: &format::context::Input, want: Want) -> Result<(usize, usize, usize), Error> {
+    let not_video = |source| Error::NotVideo { path: path.into(), source };
+    let has = |kinds: &[Type]| input.streams().any(|s| kinds.contains(&s.parameters().medium()));
+    let attached = ffi::AV_DISPOSITION_ATTACHED_PIC | ffi::AV_DISPOSITION_TIMED_THUMBNAILS;
+    let mut videos = Vec::new();
+    for stream in input.streams().filter(|s| s.parameters().medium() == Type::Video) {
+        // SAFETY: the stream and its parameters live as long as `input`.
+        let (disposition, pixel) = unsafe {
+            let raw = stream.as_ptr();
+            (
+                (*raw).disposition,
+                Pixel::from(std::mem::transmute::<i32, ffi::AVPixelFormat>((*(*raw).codecpar).format)),
+            )
+        };
+        if disposition & attached == 0 {
+            videos.push((stream.index(), Layout::is_depth(pixel)));
+        }
     }
-    if meta.is_file() && meta.len() == 0 {
-        return Err(Error::Empty { path: path.into() });
+    if videos.is_empty() {
+        // Half an index (a cut mp4) gives no streams, streams of no kind, or video without a codec.
+        return Err(if has(&[Type::Audio, Type::Subtitle]) || has(&[Type::Video]) {
+            Error::NoVideoStream { path: path.into() }
+        } else {
+            not_video(ff::Error::DecoderNotFound)
+        });
     }
-    std::fs::File::open(path).map_err(io)?;
-    let invalid = || io(std::io::Error::new(std::io::ErrorKind::InvalidFilename, "the name is not UTF-8"));
-    path.to_str().filter(|name| !name.contains('\0')).ok_or_else(invalid)
+    let best = input.streams().best(Type::Video).map(|s| s.index());
+    let of_kind = |depth: bool| {
+        let mut some = videos.iter().filter(|(_, d)| *d == depth).map(|(index, _)| *index);
+        let first = some.clone().next();
+        best.filter(|b| some.any(|index| index == *b)).or(first)
+    };
+    let wanted = of_kind(want == Want::Depth).or_else(|| of_kind(want != Want::Depth));
+    let Some(index) = wanted else { return Err(not_video(ff::Error::StreamNotFound)) };
+    Ok((index, videos.len(), of_kind(false).unwrap_or(index)))
 }
 
-fn info(path: &Path, stream: &format::stream::Stream, decoder: &ff::decoder::Video) -> Info {
+fn info(
+    path: &Path,
+    input: &format::context::Input,
+    stream: &format::stream::Stream,
+    decoder: &ff::decoder::Video,
+    streams: usize,
+) -> Info {
     let positive =
         |r: Rational| Some((u32::try_from(r.numerator()).ok()?, u32::try_from(r.denominator()).ok()?));
     let rate = |r| positive(r).filter(|(n, d)| *n > 0 && *d > 0);
     let fps = rate(stream.avg_frame_rate()).or_else(|| rate(stream.rate())).unwrap_or((30, 1));
-    let pixel = decoder.format();
-    let pixel_format = pixel.descriptor().map_or("unknown", |d| d.name()).to_owned();
+    // SAFETY: reads fields of a context and a stream that are alive; no frame is given.
+    let aspect = unsafe {
+        let stream = stream.as_ptr().cast_mut();
+        ffi::av_guess_sample_aspect_ratio(input.as_ptr().cast_mut(), stream, std::ptr::null_mut())
+    };
+    let (orientation, angle) = orientation(stream);
+    let pixel_format = layout::name(decoder.format());
+    let tags = ColourTags {
+        space: decoder.color_space(),
+        range: decoder.color_range(),
+        transfer: decoder.color_transfer_characteristic(),
+        primaries: decoder.color_primaries(),
+    };
+    let (colour, tags) = layout::colour(decoder.format(), &tags);
     Info {
         path: path.into(),
         codec: decoder.codec().map_or_else(|| "unknown".into(), |c| c.name().to_owned()),
         width: decoder.width() as usize,
         height: decoder.height() as usize,
-        sample_aspect: rate(decoder.aspect_ratio()).unwrap_or((1, 1)),
-        quarter_turns: quarter_turns(stream),
+        sample_aspect: rate(Rational::from(aspect)).unwrap_or((1, 1)),
+        orientation,
+        angle,
         fps,
-        frames: frames(stream, fps),
-        colour: colour(&pixel_format, decoder),
+        frames: u64::try_from(stream.frames()).ok().filter(|n| *n > 0),
+        colour,
+        is_rgb: layout::is_rgb(decoder.format()),
+        tags,
+        stream: stream.index(),
+        streams,
         pixel_format,
     }
 }
 
-/// Pictures that the headers announce: the index's number, else the stream's own duration (Matroska keeps
-/// it as a tag) times the rate.
-fn frames(stream: &format::stream::Stream, fps: (u32, u32)) -> Option<u64> {
-    if let Some(n) = u64::try_from(stream.frames()).ok().filter(|n| *n > 0) {
-        return Some(n);
-    }
-    let tag = stream.metadata().get("DURATION").and_then(milliseconds);
-    let own = || {
-        let (n, d) = (stream.time_base().numerator(), stream.time_base().denominator());
-        u64::try_from(stream.duration()).ok().map(|t| t * 1000 * n as u64 / d.max(1) as u64)
-    };
-    let ms = tag.or_else(own)?;
-    Some((ms * u64::from(fps.0) + 500 * u64::from(fps.1)) / (1000 * u64::from(fps.1)))
-}
-
-/// `HH:MM:SS.fraction` in milliseconds.
-fn milliseconds(text: &str) -> Option<u64> {
-    let mut parts = text.trim().splitn(3, ':');
-    let (h, m) = (parts.next()?.parse::<u64>().ok()?, parts.next()?.parse::<u64>().ok()?);
-    let (s, fraction) = parts.next()?.split_once('.')?;
-    let thousandths = fraction.get(..3)?.parse::<u64>().ok()?;
-    Some(((h * 60 + m) * 60 + s.parse::<u64>().ok()?) * 1000 + thousandths)
-}
-
-/// Colours of the pictures that leave this crate: 4:2:0 keeps the stream's; RGB becomes BT.601 limited.
-fn colour(pixel_format: &str, decoder: &ff::decoder::Video) -> Colour {
-    if !pixel_format.starts_with("yuv")
-        && !pixel_format.starts_with("nv")
-        && !pixel_format.starts_with("gray")
-    {
-        return Colour::BT601;
-    }
-    let matrix = match decoder.color_space() {
-        // BT.2020 has no matrix of its own here; BT.709 is the nearest.
-        ff::color::Space::BT709 | ff::color::Space::BT2020NCL | ff::color::Space::BT2020CL => Matrix::Bt709,
-        _ => Matrix::Bt601,
-    };
-    let full = match decoder.color_range() {
-        ff::color::Range::JPEG => true,
-        ff::color::Range::MPEG => false,
-        ff::color::Range::Unspecified => pixel_format.starts_with("yuvj") || pixel_format.starts_with("gray"),
-    };
-    Colour { matrix, range: if full { Range::Full } else { Range::Limited } }
-}
-
-fn quarter_turns(stream: &format::stream::Stream) -> u8 {
+/// The display matrix: quarter turns and mirrors, or the angle in degrees, clockwise, of one that is neither.
+fn orientation(stream: &format::stream::Stream) -> (Orientation, Option<i32>) {
     // SAFETY: the side data belongs to the stream; nine integers are read if all are there.
-    let anticlockwise = unsafe {
+    let (linear, anticlockwise) = unsafe {
         let mut size = 0;
         let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX;
-        let data = ffi::av_stream_get_side_data(stream.as_ptr(), kind, &raw mut size);
+        let data =
+            ffi::av_stream_get_side_data(stream.as_ptr(), kind, &raw mut size).cast::<i32>().cast_const();
         if data.is_null() || size < 9 * size_of::<i32>() {
-            return 0;
+            return (Orientation::default(), None);
         }
-        ffi::av_display_rotation_get(data.cast::<i32>().cast_const())
+        let at = |i: usize| data.add(i).read_unaligned();
+        ([at(0), at(1), at(3), at(4)], ffi::av_display_rotation_get(data))
     };
-    if anticlockwise.is_nan() { 0 } else { (-anticlockwise / 90.0).round().rem_euclid(4.0) as u8 }
+    match Orientation::of_matrix(linear) {
+        Some(orientation) => (orientation, None),
+        None if anticlockwise.is_nan() => (Orientation::default(), None),
+        None => (Orientation::default(), Some((-anticlockwise).round() as i32)),
+    }
 }

@@ -41,15 +41,81 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The file ends before the pictures it announces.
-    #[error("{} is truncated: it ends at picture {frame}{}; copy it again, or cut it cleanly with `ffmpeg -i {} -c:v libx264 -qp 0 whole.mp4`", path.display(), announced.map(|n| format!(" of {n}")).unwrap_or_default(), path.display())]
+    /// A folder without a picture file.
+    #[error("{} is a folder with no picture in it; pictures are files that end in .png, .tiff, .exr, .pgm, ...", path.display())]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder with picture files of two kinds.
+    #[error("{} holds pictures of several kinds, for instance {one} and {other}; keep one kind per folder", path.display())]
+    SeveralKinds {
+        /// The folder.
+        path: PathBuf,
+        /// A file of one kind.
+        one: String,
+        /// A file of another.
+        other: String,
+    },
+    /// Depth beyond what is stored.
+    #[error("{}: no depth in picture {frame} is within 65.535 m, the farthest that is stored; is the unit right? --depth-unit says how many codes make a metre (now {per_metre})", path.display())]
+    Far {
+        /// The file.
+        path: PathBuf,
+        /// Number of the picture, from 0.
+        frame: u64,
+        /// Codes per metre that were assumed.
+        per_metre: f64,
+    },
+    /// A pipe or a device where a file is needed.
+    #[error("{} is a pipe: a clip is read more than once; write it to a file first", path.display())]
+    Pipe {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A folder where a video file is needed.
+    #[error("{} is a folder; make a video of its pictures with `ffmpeg -framerate 30 -pattern_type glob -i '{}/*.png' -c:v ffv1 clip.mkv`", path.display(), path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The container's reader found an end inside an element.
+    #[error("{} is truncated: it ends within picture {frame} ({what}); copy it again, or cut it cleanly with `ffmpeg -i {} -c:v libx264 -qp 0 whole.mp4`", path.display(), path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
         /// Pictures that are whole.
         frame: u64,
-        /// Pictures that the file announces.
-        announced: Option<u64>,
+        /// FFmpeg's word.
+        what: String,
+    },
+    /// An element of the container ends after the file does.
+    #[error("{} is truncated: {bytes} bytes of its {of} are missing; copy it again, or cut it cleanly with `ffmpeg -i {} -c:v libx264 -qp 0 whole.mp4`", path.display(), path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that are not there.
+        bytes: u64,
+        /// What they are part of.
+        of: String,
+    },
+    /// A picture that stays on the screen for hours: a broken time stamp.
+    #[error("{}: by its time stamps picture {frame} stays for {seconds} seconds; if they are broken, give it even ones with `ffmpeg -i {} -vf setpts=N/30/TB -r 30 even.mkv`", path.display(), path.display())]
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// Number of the picture, from 0.
+        frame: u64,
+        /// How long it stays.
+        seconds: i64,
+    },
+    /// A display matrix that turns by other than quarter turns.
+    #[error("{} is shown turned by {degrees} degrees; turn it with `ffmpeg -i {} -c:v libx264 -qp 0 turned.mp4` first", path.display(), path.display())]
+    Turned {
+        /// The file.
+        path: PathBuf,
+        /// The angle, clockwise.
+        degrees: i32,
     },
     /// The file ends inside its last picture.
     #[error("{} is truncated: picture {frame} is cut off ({got} of {want} bytes); copy it again, or cut it cleanly with `ffmpeg -i {} whole.y4m`", path.display(), path.display())]
@@ -117,7 +183,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds 8-bit or colour pictures where metric depth is needed, or the reverse.
+    /// The file holds pictures of another kind than is needed: colour for depth, or the reverse.
     #[error("{} holds {found}; {want}", path.display())]
     Kind {
         /// The file.
@@ -125,7 +191,7 @@ pub enum Error {
         /// What is in it.
         found: String,
         /// What is needed.
-        want: &'static str,
+        want: String,
     },
     /// A PNG of a depth sequence is bad.
     #[error(transparent)]

@@ -1,15 +1,15 @@
-//! Any video file as 4:2:0 pictures of one size and rate.
+//! Any video file as a camera would have captured it: 4:2:0 pictures of one size and rate.
 
-use crate::decode::{Decoder, Picture};
-use crate::retime::{Retime, Retimer, same_rate};
+use crate::decode::{Decoder, Picture, Want};
+use crate::retime::{Retime, Retimer, same_rate, same_step};
+use crate::scaler::{Scaler, planes};
 use crate::shape::Shape;
 use crate::{Error, Info};
 use ff::format::Pixel;
-use ff::software::scaling::{Context as Scaler, Flags};
 use ff::{ffi, frame};
 use ffmpeg_next as ff;
 use media::Yuv420;
-use media::convert::{Colour, Range};
+use media::convert::Colour;
 use std::path::Path;
 
 /// What the pictures of a reader shall look like.
@@ -31,11 +31,12 @@ impl Target {
     }
 }
 
-/// Reads a video file picture by picture, in constant memory.
+/// Reads a video file picture by picture, as a camera would have captured what a player shows; in constant memory.
 ///
 /// A file that is 8-bit 4:2:0 of the wanted size passes through untouched, sample by sample. Otherwise the
 /// largest centred rectangle of the wanted shape is cut out and scaled (bicubic, bit-exact C paths, so that
 /// every machine gives the same picture). Matrix and range stay the stream's own: see [`Reader::colour`].
+/// To compare stored pictures, use [`crate::SampleReader`].
 pub struct Reader {
     source: Source,
     target: (usize, usize),
@@ -49,32 +50,41 @@ pub struct Reader {
 struct Source {
     decoder: Decoder,
     scaler: Option<Scaler>,
-    produced: u64,
 }
-
-// SAFETY: a scaler is plain memory of its own that only its owner touches; FFmpeg ties it to no thread.
-unsafe impl Send for Source {}
 
 impl Reader {
     /// Opens a file.
     ///
     /// # Errors
-    /// Missing, empty, no video, truncated (an mp4 says so at once), or an impossible `target`.
+    /// Missing, empty, no video, truncated (most containers say so at once), depth alone, or an impossible `target`.
     pub fn open(path: &Path, target: &Target) -> Result<Self, Error> {
-        let decoder = Decoder::open(path)?;
+        let decoder = Decoder::open(path, Want::Colour)?;
+        if decoder.info().is_metric_depth() {
+            let want = "that is depth: give it as --depth, or make a video of it with `ffmpeg -i IN -pix_fmt yuv420p OUT.mkv`";
+            return Err(Error::Kind {
+                path: path.into(),
+                found: decoder.info().pixel_format.clone(),
+                want: want.into(),
+            });
+        }
+        Self::of(decoder, target)
+    }
+
+    /// As [`Reader::open`], of the stream of a file that depth is taken from.
+    pub(crate) fn of(decoder: Decoder, target: &Target) -> Result<Self, Error> {
+        decoder.layout()?;
         let info = decoder.info();
+        if let Some(degrees) = info.angle {
+            return Err(Error::Turned { path: info.path.clone(), degrees });
+        }
         let own = info.even_display_size();
         let size = target.size.unwrap_or(own);
         check_size(size)?;
         let fps = check_rate(target.fps.unwrap_or(info.fps))?;
         let shape = Shape::new(info, size);
-        let retimes = target.retime == Retime::Nearest && !same_rate(info.fps, fps);
-        let tb = decoder.time_base();
-        let per_second = (i64::from(tb.denominator()), i64::from(tb.numerator()));
-        let retimer = retimes.then(|| Retimer::new(per_second, fps, decoder.nominal_duration()));
-        let description = describe(info, &shape, size, fps, retimes);
-        let source = Source { decoder, scaler: None, produced: 0 };
-        Ok(Self { source, target: size, fps, shape, retimer, description })
+        let (retimer, times) = times(&decoder, target, fps)?;
+        let description = describe(info, &shape, size, fps, times);
+        Ok(Self { source: Source { decoder, scaler: None }, target: size, fps, shape, retimer, description })
     }
 
     /// What the file holds.
@@ -98,7 +108,7 @@ impl Reader {
     /// How to see the colours of the pictures given.
     #[must_use]
     pub fn colour(&self) -> Colour {
-        self.info().colour
+        self.info().captured_colour()
     }
 
     /// One line for people: what the file is and what was done to it.
@@ -113,18 +123,29 @@ impl Reader {
     /// [`Error::Damaged`], [`Error::Truncated`], [`Error::Changed`], [`Error::NoPictures`]; each once, and
     /// nothing sensible after it.
     pub fn next_frame(&mut self) -> Result<Option<Yuv420>, Error> {
-        let Self { source, retimer, shape, target, .. } = self;
-        let picture = match retimer {
-            None => source.decoder.next_picture()?,
+        match self.pull()? {
+            None => Ok(None),
+            Some(picture) => self.source.convert(picture.frame, &self.shape, self.target).map(Some),
+        }
+    }
+
+    /// Passes over the next picture, decoding but not converting it; false after the last.
+    ///
+    /// # Errors
+    /// As [`Reader::next_frame`].
+    pub fn skip_frame(&mut self) -> Result<bool, Error> {
+        Ok(self.pull()?.is_some())
+    }
+
+    fn pull(&mut self) -> Result<Option<Picture>, Error> {
+        let Self { source, retimer, .. } = self;
+        match retimer {
+            None => source.decoder.next_picture(),
             Some(retimer) => {
                 let pull = || Ok(source.decoder.next_picture()?.map(|p| (p.time, p)));
                 // A slot may repeat its picture: convert from a new reference, keep the decoded one.
-                retimer.next(pull)?.map(|p| Picture { time: p.time, frame: reference(&p.frame) })
+                Ok(retimer.next(pull)?.map(|p| Picture { time: p.time, frame: reference(&p.frame) }))
             }
-        };
-        match picture {
-            None => Ok(None),
-            Some(picture) => source.convert(picture.frame, shape, *target).map(Some),
         }
     }
 }
@@ -144,63 +165,61 @@ impl Source {
         target: (usize, usize),
     ) -> Result<Yuv420, Error> {
         let info = self.decoder.info();
-        let path = info.path.clone();
-        let fail = |source| Error::Ffmpeg { doing: "scale a picture of", path: path.clone(), source };
-        let (w, h) = (frame.width() as usize, frame.height() as usize);
-        if (w, h) != (info.width, info.height) {
-            let (from, to) = (format!("{}x{}", info.width, info.height), format!("{w}x{h}"));
-            return Err(Error::Changed { path, frame: self.produced, from, to });
-        }
-        self.produced += 1;
+        let fail = |source| Error::Ffmpeg { doing: "scale a picture of", path: info.path.clone(), source };
         shape.crop(&mut frame).map_err(fail)?;
-        let (out_w, out_h) = if shape.quarter_turns % 2 == 1 { (target.1, target.0) } else { target };
+        let out = shape.unturned(target);
         let plain = matches!(frame.format(), Pixel::YUV420P | Pixel::YUVJ420P | Pixel::GRAY8);
-        let same = (frame.width() as usize, frame.height() as usize) == (out_w, out_h);
-        let picture = if plain && same {
+        let picture = if plain && (frame.width() as usize, frame.height() as usize) == out {
             planes(&frame)
         } else {
             let scaler = match &mut self.scaler {
                 Some(scaler) => scaler,
-                None => self.scaler.insert(scaler(&frame, (out_w, out_h), info.colour).map_err(fail)?),
+                None => self.scaler.insert(Scaler::new(&frame, out, info.colour).map_err(fail)?),
             };
-            let mut scaled = frame::Video::empty();
-            scaler.run(&frame, &mut scaled).map_err(fail)?;
-            planes(&scaled)
+            scaler.run(&frame).map_err(fail)?
         };
         Ok(shape.turn(picture))
     }
 }
 
-/// Bicubic, with the rounding and the C code that give the same bytes on every processor.
-fn scaler(
-    frame: &frame::Video,
-    (width, height): (usize, usize),
-    colour: Colour,
-) -> Result<Scaler, ff::Error> {
-    let flags = Flags::BICUBIC
-        | Flags::ACCURATE_RND
-        | Flags::BITEXACT
-        | Flags::FULL_CHR_H_INT
-        | Flags::FULL_CHR_H_INP;
-    let (format, w, h) = (frame.format(), frame.width(), frame.height());
-    let grey = format == Pixel::GRAY8;
-    let out = if grey { Pixel::GRAY8 } else { Pixel::YUV420P };
-    let mut scaler = Scaler::get(format, w, h, out, width as u32, height as u32, flags)?;
-    let yuv = format.descriptor().is_some_and(|d| d.name().starts_with("yuv") || d.name().starts_with("nv"));
-    if yuv || grey {
-        let full = i32::from(colour.range == Range::Full);
-        let space = if colour.matrix == media::convert::Matrix::Bt709 {
-            ffi::SWS_CS_ITU709
-        } else {
-            ffi::SWS_CS_ITU601
-        };
-        // SAFETY: the context is valid; the tables are FFmpeg's own. In and out alike: nothing is recoloured.
-        unsafe {
-            let table = ffi::sws_getCoefficients(space);
-            ffi::sws_setColorspaceDetails(scaler.as_mut_ptr(), table, full, table, full, 0, 1 << 16, 1 << 16);
-        }
+/// What is done about the pictures' times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// Every picture at the wanted rate.
+    Kept,
+    /// Those nearest to the wanted times.
+    Nearest,
+    /// The same, from a stream whose pictures come unevenly.
+    Uneven,
+}
+
+/// Whether pictures are picked by their times: wherever the file's own times are not the wanted ones, to within 1 %.
+pub(crate) fn times(
+    decoder: &Decoder,
+    target: &Target,
+    fps: (u32, u32),
+) -> Result<(Option<Retimer<Picture>>, Times), Error> {
+    if target.fps.is_none() || target.retime == Retime::EveryPicture {
+        return Ok((None, Times::Kept));
     }
-    Ok(scaler)
+    let tb = decoder.time_base();
+    let per_second = (i64::from(tb.denominator()), i64::from(tb.numerator()));
+    let timing = decoder.timing()?;
+    let even = timing.even(decoder.nominal_step());
+    if timing.origin.is_none() && even.is_some_and(|step| same_step(step, per_second, fps)) {
+        return Ok((None, Times::Kept));
+    }
+    if let Some((frame, seconds)) = timing.gap(per_second) {
+        return Err(Error::Gap { path: decoder.info().path.clone(), frame, seconds });
+    }
+    let last = timing.last.unwrap_or_else(|| decoder.nominal_duration());
+    let retimer = Retimer::new(per_second, fps, last, timing.origin);
+    let began_alone = timing.origin.is_none();
+    let nominal = same_rate(decoder.info().fps, fps);
+    Ok((
+        Some(retimer),
+        if even.is_none() || (nominal && began_alone) { Times::Uneven } else { Times::Nearest },
+    ))
 }
 
 /// Another handle on the same decoded samples.
@@ -209,30 +228,6 @@ fn reference(frame: &frame::Video) -> frame::Video {
     // SAFETY: both frames are valid; the samples are counted references.
     unsafe { ffi::av_frame_ref(other.as_mut_ptr(), frame.as_ptr()) };
     other
-}
-
-/// The samples of a 4:2:0 or 8-bit grey frame.
-fn planes(frame: &frame::Video) -> Yuv420 {
-    let (width, height) = (frame.width() as usize, frame.height() as usize);
-    let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
-    let grey = frame.format() == Pixel::GRAY8;
-    let chroma = |index| if grey { vec![128; cw * ch] } else { plane(frame, index, cw, ch) };
-    Yuv420 { width, height, y: plane(frame, 0, width, height), u: chroma(1), v: chroma(2) }
-}
-
-/// One plane without its padding; `width` in bytes. (Cropped frames start midway, so that the last row may
-/// be shorter than the stride.)
-pub(crate) fn plane(frame: &frame::Video, index: usize, width: usize, height: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(width * height);
-    // SAFETY: FFmpeg keeps `height` rows of at least `width` bytes, `linesize` apart (possibly negative).
-    unsafe {
-        let raw = frame.as_ptr();
-        let (start, stride) = ((*raw).data[index], (*raw).linesize[index] as isize);
-        for row in 0..height as isize {
-            out.extend_from_slice(std::slice::from_raw_parts(start.offset(row * stride), width));
-        }
-    }
-    out
 }
 
 pub(crate) fn check_size((width, height): (usize, usize)) -> Result<(), Error> {
@@ -250,7 +245,7 @@ pub(crate) fn describe(
     shape: &Shape,
     size: (usize, usize),
     fps: (u32, u32),
-    retimes: bool,
+    times: Times,
 ) -> String {
     let rate = |(n, d): (u32, u32)| {
         let hundredths = (u64::from(n) * 100 + u64::from(d) / 2) / u64::from(d);
@@ -262,16 +257,25 @@ pub(crate) fn describe(
     let Info { codec, pixel_format, width, height, .. } = info;
     let mut line =
         format!("{}: {codec} {pixel_format} {width}x{height} at {} fps", info.file_name(), rate(info.fps));
+    if info.streams > 1 {
+        line += &format!(" (stream {}, of {} with video)", info.stream, info.streams);
+    }
     let mut done = shape.steps(info, size);
-    if retimes {
-        done.push(format!("retimed to {} fps by the nearest picture", rate(fps)));
-    } else if info.fps != fps {
-        done.push(format!("every picture kept, played at {} fps", rate(fps)));
+    match times {
+        Times::Nearest => done.push(format!("retimed to {} fps by the nearest picture", rate(fps))),
+        Times::Uneven => done.push(format!(
+            "retimed to {} fps by the nearest picture (its own times are uneven: a variable frame rate)",
+            rate(fps)
+        )),
+        Times::Kept if info.fps != fps => {
+            done.push(format!("every picture kept, played at {} fps", rate(fps)))
+        }
+        Times::Kept => {}
     }
     line += " -> ";
     line += &if done.is_empty() { "used as it is".to_owned() } else { done.join(", ") };
     if !info.is_metric_depth() {
-        line += &format!(" ({})", info.colour);
+        line += &format!(" ({})", info.captured_colour());
     }
     line
 }

@@ -1,12 +1,12 @@
 //! From a stream's own times to evenly spaced ones.
 //!
-//! | source rate against wanted | pictures |
+//! | the source's time stamps | pictures |
 //! |---|---|
-//! | within 1 % (29.97 for 30) | every one, 1:1; time stamps are not looked at |
+//! | even, at a rate within 1 % of the wanted one (29.97 for 30) | every one, 1:1 |
 //! | otherwise, [`Retime::Nearest`] | slot k shows the picture nearest in time to k / fps; the earlier one on a tie |
 //! | otherwise, [`Retime::EveryPicture`] | every one, 1:1: the clip plays faster or slower |
 //!
-//! Slots go on until the last picture's nominal end. Nothing is blended.
+//! Slots go on until the last picture's end. Nothing is blended.
 
 use crate::Error;
 
@@ -27,6 +27,14 @@ pub(crate) fn same_rate(a: (u32, u32), b: (u32, u32)) -> bool {
     a.abs_diff(b) * 100 <= a.min(b)
 }
 
+/// Is a step between pictures, a fraction of ticks of which `per_second` make a second, that of a rate to within 1 %?
+pub(crate) fn same_step(step: (i128, i128), per_second: (i64, i64), fps: (u32, u32)) -> bool {
+    // step.0 / step.1 ticks against per_second.0 / per_second.1 * fps.1 / fps.0
+    let a = step.0 * i128::from(per_second.1) * i128::from(fps.0);
+    let b = step.1 * i128::from(per_second.0) * i128::from(fps.1);
+    (a - b).abs() * 100 <= a.min(b)
+}
+
 /// Picks pictures for slots by time. `T` is a picture.
 pub(crate) struct Retimer<T> {
     /// Units of time per second, as a fraction.
@@ -34,21 +42,22 @@ pub(crate) struct Retimer<T> {
     fps: (i128, i128),
     duration: i64,
     slot: i128,
-    start: i64,
+    start: Option<i64>,
     current: Option<(i64, T)>,
     next: Option<(i64, T)>,
     started: bool,
 }
 
 impl<T> Retimer<T> {
-    /// `per_second` and `fps` as fractions; `duration` of the last picture in time units.
-    pub fn new(per_second: (i64, i64), fps: (u32, u32), duration: i64) -> Self {
+    /// `per_second` and `fps` as fractions; `duration` of the last picture in time units; slot 0 is at `start`, or where the first
+    /// picture is.
+    pub fn new(per_second: (i64, i64), fps: (u32, u32), duration: i64, start: Option<i64>) -> Self {
         Self {
             per_second: (per_second.0.into(), per_second.1.into()),
             fps: (fps.0.into(), fps.1.into()),
             duration,
             slot: 0,
-            start: 0,
+            start,
             current: None,
             next: None,
             started: false,
@@ -64,7 +73,7 @@ impl<T> Retimer<T> {
             self.started = true;
             self.current = pull()?;
             self.next = pull()?;
-            self.start = self.current.as_ref().map_or(0, |(t, _)| *t);
+            self.start = self.start.or(self.current.as_ref().map(|(t, _)| *t));
         }
         while let (Some((now, _)), Some((then, _))) = (&self.current, &self.next) {
             if self.distance(*then) >= self.distance(*now) {
@@ -74,7 +83,7 @@ impl<T> Retimer<T> {
             self.next = pull()?;
         }
         let Some((time, _)) = &self.current else { return Ok(None) };
-        let over = self.next.is_none() && self.offset(*time + self.duration) <= 0;
+        let over = self.next.is_none() && self.offset(time.saturating_add(self.duration)) <= 0;
         self.slot += 1;
         Ok(if over { None } else { self.current.as_ref().map(|(_, picture)| picture) })
     }
@@ -87,7 +96,8 @@ impl<T> Retimer<T> {
     fn offset(&self, time: i64) -> i128 {
         let (ps_num, ps_den) = self.per_second;
         let (fps_num, fps_den) = self.fps;
-        i128::from(time - self.start) * ps_den * fps_num - self.slot * fps_den * ps_num
+        (i128::from(time) - i128::from(self.start.unwrap_or(0))) * ps_den * fps_num
+            - self.slot * fps_den * ps_num
     }
 }
 
@@ -98,7 +108,7 @@ mod tests {
     fn picks(source: (u32, u32), pictures: u32, wanted: (u32, u32)) -> Vec<u32> {
         let (n, d) = (i64::from(source.0), i64::from(source.1));
         let mut left = (0..pictures).map(|i| (i64::from(i) * d, i));
-        let mut retimer = Retimer::new((n, 1), wanted, d);
+        let mut retimer = Retimer::new((n, 1), wanted, d, None);
         let mut out = Vec::new();
         while let Some(picture) = retimer.next(|| Ok(left.next())).unwrap() {
             out.push(*picture);
@@ -130,5 +140,7 @@ mod tests {
     fn one_percent_is_the_same_rate() {
         assert!(same_rate((30000, 1001), (30, 1)) && same_rate((30, 1), (30, 1)));
         assert!(!same_rate((25, 1), (30, 1)) && !same_rate((29, 1), (30, 1)));
+        // 33.37 ms in ticks of a millisecond is 29.97 per second
+        assert!(same_step((3337, 100), (1000, 1), (30, 1)) && !same_step((40, 1), (1000, 1), (30, 1)));
     }
 }

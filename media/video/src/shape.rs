@@ -4,6 +4,12 @@ use crate::Info;
 use ff::{ffi, frame};
 use ffmpeg_next as ff;
 use media::Yuv420;
+use media::picture::Orientation;
+
+/// Widths of a sample between these are square: what `scale=426:240` leaves (640:639) is rounding, not a shape.
+const SQUARE: std::ops::RangeInclusive<u64> = 990..=1010;
+/// Widths of a sample outside these are a broken header.
+const BELIEVED: std::ops::RangeInclusive<u64> = 200..=5000;
 
 /// Where to cut a decoded picture, and how to turn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,21 +18,29 @@ pub(crate) struct Shape {
     pub top: usize,
     pub width: usize,
     pub height: usize,
-    pub quarter_turns: u8,
+    pub orientation: Orientation,
 }
 
 impl Info {
+    /// Width to height of one sample as a camera's picture takes it: within 1 % of square is square, and so is what nobody films.
+    #[must_use]
+    pub fn shown_aspect(&self) -> (u32, u32) {
+        let (n, d) = self.sample_aspect;
+        let thousandths = 1000 * u64::from(n) / u64::from(d).max(1);
+        if SQUARE.contains(&thousandths) || !BELIEVED.contains(&thousandths) { (1, 1) } else { (n, d) }
+    }
+
     /// Size as shown (turned, square samples), made even by cutting an odd last column or row.
     #[must_use]
     pub fn even_display_size(&self) -> (usize, usize) {
-        let (n, d) = self.sample_aspect;
+        let (n, d) = self.shown_aspect();
         let (wide, high) = if n >= d {
             ((self.width as u64 * u64::from(n) / u64::from(d)) as usize, self.height)
         } else {
             (self.width, (self.height as u64 * u64::from(d) / u64::from(n)) as usize)
         };
         let (wide, high) = (wide & !1, high & !1);
-        if self.quarter_turns % 2 == 1 { (high, wide) } else { (wide, high) }
+        if self.orientation.transpose { (high, wide) } else { (wide, high) }
     }
 }
 
@@ -34,9 +48,8 @@ impl Shape {
     /// The largest centred rectangle that has the wanted shape when shown, on even offsets so that chroma
     /// stays with its luma.
     pub fn new(info: &Info, wanted: (usize, usize)) -> Self {
-        let turned = info.quarter_turns % 2 == 1;
-        let (w, h) = if turned { (wanted.1, wanted.0) } else { wanted };
-        let (num, den) = info.sample_aspect;
+        let (w, h) = if info.orientation.transpose { (wanted.1, wanted.0) } else { wanted };
+        let (num, den) = info.shown_aspect();
         // columns / rows of the coded picture for that shape: w / h, in samples num / den wide
         let (w, h) = (w as u128 * u128::from(den), h as u128 * u128::from(num));
         let (full_w, full_h) = (info.width as u128, info.height as u128);
@@ -53,7 +66,7 @@ impl Shape {
         };
         let (left, width) = fit(cut_w, info.width);
         let (top, height) = fit(cut_h, info.height);
-        Self { left, top, width, height, quarter_turns: info.quarter_turns }
+        Self { left, top, width, height, orientation: info.orientation }
     }
 
     /// Cuts by moving pointers; no sample is copied.
@@ -76,47 +89,47 @@ impl Shape {
         }
     }
 
+    /// Columns and rows of a picture of `size` before it is turned.
+    pub fn unturned(&self, size: (usize, usize)) -> (usize, usize) {
+        if self.orientation.transpose { (size.1, size.0) } else { size }
+    }
+
     /// The steps in words, for the one line.
     pub fn steps(&self, info: &Info, size: (usize, usize)) -> Vec<String> {
         let mut steps = Vec::new();
+        let (n, d) = info.sample_aspect;
+        if info.shown_aspect() != (1, 1) {
+            steps.push(format!("samples of {n}:{d} counted in"));
+        } else if n != d {
+            steps.push(format!("samples of {n}:{d} taken as square"));
+        }
         if (self.width, self.height) != (info.width, info.height) {
             steps.push(format!("cropped to {}x{}+{}+{}", self.width, self.height, self.left, self.top));
         }
-        let coded = if self.quarter_turns % 2 == 1 { (size.1, size.0) } else { size };
+        let coded = self.unturned(size);
         if (self.width, self.height) != coded {
             steps.push(format!("scaled to {}x{}", coded.0, coded.1));
         }
-        if self.quarter_turns != 0 {
-            steps.push(format!("turned by {} degrees", 90 * u32::from(self.quarter_turns)));
+        if self.orientation != Orientation::default() {
+            steps.push(self.orientation.to_string());
         }
-        let untouched = ["yuv420p", "yuvj420p", "gray", "gray16le", "gray16be"];
-        if !untouched.contains(&info.pixel_format.as_str()) {
+        if !matches!(info.pixel_format.as_str(), "yuv420p" | "yuvj420p" | "gray") && !info.is_metric_depth() {
             steps.push("converted to yuv420p".into());
         }
         steps
     }
 
     pub fn turn(&self, picture: Yuv420) -> Yuv420 {
-        if self.quarter_turns == 0 {
+        if self.orientation == Orientation::default() {
             return picture;
         }
         let (w, h) = (picture.width, picture.height);
         let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-        let y = turn_plane(&picture.y, w, h, self.quarter_turns);
-        let u = turn_plane(&picture.u, cw, ch, self.quarter_turns);
-        let v = turn_plane(&picture.v, cw, ch, self.quarter_turns);
-        let (width, height) = if self.quarter_turns % 2 == 1 { (h, w) } else { (w, h) };
+        let y = self.orientation.plane(&picture.y, w, h);
+        let u = self.orientation.plane(&picture.u, cw, ch);
+        let v = self.orientation.plane(&picture.v, cw, ch);
+        let (width, height) = self.unturned((w, h));
         Yuv420 { width, height, y, u, v }
-    }
-}
-
-/// A plane turned clockwise.
-pub(crate) fn turn_plane<T: Copy>(plane: &[T], w: usize, h: usize, quarter_turns: u8) -> Vec<T> {
-    match quarter_turns {
-        1 => (0..w).flat_map(|x| (0..h).rev().map(move |y| plane[y * w + x])).collect(),
-        2 => plane.iter().rev().copied().collect(),
-        3 => (0..w).rev().flat_map(|x| (0..h).map(move |y| plane[y * w + x])).collect(),
-        _ => plane.to_vec(),
     }
 }
 
@@ -126,6 +139,7 @@ mod tests {
     use media::convert::Colour;
 
     fn info(width: usize, height: usize, sample_aspect: (u32, u32), quarter_turns: u8) -> Info {
+        let clockwise = [[1, 0, 0, 1], [0, 1, -1, 0], [-1, 0, 0, -1], [0, -1, 1, 0]];
         Info {
             path: "a.mp4".into(),
             codec: "h264".into(),
@@ -133,10 +147,15 @@ mod tests {
             width,
             height,
             sample_aspect,
-            quarter_turns,
+            orientation: Orientation::of_matrix(clockwise[usize::from(quarter_turns)]).unwrap(),
+            angle: None,
             fps: (30, 1),
             frames: None,
             colour: Colour::BT601,
+            is_rgb: false,
+            tags: crate::Tags::default(),
+            stream: 0,
+            streams: 1,
         }
     }
 
@@ -157,13 +176,8 @@ mod tests {
         assert_eq!(cut(&info(1920, 1080, (1, 1), 1), (1080, 1920)), (0, 0, 1920, 1080));
         assert_eq!(info(720, 576, (64, 45), 0).even_display_size(), (1024, 576));
         assert_eq!(info(1920, 1080, (1, 1), 3).even_display_size(), (1080, 1920));
-    }
-
-    #[test]
-    fn turns() {
-        let plane = [1, 2, 3, 4, 5, 6]; // 3 x 2
-        assert_eq!(turn_plane(&plane, 3, 2, 1), [4, 1, 5, 2, 6, 3]);
-        assert_eq!(turn_plane(&plane, 3, 2, 2), [6, 5, 4, 3, 2, 1]);
-        assert_eq!(turn_plane(&plane, 3, 2, 3), [3, 6, 2, 5, 1, 4]);
+        // What scale=426:240 leaves of 720p, and a broken header.
+        assert_eq!(cut(&info(426, 240, (640, 639), 0), (426, 240)), (0, 0, 426, 240));
+        assert_eq!(info(176, 144, (100, 1), 0).even_display_size(), (176, 144));
     }
 }

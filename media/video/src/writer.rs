@@ -268,8 +268,13 @@ fn open_encoder(
     if let Some(colour) = colour {
         let full = colour.range == Range::Full;
         encoder.set_color_range(if full { ff::color::Range::JPEG } else { ff::color::Range::MPEG });
-        let bt709 = colour.matrix == Matrix::Bt709;
-        encoder.set_colorspace(if bt709 { ff::color::Space::BT709 } else { ff::color::Space::SMPTE170M });
+        encoder.set_colorspace(match colour.matrix {
+            Matrix::Bt601 => ff::color::Space::SMPTE170M,
+            Matrix::Bt709 => ff::color::Space::BT709,
+            Matrix::Bt2020 => ff::color::Space::BT2020NCL,
+            Matrix::Smpte240m => ff::color::Space::SMPTE240M,
+            Matrix::Fcc => ff::color::Space::FCC,
+        });
     }
     let mut flags = ff::codec::Flags::BITEXACT;
     if global_header {

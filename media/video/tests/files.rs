@@ -1,10 +1,12 @@
 //! Files written and read back, foreign files made by the `ffmpeg` program, damaged files, and real clips.
 use media::convert::{Colour, Range};
-use media::{Depth16, Yuv420, still};
+use media::{Depth16, Format, Yuv420, still};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use testing::skip;
-use video::{DepthReader, DepthSource, DepthWriter, Error, Quality, Reader, Retime, Target, Writer, probe};
+use video::{
+    DepthReader, DepthSource, DepthUnit, DepthWriter, Error, Quality, Reader, Retime, Target, Writer, probe,
+};
 
 /// A picture with shapes that a codec keeps apart: a gradient, a moving bar, a number's worth of blocks.
 fn picture(width: usize, height: usize, index: usize) -> Yuv420 {
@@ -118,39 +120,61 @@ fn metric_depth_keeps_its_millimetres() {
     pictures.iter().for_each(|p| writer.write(p).unwrap());
     writer.finish().unwrap();
     let target = Target::new((32, 24), (30, 1));
-    let back: Vec<_> = DepthReader::open(&path, &target).unwrap().map(Result::unwrap).collect();
+    let back: Vec<_> =
+        DepthReader::open(&path, &target, DepthUnit::Usual).unwrap().map(Result::unwrap).collect();
     assert!(back == pictures);
-    assert!(matches!(DepthSource::open(&path, &target).unwrap(), DepthSource::Metric(_)));
+    assert!(matches!(DepthSource::open(&path, &target, DepthUnit::Usual).unwrap(), DepthSource::Metric(_)));
     // Half the size: samples of the file, no means of them.
-    let small: Vec<_> =
-        DepthReader::open(&path, &Target::new((16, 16), (30, 1))).unwrap().map(Result::unwrap).collect();
+    let small: Vec<_> = DepthReader::open(&path, &Target::new((16, 16), (30, 1)), DepthUnit::Usual)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert!(small[1].mm.iter().all(|d| pictures[1].mm.contains(d)));
     // At half the rate: every second picture.
-    let slow: Vec<_> =
-        DepthReader::open(&path, &Target::new((32, 24), (15, 1))).unwrap().map(Result::unwrap).collect();
+    let slow: Vec<_> = DepthReader::open(&path, &Target::new((32, 24), (15, 1)), DepthUnit::Usual)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert!(slow.len() == 3 && slow[1] == pictures[2]);
     // Colour is no depth, and says so.
     let colour = dir.path().join("c.mkv");
     written(&colour, 2, (30, 1), Colour::BT601, Quality::Ffv1);
-    let error = DepthReader::open(&colour, &target).err().unwrap().to_string();
-    assert!(error.contains("c.mkv holds yuv420p; metric depth is 16-bit grey"), "{error}");
-    assert!(matches!(DepthSource::open(&colour, &target).unwrap(), DepthSource::View(_)));
+    let error = DepthReader::open(&colour, &target, DepthUnit::Usual).err().unwrap().to_string();
+    assert!(error.contains("c.mkv holds yuv420p; metric depth is grey of 9 to 16 bits"), "{error}");
+    let error = DepthSource::open(&colour, &target, DepthUnit::Usual).err().unwrap().to_string();
+    assert!(error.contains("c.mkv holds colour (yuv420p); depth is grey"), "{error}");
+    // Nor is depth colour; but a picture without colours is an 8-bit view.
+    let error = Reader::open(&path, &target).err().unwrap().to_string();
+    assert!(error.contains("holds gray16le; that is depth"), "{error}");
+    let grey = dir.path().join("g.mkv");
+    let mut writer = Writer::create(&grey, (64, 48), (30, 1), Colour::BT601, Quality::Ffv1).unwrap();
+    let mut picture = picture(64, 48, 0);
+    picture.u.fill(127);
+    picture.v.fill(130);
+    writer.write(&picture).unwrap();
+    writer.finish().unwrap();
+    assert!(matches!(DepthSource::open(&grey, &target, DepthUnit::Usual).unwrap(), DepthSource::View(_)));
 }
 
 #[test]
 fn a_folder_of_pngs_goes_by_number() {
     let dir = tempfile::tempdir().unwrap();
     let target = Target { fps: Some((30, 1)), ..Target::default() };
-    let error = DepthReader::open(dir.path(), &target).err().unwrap().to_string();
-    assert!(error.contains("no pictures"), "{error}");
+    let error = DepthReader::open(dir.path(), &target, DepthUnit::Usual).err().unwrap().to_string();
+    assert!(error.contains("no picture in it"), "{error}");
     for i in [2, 10, 1] {
         still::write_depth16(&dir.path().join(format!("frame-{i}.depth.png")), &depth(32, 24, i)).unwrap();
     }
     std::fs::write(dir.path().join("notes.txt"), "not a picture").unwrap();
-    let back: Vec<_> = DepthReader::open(dir.path(), &target).unwrap().map(Result::unwrap).collect();
+    let back: Vec<_> =
+        DepthReader::open(dir.path(), &target, DepthUnit::Usual).unwrap().map(Result::unwrap).collect();
     assert!(back == [1, 2, 10].map(|i| depth(32, 24, i)));
     still::write_depth16(&dir.path().join("frame-3.depth.png"), &depth(16, 24, 3)).unwrap();
-    let error = DepthReader::open(dir.path(), &target).unwrap().find_map(Result::err).unwrap().to_string();
+    let error = DepthReader::open(dir.path(), &target, DepthUnit::Usual)
+        .unwrap()
+        .find_map(Result::err)
+        .unwrap()
+        .to_string();
     assert!(error.contains("frame-3.depth.png changes from 32x24 to 16x24"), "{error}");
 }
 
@@ -241,7 +265,7 @@ fn clear_errors_for_what_is_no_video() {
     let at = |name: &str| dir.path().join(name);
     let said = |path: &Path| Reader::open(path, &Target::default()).err().unwrap().to_string();
     assert!(said(&at("none.mp4")).contains("failed to open") && said(&at("none.mp4")).contains("none.mp4"));
-    assert!(said(dir.path()).contains("directory"));
+    assert!(said(dir.path()).contains("is a folder; make a video"));
     std::fs::write(at("zero.mp4"), "").unwrap();
     assert!(said(&at("zero.mp4")).contains("zero.mp4 is empty (0 bytes)"));
     std::fs::write(at("text.mp4"), "this is no video\n".repeat(100)).unwrap();
@@ -316,9 +340,9 @@ fn a_y4m_cut_inside_a_picture_is_named_with_its_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cut.y4m");
     let (want, frame_line) = (64 * 48 * 3 / 2, "FRAME\n".len());
-    for chroma in [y4m::Chroma::C420, y4m::Chroma::Mono] {
-        let want = if chroma == y4m::Chroma::Mono { 64 * 48 } else { want };
-        let header = y4m::Header { chroma, ..y4m::Header::new(64, 48, (30, 1)) };
+    for format in [Format::YUV420, Format::GREY] {
+        let want = if format == Format::GREY { 64 * 48 } else { want };
+        let header = y4m::Header { format, ..y4m::Header::new(64, 48, (30, 1)) };
         let mut writer = y4m::Writer::new(Vec::new(), header).unwrap();
         (0..4).for_each(|i| writer.write(&picture(64, 48, i)).unwrap());
         let whole = writer.finish().unwrap();
@@ -416,14 +440,16 @@ fn real_depth_is_read_in_both_kinds() {
     let Some(folder) = clips("rgbd") else { return };
     let target = Target::new((512, 512), (30, 1));
     let metric = folder.join("r01_7scenes_kitchen_a_depth16.mkv");
-    let DepthSource::Metric(reader) = DepthSource::open(&metric, &target).unwrap() else {
+    let DepthSource::Metric(reader) = DepthSource::open(&metric, &target, DepthUnit::Usual).unwrap() else {
         panic!("not metric")
     };
     let pictures: Vec<_> = reader.take(5).map(Result::unwrap).collect();
     let measured = pictures[0].mm.iter().filter(|d| **d > 0).count();
     assert!(measured > 512 * 512 * 8 / 10 && pictures[0].mm.iter().all(|d| *d < 10_000));
     let view = folder.join("r01_7scenes_kitchen_a_depth8_vis.mp4");
-    let DepthSource::View(reader) = DepthSource::open(&view, &target).unwrap() else { panic!("not a view") };
+    let DepthSource::View(reader) = DepthSource::open(&view, &target, DepthUnit::Usual).unwrap() else {
+        panic!("not a view")
+    };
     assert_eq!(reader.colour().range, Range::Full);
     assert_eq!(reader.count(), 240);
 }
@@ -444,7 +470,7 @@ fn the_embedded_clip_is_rendered_once() {
     let read_rgb = read(&paths.rgb, &target).unwrap();
     assert!(read_rgb.len() == 3 && read_rgb[2] == media::convert::to_yuv420(&rgb, Colour::BT601));
     let read_depth: Vec<_> =
-        DepthReader::open(&paths.depth16, &target).unwrap().map(Result::unwrap).collect();
+        DepthReader::open(&paths.depth16, &target, DepthUnit::Usual).unwrap().map(Result::unwrap).collect();
     assert!(read_depth.len() == 3 && read_depth[2] == depth);
     let view = read(&paths.view, &target).unwrap();
     let back = media::scene::depth_view().to_depth16(&view[2], Range::Limited);

@@ -1,45 +1,48 @@
-//! The values of FFmpeg's `psnr` and `ssim` filters on 4:2:0 pictures, under their own names because they are not
+//! The values of FFmpeg's `psnr` and `ssim` filters on pictures in their own format, under their own names because they are not
 //! the RGB metrics.
 
 use super::lanes::SimdLevel;
-use super::psnr::sse_at;
+use super::psnr::{sse_at, sse16};
 use super::scorer::Scorer;
 use super::{same_size, whole};
 use crate::MetricError;
 use media::Yuv420;
+use media::picture::{Format, Model, Picture, Plane};
 
 /// One frame of FFmpeg's `psnr` filter: dB per plane and over all samples (`psnr_avg`: the mean squared error of the
 /// planes weighted by their number of samples). Infinite for identical planes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FfmpegPsnr {
-    /// Mean squared error of Y, U and V, in squared 8-bit steps.
-    pub mse: [f64; 3],
+    /// Mean squared error of Y, U and V, or of R, G and B, or of luma alone; then of opacity. In squared codes.
+    pub mse: [f64; 4],
     /// Mean squared error over all samples.
     pub mse_avg: f64,
+    /// The largest code.
+    pub peak: u16,
 }
 
 impl FfmpegPsnr {
-    /// dB of Y, U and V.
+    /// dB of the planes; infinite for those that the picture has not.
     #[must_use]
-    pub fn planes(&self) -> [f64; 3] {
-        self.mse.map(db)
+    pub fn planes(&self) -> [f64; 4] {
+        self.mse.map(|mse| db(mse, self.peak))
     }
 
     /// dB over all samples: FFmpeg's `psnr_avg`.
     #[must_use]
     pub fn avg(&self) -> f64 {
-        db(self.mse_avg)
+        db(self.mse_avg, self.peak)
     }
 }
 
-fn db(mse: f64) -> f64 {
-    10.0 * (65025.0 / mse).log10()
+fn db(mse: f64, peak: u16) -> f64 {
+    10.0 * (f64::from(peak).powi(2) / mse).log10()
 }
 
 /// One frame of FFmpeg's `ssim` filter, range -1 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FfmpegSsim {
-    /// Y, U and V.
+    /// Y, U and V, or R, G and B, or luma alone (the others then 0).
     pub planes: [f64; 3],
     /// Planes weighted by their number of samples: FFmpeg's `All`.
     pub all: f64,
@@ -50,20 +53,24 @@ pub struct FfmpegSsim {
 /// # Errors
 /// [`MetricError::SizeMismatch`], [`MetricError::BadBuffer`], [`MetricError::Nothing`] for an empty picture.
 pub fn ffmpeg_psnr(reference: &Yuv420, shown: &Yuv420) -> Result<FfmpegPsnr, MetricError> {
-    ffmpeg_psnr_at(SimdLevel::best(), reference, shown)
+    psnr_of(SimdLevel::best(), &yuv420_planes(reference, shown)?, 255)
 }
 
-fn ffmpeg_psnr_at(level: SimdLevel, reference: &Yuv420, shown: &Yuv420) -> Result<FfmpegPsnr, MetricError> {
-    let planes = planes(reference, shown)?;
+fn psnr_of(level: SimdLevel, planes: &[Pair<'_>], peak: u16) -> Result<FfmpegPsnr, MetricError> {
     if planes[0].width * planes[0].height == 0 {
         return Err(MetricError::Nothing { metric: "ffmpeg_psnr", why: "the picture is empty" });
     }
-    let sse = planes.map(|p| sse_at(level, p.a, p.b));
-    let samples = planes.map(|p| p.a.len());
-    Ok(FfmpegPsnr {
-        mse: std::array::from_fn(|i| sse[i] as f64 / samples[i] as f64),
-        mse_avg: sse.iter().sum::<u64>() as f64 / samples.iter().sum::<usize>() as f64,
-    })
+    let (mut mse, mut errors, mut samples) = ([0.0; 4], 0u64, 0usize);
+    for (mse, p) in mse.iter_mut().zip(planes) {
+        let sse = match p.codes {
+            Codes::Eight(a, b) => sse_at(level, a, b),
+            Codes::Sixteen(a, b) => sse16(a, b),
+        };
+        *mse = sse as f64 / p.len() as f64;
+        errors += sse;
+        samples += p.len();
+    }
+    Ok(FfmpegPsnr { mse, mse_avg: errors as f64 / samples as f64, peak })
 }
 
 /// SSIM per plane and over all planes of a 4:2:0 pair, as FFmpeg's `ssim` filter: 8x8 boxes every 4 samples, integer
@@ -82,7 +89,7 @@ impl Scorer {
     /// # Errors
     /// As the free function.
     pub fn ffmpeg_psnr(&mut self, reference: &Yuv420, shown: &Yuv420) -> Result<FfmpegPsnr, MetricError> {
-        ffmpeg_psnr_at(self.level, reference, shown)
+        psnr_of(self.level, &yuv420_planes(reference, shown)?, 255)
     }
 
     /// [`ffmpeg_ssim`].
@@ -90,45 +97,208 @@ impl Scorer {
     /// # Errors
     /// As the free function.
     pub fn ffmpeg_ssim(&mut self, reference: &Yuv420, shown: &Yuv420) -> Result<FfmpegSsim, MetricError> {
-        ffmpeg_ssim_at(self.level, reference, shown, &mut self.blocks)
+        ssim_of(self.level, &yuv420_planes(reference, shown)?, 255, &mut self.blocks)
+    }
+
+    /// FFmpeg's `psnr` of pictures in their own format: all planes, opacity included.
+    ///
+    /// # Errors
+    /// As [`ffmpeg_psnr`]; [`MetricError::BadArgument`] if the formats differ or the filter does not take theirs.
+    pub fn ffmpeg_psnr_of(
+        &mut self,
+        reference: &Picture,
+        shown: &Picture,
+    ) -> Result<FfmpegPsnr, MetricError> {
+        let format = same_format("ffmpeg_psnr", reference, shown)?;
+        let alpha = match format.model {
+            Model::Grey => &[][..],
+            Model::Yuv => &[8, 9, 10, 16],
+            Model::Rgb => &[8, 10, 12, 16],
+        };
+        if !takes(format) || (format.alpha && !(alpha.contains(&format.bits) && is_common(format))) {
+            return Err(not_taken("ffmpeg_psnr", format));
+        }
+        let planes = picture_planes(reference, shown, format.planes())?;
+        psnr_of(self.level, &planes, format.peak())
+    }
+
+    /// FFmpeg's `ssim` of pictures in their own format; opacity is left out, as by the filter.
+    ///
+    /// # Errors
+    /// As [`ffmpeg_ssim`]; [`MetricError::BadArgument`] if the formats differ or the filter does not take theirs.
+    pub fn ffmpeg_ssim_of(
+        &mut self,
+        reference: &Picture,
+        shown: &Picture,
+    ) -> Result<FfmpegSsim, MetricError> {
+        let format = same_format("ffmpeg_ssim", reference, shown)?;
+        if !takes(format) {
+            return Err(not_taken("ffmpeg_ssim", format));
+        }
+        let planes = picture_planes(reference, shown, format.colours())?;
+        ssim_of(self.level, &planes, format.peak(), &mut self.blocks)
     }
 }
 
-fn ffmpeg_ssim_at(
+fn is_common(format: Format) -> bool {
+    format.model != Model::Yuv || matches!(format.chroma, (1, 1) | (1, 0) | (0, 0))
+}
+
+/// Whether both filters take the format as it is (libavfilter/vf_psnr.c, vf_ssim.c, `query_formats`); others they convert first.
+fn takes(format: Format) -> bool {
+    match (format.model, format.bits) {
+        (Model::Grey, 8 | 9 | 10 | 12 | 16) | (Model::Rgb, 8 | 9 | 10 | 12 | 14 | 16) => true,
+        (Model::Yuv, 8) => matches!(format.chroma, (1, 1) | (1, 0) | (0, 0) | (0, 1) | (2, 0) | (2, 2)),
+        (Model::Yuv, 9 | 10 | 12 | 14 | 16) => is_common(format),
+        _ => false,
+    }
+}
+
+fn not_taken(metric: &'static str, format: Format) -> MetricError {
+    let what = format!(
+        "FFmpeg's filter does not take {format} as it is; convert both files with `ffmpeg -pix_fmt` first"
+    );
+    MetricError::BadArgument { metric, what }
+}
+
+fn same_format(metric: &'static str, a: &Picture, b: &Picture) -> Result<Format, MetricError> {
+    if a.format == b.format {
+        return Ok(a.format);
+    }
+    let what = format!("the pictures differ in format: {} (reference) and {} (shown)", a.format, b.format);
+    Err(MetricError::BadArgument { metric, what })
+}
+
+fn ssim_of(
     level: SimdLevel,
-    reference: &Yuv420,
-    shown: &Yuv420,
+    planes: &[Pair<'_>],
+    peak: u16,
     rows: &mut BlockRows,
 ) -> Result<FfmpegSsim, MetricError> {
-    let planes = planes(reference, shown)?;
-    if planes[1].width < 8 || planes[1].height < 8 {
-        let (width, height) = (reference.width, reference.height);
-        return Err(MetricError::TooSmall { metric: "ffmpeg_ssim", need: 15, width, height });
+    if let Some(p) = planes.iter().find(|p| p.width < 8 || p.height < 8) {
+        return Err(MetricError::TooSmall {
+            metric: "ffmpeg_ssim",
+            need: 8,
+            width: p.width,
+            height: p.height,
+        });
     }
-    let each = planes.map(|p| plane_ssim(level, &p, rows));
-    let samples = planes.map(|p| p.a.len() as f64);
-    let all = each.iter().zip(samples).map(|(s, n)| s * n).sum::<f64>() / samples.iter().sum::<f64>();
-    Ok(FfmpegSsim { planes: each, all })
+    let mut each = [0.0; 3];
+    let (mut sum, mut samples) = (0.0, 0.0);
+    for (each, p) in each.iter_mut().zip(planes) {
+        *each = match p.codes {
+            Codes::Eight(a, b) if peak == 255 => {
+                plane_ssim(level, &Bytes { width: p.width, height: p.height, a, b }, rows)
+            }
+            Codes::Eight(a, b) => deep_ssim(p, a, b, peak),
+            Codes::Sixteen(a, b) => deep_ssim(p, a, b, peak),
+        };
+        sum += *each * p.len() as f64;
+        samples += p.len() as f64;
+    }
+    Ok(FfmpegSsim { planes: each, all: sum / samples })
+}
+
+/// A plane of both pictures.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    width: usize,
+    height: usize,
+    codes: Codes<'a>,
 }
 
 #[derive(Clone, Copy)]
-struct Pair<'a> {
+enum Codes<'a> {
+    Eight(&'a [u8], &'a [u8]),
+    Sixteen(&'a [u16], &'a [u16]),
+}
+
+impl Pair<'_> {
+    fn len(&self) -> usize {
+        self.width * self.height
+    }
+}
+
+/// The same of 8 bits.
+#[derive(Clone, Copy)]
+struct Bytes<'a> {
     width: usize,
     height: usize,
     a: &'a [u8],
     b: &'a [u8],
 }
 
-fn planes<'a>(a: &'a Yuv420, b: &'a Yuv420) -> Result<[Pair<'a>; 3], MetricError> {
+fn yuv420_planes<'a>(a: &'a Yuv420, b: &'a Yuv420) -> Result<[Pair<'a>; 3], MetricError> {
     same_size((a.width, a.height), (b.width, b.height))?;
     let (cw, ch) = (a.width.div_ceil(2), a.height.div_ceil(2));
     let pair = |width, height, a: &'a [u8], b: &'a [u8]| -> Result<Pair<'a>, MetricError> {
         for p in [a, b] {
             whole(width, height, width * height, p.len())?;
         }
-        Ok(Pair { width, height, a, b })
+        Ok(Pair { width, height, codes: Codes::Eight(a, b) })
     };
     Ok([pair(a.width, a.height, &a.y, &b.y)?, pair(cw, ch, &a.u, &b.u)?, pair(cw, ch, &a.v, &b.v)?])
+}
+
+fn picture_planes<'a>(a: &'a Picture, b: &'a Picture, count: usize) -> Result<Vec<Pair<'a>>, MetricError> {
+    let size = (a.width, a.height);
+    same_size(size, (b.width, b.height))?;
+    let pair = |index: usize| {
+        let (width, height) = a.format.plane_size(index, size);
+        let codes = match (a.planes.get(index), b.planes.get(index)) {
+            (Some(Plane::Eight(a)), Some(Plane::Eight(b))) => Codes::Eight(a, b),
+            (Some(Plane::Sixteen(a)), Some(Plane::Sixteen(b))) => Codes::Sixteen(a, b),
+            _ => Codes::Eight(&[], &[]),
+        };
+        let found = match codes {
+            Codes::Eight(a, b) => [a.len(), b.len()],
+            Codes::Sixteen(a, b) => [a.len(), b.len()],
+        };
+        for found in found {
+            whole(width, height, width * height, found)?;
+        }
+        Ok(Pair { width, height, codes })
+    };
+    (0..count).map(pair).collect()
+}
+
+/// SSIM of a plane of another depth than 8 bits: the same sums in 64 bits, constants from the peak, single precision from the
+/// box's value on, as the filter has it.
+fn deep_ssim<C: Copy + Into<i64>>(p: &Pair<'_>, a: &[C], b: &[C], peak: u16) -> f64 {
+    let (bw, bh) = (p.width / 4, p.height / 4);
+    let block = |bx: usize, by: usize| {
+        let mut sum = [0i64; 4];
+        for row in 0..4 {
+            let at = (4 * by + row) * p.width + 4 * bx;
+            for (&p, &q) in a[at..at + 4].iter().zip(&b[at..at + 4]) {
+                let (p, q): (i64, i64) = (p.into(), q.into());
+                sum[0] += p;
+                sum[1] += q;
+                sum[2] += p * p + q * q;
+                sum[3] += p * q;
+            }
+        }
+        sum
+    };
+    let constant = |k: f64, n: f64| (k * k * f64::from(peak) * f64::from(peak) * n + 0.5) as i64;
+    let (c1, c2) = (constant(0.01, 64.0), constant(0.03, 64.0 * 63.0));
+    let row = |by: usize| -> Vec<[i64; 4]> { (0..bw).map(|bx| block(bx, by)).collect() };
+    let mut above = row(0);
+    let mut total = 0.0f64;
+    for by in 1..bh {
+        let below = row(by);
+        for bx in 1..bw {
+            let [s1, s2, ss, s12]: [i64; 4] =
+                std::array::from_fn(|m| above[bx - 1][m] + above[bx][m] + below[bx - 1][m] + below[bx][m]);
+            let variances = ss * 64 - s1 * s1 - s2 * s2;
+            let covariance = s12 * 64 - s1 * s2;
+            let above_line = (2 * s1 * s2 + c1) as f32 * (2 * covariance + c2) as f32;
+            let below_line = (s1 * s1 + s2 * s2 + c1) as f32 * (variances + c2) as f32;
+            total += f64::from(above_line / below_line);
+        }
+        above = below;
+    }
+    total / ((bw - 1) * (bh - 1)) as f64
 }
 
 /// Sums of the 4x4 blocks of a row of blocks: x, y, x^2 + y^2, xy.
@@ -138,7 +308,7 @@ type BlockSums = [Vec<i32>; 4];
 #[derive(Default)]
 pub(crate) struct BlockRows([BlockSums; 2]);
 
-fn plane_ssim(level: SimdLevel, pair: &Pair<'_>, rows: &mut BlockRows) -> f64 {
+fn plane_ssim(level: SimdLevel, pair: &Bytes<'_>, rows: &mut BlockRows) -> f64 {
     let (bw, bh) = (pair.width / 4, pair.height / 4);
     let BlockRows([above, below]) = rows;
     for sums in above.iter_mut().chain(below.iter_mut()) {
@@ -166,7 +336,7 @@ fn plane_ssim(level: SimdLevel, pair: &Pair<'_>, rows: &mut BlockRows) -> f64 {
 }
 
 /// Blocks `from..` of a row of blocks.
-fn block_row(pair: &Pair<'_>, by: usize, from: usize, out: &mut BlockSums) {
+fn block_row(pair: &Bytes<'_>, by: usize, from: usize, out: &mut BlockSums) {
     for bx in from..out[0].len() {
         let mut sum = [0i32; 4];
         for r in 0..4 {
@@ -223,12 +393,12 @@ fn box_ssim(s1: i32, s2: i32, ss: i32, s12: i32) -> f32 {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{BlockSums, Pair};
+    use super::{BlockSums, Bytes};
     use std::arch::x86_64::*;
 
     /// Eight blocks at a time.
     #[target_feature(enable = "avx2")]
-    pub(super) unsafe fn block_row(pair: &Pair<'_>, by: usize, out: &mut BlockSums) {
+    pub(super) unsafe fn block_row(pair: &Bytes<'_>, by: usize, out: &mut BlockSums) {
         let (zero, bytes, words) = (_mm256_setzero_si256(), _mm256_set1_epi8(1), _mm256_set1_epi16(1));
         let whole = out[0].len() / 8 * 8;
         for bx in (0..whole).step_by(8) {

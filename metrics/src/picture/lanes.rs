@@ -68,6 +68,8 @@ pub(crate) trait Lanes: Copy {
     unsafe fn fma(self, b: Self, c: Self) -> Self;
     unsafe fn from_u8(p: *const u8) -> Self;
     unsafe fn from_u16(p: *const u16) -> Self;
+    /// Numbers below 2^31.
+    unsafe fn from_u32(p: *const u32) -> Self;
     /// Adds each lane to one of `N` doubles.
     unsafe fn accumulate(self, p: *mut f64);
 }
@@ -88,6 +90,13 @@ impl Sample for u16 {
     #[inline(always)]
     unsafe fn lanes<L: Lanes>(p: *const Self) -> L {
         unsafe { L::from_u16(p) }
+    }
+}
+
+impl Sample for u32 {
+    #[inline(always)]
+    unsafe fn lanes<L: Lanes>(p: *const Self) -> L {
+        unsafe { L::from_u32(p) }
     }
 }
 
@@ -151,6 +160,11 @@ macro_rules! portable {
                 Self(v.map(<$elem>::from))
             }
             #[inline(always)]
+            unsafe fn from_u32(p: *const u32) -> Self {
+                let v = unsafe { p.cast::<[u32; $n]>().read_unaligned() };
+                Self(v.map(|v| v as $elem))
+            }
+            #[inline(always)]
             unsafe fn accumulate(self, p: *mut f64) {
                 for (i, v) in self.0.into_iter().enumerate() {
                     unsafe { *p.add(i) += f64::from(v) };
@@ -170,7 +184,7 @@ mod x86 {
 
     macro_rules! vector {
         ($ty:ty, $elem:ty, $n:literal, $set:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
-         $div:ident, $fma:ident, |$p8:ident| $u8:expr, |$p16:ident| $u16:expr, |$v:ident, $acc:ident| $accumulate:expr) => {
+         $div:ident, $fma:ident, |$p8:ident| $u8:expr, |$p16:ident| $u16:expr, |$p32:ident| $u32:expr, |$v:ident, $acc:ident| $accumulate:expr) => {
             impl Lanes for $ty {
                 type Elem = $elem;
                 const N: usize = $n;
@@ -215,6 +229,10 @@ mod x86 {
                     unsafe { $u16 }
                 }
                 #[inline(always)]
+                unsafe fn from_u32($p32: *const u32) -> Self {
+                    unsafe { $u32 }
+                }
+                #[inline(always)]
                 unsafe fn accumulate(self, $acc: *mut f64) {
                     let $v = self;
                     unsafe { $accumulate }
@@ -237,6 +255,7 @@ mod x86 {
         _mm256_fmadd_ps,
         |p| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()))),
         |p| _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()))),
+        |p| _mm256_cvtepi32_ps(_mm256_loadu_si256(p.cast())),
         |v, acc| {
             let lo = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
             let hi = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(v));
@@ -258,6 +277,7 @@ mod x86 {
         _mm256_fmadd_pd,
         |p| _mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(p.cast::<i32>().read_unaligned()))),
         |p| _mm256_cvtepi32_pd(_mm_cvtepu16_epi32(_mm_loadl_epi64(p.cast()))),
+        |p| _mm256_cvtepi32_pd(_mm_loadu_si128(p.cast())),
         |v, acc| _mm256_storeu_pd(acc, _mm256_add_pd(_mm256_loadu_pd(acc), v))
     );
     vector!(
@@ -274,6 +294,7 @@ mod x86 {
         _mm512_fmadd_ps,
         |p| _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()))),
         |p| _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()))),
+        |p| _mm512_cvtepi32_ps(_mm512_loadu_si512(p.cast())),
         |v, acc| {
             let lo = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
             let hi = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(v));
@@ -295,6 +316,7 @@ mod x86 {
         _mm512_fmadd_pd,
         |p| _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()))),
         |p| _mm512_cvtepi32_pd(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()))),
+        |p| _mm512_cvtepi32_pd(_mm256_loadu_si256(p.cast())),
         |v, acc| _mm512_storeu_pd(acc, _mm512_add_pd(_mm512_loadu_pd(acc), v))
     );
 }

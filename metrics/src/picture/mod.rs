@@ -14,18 +14,27 @@ pub use lanes::SimdLevel;
 pub use ms_ssim::ms_ssim;
 pub use psnr::{psnr, psnr_of_sse, sse};
 pub use scorer::Scorer;
+pub use scorer::{Code, RgbPicture};
 pub use ssim::{ssim, ssim_full};
 
 use crate::MetricError;
-use media::Rgb;
 
-/// Both pictures have the same size and as many samples as it asks for.
-fn same_rgb(reference: &Rgb, shown: &Rgb) -> Result<(), MetricError> {
-    same_size((reference.width, reference.height), (shown.width, shown.height))?;
+/// Both pictures have the same size and peak, and as many samples as the size asks for.
+fn same_rgb<P: RgbPicture>(reference: &P, shown: &P) -> Result<(), MetricError> {
+    same_size(reference.size(), shown.size())?;
     for p in [reference, shown] {
-        whole(p.width, p.height, 3 * p.width * p.height, p.data.len())?;
+        let (width, height) = p.size();
+        whole(width, height, 3 * width * height, p.codes().len())?;
     }
-    Ok(())
+    same_peak(reference.peak(), shown.peak())
+}
+
+fn same_peak(reference: u16, shown: u16) -> Result<(), MetricError> {
+    if reference == shown {
+        return Ok(());
+    }
+    let what = format!("white is {reference} in the reference and {shown} in the shown picture");
+    Err(MetricError::BadArgument { metric: "picture metrics", what })
 }
 
 pub(crate) fn same_size(reference: (usize, usize), shown: (usize, usize)) -> Result<(), MetricError> {

@@ -2,7 +2,8 @@
 
 use super::pool::pool;
 use super::same_rgb;
-use super::scorer::Scorer;
+use super::scorer::private::Code as Private;
+use super::scorer::{RgbPicture, Scorer};
 use super::window::{Plane, Sums, Window, pass};
 use crate::MetricError;
 use media::Rgb;
@@ -26,14 +27,14 @@ pub fn ms_ssim(reference: &Rgb, shown: &Rgb) -> Result<f64, MetricError> {
 }
 
 impl Scorer {
-    /// [`ms_ssim`].
+    /// [`ms_ssim`], of pictures of any depth.
     ///
     /// # Errors
     /// As the free function.
-    pub fn ms_ssim(&mut self, reference: &Rgb, shown: &Rgb) -> Result<f64, MetricError> {
+    pub fn ms_ssim<P: RgbPicture>(&mut self, reference: &P, shown: &P) -> Result<f64, MetricError> {
         same_rgb(reference, shown)?;
-        let size = (reference.width, reference.height);
-        self.ms_ssim_interleaved(size, 3, &reference.data, &shown.data)
+        let (a, b) = (reference.codes(), shown.codes());
+        Private::ms_ssim(self, (reference.size(), 3), (a, b), reference.peak())
     }
 
     /// [`ms_ssim`] of two one-channel pictures of `width x height` samples.
@@ -49,15 +50,14 @@ impl Scorer {
         for p in [reference, shown] {
             super::whole(width, height, width * height, p.len())?;
         }
-        self.ms_ssim_interleaved((width, height), 1, reference, shown)
+        self.ms_ssim_interleaved(((width, height), 1), (reference, shown), 255)
     }
 
-    fn ms_ssim_interleaved(
+    pub(super) fn ms_ssim_interleaved<C: Private>(
         &mut self,
-        (width, height): (usize, usize),
-        channels: usize,
-        reference: &[u8],
-        shown: &[u8],
+        ((width, height), channels): ((usize, usize), usize),
+        (reference, shown): (&[C], &[C]),
+        peak: u16,
     ) -> Result<f64, MetricError> {
         if width.min(height) <= 160 {
             return Err(MetricError::TooSmall { metric: "ms_ssim", need: 161, width, height });
@@ -71,15 +71,17 @@ impl Scorer {
             }
         };
         let plane = |data| Plane { width, height, channels, data };
-        fold(0, &pass(self.level, &window, plane(reference), plane(shown), 255.0, &mut self.scratch));
+        let how = (self.level, C::PRECISE);
+        let mut peak = f64::from(peak);
+        fold(0, &pass(how, &window, plane(reference), plane(shown), peak, &mut self.scratch));
 
-        let [mut from, mut to] = std::mem::take(&mut self.pooled);
-        let (mut size, mut peak) = ((width, height), 255.0);
+        let super::pool::Pools { mut row, pairs: [mut from, mut to] } = std::mem::take(C::pools(self));
+        let mut size = (width, height);
         for level in 1..WEIGHTS.len() {
             let pad = (size.0 % 2 == 1, size.1 % 2 == 1);
             let mut next = size;
             for i in 0..2 {
-                let (row, out) = (&mut self.row, &mut to[i]);
+                let (row, out) = (&mut row, &mut to[i]);
                 next = if level == 1 {
                     pool([reference, shown][i], size, channels, 2, pad, row, out)
                 } else {
@@ -88,10 +90,10 @@ impl Scorer {
             }
             (size, peak) = (next, peak * 4.0);
             let plane = |data| Plane { width: size.0, height: size.1, channels, data };
-            fold(level, &pass(self.level, &window, plane(&*to[0]), plane(&*to[1]), peak, &mut self.scratch));
+            fold(level, &pass(how, &window, plane(&*to[0]), plane(&*to[1]), peak, &mut self.scratch));
             std::mem::swap(&mut from, &mut to);
         }
-        self.pooled = [from, to];
+        *C::pools(self) = super::pool::Pools { row, pairs: [from, to] };
         Ok(product[..channels].iter().sum::<f64>() / channels as f64)
     }
 }

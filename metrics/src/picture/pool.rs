@@ -1,30 +1,61 @@
 //! Average pooling kept as integer sums: a pooled sample is `factor^2` times the mean, so nothing is rounded.
 
+use std::ops::{Add, AddAssign};
+
+/// What sums of samples are kept in.
+pub(crate) trait Total: Copy + Default + Add<Output = Self> + AddAssign + std::iter::Sum {
+    /// Adds `factor` neighbouring pixels of three channels, all channels. `dst` has three spare samples at its end.
+    fn rgb_row(row: &[Self], dst: &mut [Self], factor: usize);
+}
+
+impl Total for u16 {
+    fn rgb_row(row: &[Self], dst: &mut [Self], factor: usize) {
+        rgb_row(row, dst, factor);
+    }
+}
+
+impl Total for u32 {
+    fn rgb_row(row: &[Self], dst: &mut [Self], factor: usize) {
+        for (out, pixels) in dst.chunks_exact_mut(3).zip(row.chunks_exact(3 * factor)) {
+            for (c, out) in out.iter_mut().enumerate() {
+                *out = pixels.iter().skip(c).step_by(3).copied().sum();
+            }
+        }
+    }
+}
+
+/// Memory that pooling needs: a row, and pooled reference and shown picture; MS-SSIM alternates between the two pairs.
+#[derive(Default)]
+pub(crate) struct Pools<T> {
+    pub row: Vec<T>,
+    pub pairs: [[Vec<T>; 2]; 2],
+}
+
 /// Sums of `factor x factor` pixels (stride `factor`, trailing rows and columns dropped) of a picture with
 /// interleaved channels. `pad` puts one row and/or column of zeros in front, which then count (as PyTorch's
 /// `avg_pool2d` with `count_include_pad` does).
 ///
-/// The caller keeps `factor^2 * peak` within 16 bits. Returns the new width and height.
+/// The caller keeps `factor^2 * peak` within `T`. Returns the new width and height.
 #[allow(
     clippy::too_many_arguments,
     reason = "a shape and its options; a struct would be built once per call"
 )]
-pub(crate) fn pool<S: Into<u16> + Copy>(
+pub(crate) fn pool<S: Into<T> + Copy, T: Total>(
     data: &[S],
     (width, height): (usize, usize),
     channels: usize,
     factor: usize,
     (pad_left, pad_top): (bool, bool),
-    row: &mut Vec<u16>,
-    out: &mut Vec<u16>,
+    row: &mut Vec<T>,
+    out: &mut Vec<T>,
 ) -> (usize, usize) {
     let (left, top) = (usize::from(pad_left), usize::from(pad_top));
     let (w, h) = ((width + left) / factor, (height + top) / factor);
     let stride = width * channels;
     // Three spare samples: wide stores below run over the end of a row.
-    out.resize(w * h * channels + 3, 0);
-    row.resize(left * channels + stride + 3, 0);
-    row[..left * channels].fill(0);
+    out.resize(w * h * channels + 3, T::default());
+    row.resize(left * channels + stride + 3, T::default());
+    row[..left * channels].fill(T::default());
     for y in 0..h {
         let sums = &mut row[left * channels..left * channels + stride];
         let first = (y * factor).saturating_sub(top);
@@ -34,7 +65,7 @@ pub(crate) fn pool<S: Into<u16> + Copy>(
         let mut r = first + 1;
         if r < last {
             for ((s, &v), &w) in sums.iter_mut().zip(line(first)).zip(line(r)) {
-                *s = Into::<u16>::into(v) + Into::<u16>::into(w);
+                *s = Into::<T>::into(v) + Into::<T>::into(w);
             }
             r += 1;
         } else {
@@ -44,15 +75,15 @@ pub(crate) fn pool<S: Into<u16> + Copy>(
         }
         for r in r..last {
             for (s, &v) in sums.iter_mut().zip(line(r)) {
-                *s += Into::<u16>::into(v);
+                *s += Into::<T>::into(v);
             }
         }
         let dst = &mut out[y * w * channels..];
         if channels == 3 {
-            rgb_row(row, &mut dst[..3 * w + 3], factor);
+            T::rgb_row(row, &mut dst[..3 * w + 3], factor);
         } else {
             for (d, s) in dst.iter_mut().zip(row.chunks_exact(factor)).take(w) {
-                *d = s.iter().sum();
+                *d = s.iter().copied().sum();
             }
         }
     }

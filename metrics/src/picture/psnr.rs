@@ -28,11 +28,22 @@ pub fn psnr(reference: &Rgb, shown: &Rgb) -> Result<f64, MetricError> {
 /// # Errors
 /// [`MetricError::Nothing`] if `samples` is 0.
 pub fn psnr_of_sse(sse: u64, samples: u64) -> Result<f64, MetricError> {
+    psnr_at(sse, samples, 255)
+}
+
+/// The same of samples up to `peak`.
+pub(super) fn psnr_at(sse: u64, samples: u64, peak: u16) -> Result<f64, MetricError> {
     if samples == 0 {
         return Err(MetricError::Nothing { metric: "psnr", why: "the picture is empty" });
     }
-    let mse = sse as f64 / (65025.0 * samples as f64);
+    let mse = sse as f64 / (f64::from(peak).powi(2) * samples as f64);
     Ok(-10.0 * (mse + 1e-8).log10())
+}
+
+/// Sum of squared differences of samples of up to 16 bits: below 2^32 times their number.
+pub(super) fn sse16(a: &[u16], b: &[u16]) -> u64 {
+    assert_eq!(a.len(), b.len(), "rows of one length");
+    a.iter().zip(b).map(|(&p, &q)| u64::from(u32::from(p.abs_diff(q)).pow(2))).sum()
 }
 
 /// Sum of squared differences of two equally long rows of 8-bit samples.

@@ -1,7 +1,8 @@
 //! Structural similarity in the two variants that papers mean.
 
 use super::pool::pool;
-use super::scorer::Scorer;
+use super::scorer::private::Code as Private;
+use super::scorer::{RgbPicture, Scorer};
 use super::window::{Plane, Sums, TAPS, Window, pass};
 use super::{same_rgb, same_size, whole};
 use crate::MetricError;
@@ -38,36 +39,24 @@ pub fn ssim_full(reference: &Rgb, shown: &Rgb) -> Result<f64, MetricError> {
 }
 
 impl Scorer {
-    /// [`ssim`].
+    /// [`ssim`], of pictures of any depth.
     ///
     /// # Errors
     /// As the free function.
-    pub fn ssim(&mut self, reference: &Rgb, shown: &Rgb) -> Result<f64, MetricError> {
+    pub fn ssim<P: RgbPicture>(&mut self, reference: &P, shown: &P) -> Result<f64, MetricError> {
         same_rgb(reference, shown)?;
-        self.ssim_interleaved(
-            "ssim",
-            (reference.width, reference.height),
-            3,
-            &reference.data,
-            &shown.data,
-            true,
-        )
+        let (a, b) = (reference.codes(), shown.codes());
+        Private::ssim(self, "ssim", (reference.size(), 3), (a, b), reference.peak(), true)
     }
 
-    /// [`ssim_full`].
+    /// [`ssim_full`], of pictures of any depth.
     ///
     /// # Errors
     /// As the free function.
-    pub fn ssim_full(&mut self, reference: &Rgb, shown: &Rgb) -> Result<f64, MetricError> {
+    pub fn ssim_full<P: RgbPicture>(&mut self, reference: &P, shown: &P) -> Result<f64, MetricError> {
         same_rgb(reference, shown)?;
-        self.ssim_interleaved(
-            "ssim_full",
-            (reference.width, reference.height),
-            3,
-            &reference.data,
-            &shown.data,
-            false,
-        )
+        let (a, b) = (reference.codes(), shown.codes());
+        Private::ssim(self, "ssim_full", (reference.size(), 3), (a, b), reference.peak(), false)
     }
 
     /// [`ssim`] (`pooled`) or [`ssim_full`] of two one-channel pictures (luma, the 8-bit visualisation of depth).
@@ -86,16 +75,15 @@ impl Scorer {
         }
         same_size((width, height), (width, height))?;
         let name = if pooled { "ssim" } else { "ssim_full" };
-        self.ssim_interleaved(name, (width, height), 1, reference, shown, pooled)
+        self.ssim_interleaved(name, ((width, height), 1), (reference, shown), 255, pooled)
     }
 
-    fn ssim_interleaved(
+    pub(super) fn ssim_interleaved<C: Private>(
         &mut self,
         metric: &'static str,
-        (width, height): (usize, usize),
-        channels: usize,
-        reference: &[u8],
-        shown: &[u8],
+        ((width, height), channels): ((usize, usize), usize),
+        (reference, shown): (&[C], &[C]),
+        peak: u16,
         pooled: bool,
     ) -> Result<f64, MetricError> {
         let factor = if pooled { pooling_factor(width, height) } else { 1 };
@@ -103,25 +91,28 @@ impl Scorer {
         if w < TAPS || h < TAPS {
             return Err(MetricError::TooSmall { metric, need: TAPS, width: w, height: h });
         }
+        let how = (self.level, C::PRECISE);
+        let peak = f64::from(peak);
         let sums = if factor == 1 {
             let plane = |data| Plane { width, height, channels, data };
-            pass(self.level, &Window::gaussian(), plane(reference), plane(shown), 255.0, &mut self.scratch)
+            pass(how, &Window::gaussian(), plane(reference), plane(shown), peak, &mut self.scratch)
         } else {
-            if factor * factor * 255 > usize::from(u16::MAX) {
+            let peak = peak * (factor * factor) as f64;
+            if peak > C::LARGEST as f64 {
                 return Err(MetricError::BadArgument {
                     metric,
-                    what: format!(
-                        "{width}x{height} is beyond the largest picture supported (shorter side 4223)"
-                    ),
+                    what: format!("{width}x{height} is beyond the largest picture supported"),
                 });
             }
-            let [a, b] = &mut self.pooled[0];
+            let mut pools = std::mem::take(C::pools(self));
+            let [a, b] = &mut pools.pairs[0];
             for (data, out) in [(reference, &mut *a), (shown, &mut *b)] {
-                pool(data, (width, height), channels, factor, (false, false), &mut self.row, out);
+                pool(data, (width, height), channels, factor, (false, false), &mut pools.row, out);
             }
             let plane = |data| Plane { width: w, height: h, channels, data };
-            let peak = (255 * factor * factor) as f64;
-            pass(self.level, &Window::gaussian(), plane(&a[..]), plane(&b[..]), peak, &mut self.scratch)
+            let sums = pass(how, &Window::gaussian(), plane(&a[..]), plane(&b[..]), peak, &mut self.scratch);
+            *C::pools(self) = pools;
+            sums
         };
         Ok(mean(&sums, channels))
     }

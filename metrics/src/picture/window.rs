@@ -89,9 +89,9 @@ struct Job<'a, S> {
 }
 
 /// One pass over a pair whose samples go from 0 to `peak`. Both planes have the same shape, at least
-/// 11x11, and one or three channels.
+/// 11x11, and one or three channels. `precise` asks for double precision whatever the size.
 pub(crate) fn pass<S: Sample>(
-    level: SimdLevel,
+    (level, precise): (SimdLevel, bool),
     window: &Window,
     x: Plane<'_, S>,
     y: Plane<'_, S>,
@@ -111,7 +111,7 @@ pub(crate) fn pass<S: Sample>(
     let out_columns = columns - (TAPS - 1) * x.channels;
     let out_rows = x.height - (TAPS - 1);
     // The widest single-precision vector is 16.
-    let double = out_columns * out_rows < FEW || columns < 16;
+    let double = precise || out_columns * out_rows < FEW || columns < 16;
     let taps = if double { window.taps } else { window.taps.map(|w| f64::from(w as f32)) };
     let actual = taps.iter().sum::<f64>().powi(2);
     let target = if window.normalised { 1.0 } else { window.taps.iter().sum::<f64>().powi(2) };

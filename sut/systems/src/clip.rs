@@ -4,7 +4,7 @@ use crate::encode::{OpenPictures, Pictures};
 use anyhow::{Context, Result};
 use contract::{ClipSpec, Stream};
 use media::depth::DepthView;
-use video::{DepthSource, Reader, Target};
+use video::{DepthSource, DepthUnit, Reader, Target};
 
 /// A function that opens one stream of `clip` at its first picture.
 ///
@@ -29,7 +29,7 @@ fn rgb(clip: &ClipSpec) -> Result<Pictures> {
 
 fn depth(clip: &ClipSpec) -> Result<Pictures> {
     let path = clip.depth.as_ref().context("this run has no depth stream")?;
-    match DepthSource::open(path, &target(clip))? {
+    match DepthSource::open(path, &target(clip), DepthUnit::of(clip.depth_per_metre))? {
         DepthSource::View(mut reader) => Ok(Box::new(move || {
             Ok(reader.next_frame()?.map(|mut picture| {
                 picture.u.fill(128);

@@ -1,35 +1,38 @@
 //! Pictures of a source for those who do not measure them here: as Y4M in their own format, and as small luma pictures.
 
 use super::align::{Alignment, LOOKED_AT, Small};
-use super::source::{Picture, Source};
+use super::source::{Shot, Source, TakeAs};
 use super::vmaf::Program;
 use anyhow::{Result, bail};
+use media::picture::{Model, Plane};
 use media::y4m;
 use std::io::Write;
 use std::path::Path;
+use video::DepthUnit;
 
 /// The small luma picture of one; `None` if it has no luma.
-pub fn small(picture: &Picture) -> Option<Small> {
-    match picture {
-        Picture::Yuv(yuv, _) => {
-            Some(Small::new((yuv.width, yuv.height), 8, |row| &yuv.y[row * yuv.width..(row + 1) * yuv.width]))
-        }
-        Picture::Rgb(rgb) => {
-            // Rec. 601's weights in 256ths; which weights does not matter to where two clips fit.
-            let luma: Vec<u8> = (rgb.data.chunks_exact(3))
-                .map(|p| ((77 * u32::from(p[0]) + 150 * u32::from(p[1]) + 29 * u32::from(p[2])) >> 8) as u8)
-                .collect();
-            Some(Small::new((rgb.width, rgb.height), 8, |row| &luma[row * rgb.width..(row + 1) * rgb.width]))
-        }
-        Picture::Nothing | Picture::Depth(_) => None,
+pub fn small(shot: &Shot) -> Option<Small> {
+    let Shot::Picture(picture, _) = shot else { return None };
+    let (size, bits) = ((picture.width, picture.height), picture.format.bits);
+    let rows = |row: usize| row * size.0..(row + 1) * size.0;
+    if picture.format.model == Model::Rgb {
+        // Rec. 601's weights in 256ths; which weights does not matter to where two clips fit.
+        let [r, g, b] = [0, 1, 2].map(|c: usize| &picture.planes[c]);
+        let weigh = |i: usize| 77 * u32::from(r.at(i)) + 150 * u32::from(g.at(i)) + 29 * u32::from(b.at(i));
+        let luma: Vec<u16> = (0..r.len()).map(|i| (weigh(i) >> 8) as u16).collect();
+        return Some(Small::new(size, bits, |row| &luma[rows(row)]));
     }
+    Some(match &picture.planes[0] {
+        Plane::Eight(luma) => Small::new(size, bits, |row| &luma[rows(row)]),
+        Plane::Sixteen(luma) => Small::new(size, bits, |row| &luma[rows(row)]),
+    })
 }
 
 /// Small pictures of the beginning of a source.
 fn smalls(source: &mut Source) -> Result<Vec<Small>> {
-    let (mut picture, mut all) = (Picture::Nothing, Vec::new());
-    while all.len() < LOOKED_AT && source.next_into(&mut picture)? {
-        all.extend(small(&picture));
+    let (mut shot, mut all) = (Shot::Nothing, Vec::new());
+    while all.len() < LOOKED_AT && source.next_into(&mut shot)? {
+        all.extend(small(&shot));
     }
     Ok(all)
 }
@@ -47,9 +50,9 @@ pub fn alignment(reference: &mut Source, shown: &mut Source, reach: usize) -> Re
 /// # Errors
 /// Pictures that cannot be read.
 pub fn skip(source: &mut Source, frames: usize) -> Result<()> {
-    let mut picture = Picture::Nothing;
+    let mut shot = Shot::Nothing;
     for _ in 0..frames {
-        source.next_into(&mut picture)?;
+        source.next_into(&mut shot)?;
     }
     Ok(())
 }
@@ -80,19 +83,22 @@ pub fn vmaf(
 }
 
 fn y4m(out: &mut dyn Write, path: &Path, skipped: usize, frames: usize) -> Result<()> {
-    let mut source = Source::open(path, None)?;
+    let mut source = Source::open(path, Some(TakeAs::Pictures), DepthUnit::Usual)?;
     skip(&mut source, skipped)?;
     // Neither range nor rate means anything to VMAF: it takes the samples as they are, picture by picture.
-    let (width, height) = source.size();
-    let mut writer = y4m::Writer::new(out, y4m::Header::new(width, height, (30, 1)))?;
-    let mut picture = Picture::Nothing;
+    let (size, format) = (source.about().size, source.about().format);
+    if format.model == Model::Rgb {
+        bail!("VMAF is defined on YUV video, and {} holds other pictures", path.display());
+    }
+    let header = y4m::Header { format, ..y4m::Header::new(size.0, size.1, (30, 1)) };
+    let mut writer = y4m::Writer::new(out, header)?;
+    let mut shot = Shot::Nothing;
     for _ in 0..frames {
-        if !source.next_into(&mut picture)? {
+        if !source.next_into(&mut shot)? {
             break;
         }
-        match &picture {
-            Picture::Yuv(yuv, _) => writer.write(yuv)?,
-            _ => bail!("VMAF is defined on YUV video, and {} holds other pictures", path.display()),
+        if let Shot::Picture(picture, _) = &shot {
+            writer.write_picture(picture)?;
         }
     }
     writer.finish()?;

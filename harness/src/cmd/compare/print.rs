@@ -24,6 +24,9 @@ pub fn scored(args: &Args, scored: &Scored) -> Result<()> {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {}
         other => other?,
     }
+    for note in &scored.notes {
+        eprintln!("note: {note}");
+    }
     if args.json || args.csv {
         for (metric, reason) in &scored.missing {
             eprintln!("{}: no value: {reason}", metric.name());
@@ -110,6 +113,7 @@ fn json_text(args: &Args, scored: &Scored, out: &mut impl Write) -> std::io::Res
         "worst10": each(&|s| number(Some(s.worst10))),
         "percentiles": each(&percentiles),
         "missing": missing,
+        "notes": scored.notes,
         "definitions": definitions,
     });
     if let Some(v) = vmaf {

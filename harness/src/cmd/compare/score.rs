@@ -2,12 +2,15 @@
 //! on theirs), hands pairs to the others while they have room, and scores the rest itself; buffers come back to it.
 
 use super::align::{Alignment, LOOKED_AT, Small};
-use super::source::{Picture, Source};
+use super::notes::Filters;
+use super::rgb::{self, Buffers};
+use super::source::{Shot, Source};
 use super::{feed, vmaf};
 use crate::cmd::weights;
 use anyhow::Result;
 use contract::Metric;
-use media::Rgb;
+use media::picture::Picture;
+use media::wide::widen;
 use metrics::{Intrinsics, MetricError, Scorer};
 use models::lpips::{Lpips, Net};
 use std::collections::BTreeMap;
@@ -21,6 +24,10 @@ pub struct Options {
     pub threads: usize,
     pub cuda: bool,
     pub fov: Option<f64>,
+    /// What FFmpeg's filters are given, or why nothing.
+    pub filters: Result<Filters, String>,
+    /// What must be said of the two files.
+    pub notes: Vec<String>,
 }
 
 /// Which of the two clips.
@@ -35,6 +42,8 @@ pub struct Scored {
     pub metrics: Vec<Metric>,
     /// Per frame, a value per metric.
     pub frames: Vec<Vec<Option<f64>>>,
+    /// What must be said of the two files.
+    pub notes: Vec<String>,
     /// Metrics without a value, and why.
     pub missing: BTreeMap<Metric, String>,
     /// The clip that has more pictures than the other.
@@ -50,8 +59,8 @@ pub struct Scored {
 /// A picture pair and its place in the clip.
 struct Pair {
     frame: usize,
-    reference: Picture,
-    shown: Picture,
+    reference: Shot,
+    shown: Shot,
 }
 
 /// One scored pair.
@@ -100,11 +109,8 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
             let mut kept: Vec<Pair> = Vec::new();
             for frame in 0.. {
                 kept.extend(spare.try_iter());
-                let mut pair = kept.pop().unwrap_or(Pair {
-                    frame,
-                    reference: Picture::Nothing,
-                    shown: Picture::Nothing,
-                });
+                let mut pair =
+                    kept.pop().unwrap_or(Pair { frame, reference: Shot::Nothing, shown: Shot::Nothing });
                 pair.frame = frame;
                 match (reference.next_into(&mut pair.reference)?, shown.next_into(&mut pair.shown)?) {
                     (true, true) if frame < LOOKED_AT => {
@@ -142,6 +148,7 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
     rows.sort_by_key(|r| r.frame);
     Ok(Scored {
         metrics: options.metrics.clone(),
+        notes: options.notes.clone(),
         frames: rows.into_iter().map(|r| r.values).collect(),
         missing,
         longer,
@@ -156,7 +163,7 @@ struct Worker<'a> {
     scorer: Scorer,
     nets: BTreeMap<Metric, Lpips>,
     missing: BTreeMap<Metric, String>,
-    rgb: [Rgb; 2],
+    rgb: Buffers,
     rows: Vec<Row>,
 }
 
@@ -178,8 +185,7 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        let empty = || Rgb { width: 0, height: 0, data: Vec::new() };
-        Ok(Self { options, scorer: Scorer::new(), nets, missing, rgb: [empty(), empty()], rows: Vec::new() })
+        Ok(Self { options, scorer: Scorer::new(), nets, missing, rgb: Buffers::new(), rows: Vec::new() })
     }
 
     fn part(self) -> Part {
@@ -188,22 +194,35 @@ impl<'a> Worker<'a> {
 
     fn score(&mut self, pair: &Pair) -> Result<()> {
         let Pair { frame, reference, shown } = pair;
-        let [buffer_a, buffer_b] = &mut self.rgb;
-        let needs_rgb =
-            self.options.metrics.iter().any(|m| !matches!(m, Metric::FfmpegPsnr | Metric::FfmpegSsim));
-        let rgb = if needs_rgb { reference.rgb(buffer_a).zip(shown.rgb(buffer_b)) } else { None };
         let mut cloud = None;
         let mut values = Vec::with_capacity(self.options.metrics.len());
+        let needs_rgb =
+            |m: &Metric| matches!(m, Metric::Psnr | Metric::Ssim | Metric::SsimFull | Metric::MsSsim);
+        let rgb =
+            if self.options.metrics.iter().any(needs_rgb) { self.rgb.pair(reference, shown) } else { None };
+        let mut measured = Vec::with_capacity(self.options.metrics.len());
         for &metric in &self.options.metrics {
-            let value: Result<f64, String> = match (metric, rgb, reference, shown) {
-                (Metric::Psnr, Some((a, b)), ..) => text(self.scorer.psnr(a, b)),
-                (Metric::Ssim, Some((a, b)), ..) => text(self.scorer.ssim(a, b)),
-                (Metric::SsimFull, Some((a, b)), ..) => text(self.scorer.ssim_full(a, b)),
-                (Metric::MsSsim, Some((a, b)), ..) => text(self.scorer.ms_ssim(a, b)),
-                (Metric::LpipsVgg | Metric::LpipsAlex | Metric::LpipsSqueeze, Some((a, b)), ..) => {
+            measured.push(match &rgb {
+                Some(rgb::Pair::Eight(a, b)) => of_rgb(&mut self.scorer, metric, *a, *b),
+                Some(rgb::Pair::Deep(a, b)) => of_rgb(&mut self.scorer, metric, *a, *b),
+                None => None,
+            });
+        }
+        for (&metric, of_rgb) in self.options.metrics.iter().zip(measured) {
+            let value: Result<f64, String> = match (metric, of_rgb, reference, shown) {
+                (_, Some(value), ..) => value,
+                (
+                    Metric::LpipsVgg | Metric::LpipsAlex | Metric::LpipsSqueeze,
+                    _,
+                    Shot::Picture(..),
+                    Shot::Picture(..),
+                ) => {
                     let Some(net) = self.nets.get(&metric) else {
                         values.push(None);
                         continue;
+                    };
+                    let Some((a, b)) = self.rgb.rounded(reference, shown) else {
+                        unreachable!("both are pictures")
                     };
                     match net.distance(a, b) {
                         Ok(v) => Ok(v),
@@ -211,23 +230,32 @@ impl<'a> Worker<'a> {
                         Err(e) => return Err(e.into()),
                     }
                 }
-                (Metric::FfmpegPsnr, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
-                    text(self.scorer.ffmpeg_psnr(a, b).map(|p| p.avg()))
+                (Metric::FfmpegPsnr | Metric::FfmpegSsim, _, Shot::Picture(a, _), Shot::Picture(b, _)) => {
+                    let range = reference.range();
+                    self.options.filters.clone().and_then(|filters| {
+                        let wide = |p: &Picture| match filters {
+                            Filters::Widened(bits) if p.format.bits < bits => Some(widen(p, range, bits)),
+                            _ => None,
+                        };
+                        let (wide_a, wide_b) = (wide(a), wide(b));
+                        let (a, b) = (wide_a.as_ref().unwrap_or(a), wide_b.as_ref().unwrap_or(b));
+                        text(if metric == Metric::FfmpegSsim {
+                            self.scorer.ffmpeg_ssim_of(a, b).map(|s| s.all)
+                        } else {
+                            self.scorer.ffmpeg_psnr_of(a, b).map(|p| p.avg())
+                        })
+                    })
                 }
-                (Metric::FfmpegSsim, _, Picture::Yuv(a, _), Picture::Yuv(b, _)) => {
-                    text(self.scorer.ffmpeg_ssim(a, b).map(|s| s.all))
-                }
-                (Metric::FfmpegPsnr | Metric::FfmpegSsim, ..) => Err("needs two 4:2:0 videos".into()),
-                (Metric::DepthRmseMm, _, Picture::Depth(a), Picture::Depth(b)) => {
+                (Metric::DepthRmseMm, _, Shot::Depth(a), Shot::Depth(b)) => {
                     text(metrics::depth_errors(a, b).map(|e| e.rmse_mm))
                 }
-                (Metric::DepthAbsRel, _, Picture::Depth(a), Picture::Depth(b)) => {
+                (Metric::DepthAbsRel, _, Shot::Depth(a), Shot::Depth(b)) => {
                     text(metrics::depth_errors(a, b).map(|e| e.abs_rel))
                 }
-                (Metric::DepthDelta1, _, Picture::Depth(a), Picture::Depth(b)) => {
+                (Metric::DepthDelta1, _, Shot::Depth(a), Shot::Depth(b)) => {
                     text(metrics::depth_errors(a, b).map(|e| e.delta1))
                 }
-                (Metric::DepthD1 | Metric::DepthD2, _, Picture::Depth(a), Picture::Depth(b)) => {
+                (Metric::DepthD1 | Metric::DepthD2, _, Shot::Depth(a), Shot::Depth(b)) => {
                     let psnr = cloud.get_or_insert_with(|| match self.options.fov {
                         Some(fov) => {
                             let camera = Intrinsics::from_field_of_view(a.width, a.height, fov);
@@ -247,6 +275,22 @@ impl<'a> Worker<'a> {
         self.rows.push(Row { frame: *frame, values });
         Ok(())
     }
+}
+
+/// A metric of RGB pictures; `None` if it is not one.
+fn of_rgb<P: metrics::RgbPicture>(
+    scorer: &mut Scorer,
+    metric: Metric,
+    a: &P,
+    b: &P,
+) -> Option<Result<f64, String>> {
+    Some(text(match metric {
+        Metric::Psnr => scorer.psnr(a, b),
+        Metric::Ssim => scorer.ssim(a, b),
+        Metric::SsimFull => scorer.ssim_full(a, b),
+        Metric::MsSsim => scorer.ms_ssim(a, b),
+        _ => return None,
+    }))
 }
 
 fn text<T>(value: Result<T, MetricError>) -> Result<T, String> {

@@ -1,19 +1,21 @@
-//! Anything with pictures in it, read one picture at a time into memory that is used again.
+//! Anything with pictures in it, as it is stored, read one picture at a time into memory that is used again.
 
+use super::rgb::Pixels;
 use anyhow::{Context as _, Result, bail};
-use media::convert::{Colour, Matrix, to_rgb_into};
-use media::{Depth16, Rgb, Yuv420, still, y4m};
+use media::convert::{Colour, Range};
+use media::picture::{Format, Model, Picture};
+use media::{Depth16, scale, still, y4m};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use video::{DepthReader, Reader, Target};
+use video::{DepthReader, DepthUnit, SampleReader, Tags, images};
 
 /// What a source's pictures are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// RGB from the file itself.
+    /// Picture files.
     Image,
-    /// 4:2:0.
+    /// A video.
     Video,
     /// Millimetres.
     Depth,
@@ -24,9 +26,18 @@ impl Kind {
         match self {
             Self::Image => "an image",
             Self::Video => "a video",
-            Self::Depth => "16-bit metric depth",
+            Self::Depth => "metric depth",
         }
     }
+}
+
+/// What grey of more than 8 bits is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TakeAs {
+    /// Grey pictures.
+    Pictures,
+    /// Distances from the camera.
+    Depth,
 }
 
 /// A picture that could not be read: the file's fault, not ours.
@@ -38,23 +49,26 @@ pub struct Unreadable {
     reason: String,
 }
 
-/// One picture in whichever form the source has.
-pub enum Picture {
+/// One picture.
+pub enum Shot {
     Nothing,
-    Rgb(Rgb),
-    Yuv(Yuv420, Colour),
+    Picture(Picture, Colour),
     Depth(Depth16),
 }
 
-impl Picture {
-    /// The RGB form, converted into `buffer` if need be.
-    pub fn rgb<'a>(&'a self, buffer: &'a mut Rgb) -> Option<&'a Rgb> {
+impl Shot {
+    /// Range of its codes.
+    pub fn range(&self) -> Range {
         match self {
-            Self::Rgb(rgb) => Some(rgb),
-            Self::Yuv(yuv, colour) => {
-                to_rgb_into(yuv, *colour, buffer);
-                Some(buffer)
-            }
+            Self::Picture(_, colour) => colour.range,
+            Self::Nothing | Self::Depth(_) => Range::Full,
+        }
+    }
+
+    /// What its RGB form needs to lose nothing.
+    pub fn pixels(&self) -> Option<Pixels> {
+        match self {
+            Self::Picture(picture, colour) => Some(Pixels::of(picture.format, *colour)),
             Self::Nothing | Self::Depth(_) => None,
         }
     }
@@ -62,47 +76,64 @@ impl Picture {
 
 enum Frames {
     Images(std::vec::IntoIter<PathBuf>),
-    DepthImages(std::vec::IntoIter<PathBuf>),
-    Y4m(Box<y4m::Reader<BufReader<File>>>),
-    Video(Box<Reader>),
-    DepthVideo(Box<DepthReader>),
+    Y4m(Box<y4m::Reader<Box<dyn BufRead + Send>>>),
+    Video(Box<SampleReader>),
+    Depth(Box<DepthReader>),
+}
+
+/// What is known of a source before its pictures are compared.
+pub struct About {
+    pub kind: Kind,
+    /// Columns and rows of the stored pictures.
+    pub size: (usize, usize),
+    /// Layout, of pictures.
+    pub format: Format,
+    pub colour: Colour,
+    pub tags: Tags,
+    /// Width to height of a sample, if the file says so; it is not followed.
+    pub aspect: Option<(u32, u32)>,
+    /// What the reader does besides taking the samples.
+    pub notes: Vec<String>,
+    /// It can be read but once: a pipe.
+    pub once: bool,
 }
 
 /// An open clip or image.
 pub struct Source {
     path: PathBuf,
     frames: Frames,
-    size: (usize, usize),
-    /// Scale to `size`.
-    scale: bool,
+    about: About,
+    /// Scale to this size.
+    scale_to: Option<(usize, usize)>,
     read: usize,
 }
 
 impl Source {
-    /// Opens a PNG, a folder of PNGs (in the order of their names), a y4m file, or anything FFmpeg reads. With `scale_to`
-    /// its pictures come at that size.
-    pub fn open(path: &Path, scale_to: Option<(usize, usize)>) -> Result<Self> {
-        let (frames, size) = frames(path, scale_to)?;
-        let scale = scale_to.is_some_and(|s| s != size);
-        Ok(Self { path: path.into(), frames, size: scale_to.unwrap_or(size), scale, read: 0 })
+    /// Opens a picture, a folder of pictures (in the order of the numbers in their names), a y4m stream, or anything FFmpeg reads;
+    /// `-` and pipes are read as they come.
+    pub fn open(path: &Path, take_as: Option<TakeAs>, unit: DepthUnit) -> Result<Self> {
+        let (frames, about) = if path.is_dir() {
+            pictures(path, images::list(path)?, take_as, unit)?
+        } else if images::is_image(path) {
+            pictures(path, vec![path.into()], take_as, unit)?
+        } else {
+            stream(path, take_as, unit)?
+        };
+        Ok(Self { path: path.into(), frames, about, scale_to: None, read: 0 })
     }
 
-    pub fn kind(&self) -> Kind {
-        match self.frames {
-            Frames::Images(_) => Kind::Image,
-            Frames::Y4m(_) | Frames::Video(_) => Kind::Video,
-            Frames::DepthImages(_) | Frames::DepthVideo(_) => Kind::Depth,
-        }
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
-    /// Columns and rows of the pictures given.
-    pub fn size(&self) -> (usize, usize) {
-        self.size
+    /// Its pictures shall come at that size.
+    pub fn scale(&mut self, size: (usize, usize)) {
+        self.scale_to = Some(size);
     }
 
     /// Reads the next picture; false at the end.
-    pub fn next_into(&mut self, picture: &mut Picture) -> Result<bool, Unreadable> {
-        let there = self.advance(picture).map_err(|e| Unreadable {
+    pub fn next_into(&mut self, shot: &mut Shot) -> Result<bool, Unreadable> {
+        let there = self.advance(shot).map_err(|e| Unreadable {
             path: self.path.clone(),
             frame: self.read,
             reason: contract::said(&*e),
@@ -111,105 +142,167 @@ impl Source {
         Ok(there)
     }
 
-    fn advance(&mut self, picture: &mut Picture) -> Result<bool> {
-        let next = match &mut self.frames {
+    fn advance(&mut self, shot: &mut Shot) -> Result<bool> {
+        if let Frames::Depth(reader) = &mut self.frames {
+            let Some(depth) = reader.next_frame()? else { return Ok(false) };
+            *shot = Shot::Depth(match self.scale_to {
+                Some(size) => nearest(&depth, size),
+                None => depth,
+            });
+            return Ok(true);
+        }
+        if !matches!(shot, Shot::Picture(..)) {
+            *shot = Shot::Picture(Picture::default(), self.about.colour);
+        }
+        let Shot::Picture(picture, colour) = shot else { unreachable!("set above") };
+        *colour = self.about.colour;
+        let there = match &mut self.frames {
             Frames::Images(files) => match files.next() {
-                Some(file) => Some(Picture::Rgb(still::read_rgb(&file)?)),
-                None => None,
-            },
-            Frames::DepthImages(files) => match files.next() {
-                Some(file) => Some(Picture::Depth(still::read_depth16(&file)?)),
-                None => None,
-            },
-            Frames::Y4m(reader) => {
-                let colour = Colour { matrix: Matrix::Bt601, range: reader.header().range };
-                if !matches!(picture, Picture::Yuv(..)) {
-                    *picture = Picture::Yuv(Yuv420::filled(0, 0, (0, 0, 0)), colour);
+                Some(file) => {
+                    (*picture, *colour) = image(&file)?;
+                    let (size, first) = ((picture.width, picture.height), self.about.size);
+                    if size != first && self.scale_to.is_none() {
+                        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                        bail!("{name} is {}x{}, the first picture {}x{}", size.0, size.1, first.0, first.1)
+                    }
+                    true
                 }
-                let Picture::Yuv(yuv, tag) = picture else { unreachable!("set above") };
-                *tag = colour;
-                return Ok(reader.next_frame_into(yuv)?);
-            }
-            Frames::Video(reader) => {
-                let colour = reader.colour();
-                reader.next_frame()?.map(|yuv| Picture::Yuv(yuv, colour))
-            }
-            Frames::DepthVideo(reader) => reader.next_frame()?.map(Picture::Depth),
+                None => false,
+            },
+            Frames::Y4m(reader) => reader.next_picture_into(picture)?,
+            Frames::Video(reader) => reader.next_into(picture)?,
+            Frames::Depth(_) => unreachable!("above"),
         };
-        let Some(mut next) = next else { return Ok(false) };
-        match &mut next {
-            Picture::Rgb(rgb) if self.scale => *rgb = bilinear(rgb, self.size),
-            Picture::Rgb(rgb) if (rgb.width, rgb.height) != self.size => {
-                bail!("is {}x{}, the first picture {}x{}", rgb.width, rgb.height, self.size.0, self.size.1)
-            }
-            _ => {}
+        if let Some(size) = self.scale_to.filter(|s| there && *s != (picture.width, picture.height)) {
+            *picture = scale::scale(picture, size);
         }
-        *picture = next;
-        Ok(true)
+        Ok(there)
     }
 }
 
-fn frames(path: &Path, scale_to: Option<(usize, usize)>) -> Result<(Frames, (usize, usize))> {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-    if path.is_dir() {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(path)?
-            .map(|e| e.map(|e| e.path()))
-            .collect::<std::io::Result<Vec<_>>>()?
-            .into_iter()
-            .filter(|p| p.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")))
-            .collect();
-        files.sort();
-        let Some(first) = files.first() else { bail!("a folder without PNG files") };
-        return images(&first.clone(), files);
+/// Whether grey of so many bits is depth: what the user says, else 16 bits and floating point are.
+fn is_depth(take_as: Option<TakeAs>, bits: u8) -> bool {
+    match take_as {
+        Some(TakeAs::Depth) => bits > 8,
+        Some(TakeAs::Pictures) => false,
+        None => bits == 16,
     }
-    if extension == "png" {
-        return images(path, vec![path.into()]);
-    }
-    if extension == "y4m" && scale_to.is_none() {
-        let reader = y4m::Reader::new(BufReader::new(File::open(path).context("failed to open")?))?;
-        let size = (reader.header().width, reader.header().height);
-        return Ok((Frames::Y4m(Box::new(reader)), size));
-    }
-    let target = Target { size: scale_to, ..Target::default() };
-    if video::probe(path)?.is_metric_depth() {
-        let reader = DepthReader::open(path, &target)?;
-        let size = reader.size();
-        return Ok((Frames::DepthVideo(Box::new(reader)), size));
-    }
-    let reader = Reader::open(path, &target)?;
-    let size = reader.size();
-    Ok((Frames::Video(Box::new(reader)), size))
 }
 
-fn images(first: &Path, files: Vec<PathBuf>) -> Result<(Frames, (usize, usize))> {
-    if let Ok(depth) = still::read_depth16(first) {
-        return Ok((Frames::DepthImages(files.into_iter()), (depth.width, depth.height)));
+fn pictures(
+    path: &Path,
+    files: Vec<PathBuf>,
+    take_as: Option<TakeAs>,
+    unit: DepthUnit,
+) -> Result<(Frames, About)> {
+    let Some(first) = files.first() else { bail!("no picture") };
+    let (picture, colour) = image(first)?;
+    let format = picture.format;
+    let size = (picture.width, picture.height);
+    if format.model == Model::Grey && is_depth(take_as, format.bits) {
+        return depth(DepthReader::stored(path, unit)?, colour);
     }
-    let rgb = still::read_rgb(first)?;
-    Ok((Frames::Images(files.into_iter()), (rgb.width, rgb.height)))
-}
-
-/// Bilinear with sample centres at half pixels; videos are scaled by FFmpeg's bicubic instead.
-fn bilinear(from: &Rgb, (width, height): (usize, usize)) -> Rgb {
-    let taps = |n: usize, m: usize| -> Vec<(usize, usize, f64)> {
-        (0..n)
-            .map(|i| {
-                let x = ((i as f64 + 0.5) * m as f64 / n as f64 - 0.5).clamp(0.0, (m - 1) as f64);
-                (x as usize, (x as usize + 1).min(m - 1), x.fract())
-            })
-            .collect()
+    let about = About {
+        kind: Kind::Image,
+        size,
+        format,
+        colour,
+        tags: Tags::default(),
+        aspect: None,
+        notes: Vec::new(),
+        once: false,
     };
-    let (xs, ys) = (taps(width, from.width), taps(height, from.height));
-    let at = |x: usize, y: usize, c: usize| f64::from(from.data[3 * (y * from.width + x) + c]);
-    let mut data = Vec::with_capacity(3 * width * height);
-    for &(y0, y1, fy) in &ys {
-        for &(x0, x1, fx) in &xs {
-            for c in 0..3 {
-                let top = at(x0, y0, c) + (at(x1, y0, c) - at(x0, y0, c)) * fx;
-                let bottom = at(x0, y1, c) + (at(x1, y1, c) - at(x0, y1, c)) * fx;
-                data.push((top + (bottom - top) * fy).round() as u8);
-            }
-        }
+    Ok((Frames::Images(files.into_iter()), about))
+}
+
+/// One picture file with all its bits.
+fn image(file: &Path) -> Result<(Picture, Colour)> {
+    if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("png")) {
+        return Ok((still::read_picture(file)?, Colour { range: Range::Full, ..Colour::BT601 }));
     }
-    Rgb { width, height, data }
+    let mut reader = SampleReader::open(file)?;
+    let colour = reader.colour();
+    let picture = reader.next_picture()?.with_context(|| format!("{} has no picture", file.display()))?;
+    Ok((picture, colour))
+}
+
+fn stream(path: &Path, take_as: Option<TakeAs>, unit: DepthUnit) -> Result<(Frames, About)> {
+    let stdin = path.as_os_str() == "-";
+    let mut file =
+        if stdin { File::open("/dev/stdin") } else { File::open(path) }.context("failed to open")?;
+    let is_file = file.metadata().context("failed to open")?.is_file() && !stdin;
+    // What a pipe gives once it does not give again, so that the first bytes are kept.
+    let mut start = Vec::new();
+    (&mut file).take(Y4M.len() as u64).read_to_end(&mut start).context("failed to read")?;
+    if start == Y4M {
+        let whole = std::io::Cursor::new(start).chain(file);
+        let reader = y4m::Reader::new(Box::new(BufReader::new(whole)) as Box<dyn BufRead + Send>)?;
+        return Ok(y4m(reader, !is_file));
+    }
+    if start.is_empty() {
+        bail!("{} is empty (0 bytes); give a video", path.display());
+    }
+    let reader = if is_file {
+        drop(file);
+        SampleReader::open(path)?
+    } else {
+        SampleReader::pipe(path, std::io::Cursor::new(start).chain(file))?
+    };
+    let info = reader.info();
+    let bits = reader.format().bits;
+    if info.is_metric_depth() && is_depth(take_as, bits) {
+        if !is_file {
+            bail!("{} is depth from a pipe; write it to a file first", path.display());
+        }
+        return depth(DepthReader::stored(path, unit)?, info.colour);
+    }
+    let about = About {
+        kind: Kind::Video,
+        size: reader.size(),
+        format: reader.format(),
+        colour: reader.colour(),
+        tags: info.tags.clone(),
+        aspect: Some(info.sample_aspect),
+        notes: reader.notes().to_vec(),
+        once: !is_file,
+    };
+    Ok((Frames::Video(Box::new(reader)), about))
+}
+
+const Y4M: &[u8] = b"YUV4MPEG2 ";
+
+fn y4m(reader: y4m::Reader<Box<dyn BufRead + Send>>, once: bool) -> (Frames, About) {
+    let h = reader.header();
+    let tag = if h.range == Range::Full { "pc" } else { "tv" };
+    let about = About {
+        kind: Kind::Video,
+        size: (h.width, h.height),
+        format: h.format,
+        colour: Colour { range: h.range, ..Colour::BT601 },
+        tags: Tags { range: h.range_tagged.then(|| tag.to_owned()), ..Tags::default() },
+        aspect: h.aspect,
+        notes: (h.interlaced.iter())
+            .map(|word| format!("interlaced (I{word}); its lines are taken as they are stored"))
+            .collect(),
+        once,
+    };
+    (Frames::Y4m(Box::new(reader)), about)
+}
+
+fn depth(reader: DepthReader, colour: Colour) -> Result<(Frames, About)> {
+    let format = Format { bits: 16, ..Format::GREY };
+    let (size, tags) = (reader.size(), Tags::default());
+    let about =
+        About { kind: Kind::Depth, size, format, colour, tags, aspect: None, notes: Vec::new(), once: false };
+    Ok((Frames::Depth(Box::new(reader)), about))
+}
+
+/// Depth at another size: the sample under the middle of each new one, since a mean of two surfaces is a third.
+fn nearest(from: &Depth16, (width, height): (usize, usize)) -> Depth16 {
+    let at = |i: usize, from: usize, to: usize| ((2 * i + 1) * from / (2 * to)).min(from - 1);
+    let sample = |i: usize| {
+        let (x, y) = (at(i % width, from.width, width), at(i / width, from.height, height));
+        from.mm[y * from.width + x]
+    };
+    Depth16 { width, height, mm: (0..width * height).map(sample).collect() }
 }
