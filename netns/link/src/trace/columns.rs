@@ -134,7 +134,7 @@ impl Separator {
 
     pub(super) fn split(self, line: &str) -> Vec<&str> {
         match self {
-            Separator::White => uncommented(line).split_whitespace().collect(),
+            Separator::White => line.split_whitespace().collect(),
             Separator::Char(c) => line.split(c).map(|f| f.trim().trim_matches('"').trim()).collect(),
         }
     }
@@ -239,6 +239,7 @@ impl Layout {
         let mut base = Span(0);
         for (number, line) in lines {
             let wrong = |problem: String| TraceError::Line { name: name.into(), line: number, problem };
+            let line = uncommented(line);
             let fields = self.separator.split(line);
             if fields.len() != self.fields {
                 return Err(wrong(self.miscounted(fields.len())));

@@ -41,7 +41,7 @@ fn numbers_units_and_tables_of_other_programs() {
     }
     for (text, is) in [
         (
-            "time_s,rate_mbps,rtt_ms,loss\n0,2.5,14,0.01\n1,3,15,0\n",
+            "time_s,rate_mbps,rtt_ms,loss\n0,2.5,14,0.01 # wet\n1,3,15,0\n",
             &["0ms 2.5Mbit 14ms 1%", "1s 3Mbit 15ms 0%"][..],
         ),
         (
@@ -58,7 +58,7 @@ fn numbers_units_and_tables_of_other_programs() {
         ),
         ("time,bandwidth,rtt\n0s,2Mbit/s,14ms\n1s,2Mbps,14ms\n", &["0ms 2Mbit 14ms 0%", "1s 2Mbit 14ms 0%"]),
         (",time_s,rate_bps\n0,0,1000\n1,1,1e3\n", &["0ms 1kbit 0ms 0%", "1s 1kbit 0ms 0%"]),
-        ("time_s rate_mbps\n0 1\n1 2\n", &["0ms 1Mbit 0ms 0%", "1s 2Mbit 0ms 0%"]),
+        ("time_s rate_mbps\n0 1\n1 2 # wet\n", &["0ms 1Mbit 0ms 0%", "1s 2Mbit 0ms 0%"]),
     ] {
         assert_eq!(rows(&read(Format::Csv, text).unwrap()), is, "{text}");
         assert_eq!(Format::guess("t", text.as_bytes()).unwrap(), Format::Csv, "{text}");
