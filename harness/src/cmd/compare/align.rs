@@ -6,7 +6,7 @@
 /// Columns and rows of a small picture, at most.
 const CELLS: (usize, usize) = (64, 36);
 /// Rows of samples that are averaged per row of cells, at most: enough to see motion, little beside any metric.
-const ROWS_PER_CELL: usize = 8;
+const ROWS_PER_CELL: usize = 4;
 /// Pictures of each clip that are looked at: 100 s at 30 per second, 14 MB.
 pub const LOOKED_AT: usize = 3000;
 /// Offsets that `--align` tries unless told otherwise.
