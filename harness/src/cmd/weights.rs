@@ -1,7 +1,6 @@
 //! `freezeframe weights`: which files from outside are needed, where they were looked for, and how to get them.
 
 mod convert;
-mod pth;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args as ClapArgs;
@@ -178,7 +177,9 @@ fn show(args: &Args) -> Result<i32> {
                 for source in &artifact.sources {
                     println!("  from     {} (sha256 {})", source.url, source.sha256);
                 }
-                println!("  get      freezeframe weights --fetch {}", artifact.name);
+                if artifact.net.is_some() {
+                    println!("  get      freezeframe weights --fetch {}", artifact.name);
+                }
             }
         }
         println!("  origin   {}\n  licence  {}\n", artifact.origin, artifact.licence);
@@ -204,7 +205,8 @@ fn fetch(args: &Args, name: &str) -> Result<i32> {
     let wanted: Vec<&Artifact> = list
         .artifact
         .iter()
-        .filter(|a| if name.is_empty() { find(&a.name).is_err() } else { a.name == name })
+        // Without a name: what can be fetched by itself.
+        .filter(|a| if name.is_empty() { a.net.is_some() && find(&a.name).is_err() } else { a.name == name })
         .collect();
     if wanted.is_empty() && !name.is_empty() {
         let known: Vec<&str> = list.artifact.iter().map(|a| a.name.as_str()).collect();

@@ -11,6 +11,7 @@
 //! | [`fec`] | erasure codes |
 //! | [`playout`] | in-order decoding and slots for streams whose frames refer to each other |
 //! | [`slot_clock`] | when each frame is due on the screen |
+//! | [`rans`] | the entropy coder of DCVC-RT |
 //! | [`rtp`] | RTP, payload descriptors, RED, RTCP |
 
 pub mod drive;
@@ -18,6 +19,7 @@ pub mod endpoint;
 pub mod fec;
 pub mod packetize;
 pub mod playout;
+pub mod rans;
 pub mod rtp;
 pub mod self_drop;
 pub mod simulate;

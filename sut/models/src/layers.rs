@@ -58,7 +58,13 @@ impl Conv {
         Self::new(path, [to, from, factor, factor], (factor, 0, 1), 1.0)
     }
 
-    fn new(path: &nn::Path, shape: [i64; 4], (stride, padding, groups): (i64, i64, i64), gain: f64) -> Self {
+    /// A convolution of weights `shape` (out, in over groups, rows, columns).
+    pub(crate) fn new(
+        path: &nn::Path,
+        shape: [i64; 4],
+        (stride, padding, groups): (i64, i64, i64),
+        gain: f64,
+    ) -> Self {
         let fan_in: i64 = shape[1..].iter().product();
         let init = nn::Init::Randn { mean: 0.0, stdev: gain / (fan_in as f64).sqrt() };
         Self {

@@ -2,16 +2,20 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`dcvcrt`] | the neural video codec DCVC-RT |
 //! | [`tokenizer`] | picture to 32x32 tokens and back (Reparo's codec), presets `paper` and `lite` |
 //! | [`lpips`] | the learned perceptual distance: VGG, AlexNet, SqueezeNet |
 //! | [`token_recovery`] | fills the tokens that did not arrive (Reparo's loss recovery) |
 //! | [`token_pictures`] | 4:2:0 pictures through the tokenizer, and units files of tokens |
+//! | [`pth`] | PyTorch's own weight files, read without Python |
 //! | [`weights`] | safetensors files, read strictly |
 //! | [`train`] | what the training binaries share: data, optimiser, schedule, log |
 
+pub mod dcvcrt;
 pub mod layers;
 pub mod lpips;
 pub mod memory;
+pub mod pth;
 pub mod token_pictures;
 pub mod token_recovery;
 pub mod tokenizer;

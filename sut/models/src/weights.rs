@@ -76,6 +76,23 @@ impl Weights {
         Ok(Self { path: path.into(), metadata, tensors })
     }
 
+    /// Weights of a file that was read elsewhere; a leading `module.` of a name (parallel training adds it) is left out.
+    ///
+    /// # Errors
+    /// [`WeightsError::Damaged`] when values are not finite.
+    pub fn from_arrays(path: &Path, arrays: Vec<(String, crate::pth::Array)>) -> Result<Self, WeightsError> {
+        let mut tensors = BTreeMap::new();
+        for (name, array) in arrays {
+            if !array.values.iter().all(|v| v.is_finite()) {
+                let reason = format!("{name}: values are not finite");
+                return Err(WeightsError::Damaged { path: path.into(), reason });
+            }
+            let tensor = Tensor::from_slice(&array.values).view(array.shape.as_slice());
+            tensors.insert(name.strip_prefix("module.").unwrap_or(&name).to_owned(), tensor);
+        }
+        Ok(Self { path: path.into(), metadata: BTreeMap::new(), tensors })
+    }
+
     /// Errs unless metadata `key` is `wanted`.
     ///
     /// # Errors

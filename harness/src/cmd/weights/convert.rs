@@ -1,8 +1,8 @@
 //! Makes `lpips_<net>_v0.1.safetensors` of the two published files.
 
-use super::pth;
 use anyhow::{Context as _, Result, bail};
 use models::lpips::{Lpips, Net};
+use models::pth;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};

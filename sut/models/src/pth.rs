@@ -1,4 +1,5 @@
-//! PyTorch's `.pth` files, read without Python: the state dictionaries of the published weights, nothing else.
+//! PyTorch's `.pth` files, read without Python: the state dictionaries of published weights, alone or under `state_dict` or
+//! `net`, nothing else.
 //!
 //! Two containers are in use. Since 1.6 a zip archive with stored (uncompressed) members: `*/data.pkl` is a pickle
 //! that describes the tensors, `*/data/<key>` are their bytes. Before that one file: pickles of a magic number, a
@@ -11,7 +12,9 @@ use std::collections::HashMap;
 /// A dense array of 32-bit floats.
 #[derive(Debug, PartialEq)]
 pub struct Array {
+    /// Sizes.
     pub shape: Vec<i64>,
+    /// Values, the last index fastest.
     pub values: Vec<f32>,
 }
 
@@ -61,7 +64,16 @@ fn legacy(bytes: &[u8]) -> Result<Vec<(String, Array)>> {
 }
 
 fn tensors<'a>(value: Object, storage: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Vec<(String, Array)>> {
-    let Object::Dict(entries) = value else { bail!("not a dictionary") };
+    let Object::Dict(mut entries) = value else { bail!("not a dictionary") };
+    // Checkpoints of trainings keep the weights beside other things.
+    for nested in ["state_dict", "net"] {
+        let is_it = |(key, value): &(Object, Object)| matches!((key, value), (Object::Text(key), Object::Dict(_)) if key == nested);
+        if let Some(place) = entries.iter().position(is_it)
+            && let (_, Object::Dict(inner)) = entries.swap_remove(place)
+        {
+            entries = inner;
+        }
+    }
     let mut found = Vec::new();
     for (name, value) in entries {
         let Object::Text(name) = name else { bail!("a key that is no text") };
@@ -207,6 +219,10 @@ impl<'a> Machine<'a> {
                 let v = self.take(n)?.iter().take(8).rev().fold(0i64, |v, &b| (v << 8) | i64::from(b));
                 self.stack.push(Object::Int(v));
             }
+            b'G' => {
+                self.take(8)?; // a number beside the weights
+                self.stack.push(Object::Nothing);
+            }
             b'X' => {
                 let n = self.number(4)?;
                 self.text(n)?;
@@ -334,22 +350,19 @@ mod tests {
             ("lin0.model.1.weight", vec![1, 4, 1, 1], vec![4.0, 5.0, 6.0, 7.0]),
         ]
         .map(|(name, shape, values)| (name.to_owned(), Array { shape, values }));
-        for file in [
-            &include_bytes!("../../../tests/pth/zip.pth")[..],
-            include_bytes!("../../../tests/pth/legacy.pth"),
-        ] {
+        for file in [&include_bytes!("../tests/pth/zip.pth")[..], include_bytes!("../tests/pth/legacy.pth")] {
             assert_eq!(read(file).unwrap(), expected);
         }
     }
 
     #[test]
     fn damage_is_an_error_and_never_a_panic() {
-        let file = include_bytes!("../../../tests/pth/legacy.pth");
+        let file = include_bytes!("../tests/pth/legacy.pth");
         for length in 0..file.len() {
             assert!(read(&file[..length]).is_err(), "{length} bytes");
         }
         // Any byte changed: whatever it gives, it gives it without a panic.
-        for container in [&include_bytes!("../../../tests/pth/zip.pth")[..], file] {
+        for container in [&include_bytes!("../tests/pth/zip.pth")[..], file] {
             for i in 0..container.len() {
                 let mut bytes = container.to_vec();
                 bytes[i] ^= 0x55;
