@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`endpoints`] | both ends of every system, any options, over a network that does anything |
 //! | [`wire`] | message and packet formats, FEC decoders, transports: network bytes |
+//! | [`rans`] | streams of neural video |
 //! | [`files`] | traces, scenarios, specs, run records, pictures: files |
 //! | [`mutate`] | seeded mutations of inputs |
 //! | [`engine`] | the loop: keeps inputs that do something new, catches panics, slowness and hunger |
@@ -15,6 +16,7 @@ pub mod endpoints;
 pub mod engine;
 pub mod files;
 pub mod mutate;
+pub mod rans;
 pub mod wire;
 
 /// A parser, or a pair of endpoints, under test.
@@ -32,7 +34,8 @@ pub struct Target {
 /// Every target, whole endpoints first.
 #[must_use]
 pub fn targets() -> Vec<Target> {
-    endpoints::TARGETS.iter().chain(wire::TARGETS).chain(files::TARGETS).copied().collect()
+    let network = endpoints::TARGETS.iter().chain(wire::TARGETS).chain(rans::TARGETS);
+    network.chain(files::TARGETS).copied().collect()
 }
 
 /// A value for what happened: the text without numbers and without what it quotes of the input.
