@@ -91,7 +91,8 @@ fn the_installed_tc_takes_every_word() {
         return testing::skip!("namespaces", "`unshare -rn tc -V` fails");
     }
     let dir = tempfile::tempdir().unwrap();
-    let mut scenarios: Vec<String> = contract::Scenario::shipped().into_iter().map(|s| s.name.to_string()).collect();
+    let mut scenarios: Vec<String> =
+        contract::Scenario::shipped().into_iter().map(|s| s.name.to_string()).collect();
     let options = Path::new(env!("CARGO_MANIFEST_DIR")).join("../netns/link/tests/model/tc");
     for entry in fs::read_dir(options).unwrap() {
         scenarios.push(entry.unwrap().path().to_str().unwrap().to_owned());

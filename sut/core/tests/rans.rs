@@ -2,21 +2,13 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use sut_core::rans::container::{ContainerError, Frame, ParameterSet, Reader, Writer};
 use sut_core::rans::{FrameDecoder, FrameEncoder, Tables, cdf};
 
 fn vectors(file: &str) -> Option<Value> {
-    let root = std::env::var_os("FREEZEFRAME_VECTORS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
-    let path = root.join("dcvcrt").join(file);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).expect("vectors are JSON")),
-        Err(_) => {
-            eprintln!("skipped: no vectors at {}", path.display());
-            None
-        }
-    }
+    let path = testing::folder("vectors")?.join("dcvcrt").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    Some(serde_json::from_str(&text).expect("vectors are JSON"))
 }
 
 fn integers<T: TryFrom<i64>>(value: &Value) -> Vec<T> {

@@ -13,14 +13,7 @@ use sut_core::rans::{FrameDecoder, FrameEncoder, Tables, cdf};
 use tch::{Device, Kind, Tensor, nn};
 
 fn folder() -> Option<PathBuf> {
-    let root = std::env::var_os("FREEZEFRAME_VECTORS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"), PathBuf::from);
-    let folder = root.join("dcvcrt");
-    if !folder.is_dir() {
-        eprintln!("skipped: no vectors at {}", folder.display());
-        return None;
-    }
-    Some(folder)
+    Some(testing::folder("vectors")?.join("dcvcrt"))
 }
 
 fn json(path: &Path) -> Value {
