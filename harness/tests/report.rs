@@ -182,7 +182,8 @@ fn rows_judged_at_different_budgets_are_marked_and_nobody_is_best() {
         assert_eq!(row.budget_differs, row.scenario == "ge-low", "{} {}", row.scenario, row.system);
         assert!(!row.budget_differs || row.best.iter().all(|b| !b));
     }
-    for text in [terminal(&table, false), markdown(&table), latex(&table), page("x", &runs, None)] {
+    for text in [terminal(&table, false), markdown(&table, None), latex(&table, None), page("x", &runs, None)]
+    {
         assert!(text.contains("different play-out budgets"), "{text:.3000}");
     }
     assert_eq!(csv(&table).lines().filter(|l| l.contains(",true,")).count(), 3);

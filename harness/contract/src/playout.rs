@@ -50,7 +50,13 @@ impl Playout {
         self.0.map(|span| Duration::from_nanos(span.as_nanos()))
     }
 
-    /// The same in nanoseconds.
+    /// The latest a slot can be after its capture: a clock of the system's own may be as late as a fixed budget may be long.
+    #[must_use]
+    pub fn at_most(self) -> Duration {
+        self.budget().unwrap_or(Duration::from_nanos(Self::LONGEST.as_nanos()))
+    }
+
+    /// [`budget`](Self::budget) in nanoseconds.
     #[must_use]
     pub fn budget_ns(self) -> Option<u64> {
         self.0.map(Span::as_nanos)

@@ -120,11 +120,8 @@ impl Ends {
         let line = json!({"type": "start", "epoch_ns": epoch_ns}).to_string();
         receiver.say(&line);
         sender.say(&line);
-        let length = Duration::from_nanos(
-            spec.capture_start_ns
-                + u64::from(spec.clip.frames) * spec.interval_ns()
-                + spec.scenario.playout.as_nanos(),
-        );
+        let clip = spec.capture_start_ns + u64::from(spec.clip.frames) * spec.interval_ns();
+        let length = Duration::from_nanos(clip) + spec.scenario.playout.at_most();
         let exits = self.until_the_end(lab, &mut sender, &mut receiver, manifest, LEAD + length)?;
         self.ended_ns = monotonic_ns().saturating_sub(epoch_ns);
         drop((sender, receiver));

@@ -2,7 +2,7 @@
 
 use crate::control::{Control, MonotonicClock};
 use anyhow::{Context, Result, anyhow, bail};
-use contract::{Event, Playout, RunSpec};
+use contract::{Event, RunSpec};
 use link::{Direction, Fate, FateRecord, Link, LinkSpec, Timestamp};
 use serde::Serialize;
 use std::fs::File;
@@ -79,10 +79,7 @@ pub fn schedule(spec: &RunSpec) -> Schedule {
         playout: spec.scenario.playout,
         end: Timestamp::ZERO,
     };
-    // A clock of the system's own may be as late as a fixed budget may be long.
-    let longest = Duration::from_nanos(Playout::LONGEST.as_nanos());
-    let last_slot =
-        schedule.capture_time(spec.clip.frames) + spec.scenario.playout.budget().unwrap_or(longest);
+    let last_slot = schedule.capture_time(spec.clip.frames) + spec.scenario.playout.at_most();
     schedule.end = last_slot + OVERTIME;
     schedule
 }
