@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use video::DepthUnit;
 
 #[derive(Parser)]
 enum Cli {
@@ -20,13 +21,14 @@ enum Cli {
 struct Files {
     _root: tempfile::TempDir,
     clips: Vec<PathBuf>,
+    depths: Vec<PathBuf>,
     scenarios: Vec<PathBuf>,
     systems: Vec<PathBuf>,
 }
 
 static FILES: LazyLock<Files> = LazyLock::new(|| {
     let root = tempfile::tempdir().unwrap();
-    let mut files = Files { clips: vec![], scenarios: vec![], systems: vec![], _root: root };
+    let mut files = Files { clips: vec![], depths: vec![], scenarios: vec![], systems: vec![], _root: root };
     for folder in
         ["plain", "with blank", "quote'and\"quote", "line\nfeed", "-dash", "glob*$HOME;&", "Gespräch"]
     {
@@ -36,6 +38,8 @@ static FILES: LazyLock<Files> = LazyLock::new(|| {
             fs::write(dir.join(name), y4m(luma)).unwrap();
             files.clips.push(dir.join(name));
         }
+        fs::write(dir.join("depth of it.y4m"), depth()).unwrap();
+        files.depths.push(dir.join("depth of it.y4m"));
         for (name, loss) in [("s.toml", "5%"), ("it's.toml", "7%")] {
             let text =
                 format!("name='s'\ndescription=''\n[forward.loss]\nmodel='random'\nprobability='{loss}'\n");
@@ -56,6 +60,16 @@ fn y4m(luma: u8) -> Vec<u8> {
         bytes.extend(b"FRAME\n");
         bytes.extend([luma + frame; 32 * 32]);
         bytes.extend([128; 2 * 16 * 16]);
+    }
+    bytes
+}
+
+/// Depth of the same shape: 16-bit grey.
+fn depth() -> Vec<u8> {
+    let mut bytes = b"YUV4MPEG2 W32 H32 F30:1 Ip A1:1 Cmono16\n".to_vec();
+    for frame in 0..4u16 {
+        bytes.extend(b"FRAME\n");
+        bytes.extend((0..32 * 32).flat_map(|i: u16| (1000 + 2 * i + frame).to_le_bytes()));
     }
     bytes
 }
@@ -97,7 +111,8 @@ prop_compose! {
         scenario in prop_oneof![Just("ge-high".to_owned()), Just("wifi-lossy".to_owned()), file(|f| &f.scenarios)],
         system in file(|f| &f.systems),
         rgb in file(|f| &f.clips),
-        depth in prop::option::of(file(|f| &f.clips)),
+        depth in prop::option::of(file(|f| &f.depths)),
+        depth_unit in prop_oneof![Just(DepthUnit::Usual), (1u32..10_000).prop_map(|n| DepthUnit::PerMetre(f64::from(n)))],
         no_depth in any::<bool>(),
         shape in (prop::sample::select(vec![16u32, 32, 48]), prop::sample::select(vec![16u32, 64]), prop::sample::select(vec![10u32, 30])),
         frames in prop::option::of(1u32..2),
@@ -109,7 +124,7 @@ prop_compose! {
         cache in any::<bool>(),
     ) -> Request {
         let shaper = if backend == Backend::Virtual { Shaping::Auto } else { shaper };
-        let clip = ClipRequest { rgb: Some(rgb), depth: depth.map(PathBuf::from), no_depth, shape, frames, fov };
+        let clip = ClipRequest { rgb: Some(rgb), depth: depth.map(PathBuf::from), depth_unit, no_depth, shape, frames, fov };
         Request { scenario, system, clip, backend, shaper, seed, options, cache }
     }
 }
