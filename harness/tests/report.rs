@@ -206,7 +206,7 @@ fn transport_and_backend_are_named_where_they_differ() {
 #[test]
 fn only_seeds_are_averaged() {
     let base = || run(&MadeUp { frames: 30, ..MadeUp::default() });
-    let changes: [(&str, fn(&mut contract::RunKey)); 12] = [
+    let changes: [(&str, fn(&mut contract::RunKey)); 13] = [
         ("256x", |k| k.width = 256),
         ("15/s", |k| k.fps = 15),
         ("60 frames", |k| k.frames = 60),
@@ -217,6 +217,7 @@ fn only_seeds_are_averaged() {
         ("@namespaces", |k| k.backend = contract::Backend::Namespaces),
         ("+kernel", |k| k.shaper = contract::Shaping::Kernel),
         ("colour alone", |k| k.depth_hash = None),
+        ("5000 codes/m", |k| k.depth_per_metre = Some("5000".into())),
         ("fov 61", |k| k.depth_fov_degrees = Some("61".into())),
         ("#", |k| _ = k.options.insert("hidden".into(), "1".into())),
     ];

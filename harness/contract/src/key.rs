@@ -38,6 +38,9 @@ pub struct RunKey {
     /// Nearest and farthest depth of the 8-bit view, millimetres.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_range_mm: Option<(u16, u16)>,
+    /// Codes of the depth pictures per metre, where they are not the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_per_metre: Option<String>,
     /// Field of view that depth is scored with, degrees. Only scoring uses it: it is in no directory's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_fov_degrees: Option<String>,
@@ -93,6 +96,7 @@ impl RunKey {
             clip_hash: clip.hash.clone(),
             depth_hash: clip.depth.as_ref().map(|_| clip.depth_hash.clone().unwrap_or_default()),
             depth_range_mm: clip.depth_range_mm,
+            depth_per_metre: clip.depth_per_metre.map(|u| u.to_string()),
             depth_fov_degrees: clip.depth_fov_degrees.map(|f| f.to_string()),
             width: clip.width,
             height: clip.height,

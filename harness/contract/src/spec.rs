@@ -145,6 +145,17 @@ impl ClipSpec {
         self.label.as_deref().unwrap_or(&self.name)
     }
 
+    /// What decides a stream's pictures besides size and rate: the files' content and how depth is read; for keys of caches.
+    #[must_use]
+    pub fn pictures(&self, stream: Stream) -> String {
+        match stream {
+            Stream::Rgb => self.hash.clone(),
+            Stream::Depth => {
+                format!("{} {:?} {:?}", self.hash_of(stream), self.depth_range_mm, self.depth_per_metre)
+            }
+        }
+    }
+
     /// Hash of a stream's content.
     #[must_use]
     pub fn hash_of(&self, stream: Stream) -> &str {

@@ -92,6 +92,8 @@ pub fn changes(old: &RunSpec, new: &RunSpec) -> Vec<String> {
     compare("clip's shape", "", &shape(&a), &shape(&b));
     compare("depth content", "", &depth(&a), &depth(&b));
     compare("depth view", "", &view(&a), &view(&b));
+    let unit = |key: &RunKey| key.depth_per_metre.clone().unwrap_or_else(|| "usual".to_owned());
+    compare("depth unit", "", &unit(&a), &unit(&b));
     compare("scenario", "", &a.scenario, &b.scenario);
     compare("scenario content", "", &a.scenario_hash, &b.scenario_hash);
     compare("playout", "", &a.playout, &b.playout);

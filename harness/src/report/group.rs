@@ -175,7 +175,7 @@ fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
     };
     let depth =
         |r: &Run| if r.scores.key.depth_hash.is_some() { " with depth" } else { " colour alone" }.to_owned();
-    let words: [Word; 8] = [
+    let words: [Word; 9] = [
         Box::new(|r| r.scores.key.option("transport").map_or_else(String::new, |t| format!("/{t}"))),
         Box::new(options),
         Box::new(|r| format!("@{}", r.scores.key.backend)),
@@ -187,6 +187,9 @@ fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
         }),
         Box::new(|r| {
             r.scores.key.depth_fov_degrees.as_ref().map_or_else(String::new, |f| format!(" fov {f}"))
+        }),
+        Box::new(|r| {
+            r.scores.key.depth_per_metre.as_ref().map_or_else(String::new, |u| format!(" {u} codes/m"))
         }),
         Box::new(|r| format!(" rev {}", short(&r.scores.key.revision))),
     ];

@@ -99,7 +99,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
     let applicable: Vec<Metric> = job.wanted.iter().copied().filter(|m| applies(*m, job, meaning)).collect();
     let clip = format!(
         "{} {} {}x{}@{}",
-        job.clip.hash_of(job.stream),
+        job.clip.pictures(job.stream),
         job.stream.name(),
         job.clip.width,
         job.clip.height,

@@ -258,6 +258,7 @@ pub fn run(what: &MadeUp) -> Run {
                 clip_hash: "0123456789abcdef-512x512@30".to_owned(),
                 depth_hash: Some("fedcba".to_owned()),
                 depth_range_mm: Some((400, 4000)),
+                depth_per_metre: None,
                 depth_fov_degrees: None,
                 width: 512,
                 height: 512,

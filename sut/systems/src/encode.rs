@@ -74,8 +74,7 @@ impl EncodeLane {
         clip: &ClipSpec,
     ) -> Result<Self> {
         let frames = clip.frames;
-        let view = clip.depth_range_mm.filter(|_| stream == Stream::Depth);
-        let pictures = format!("{} {stream:?} {view:?}", clip.hash_of(stream));
+        let pictures = format!("{stream:?} {}", clip.pictures(stream));
         let path = cache_path(directory, &config, &pictures, frames);
         let header = UnitsHeader {
             codec: format!("{}+key", config.codec),
