@@ -113,7 +113,7 @@ fn spec(script: &mut Script<'_>, system: &str, options: &toml::Table) -> Result<
     let scenario =
         contract::Scenario::shipped().into_iter().find(|s| s.name.to_string() == "clean").expect("shipped");
     let mut scenario = toml::Table::try_from(scenario).expect("TOML");
-    let playout = script.pick(&["150ms", "1ms", "20ms", "100ms", "400ms", "1s"]);
+    let playout = script.pick(&["150ms", "1ms", "20ms", "100ms", "400ms", "1s", "own"]);
     scenario.insert("playout".to_owned(), playout.into());
     let (width, height) = script.pick(&[(512_i64, 512_i64), (64, 48), (192, 192), (4096, 4096), (2, 2)]);
     let mut clip = toml::Table::new();

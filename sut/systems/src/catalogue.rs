@@ -110,3 +110,41 @@ impl System {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod option_tests {
+    use super::*;
+
+    /// Each of these once made an endpoint panic, or a call that never ends.
+    #[test]
+    fn options_that_cannot_work_are_refused_by_name() {
+        for (system, option, value) in [
+            ("revo-h264", "chunk_size", 0),
+            ("revo-h264", "chunk_size", 1500),
+            ("revo-h264", "gop", 0),
+            ("revo-h265", "qp", 99),
+            ("revo-h264", "slices", 0),
+            ("revo-h264", "slack_ms", i64::MAX),
+            ("vp9-tambur", "key_after_frames", i64::MAX),
+            ("vp9-tambur", "wait_ms", i64::MAX),
+            ("vp8-ulpfec", "pacing_percent", 1),
+            ("vp8-flexfec", "wait_ms", 6000),
+            ("reparo", "deadline_ms", i64::MAX),
+        ] {
+            let table = [(option.to_owned(), toml::Value::Integer(value))].into_iter().collect();
+            let system = find(system).expect("a system");
+            let refused = (system.describe)(&table).expect_err(option);
+            assert!(format!("{refused:#}").contains(option), "{refused:#}");
+        }
+    }
+
+    #[test]
+    fn the_largest_chunk_still_fits_into_a_datagram() {
+        let with = |size: i64| {
+            let table = [("chunk_size".to_owned(), toml::Value::Integer(size))].into_iter().collect();
+            crate::revo::describe(&table).is_ok()
+        };
+        // 1472 bytes of UDP payload, 65 of data channel, 21 of description; messages are padded to 4.
+        assert!(with(1383) && !with(1384));
+    }
+}

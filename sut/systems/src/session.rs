@@ -1,8 +1,8 @@
 //! Runs any pair of endpoints on either clock, and writes what the contract wants into the run directory.
 
 use crate::control::{Control, MonotonicClock};
-use anyhow::{Context, Result, anyhow, bail};
-use contract::{Event, RunSpec};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use contract::{Event, Playout, RunSpec};
 use link::{Direction, Fate, FateRecord, Link, LinkSpec, Timestamp};
 use serde::Serialize;
 use std::fs::File;
@@ -82,6 +82,13 @@ pub fn schedule(spec: &RunSpec) -> Schedule {
     let last_slot = schedule.capture_time(spec.clip.frames) + spec.scenario.playout.at_most();
     schedule.end = last_slot + OVERTIME;
     schedule
+}
+
+/// Refuses an option of an own clock that lets a frame wait for longer than any play-out may last.
+pub(crate) fn own_clock(option: &str, ms: u64) -> Result<()> {
+    let longest = Playout::LONGEST.as_nanos() / 1_000_000;
+    ensure!(ms <= longest / 2, "{option} must be at most {} ms", longest / 2);
+    Ok(())
 }
 
 fn path(spec: &LinkSpec, direction: Direction, seed: u64) -> Result<simulate::Path> {

@@ -19,7 +19,7 @@ pub use sender::Sender;
 pub use worker::{Encode, Encoded, Generate, Generated};
 
 use crate::catalogue::Description;
-use crate::session::{self, Addresses, End, Mode};
+use crate::session::{self, Addresses, End, Mode, own_clock};
 use anyhow::{Context, Result, ensure};
 use contract::{Role, RunSpec};
 use costs::{Charged, Costs};
@@ -153,6 +153,9 @@ impl Session {
     pub fn new(options: &Options, schedule: sut_core::Schedule) -> Result<Self> {
         let variant = Variant::new(options.grid, options.grid, 1024, 1).context("option grid")?;
         ensure!(options.drop_permille <= 500, "option drop_permille: self-drop stops at 500 thousandths");
+        ensure!(options.target_kbps <= 1_000_000, "option target_kbps must be at most 1000000");
+        own_clock("deadline_ms", options.deadline_ms)?;
+        own_clock("render_ms", options.render_ms)?;
         ensure!(
             options.drop_permille == 0 || options.target_kbps == 0,
             "options drop_permille and target_kbps exclude each other"

@@ -21,8 +21,8 @@ use crate::catalogue::Description;
 use crate::clip;
 use crate::decode::DecodeWorker;
 use crate::encode::{EncodeLane, EncodeWorker};
-use crate::session::{self, Addresses, End, Mode};
-use anyhow::{Context, Result, anyhow};
+use crate::session::{self, Addresses, End, Mode, own_clock};
+use anyhow::{Context, Result, anyhow, ensure};
 use codecs::{Codec, EncoderConfig, RateControl};
 use contract::{RunSpec, Stream};
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,8 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 use sut_core::Output;
-use sut_core::wire::revo::{Message, parse};
-use transport::{Overhead, Role, Transport, TransportKind};
+use sut_core::wire::revo::{DESC_LEN, Message, parse};
+use transport::{MAX_UDP_PAYLOAD, Overhead, Role, Transport, TransportKind, wire_size};
 
 /// ReVo's options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,25 @@ impl Default for Options {
             slack_ms: 66,
             slices: 1,
         }
+    }
+}
+
+impl Options {
+    /// Refuses what cannot work.
+    fn check(&self) -> Result<()> {
+        // A chunk and its description are one datagram of at most an Ethernet frame.
+        let longest = (1..=MAX_UDP_PAYLOAD)
+            .rev()
+            .find(|chunk| wire_size(Overhead::Datachannel, DESC_LEN + chunk) <= MAX_UDP_PAYLOAD)
+            .unwrap_or_default();
+        ensure!(
+            (64..=longest).contains(&usize::from(self.chunk_size)),
+            "chunk_size must be 64 to {longest} bytes"
+        );
+        ensure!(self.gop >= 1, "gop must be at least 1");
+        ensure!(self.qp <= 51, "qp must be 0 to 51");
+        ensure!((1..=64).contains(&self.slices), "slices must be 1 to 64");
+        own_clock("slack_ms", self.slack_ms)
     }
 }
 
@@ -111,7 +130,10 @@ fn lane(stream: Stream) -> usize {
 pub const OWN_CLOCK: &[&str] = &["slack_ms"];
 
 fn options(table: &toml::Table) -> Result<Options> {
-    table.clone().try_into().context("in the options of ReVo (`sut revo-h264 describe` lists them)")
+    let options: Options =
+        table.clone().try_into().context("in the options of ReVo (`sut revo-h264 describe` lists them)")?;
+    options.check().context("in the options of ReVo")?;
+    Ok(options)
 }
 
 /// Completes the options. The original opens its path for a second and waits two; the handshake fits into that.

@@ -16,7 +16,7 @@ pub use sender::Sender;
 use crate::clip;
 use crate::decode::DecodeWorker;
 use crate::encode::{EncodeLane, EncodeWorker};
-use crate::session::{self, Addresses, End, Mode};
+use crate::session::{self, Addresses, End, Mode, own_clock};
 use anyhow::{Context, Result, ensure};
 use codecs::{Codec, EncoderConfig};
 use contract::{Role, RunSpec, Stream};
@@ -123,7 +123,13 @@ impl Options {
         ensure!(self.cpu_used <= 0, "cpu_used must not be positive: libvpx would look at the clock");
         ensure!(self.report_interval_ms > 0, "report_interval_ms must be at least 1");
         ensure!(self.key_request_interval_ms > 0, "key_request_interval_ms must be at least 1");
-        Ok(())
+        ensure!(self.target_kbps <= 1_000_000, "target_kbps must be at most 1000000");
+        ensure!(
+            self.pacing_percent == 0 || (100..=100_000).contains(&self.pacing_percent),
+            "pacing_percent must be 0 (no pacer) or 100 to 100000: slower than the target, its queue never ends"
+        );
+        ensure!(self.rtt_ms <= 10_000, "rtt_ms must be at most 10000");
+        own_clock("wait_ms", self.wait_ms)
     }
 
     /// Bits per second for the encoder.

@@ -18,7 +18,7 @@ use crate::catalogue::Description;
 use crate::clip;
 use crate::decode::DecodeWorker;
 use crate::encode::{EncodeLane, EncodeWorker};
-use crate::session::{self, Addresses, End, Mode};
+use crate::session::{self, Addresses, End, Mode, own_clock};
 use anyhow::{Context, Result, ensure};
 use codecs::{Codec, EncoderConfig};
 use contract::{Role, RunSpec, Stream};
@@ -101,6 +101,12 @@ impl Options {
             .context("in the options of vp9-tambur (`sut vp9-tambur describe` lists them)")?;
         ensure!(options.target_kbps > 0, "option target_kbps of vp9-tambur must be at least 1");
         ensure!(options.report_interval_ms > 0, "option report_interval_ms of vp9-tambur must be at least 1");
+        ensure!(options.target_kbps <= 1_000_000, "option target_kbps of vp9-tambur must be at most 1000000");
+        ensure!(
+            options.key_after_frames <= 1_000_000,
+            "option key_after_frames of vp9-tambur must be at most 1000000"
+        );
+        own_clock("wait_ms", options.wait_ms).context("in the options of vp9-tambur")?;
         Encoder::new(options.code()).context("in the options of vp9-tambur")?;
         Ok(options)
     }
