@@ -32,7 +32,7 @@ fn splitmix(seed: u64, i: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The formula that fills every tensor (NEURAL.md 1.1 of the vectors).
+/// The formula that fills every tensor (section 1.1 of the notes beside the vectors).
 fn synthetic(model: &str, key: &str, shape: &[i64], seed: u64) -> Vec<f32> {
     let name = format!("{model}/{key}");
     let hash =
@@ -110,7 +110,7 @@ fn networks() -> (ImageModel, VideoModel) {
     (image, video)
 }
 
-/// Picture `t` of a case (NEURAL.md 1.3), `[h, w, 3]` bytes.
+/// Picture `t` of a case (section 1.3 there), `[h, w, 3]` bytes.
 fn frame(w: usize, h: usize, t: i64, seed: u64) -> Vec<u8> {
     let tri = |v: i64| {
         let m = v.rem_euclid(512);
