@@ -3,7 +3,7 @@
 //! | the source's time stamps | pictures |
 //! |---|---|
 //! | even, at a rate within 1 % of the wanted one (29.97 for 30) | every one, 1:1 |
-//! | otherwise, [`Retime::Nearest`] | slot k shows the picture nearest in time to k / fps; the earlier one on a tie |
+//! | otherwise, [`Retime::Nearest`] | slot k shows the picture that is on the screen at k / fps: the last whose time, rounded to a slot, has come |
 //! | otherwise, [`Retime::EveryPicture`] | every one, 1:1: the clip plays faster or slower |
 //!
 //! Slots go on until the last picture's end. Nothing is blended.
@@ -75,8 +75,9 @@ impl<T> Retimer<T> {
             self.next = pull()?;
             self.start = self.start.or(self.current.as_ref().map(|(t, _)| *t));
         }
-        while let (Some((now, _)), Some((then, _))) = (&self.current, &self.next) {
-            if self.distance(*then) >= self.distance(*now) {
+        while let (Some(_), Some((then, _))) = (&self.current, &self.next) {
+            // Half a slot is rounding; the earlier picture stays on a tie.
+            if 2 * self.offset(*then) >= self.fps.1 * self.per_second.0 {
                 break;
             }
             self.current = self.next.take();
@@ -86,10 +87,6 @@ impl<T> Retimer<T> {
         let over = self.next.is_none() && self.offset(time.saturating_add(self.duration)) <= 0;
         self.slot += 1;
         Ok(if over { None } else { self.current.as_ref().map(|(_, picture)| picture) })
-    }
-
-    fn distance(&self, time: i64) -> i128 {
-        self.offset(time).abs()
     }
 
     /// Time of a picture minus time of the slot, in a common unit: `t / per_second - slot / fps`.
@@ -121,6 +118,8 @@ mod tests {
         assert_eq!(picks((60, 1), 8, (30, 1)), [0, 2, 4, 6]);
         assert_eq!(picks((15, 1), 3, (30, 1)), [0, 0, 1, 1, 2, 2]);
         assert_eq!(picks((25, 1), 5, (30, 1)), [0, 1, 2, 2, 3, 4]);
+        // A slow picture stays until the next one comes, not until that one is nearer.
+        assert_eq!(picks((10, 1), 3, (30, 1)), [0, 0, 0, 1, 1, 1, 2, 2, 2]);
         assert_eq!(picks((30, 1), 4, (30, 1)), [0, 1, 2, 3]);
         assert_eq!(picks((30, 1), 0, (30, 1)), [0; 0]);
         assert_eq!(picks((30, 1), 1, (30, 1)), [0]);

@@ -100,7 +100,7 @@ impl Shape {
         let (n, d) = info.sample_aspect;
         if info.shown_aspect() != (1, 1) {
             steps.push(format!("samples of {n}:{d} counted in"));
-        } else if n != d {
+        } else if !BELIEVED.contains(&(1000 * u64::from(n) / u64::from(d).max(1))) {
             steps.push(format!("samples of {n}:{d} taken as square"));
         }
         if (self.width, self.height) != (info.width, info.height) {

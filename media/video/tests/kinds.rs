@@ -101,11 +101,10 @@ fn a_sample_aspect_wherever_it_stands() {
         let line = reader.description();
         assert!(line.contains("samples of 2:1 counted in, cropped to 24x48+20+0"), "{name}: {line}");
     }
-    for aspect in ["640/639", "100/1"] {
-        place.ffmpeg(&format!("{CLIP} -vf setsar={aspect} -c:v libx264 -qp 0 square.mp4"));
-        let reader = Reader::open(&place.path("square.mp4"), &at30(64, 48)).unwrap();
-        assert!(reader.description().contains("taken as square"), "{}", reader.description());
-        assert!(reader.zip(place.frames("vui.mp4", &Target::default())).all(|(a, _)| a.unwrap().width == 64));
+    for (aspect, words) in [("640/639", "-> used as it is"), ("100/1", "100:1 taken as square")] {
+        place.ffmpeg(&format!("{CLIP} -vf setsar={aspect} -c:v ffv1 square.mkv"));
+        let reader = Reader::open(&place.path("square.mkv"), &at30(64, 48)).unwrap();
+        assert!(reader.description().contains(words), "{}", reader.description());
     }
 }
 
