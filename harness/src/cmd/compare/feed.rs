@@ -1,10 +1,10 @@
 //! Pictures of a source for those who do not measure them here: as Y4M in their own format, and as small luma pictures.
 
 use super::align::{Alignment, LOOKED_AT, Small};
-use super::source::{Shot, Source, TakeAs};
+use super::source::{About, Shot, Source, TakeAs};
 use super::vmaf::Program;
 use anyhow::{Result, bail};
-use media::picture::{Model, Plane};
+use media::picture::{Format, Model, Plane};
 use media::y4m;
 use std::io::Write;
 use std::path::Path;
@@ -70,6 +70,8 @@ pub fn vmaf(
     frames: usize,
 ) -> Result<super::vmaf::Measured> {
     let [reference, shown] = clips;
+    let open = |path| Source::open(path, Some(TakeAs::Pictures), DepthUnit::Usual);
+    measurable(open(reference)?.about(), open(shown)?.about())?;
     let measured = program.measure(
         model,
         threads,
@@ -82,14 +84,36 @@ pub fn vmaf(
     Ok(measured)
 }
 
+/// Whether the samples of both reach a program as they are: FFmpeg's filter has others converted without a word.
+fn measurable(reference: &About, shown: &About) -> Result<()> {
+    for about in [reference, shown] {
+        let Format { model, bits, chroma, alpha } = about.format;
+        let planes = model == Model::Yuv && [(1, 1), (1, 0), (0, 0)].contains(&chroma) && !alpha;
+        if !planes || ![8, 10].contains(&bits) {
+            bail!(
+                "VMAF is measured on YUV of 4:2:0, 4:2:2 or 4:4:4 with 8 or 10 bits, not on {}",
+                about.format
+            );
+        }
+    }
+    if reference.format != shown.format {
+        bail!(
+            "VMAF is measured on two files of one format, not on {} and {}",
+            reference.format,
+            shown.format
+        );
+    }
+    if reference.colour.range != shown.colour.range {
+        bail!("VMAF takes the samples as they are, and the two files' ranges differ");
+    }
+    Ok(())
+}
+
 fn y4m(out: &mut dyn Write, path: &Path, skipped: usize, frames: usize) -> Result<()> {
     let mut source = Source::open(path, Some(TakeAs::Pictures), DepthUnit::Usual)?;
     skip(&mut source, skipped)?;
     // Neither range nor rate means anything to VMAF: it takes the samples as they are, picture by picture.
     let (size, format) = (source.about().size, source.about().format);
-    if format.model == Model::Rgb {
-        bail!("VMAF is defined on YUV video, and {} holds other pictures", path.display());
-    }
     let header = y4m::Header { format, ..y4m::Header::new(size.0, size.1, (30, 1)) };
     let mut writer = y4m::Writer::new(out, header)?;
     let mut shot = Shot::Nothing;
