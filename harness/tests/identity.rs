@@ -8,13 +8,13 @@ use tempfile::TempDir;
 
 struct Place(TempDir);
 
-/// A plug-in around one of the project's systems: `describe` adds what `encoder.txt` says of an encoder.
+/// A plug-in around `examples/plugin.py`: it describes itself, with what `encoder.txt` says of an encoder.
 const WRAPPER: &str = r#"#!/bin/sh
 # revision 1
 if [ "$1" = describe ]; then
-    SUT revo-h264 "$@" | sed "s/\"encoders\":{/\"encoders\":{\"mine\":\"$(cat encoder.txt)\",/"
+    echo "{\"setup_ms\":300,\"options\":{},\"identity\":{\"encoders\":{\"mine\":\"$(cat encoder.txt)\"}}}"
 else
-    exec SUT revo-h264 "$@"
+    exec python3 plugin.py "$@"
 fi
 "#;
 
@@ -46,10 +46,14 @@ impl Place {
     }
 
     fn wrapper(&self) {
-        let sut = Path::new(env!("CARGO_BIN_EXE_freezeframe")).with_file_name("sut");
-        self.write("mine.sh", WRAPPER.replace("SUT", sut.to_str().unwrap()));
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugin.py");
+        self.write("plugin.py", fs::read(example).unwrap());
+        self.write("mine.sh", WRAPPER);
         self.write("encoder.txt", "1.0");
-        self.write("mine.toml", "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\n");
+        self.write(
+            "mine.toml",
+            "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\ncolour_only=true\n",
+        );
     }
 
     /// Exit code, standard output and standard error.
@@ -227,7 +231,7 @@ fn a_changed_manifest_is_noticed() {
     let change = || {
         place.write(
             "mine.toml",
-            "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\nready_timeout_s=9\n",
+            "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\ncolour_only=true\nready_timeout_s=9\n",
         );
     };
     noticed(&place, "./mine.toml", &change, &["manifest changed:", " -> "]);
