@@ -1,6 +1,7 @@
-//! Links the whole of libtorch, so that a CUDA build found at run time loads its kernels too, and leaves the path of the libtorch
-//! built against in the binary. Says which source this was built from.
+//! Links libtorch. Says which source this was built from.
 
+#[path = "../build/libtorch.rs"]
+mod libtorch;
 #[path = "../build/sources.rs"]
 mod sources;
 
@@ -24,16 +25,7 @@ const SCORING: [&str; 10] = [
 const PATH: [&str; 2] = ["../netns/src", "../netns/link/src"];
 
 fn main() {
-    println!("cargo:rerun-if-env-changed=LIBTORCH");
-    if let Ok(root) = std::env::var("LIBTORCH") {
-        let lib = std::path::Path::new(&root).join("lib");
-        let lib = lib.canonicalize().unwrap_or(lib);
-        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
-        println!("cargo:rustc-link-arg=-L{}", lib.display());
-        println!("cargo:rustc-link-arg=-ltorch");
-        println!("cargo:rustc-link-arg=-Wl,--as-needed");
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    }
+    libtorch::link();
     let all = [&["src"][..], &SCORING, &PATH].concat();
     println!("cargo:rustc-env=FREEZEFRAME_SOURCES={}", sources::hash(&all));
     println!("cargo:rustc-env=FREEZEFRAME_SCORING_SOURCES={}", sources::hash(&SCORING));
