@@ -148,7 +148,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("run clean --system revo-h264 --clip text.mp4", "text.mp4", "ffprobe"),
     ("compare gone.mp4 clip.y4m", "gone.mp4", "path"),
     ("compare clip.y4m text.mp4", "text.mp4", "ffprobe"),
-    ("compare clip.y4m folder", "folder", "PNG"),
+    ("compare clip.y4m folder", "folder", ".png"),
     ("compare clip.y4m clip.y4m --metrics pnsr", "pnsr", "psnr"),
     // Run directories.
     ("score gone", "gone", "path"),

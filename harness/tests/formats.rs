@@ -166,7 +166,7 @@ fn samples_are_compared_as_they_are_stored() {
     for (name, options) in [
         ("sar.mkv", "-vf setsar=640/639 -c:v ffv1"),
         ("wide.mp4", "-vf setsar=128/117 -c:v libx264 -qp 0"),
-        ("broken.mp4", "-vf setsar=100/1 -c:v libx264 -qp 0"),
+        ("broken.nut", "-vf setsar=100/1 -c:v ffv1"),
         ("slow.mkv", "-vf setpts=N/25/TB -r 25 -c:v ffv1"),
         ("uneven.mkv", "-vf setpts=(N+gt(N\\,5)*40)/30/TB -vsync vfr -c:v ffv1"),
     ] {

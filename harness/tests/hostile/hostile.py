@@ -150,6 +150,9 @@ def tunnel(kind):
     elif kind == "multicast" and SEND:
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        # Without a default route multicast needs to be told the way out.
+        here = sys.argv[sys.argv.index("--local") + 1].rsplit(":", 1)[0]
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(here))
         for _ in range(20):
             for to in ("224.0.0.251", "255.255.255.255"):
                 try:
