@@ -230,21 +230,19 @@ fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u3
 }
 
 fn all_are_caught(backend: &str, letter: char) {
-    let attacks: Vec<_> = ATTACKS.iter().filter(|a| a.1.contains(letter)).collect();
-    let hostile = attacks.iter().filter(|a| !matches!(a.3, Honest)).count();
     let only = std::env::var("FREEZEFRAME_HOSTILE").unwrap_or_default();
+    let wanted = |attack: &str| only.is_empty() || only.split(',').any(|o| o == attack);
+    let mut hostile = 0;
     let mut free = Vec::new();
-    for (number, (attack, _, lines, caught)) in (0..).zip(&attacks) {
-        if !only.is_empty() && !only.split(',').any(|o| o == *attack) {
+    for (number, (attack, backends, lines, caught)) in (0..).zip(ATTACKS) {
+        if !backends.contains(letter) || !wanted(*attack) {
             continue;
         }
         let started = std::time::Instant::now();
         let result = got_away(attack, lines, backend, *caught, number + 1000 * u32::from(letter == 'n'));
-        println!(
-            "{} {attack} ({:.1} s)",
-            if result.is_none() { "ok  " } else { "FREE" },
-            started.elapsed().as_secs_f64()
-        );
+        let mark = if result.is_none() { "ok  " } else { "FREE" };
+        println!("{mark} {attack} ({:.1} s)", started.elapsed().as_secs_f64());
+        hostile += usize::from(!matches!(caught, Honest));
         free.extend(result);
     }
     println!("hostile systems, {backend}: {} of {hostile} caught", hostile - free.len().min(hostile));

@@ -64,9 +64,9 @@ pub fn check(
     Ok(None)
 }
 
-/// Far better than so few bits usually give: at 50 dB less than a fortieth of a bit per pixel, twice that for every 6 dB more.
+/// Far better than so few bits usually give: at 50 dB less than 0.06 bits per pixel, twice that for every 6 dB more.
 fn is_suspicious(db: f64, bits_per_pixel: f64) -> bool {
-    db > 25.0 && bits_per_pixel < 0.025 * ((db - 50.0) / 6.0).exp2()
+    db > 25.0 && bits_per_pixel < 0.06 * ((db - 50.0) / 6.0).exp2()
 }
 
 /// PSNR over all samples and bytes of the captured pictures at a quantiser.
