@@ -278,7 +278,7 @@ mod tests {
         for (i, a) in others.iter().enumerate() {
             assert!(others[..i].iter().all(|b| a != b), "{others:?}");
         }
-        assert_ne!(hash("description = \"\"\ntarget = \"1mbit\""), others[0]);
+        assert_ne!(hash("description = \"\"\ntarget = \"1Mbit\""), others[0]);
     }
 
     #[test]

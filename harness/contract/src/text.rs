@@ -18,11 +18,13 @@ pub fn lines(text: &str) -> String {
 
 fn cleaned(text: &str, breaks: bool) -> String {
     let mut characters = text.trim().chars();
-    let mut kept: String = characters
+    let kept: String = characters
         .by_ref()
         .take(LONGEST)
         .map(|c| if obeyed(c) && !(breaks && matches!(c, '\n' | '\t')) { ' ' } else { c })
         .collect();
+    // What was taken out at the ends leaves no blanks there.
+    let mut kept = kept.trim().to_owned();
     if characters.next().is_some() {
         kept.push_str(" ...");
     }

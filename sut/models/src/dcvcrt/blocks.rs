@@ -76,11 +76,6 @@ impl Block {
     }
 
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        self.scaled(x, None)
-    }
-
-    /// The output times `scale`, channel by channel.
-    pub fn scaled(&self, x: &Tensor, scale: Option<&Tensor>) -> Tensor {
         let x = self.adaptor.as_ref().map_or_else(|| x.shallow_clone(), |adaptor| adaptor.forward(x));
         let [first, around, last] = &self.mix;
         let mixed = last.forward(&around.forward(&wsilu(&first.forward(&x)))) + &x;
@@ -90,9 +85,6 @@ impl Block {
         let mut out = self.feed[1].forward(&folded) + mixed;
         if self.shortcut {
             out = out + x;
-        }
-        if let Some(scale) = scale {
-            out = out * scale;
         }
         probe::show(&self.name, &out);
         out

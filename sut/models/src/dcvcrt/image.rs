@@ -123,7 +123,7 @@ impl ImageModel {
         no_grad(|| {
             let x = picture.pixel_unshuffle(8);
             let (first, blocks, last) = &self.analysis;
-            let x = first.scaled(&x, Some(&self.scale_encoder.get(qp).unsqueeze(0)));
+            let x = first.forward(&x) * self.scale_encoder.get(qp).unsqueeze(0);
             let y = last.forward(&chain(blocks, &x));
             let (first, half, quarter) = &self.hyper_analysis;
             let z = quarter.forward(&half.forward(&first.forward(&latents::padded(&y, 4))));

@@ -176,7 +176,7 @@ impl VideoModel {
             let (cells, first, second, third, down) = &self.encoder;
             let x = cells.forward(&picture.pixel_unshuffle(8));
             let x = second.forward(&first.forward(&Tensor::cat(&[&x, &context], 1)));
-            let x = third.scaled(&x, Some(&row(&self.scale_encoder, qp)));
+            let x = third.forward(&x) * row(&self.scale_encoder, qp);
             let y = down.forward(&x);
             let (first, half, quarter) = &self.hyper_encoder;
             let z = quarter.forward(&half.forward(&first.forward(&latents::padded(&y, 4))));
@@ -268,11 +268,7 @@ impl VideoModel {
 
     fn picture(&self, feature: &Tensor, qp: i64) -> Tensor {
         let (blocks, head) = &self.reconstruction;
-        let mut x = feature.shallow_clone();
-        for (i, block) in blocks.iter().enumerate() {
-            let scale = (i + 1 == blocks.len()).then(|| row(&self.scale_reconstruction, qp));
-            x = block.scaled(&x, scale.as_ref());
-        }
+        let x = chain(blocks, feature) * row(&self.scale_reconstruction, qp);
         let out = head.forward(&x).pixel_shuffle(8).clamp(0.0, 1.0);
         probe::show("x_hat", &out.to_kind(Kind::Float));
         out
