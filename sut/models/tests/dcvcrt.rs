@@ -360,7 +360,6 @@ fn check_case(folder: &Path, exact: bool) {
         let is_key = given["type"] == "I";
         let prefix = if is_key { "I." } else { "P." };
         if !is_key && given["use_ada_i"] == 1 {
-            video.reset(&mut sender);
             video.reset(&mut receiver);
         }
         let ((latents, feature), mut stages) = with_stages(prefix, || {
@@ -369,6 +368,9 @@ fn check_case(folder: &Path, exact: bool) {
                 sender = Reference::of_key(&picture);
                 (latents, None)
             } else {
+                if given["use_ada_i"] == 1 {
+                    video.reset(&mut sender);
+                }
                 let (latents, feature) = video.encode(&picture, &sender, qp, coding);
                 sender = Reference::of_predicted(&feature, qp, None);
                 (latents, Some(feature))
@@ -403,9 +405,9 @@ fn check_case(folder: &Path, exact: bool) {
             all.iter().find(|(n, _)| n == name).map(|(_, t)| t.shallow_clone())
         };
         for (name, given) in given["stages"].as_object().unwrap() {
-            let Some(ours) = at(&stages, name).or_else(|| at(&late, name)) else {
-                panic!("{what}: no stage {name}")
-            };
+            // The picture is the decoder's: a sender may have made one of the frame before.
+            let ours = at(&stages, name).filter(|_| name != "x_hat").or_else(|| at(&late, name));
+            let Some(ours) = ours else { panic!("{what}: no stage {name}") };
             check_stage(&format!("{what}, {name}"), &ours, given);
         }
         check_stage(&format!("{what}, x_hat"), &shown, &given["x_hat"]);
@@ -422,7 +424,8 @@ fn check_case(folder: &Path, exact: bool) {
                 .chunks_exact(4)
                 .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
                 .collect();
-            let ours = at(&stages, name).or_else(|| at(&late, name)).expect("a stage");
+            let ours =
+                at(&stages, name).filter(|_| name != "x_hat").or_else(|| at(&late, name)).expect("a stage");
             for (i, (ours, wanted)) in floats(&ours).iter().zip(&wanted).enumerate() {
                 let limit = 2e-5 + 2e-5 * wanted.abs();
                 assert!(

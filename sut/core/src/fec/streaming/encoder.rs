@@ -85,7 +85,8 @@ impl Encoder {
         let data_stripes = self.window[data].1.len();
         let parity: Vec<Block> =
             (0..self.parity_stripes(t, quality)).map(|row| self.parity_stripe(t, row)).collect();
-        let group = (1..=self.config.stripes_per_packet)
+        // No more than there are: the option may be any number.
+        let group = (1..=self.config.stripes_per_packet.min(data_stripes))
             .rev()
             .find(|g| data_stripes.is_multiple_of(*g) && parity.len().is_multiple_of(*g))
             .unwrap_or(1);
