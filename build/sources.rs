@@ -11,9 +11,9 @@ pub fn hash(roots: &[&str]) -> String {
         println!("cargo:rerun-if-changed={root}");
         let mut files = Vec::new();
         if Path::new(root).is_file() {
-            files.push(root.into())
+            files.push(root.into());
         } else {
-            collect(Path::new(root), &mut files)
+            collect(Path::new(root), &mut files);
         }
         files.sort();
         for file in files {

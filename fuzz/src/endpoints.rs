@@ -110,8 +110,7 @@ fn options(script: &mut Script<'_>, all: &toml::Table) -> toml::Table {
 
 /// A run like those that a user can ask for.
 fn spec(script: &mut Script<'_>, system: &str, options: &toml::Table) -> Result<RunSpec, toml::de::Error> {
-    let scenario =
-        contract::Scenario::shipped().into_iter().find(|s| s.name.to_string() == "clean").expect("shipped");
+    let scenario = contract::Scenario::shipped().into_iter().find(|s| s.name == "clean").expect("shipped");
     let mut scenario = toml::Table::try_from(scenario).expect("TOML");
     let playout = script.pick(&["150ms", "1ms", "20ms", "100ms", "400ms", "1s", "own"]);
     scenario.insert("playout".to_owned(), playout.into());
@@ -222,6 +221,7 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
 }
 
 /// A frame of a size that the script says; its first byte tells VP8's key frames.
+#[allow(clippy::needless_pass_by_value)] // as a worker takes its job
 fn encode(script: &mut Script<'_>, job: EncodeJob) -> EncodeDone {
     let size = match script.byte() {
         0 => 900,
@@ -237,6 +237,7 @@ fn encode(script: &mut Script<'_>, job: EncodeJob) -> EncodeDone {
     EncodeDone { frame: job.frame, stream: job.stream, key: job.key, bytes }
 }
 
+#[allow(clippy::needless_pass_by_value)] // as a worker takes its job
 fn decode(script: &mut Script<'_>, job: DecodeJob) -> DecodeDone {
     let picture = (script.byte() < 240).then_some(u128::from(job.frame) << 8 | job.unit.len() as u128 & 255);
     DecodeDone { frame: job.frame, stream: job.stream, picture }
@@ -364,7 +365,7 @@ impl<'a> Call<'a> {
                         tell!(receiver, false, Input::Datagram(&d), decode, ReceiverDone);
                     }
                     Coming::Datagram(false, d) => {
-                        tell!(sender, true, Input::Datagram(&d), encode, SenderDone)
+                        tell!(sender, true, Input::Datagram(&d), encode, SenderDone);
                     }
                     Coming::Signal(true, s) => {
                         tell!(receiver, false, Input::Signal(&s), decode, ReceiverDone);

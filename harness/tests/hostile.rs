@@ -235,7 +235,7 @@ fn all_are_caught(backend: &str, letter: char) {
     let mut hostile = 0;
     let mut free = Vec::new();
     for (number, (attack, backends, lines, caught)) in (0..).zip(ATTACKS) {
-        if !backends.contains(letter) || !wanted(*attack) {
+        if !backends.contains(letter) || !wanted(attack) {
             continue;
         }
         let started = std::time::Instant::now();

@@ -160,10 +160,10 @@ impl Tree {
     /// Ends the whole tree and waits until it is gone.
     pub fn end(&mut self) {
         drop(self.life.take());
-        if self.ended.is_none() {
-            if let Ok(guardian) = self.child.wait() {
-                self.ended = Some(self.last_word(guardian));
-            }
+        if self.ended.is_none()
+            && let Ok(guardian) = self.child.wait()
+        {
+            self.ended = Some(self.last_word(guardian));
         }
     }
 }

@@ -213,12 +213,12 @@ pub fn run(args: &Args) -> Result<i32> {
 }
 
 fn look(dir: &Path) -> Result<Seen> {
-    let mut seen = Seen::default();
     // Virtual time writes none: nothing can be late there.
-    seen.health = match std::fs::read(dir.join("health.json")) {
+    let health = match std::fs::read(dir.join("health.json")) {
         Ok(text) => serde_json::from_slice(&text).context("in health.json")?,
         Err(_) => Health { valid: true, ..Health::default() },
     };
+    let mut seen = Seen { health, ..Seen::default() };
     for event in read_events(&dir.join("events.jsonl"))? {
         let event = event?;
         if event.side == Side::Sender {

@@ -190,10 +190,10 @@ fn show(args: &Args) -> Result<i32> {
         // A program, not a file, but looked for in the same place.
         match super::compare::vmaf::Program::find() {
             Ok(program) => {
-                println!("vmaf  found\n  for      freezeframe compare --metrics vmaf\n  program  {program}")
+                println!("vmaf  found\n  for      freezeframe compare --metrics vmaf\n  program  {program}");
             }
             Err(reason) => {
-                println!("vmaf  missing\n  for      freezeframe compare --metrics vmaf\n  get      {reason}")
+                println!("vmaf  missing\n  for      freezeframe compare --metrics vmaf\n  get      {reason}");
             }
         }
     }

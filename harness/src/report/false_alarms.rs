@@ -131,10 +131,9 @@ fn experiment(world: World, size: usize, systems: usize, shift: f64, seed: u64) 
     family(&names, None, |i, j| {
         let lead = if i == 0 { shift } else { 0.0 };
         let mut pairs = Vec::new();
-        for clip in 0..shape.0 {
-            for place in 0..shape.1 {
-                let (first, second) = (values[i][clip][place] + lead, values[j][clip][place]);
-                pairs.push(Pair { clip, trace: 0, seed: place as u64 + 1, first, second });
+        for (clip, (a, b)) in values[i].iter().zip(&values[j]).enumerate() {
+            for (seed, (first, second)) in (1..).zip(a.iter().zip(b)) {
+                pairs.push(Pair { clip, trace: 0, seed, first: first + lead, second: *second });
             }
         }
         pairs

@@ -208,7 +208,7 @@ fn mark_budgets(rows: &mut [Row], groups: &[Group]) {
 }
 
 /// Systems that stand in one comparison with row `i` in column `c`: same scenario and clip, a value from valid runs.
-fn rivals<'a>(rows: &'a [Row], i: usize, c: usize) -> impl Iterator<Item = (usize, &'a Row, f64)> {
+fn rivals(rows: &[Row], i: usize, c: usize) -> impl Iterator<Item = (usize, &Row, f64)> {
     let of = &rows[i];
     rows.iter().enumerate().filter_map(move |(k, r)| {
         let value = r.values[c].as_ref()?.mean;

@@ -268,7 +268,7 @@ pub(crate) fn describe(
             rate(fps)
         )),
         Times::Kept if info.fps != fps => {
-            done.push(format!("every picture kept, played at {} fps", rate(fps)))
+            done.push(format!("every picture kept, played at {} fps", rate(fps)));
         }
         Times::Kept => {}
     }

@@ -83,7 +83,7 @@ fn rounded(frame: &frame::Video) -> Yuv420 {
     let grey = frame.format() == Pixel::GRAY16LE;
     assembled(frame, grey, |index, w, h| {
         let bytes = plane(frame, index, 2 * w, h);
-        let round = |b: &[u8]| (u32::from(u16::from_le_bytes([b[0], b[1]])) + 128 >> 8).min(255) as u8;
+        let round = |b: &[u8]| ((u32::from(u16::from_le_bytes([b[0], b[1]])) + 128) >> 8).min(255) as u8;
         bytes.chunks_exact(2).map(round).collect()
     })
 }

@@ -141,14 +141,14 @@ impl Scorer {
 }
 
 fn is_common(format: Format) -> bool {
-    format.model != Model::Yuv || matches!(format.chroma, (1, 1) | (1, 0) | (0, 0))
+    format.model != Model::Yuv || matches!(format.chroma, (1, 1 | 0) | (0, 0))
 }
 
 /// Whether both filters take the format as it is (libavfilter/vf_psnr.c, vf_ssim.c, `query_formats`); others they convert first.
 fn takes(format: Format) -> bool {
     match (format.model, format.bits) {
         (Model::Grey, 8 | 9 | 10 | 12 | 16) | (Model::Rgb, 8 | 9 | 10 | 12 | 14 | 16) => true,
-        (Model::Yuv, 8) => matches!(format.chroma, (1, 1) | (1, 0) | (0, 0) | (0, 1) | (2, 0) | (2, 2)),
+        (Model::Yuv, 8) => matches!(format.chroma, (1 | 0, 1) | (0..=2, 0) | (2, 2)),
         (Model::Yuv, 9 | 10 | 12 | 14 | 16) => is_common(format),
         _ => false,
     }

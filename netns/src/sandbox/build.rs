@@ -197,9 +197,9 @@ impl Builder {
 
     fn bind(&mut self, path: &Path, at: &Path, is_folder: bool) -> io::Result<()> {
         if is_folder {
-            self.folder(at)?
+            self.folder(at)?;
         } else {
-            self.file(at)?
+            self.file(at)?;
         }
         self.mount(path, at, "", libc::MS_BIND | libc::MS_REC, "")
     }

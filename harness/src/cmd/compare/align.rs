@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(a.0[3], 3 << 8);
         let small = Small::new((3, 2), 8, |_| &eight[..3]);
         assert_eq!(small.0.len(), 6);
-        assert_eq!((a.error(&small), Alignment::find(&[a.clone()], &[small], 3)), (None, None));
+        assert_eq!((a.error(&small), Alignment::find(std::slice::from_ref(&a), &[small], 3)), (None, None));
         assert_eq!(Alignment::find(&[], &[a], 3), None);
     }
 }

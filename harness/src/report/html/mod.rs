@@ -303,7 +303,7 @@ fn anchor_of(groups: &[Group], row: &Row) -> String {
     groups
         .iter()
         .find(|g| g.system == row.system && g.scenario == row.scenario && g.clip == row.clip)
-        .and_then(|g| worst(g).map(|r| details::anchor(r)))
+        .and_then(|g| worst(g).map(details::anchor))
         .unwrap_or_default()
 }
 

@@ -193,7 +193,7 @@ impl Layout {
         for (at, name) in names.iter().enumerate() {
             match column(name) {
                 Ok(Some((what, unit))) => {
-                    layout.columns.push(Column { what, unit, at, name: (*name).into() })
+                    layout.columns.push(Column { what, unit, at, name: (*name).into() });
                 }
                 Ok(None) if *name == "-" => {}
                 Ok(None) => layout.ignored.push((*name).into()),

@@ -84,7 +84,7 @@ mod tests {
         };
         assert_eq!(read(b"\xef\xbb\xbf1\r\n\r\n# c\r\n 2\r\n").unwrap(), ["1:1", "4:2"]);
         assert_eq!(read(b"1\r2\r").unwrap(), ["1:1", "2:2"]);
-        for wide in [&b"\xff\xfe1\0\n\0"[..], b"\xfe\xff\0001\0\n", b"1\0\r\0\n\0", b"\0001\0\n"] {
+        for wide in [&b"\xff\xfe1\0\n\0"[..], b"\xfe\xff\x001\0\n", b"1\0\r\0\n\0", b"\x001\0\n"] {
             assert!(read(wide).unwrap_err().contains("UTF-16"), "{wide:?}");
         }
         assert!(read(b"1\n\xff\n").unwrap_err().starts_with("2: not text"));

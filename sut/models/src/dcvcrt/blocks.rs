@@ -84,7 +84,7 @@ impl Block {
         let folded = wide.narrow(1, 0, half) + wide.narrow(1, half, half);
         let mut out = self.feed[1].forward(&folded) + mixed;
         if self.shortcut {
-            out = out + x;
+            out += x;
         }
         probe::show(&self.name, &out);
         out

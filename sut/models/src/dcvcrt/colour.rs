@@ -9,7 +9,6 @@ const LUMA: [f64; 3] = [0.2126, 0.7152, 0.0722];
 pub const MULTIPLE: i64 = 16;
 
 /// `[height, width, 3]` bytes to `[1, 3, h, w]` in 0..=1, the last row and column repeated to multiples of [`MULTIPLE`].
-#[must_use]
 pub fn from_rgb(bytes: &Tensor) -> Tensor {
     // A multiplication by the reciprocal, not a division: they differ in the last bit.
     let rgb = bytes.to_kind(Kind::Float) * f64::from(1.0f32 / 255.0);
@@ -21,7 +20,6 @@ pub fn from_rgb(bytes: &Tensor) -> Tensor {
 }
 
 /// `[1, 3, h, w]` to `[height, width, 3]` bytes, cropped; values are cut, not rounded, as ReVo does.
-#[must_use]
 pub fn to_rgb(picture: &Tensor, (height, width): (i64, i64)) -> Tensor {
     let x = picture.to_kind(Kind::Float).get(0).narrow(1, 0, height).narrow(2, 0, width);
     let (y, cb, cr) = (x.get(0), x.get(1) - 0.5, x.get(2) - 0.5);

@@ -118,7 +118,6 @@ impl ImageModel {
     }
 
     /// What is coded of `picture` ([1, 3, h, w] in 0..=1, both sizes multiples of 16), and the picture that a decoder shows.
-    #[must_use]
     pub fn encode(&self, picture: &Tensor, qp: i64, coding: Coding) -> (Latents, Tensor) {
         no_grad(|| {
             let x = picture.pixel_unshuffle(8);
@@ -138,7 +137,6 @@ impl ImageModel {
     }
 
     /// The picture ([1, 3, height, width], both multiples of 16) of a stream; of a damaged one a damaged picture.
-    #[must_use]
     pub fn decode(&self, stream: &[u8], (height, width): (i64, i64), qp: i64, coding: Coding) -> Tensor {
         no_grad(|| {
             let mut reading = Reading::new(stream, self.tables(), coding.two);

@@ -135,7 +135,7 @@ fn fold(x: &Tensor, groups: i64) -> Tensor {
     let parts = x.chunk(groups, 1);
     let mut sum = parts[0].shallow_clone();
     for part in &parts[1..] {
-        sum = sum + part;
+        sum += part;
     }
     sum
 }

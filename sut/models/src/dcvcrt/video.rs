@@ -163,7 +163,6 @@ impl VideoModel {
     }
 
     /// What is coded of `picture` ([1, 3, h, w] in 0..=1, both sizes multiples of 16), and the feature that a decoder then has.
-    #[must_use]
     pub fn encode(
         &self,
         picture: &Tensor,
@@ -193,7 +192,6 @@ impl VideoModel {
     }
 
     /// Feature and picture ([1, 3, height, width], both multiples of 16) of a stream; of a damaged one damaged ones.
-    #[must_use]
     pub fn decode(
         &self,
         stream: &[u8],
