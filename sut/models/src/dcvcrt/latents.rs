@@ -132,12 +132,9 @@ impl Source<'_, '_> {
 
 /// Sums the channel groups: at every position one of them is not masked.
 fn fold(x: &Tensor, groups: i64) -> Tensor {
-    let parts = x.chunk(groups, 1);
-    let mut sum = parts[0].shallow_clone();
-    for part in &parts[1..] {
-        sum += part;
-    }
-    sum
+    // Not in place: the parts are views of `x`, which is used again.
+    let size = x.size();
+    x.contiguous().view([1, groups, size[1] / groups, size[2], size[3]]).sum_dim_intlist([1i64].as_slice(), false, None)
 }
 
 /// Rows of the Gaussian table for masked standard deviations.
