@@ -249,8 +249,7 @@ fn ns_seeded_channels_match_packet_by_packet() {
 #[test]
 fn ns_every_protocol_between_the_ends_is_shaped_and_counted() {
     // TCP has the path's delay: a connection takes a round trip of 2 * 40 ms.
-    let Some(mut lab) = lab(&config(delay(40_000), delay(40_000))) else { return };
-    lab.start().expect("the emulator answers");
+    let Some(lab) = lab(&config(delay(40), delay(40))) else { return };
     let to = (lab.address(End::Receiver), 5000);
     let listener = lab.inside(End::Receiver, || TcpListener::bind(to)).expect("enter").expect("bind");
     let connecting = std::time::Instant::now();
