@@ -256,6 +256,41 @@ pub fn change_range(picture: &mut Yuv420, from: Range, to: Range) {
     picture.u.iter_mut().chain(&mut picture.v).for_each(|s| *s = chroma[usize::from(*s)]);
 }
 
+/// Samples of `from` as samples of `to`, each rounded once.
+///
+/// Between two matrices chroma depends on chroma alone and luma on its own chroma sample, because both leave greys grey: so nothing
+/// is resampled, and colours that RGB could not hold are not cut. Plain IEEE operations, the same bytes on every machine.
+pub fn recolour(picture: &mut Yuv420, from: Colour, to: Colour) {
+    if from.matrix == to.matrix {
+        return change_range(picture, from.range, to.range);
+    }
+    let ((kr, kb), (to_kr, to_kb)) = (from.weights(), to.weights());
+    let (kg, to_kg) = (1.0 - kr - kb, 1.0 - to_kr - to_kb);
+    let ((offset, luma_span, chroma_span), (to_offset, to_luma_span, to_chroma_span)) =
+        (from.spans(), to.spans());
+    // Red and blue above luma, per unit of V and U; then the new luma above the old one.
+    let (red, blue) = (2.0 * (1.0 - kr), 2.0 * (1.0 - kb));
+    let luma_of_v = to_kr * red - to_kg * kr * red / kg;
+    let luma_of_u = to_kb * blue - to_kg * kb * blue / kg;
+    let code = |value: f64| (value + 0.5).floor().clamp(0.0, 255.0) as u8;
+    let chroma = |u: u8, v: u8| ((f64::from(u) - 128.0) / chroma_span, (f64::from(v) - 128.0) / chroma_span);
+    let chroma_width = picture.width.div_ceil(2);
+    for (i, luma) in picture.y.iter_mut().enumerate() {
+        let (row, column) = (i / picture.width, i % picture.width);
+        let at = row / 2 * chroma_width + column / 2;
+        let (u, v) = chroma(picture.u[at], picture.v[at]);
+        let y = (f64::from(*luma) - f64::from(offset)) / luma_span + luma_of_u * u + luma_of_v * v;
+        *luma = code(f64::from(to_offset) + to_luma_span * y);
+    }
+    for (u, v) in picture.u.iter_mut().zip(&mut picture.v) {
+        let (old_u, old_v) = chroma(*u, *v);
+        let lifted = luma_of_u * old_u + luma_of_v * old_v;
+        let new_u = (blue * old_u - lifted) / (2.0 * (1.0 - to_kb));
+        let new_v = (red * old_v - lifted) / (2.0 * (1.0 - to_kr));
+        (*u, *v) = (code(128.0 + to_chroma_span * new_u), code(128.0 + to_chroma_span * new_v));
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn up_rows_avx2(k: &Up, width: usize, planes: [&[u8]; 3], out: &mut [u8]) {

@@ -101,6 +101,31 @@ fn saturated_colours_have_the_published_codes() {
     assert_eq!(one([0, 0, 255], Colour::BT709), (32, 240, 118));
 }
 
+/// Codes of the pure colours from BT.601-7 and BT.709-6 (see `saturated_colours_have_the_published_codes`): the same red, green and
+/// blue have these codes in either matrix.
+#[test]
+fn a_colour_keeps_itself_in_another_matrix() {
+    for (here, there) in
+        [((81, 90, 240), (63, 102, 240)), ((145, 54, 34), (173, 42, 26)), ((41, 240, 110), (32, 240, 118))]
+    {
+        for (from, to, old, new) in
+            [(Colour::BT601, Colour::BT709, here, there), (Colour::BT709, Colour::BT601, there, here)]
+        {
+            let mut picture = Yuv420::filled(3, 3, old);
+            convert::recolour(&mut picture, from, to);
+            let near = |a: u8, b: u8| a.abs_diff(b) <= 1;
+            let all = picture.y.iter().all(|&y| near(y, new.0))
+                && picture.u.iter().all(|&u| near(u, new.1))
+                && picture.v.iter().all(|&v| near(v, new.2));
+            assert!(all, "{old:?} became {picture:?}, not {new:?}");
+        }
+    }
+    let mut grey = Yuv420::filled(2, 2, (126, 128, 128));
+    convert::recolour(&mut grey, Colour::BT709.full(), Colour::BT601);
+    // 126 * 219 / 255 + 16 = 124.2.
+    assert_eq!(grey, Yuv420::filled(2, 2, (124, 128, 128)));
+}
+
 #[test]
 fn range_changes_round_trip_where_codes_exist() {
     let mut picture = Yuv420::filled(220, 1, (0, 60, 200));

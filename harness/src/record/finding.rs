@@ -89,6 +89,15 @@ pub enum Finding {
         /// The first.
         first: u32,
     },
+    /// Pictures in the store after that of the last slot: nobody knows which picture was on the screen when.
+    StoreSurplus {
+        /// Stream.
+        stream: Stream,
+        /// Pictures.
+        pictures: u32,
+        /// Slots.
+        slots: u32,
+    },
     /// Slots whose picture is not in the store.
     StoreLacks {
         /// Stream.
@@ -277,6 +286,7 @@ impl Finding {
             Finding::PictureDiffers { .. } => "picture_differs",
             Finding::RedecodeDiffers { .. } => "redecode_differs",
             Finding::StoreLacks { .. } => "store_lacks",
+            Finding::StoreSurplus { .. } => "store_surplus",
             Finding::NeverSent { .. } => "never_sent",
             Finding::LedgerDiffers { .. } => "ledger_differs",
             Finding::TimesReversed { .. } => "times_reversed",
@@ -366,6 +376,11 @@ impl fmt::Display for Finding {
             Finding::RedecodeDiffers { stream, count, first } => write!(
                 f,
                 "{count} {} pictures decoded again from the store differ from what the receiver reported (first: {first}); the store or the decoder is not the run's",
+                stream.name()
+            ),
+            Finding::StoreSurplus { stream, pictures, slots } => write!(
+                f,
+                "the store of what was shown has {pictures} {} pictures for {slots} slots: one per slot is wanted, a frozen slot's once more",
                 stream.name()
             ),
             Finding::StoreLacks { stream, count, first } => write!(

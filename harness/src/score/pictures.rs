@@ -4,7 +4,7 @@ use crate::unit_decoder::UnitDecoder;
 use anyhow::{Context as _, bail};
 use contract::units::{UnitsHeader, UnitsReader};
 use contract::{ClipSpec, Stream};
-use media::convert::{Colour, Range};
+use media::convert::{Colour, Range, recolour};
 use media::depth::DepthView;
 use media::{Depth16, Format, Picture, Yuv420};
 use std::collections::{HashMap, VecDeque};
@@ -140,14 +140,17 @@ pub enum Shown {
     Slots(Box<SlotVideo>),
 }
 
-/// Pictures of a video file, one per slot, as they are stored: a rate in the file's header means nothing, and nothing is scaled.
+/// Pictures of a video file, one per slot: a rate in the file's header means nothing, and nothing is scaled. Matrix and range that the
+/// file names are turned into the clip's; where it is silent they are the clip's.
 pub struct SlotVideo {
     reader: SampleReader,
     next: u32,
+    /// The file's colours and the clip's.
+    colours: (Colour, Colour),
 }
 
 impl SlotVideo {
-    fn open(path: &Path, clip: &ClipSpec) -> anyhow::Result<Self> {
+    fn open(path: &Path, clip: &ClipSpec, captured: Colour) -> anyhow::Result<Self> {
         let reader = SampleReader::open(path)?;
         let (size, wanted) = (reader.size(), (clip.width as usize, clip.height as usize));
         anyhow::ensure!(
@@ -165,13 +168,18 @@ impl SlotVideo {
             "{} has pictures in {format}: a store holds 8-bit 4:2:0 (`-pix_fmt yuv420p`)",
             path.display()
         );
-        Ok(Self { reader, next: 0 })
+        let (said, tags) = (reader.colour(), &reader.info().tags);
+        let own = Colour {
+            matrix: if tags.matrix.is_some() { said.matrix } else { captured.matrix },
+            range: if tags.range.is_some() { said.range } else { captured.range },
+        };
+        Ok(Self { reader, next: 0, colours: (own, captured) })
     }
 }
 
 impl Shown {
     /// Opens `rendered.<stream>.units`, or `rendered.<stream>.mkv` or `.y4m`, of a run directory; `None` if there is
-    /// none. `whole_key(frame)` says that a frame is a key frame that arrived whole.
+    /// none. `captured`: the colours of the clip's pictures. `whole_key(frame)` says that a frame is a key frame that arrived whole.
     ///
     /// # Errors
     /// When the store is damaged or of a codec that is not known.
@@ -179,22 +187,28 @@ impl Shown {
         dir: &Path,
         clip: &ClipSpec,
         stream: Stream,
+        captured: Colour,
         whole_key: &dyn Fn(u32) -> bool,
     ) -> anyhow::Result<Option<Self>> {
         let base = dir.join(format!("rendered.{}", stream.name()));
         let with =
             |extension: &str| -> PathBuf { base.with_extension(format!("{}.{extension}", stream.name())) };
-        let units = with("units");
-        if units.is_file() {
-            return Units::open(&units, whole_key).map(|u| Some(Self::Units(Box::new(u))));
+        let found: Vec<PathBuf> =
+            ["units", "mkv", "y4m"].map(with).into_iter().filter(|p| p.is_file()).collect();
+        let [store] = &found[..] else {
+            anyhow::ensure!(
+                found.is_empty(),
+                "{} and {} say both what was shown: write one of them",
+                found[0].display(),
+                found[1].display()
+            );
+            return Ok(None);
+        };
+        if store.extension().is_some_and(|e| e == "units") {
+            Units::open(store, whole_key).map(|u| Some(Self::Units(Box::new(u))))
+        } else {
+            SlotVideo::open(store, clip, captured).map(|video| Some(Self::Slots(Box::new(video))))
         }
-        for extension in ["mkv", "y4m"] {
-            let path = with(extension);
-            if path.is_file() {
-                return SlotVideo::open(&path, clip).map(|video| Some(Self::Slots(Box::new(video))));
-            }
-        }
-        Ok(None)
     }
 
     /// What the picture of a slot is known by before it is decoded: `None` if only decoding tells.
@@ -204,6 +218,18 @@ impl Shown {
             Self::Units(units) => units.key(shown),
             Self::Slots(_) => None,
         }
+    }
+
+    /// Pictures of a video of slots after the first `slots`; reads to its end.
+    ///
+    /// # Errors
+    /// When the store cannot be read or decoded.
+    pub fn surplus(&mut self, slots: u32) -> anyhow::Result<u32> {
+        let Self::Slots(video) = self else { return Ok(0) };
+        while video.reader.next_picture()?.is_some() {
+            video.next = video.next.saturating_add(1);
+        }
+        Ok(video.next.saturating_sub(slots))
     }
 
     /// The picture on the screen in slot `slot`, that of frame `shown`; slots are asked for in ascending order. `None` if the
@@ -219,6 +245,10 @@ impl Shown {
                 while video.next <= slot {
                     picture = video.reader.next_picture()?.and_then(Picture::into_yuv420);
                     video.next += 1;
+                }
+                if let Some(picture) = &mut picture {
+                    let (own, captured) = video.colours;
+                    recolour(picture, own, captured);
                 }
                 Ok(picture)
             }

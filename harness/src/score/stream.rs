@@ -82,7 +82,9 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
         .filter(|r| r.is_key && r.complete.is_some() && r.loss_cause.is_none())
         .map(|r| r.frame_id)
         .collect();
-    let open = || Shown::open(job.dir, job.clip, job.stream, &|frame| whole.contains(&frame));
+    let mut captured = Captured::open(job.clip, job.stream)?;
+    let meaning = captured.meaning();
+    let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour, &|frame| whole.contains(&frame));
     let Some(mut shown) = open()? else {
         let reason = format!(
             "there is no rendered.{0}.units, .mkv or .y4m in {1}",
@@ -94,8 +96,6 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
             reason,
         }]);
     };
-    let mut captured = Captured::open(job.clip, job.stream)?;
-    let meaning = captured.meaning();
     let applicable: Vec<Metric> = job.wanted.iter().copied().filter(|m| applies(*m, job, meaning)).collect();
     let clip = format!(
         "{} {} {}x{}@{}",
@@ -145,6 +145,12 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
     if let Some(&first) = lacking.first() {
         let count = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
         findings.push(Finding::StoreLacks { stream: job.stream, count, first });
+    }
+    let slots = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+    let surplus = shown.surplus(slots)?;
+    if surplus > 0 {
+        let pictures = slots.saturating_add(surplus);
+        findings.push(Finding::StoreSurplus { stream: job.stream, pictures, slots });
     }
     let differs: Vec<u32> = rows
         .iter()

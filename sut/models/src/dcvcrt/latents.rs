@@ -134,7 +134,11 @@ impl Source<'_, '_> {
 fn fold(x: &Tensor, groups: i64) -> Tensor {
     // Not in place: the parts are views of `x`, which is used again.
     let size = x.size();
-    x.contiguous().view([1, groups, size[1] / groups, size[2], size[3]]).sum_dim_intlist([1i64].as_slice(), false, None)
+    x.contiguous().view([1, groups, size[1] / groups, size[2], size[3]]).sum_dim_intlist(
+        [1i64].as_slice(),
+        false,
+        None,
+    )
 }
 
 /// Rows of the Gaussian table for masked standard deviations.
