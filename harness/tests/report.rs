@@ -189,6 +189,24 @@ fn rows_judged_at_different_budgets_are_marked_and_nobody_is_best() {
     assert_eq!(csv(&table).lines().filter(|l| l.contains(",true,")).count(), 3);
 }
 
+/// What rests on a plug-in's word alone is said wherever its row stands.
+#[test]
+fn rows_that_a_plug_in_reported_itself_are_marked() {
+    let mut runs = sweep(1);
+    let system = runs[0].scores.run.system.clone();
+    for run in runs.iter_mut().filter(|r| r.scores.run.system == system) {
+        run.scores.health.self_reported = true;
+    }
+    let table = Table::of(&group(&runs));
+    assert!(table.rows.iter().any(|r| r.self_reported) && !table.rows.iter().all(|r| r.self_reported));
+    for text in [terminal(&table, false), markdown(&table, None), latex(&table, None), page("x", &runs, None)]
+    {
+        assert!(text.contains('\u{2021}') || text.contains("ddagger"), "{text:.3000}");
+        assert!(text.contains("tells itself"), "{text:.3000}");
+    }
+    assert!(csv(&table).lines().next().unwrap().contains("budget_differs,self_reported"));
+}
+
 #[test]
 fn transport_and_backend_are_named_where_they_differ() {
     let mut runs: Vec<Run> = (0..3).map(|_| run(&MadeUp { frames: 30, ..MadeUp::default() })).collect();

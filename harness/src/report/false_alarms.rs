@@ -31,6 +31,8 @@ pub enum World {
     /// Equal means, but half of the systems have their long tail below and half above: exchanging them does change
     /// something, only not the mean.
     OppositeTails,
+    /// The same with log-normal tails, which no test of a mean judges rightly from few values.
+    OppositeLongTails,
     /// Clips (as many as the size) of 5 seeds each; every system is better at some clips than at others.
     ClipsOf5Seeds,
     /// The same, and every loss pattern (seed) suits some systems more than others, in all clips.
@@ -41,7 +43,7 @@ pub enum World {
     FourClips,
 }
 
-/// All worlds in the order of the table.
+/// The worlds in which the level is kept, in the order of the table; [`World::OppositeLongTails`] stands in a table of its own.
 pub const WORLDS: [World; 11] = [
     World::Normal,
     World::HeavyTails,
@@ -68,6 +70,7 @@ impl World {
             Self::MostlyZero => "four of five are 0",
             Self::Deterministic => "no variation over seeds",
             Self::OppositeTails => "equal means, opposite tails",
+            Self::OppositeLongTails => "equal means, opposite log-normal tails",
             Self::ClipsOf5Seeds => "n clips of 5 seeds, clip effects",
             Self::ClipsOf5SharedSeeds => "n clips of 5 seeds, clip and loss-pattern effects",
             Self::ClipsOf1Seed => "n clips of 1 seed, clip effects",
@@ -113,6 +116,10 @@ impl World {
             Self::Deterministic => whole(system),
             Self::OppositeTails => {
                 let tail = -random.unit().ln() - 1.0;
+                if system.is_multiple_of(2) { tail } else { -tail }
+            }
+            Self::OppositeLongTails => {
+                let tail = random.normal().exp() - 0.5f64.exp();
                 if system.is_multiple_of(2) { tail } else { -tail }
             }
             _ => random.normal(),
@@ -161,14 +168,20 @@ pub fn tables(repetitions: u32) -> String {
         "False alarms, % of {repetitions} reports: of two systems / of {SYSTEMS} systems, any of {} comparisons\n\n| systems without difference |{heads}\n|---|{rule}\n",
         SYSTEMS * (SYSTEMS - 1) / 2
     );
-    for world in WORLDS {
+    let row = |out: &mut String, world: World| {
         let _ = write!(out, "| {} |", world.name());
         for size in SIZES {
             let of = |systems| 100.0 * share_called(world, size, systems, 0.0, repetitions);
             let _ = write!(out, " {:.1} / {:.1} |", of(2), of(SYSTEMS));
         }
         out.push('\n');
-    }
+    };
+    WORLDS.iter().for_each(|world| row(&mut out, *world));
+    let _ = write!(
+        out,
+        "\nThe same in a world that is harder than any level can be kept in\n\n| systems without difference |{heads}\n|---|{rule}\n"
+    );
+    row(&mut out, World::OppositeLongTails);
     let _ = write!(
         out,
         "\nDifferences found, % of {repetitions} reports of two systems; the first is better by so many standard deviations of the difference between two runs\n\n| shape, difference |{heads}\n|---|{rule}\n"

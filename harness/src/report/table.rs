@@ -22,6 +22,8 @@ pub struct Row {
     pub invalid: usize,
     /// True if not all rows of its scenario and clip were judged at one play-out budget.
     pub budget_differs: bool,
+    /// True if a plug-in said itself what happened in virtual time (`health.self_reported`) in any of its runs.
+    pub self_reported: bool,
     /// One per column of [`COLUMNS`].
     pub values: Vec<Option<Estimate>>,
     /// True where the row has the best mean among the systems of its scenario and clip, at the digits shown. Rows without a
@@ -36,7 +38,8 @@ impl Row {
     #[must_use]
     pub fn mark(&self) -> String {
         let budget = if self.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
-        budget + if self.invalid > 0 { " !" } else { "" }
+        let word = if self.self_reported { format!(" {SELF_REPORTED_MARK}") } else { String::new() };
+        budget + &word + if self.invalid > 0 { " !" } else { "" }
     }
 }
 
@@ -61,6 +64,7 @@ impl Table {
                 runs: g.valid().count(),
                 invalid: g.invalid(),
                 budget_differs: false,
+                self_reported: g.runs.iter().any(|r| r.scores.health.self_reported),
                 values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
                 clear: vec![false; COLUMNS.len()],
@@ -128,6 +132,9 @@ impl Table {
         if self.budgets_differ() {
             notes.push(format!("{BUDGET_MARK} {BUDGET_NOTE}"));
         }
+        if self.rows.iter().any(|r| r.self_reported) {
+            notes.push(format!("{SELF_REPORTED_MARK} {SELF_REPORTED_NOTE}"));
+        }
         notes
     }
 }
@@ -188,6 +195,13 @@ pub const BUDGET_MARK: &str = "\u{2020}";
 /// What the mark means.
 pub const BUDGET_NOTE: &str = "these rows of a scenario were judged at different play-out budgets (column budget ms): their non-rendered \
                                frames, freezes, latency and quality are not comparable";
+
+/// Beside the system's name of a row with [`Row::self_reported`].
+pub const SELF_REPORTED_MARK: &str = "\u{2021}";
+
+/// What the mark means.
+pub const SELF_REPORTED_NOTE: &str =
+    "a plug-in in virtual time, which tells itself what happened when; --backend namespaces proves it";
 
 /// Budgets closer than this are one: what clocks of real machines differ by, nanoseconds.
 const SAME_BUDGET_NS: u64 = 5_000_000;

@@ -12,7 +12,7 @@ use super::columns::{COLUMNS, Column};
 use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
-use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, Shown, Table};
+use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, SELF_REPORTED_MARK, SELF_REPORTED_NOTE, Shown, Table};
 use contract::{Metric, Stream};
 use overview::{colour, conditions, systems};
 use std::collections::BTreeMap;
@@ -289,9 +289,14 @@ fn marks(row: &Row) -> String {
     } else {
         String::new()
     };
+    let word = if row.self_reported {
+        format!(r#" <span title="{}">{SELF_REPORTED_MARK}</span>"#, escape(SELF_REPORTED_NOTE))
+    } else {
+        String::new()
+    };
     match row.invalid {
-        0 => budget,
-        n => format!(r#"{budget} <span class="badge bad">{n} invalid</span>"#),
+        0 => budget + &word,
+        n => format!(r#"{budget}{word} <span class="badge bad">{n} invalid</span>"#),
     }
 }
 
