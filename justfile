@@ -109,7 +109,7 @@ fuzz *ARGS: build
 bench-metrics *ARGS:
     metrics/bench/run "$@"
 
-# the reference vectors that metrics/tests/vectors.rs holds the metrics to: PIQ, pytorch_msssim, skimage, scipy, FFmpeg
+# the reference vectors that metrics/tests/vectors.rs compares the metrics with: PIQ, pytorch_msssim, skimage, scipy, FFmpeg
 metric-vectors:
     metrics/bench/run --vectors
 

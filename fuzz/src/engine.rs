@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 /// An input of at most 64 KiB that makes a parser hold more is a finding.
 pub const MEMORY_LIMIT: usize = 256 << 20;
-/// So is one that takes longer.
+/// So is one that costs more processor time.
 pub const TIME_LIMIT: Duration = Duration::from_secs(2);
+/// And one that waits so long, busy or not.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(60);
 /// Inputs kept for further mutation.
 const KEPT: usize = 2000;
 
@@ -101,13 +103,14 @@ impl Engine {
         self.runs += 1;
         let before = LIVE.load(Ordering::Relaxed);
         PEAK.store(before, Ordering::Relaxed);
-        let start = Instant::now();
+        let (start, busy_before) = (Instant::now(), busy());
         let result = catch_unwind(AssertUnwindSafe(|| (self.target.run)(&input)));
-        let took = start.elapsed();
+        let (waited, took) = (start.elapsed(), busy().saturating_sub(busy_before));
         let held = PEAK.load(Ordering::Relaxed).saturating_sub(before);
         let what = match result {
             Err(panic) => Some(format!("panicked: {}", message(&*panic))),
             Ok(_) if took > TIME_LIMIT => Some(format!("took {took:.1?} for {} bytes", input.len())),
+            Ok(_) if waited > WAIT_LIMIT => Some(format!("waited {waited:.1?} for {} bytes", input.len())),
             Ok(_) if held > MEMORY_LIMIT => {
                 Some(format!("held {} MiB for {} bytes", held >> 20, input.len()))
             }
@@ -120,6 +123,12 @@ impl Engine {
         };
         what.map(|what| Finding { target: self.target.name, what, input })
     }
+}
+
+/// Time on a processor so far: what an input costs whoever else is busy on the machine.
+fn busy() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID)
+        .map_or(Duration::ZERO, Duration::from)
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

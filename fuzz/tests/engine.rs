@@ -14,13 +14,13 @@ fn a_panic_a_wait_and_a_feast_are_found() {
         0
     });
     assert!(panics.unwrap().what.contains("seven"));
-    let sleeps = find(|input| {
-        if input.is_empty() {
-            std::thread::sleep(std::time::Duration::from_millis(2100));
-        }
+    let works = find(|input| {
+        let start = std::time::Instant::now();
+        // Twice the limit on the clock, should the machine give it half of its time.
+        while input.is_empty() && start.elapsed() < std::time::Duration::from_millis(5000) {}
         0
     });
-    assert!(sleeps.unwrap().what.starts_with("took"));
+    assert!(works.unwrap().what.starts_with("took"));
     let eats = find(|input| {
         let size = if input.starts_with(b"seed") { 0 } else { 300 << 20 };
         std::hint::black_box(vec![0u8; size]).len() as u64

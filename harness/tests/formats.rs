@@ -101,6 +101,39 @@ impl Place {
     }
 }
 
+/// Where FFmpeg's filters would convert a file by their scaler, there is no value that could be taken for theirs.
+#[test]
+fn the_filters_values_or_none() {
+    let Some(place) = Place::new() else { return };
+    for pixels in [
+        "pal8",
+        "rgb565le",
+        "bgr8",
+        "rgb4_byte",
+        "rgb555le",
+        "ya8",
+        "yuva444p",
+        "yuva420p16le",
+        "gbrap",
+        "gbrap16le",
+        "monob",
+    ] {
+        place.noisy("a.nut", pixels, 0);
+        place.noisy("b.nut", pixels, 30);
+        let all = place.json(&["a.nut", "b.nut", "--metrics", "psnr,ffmpeg_psnr,ffmpeg_ssim"]);
+        assert!(all["mean"]["psnr"].is_number(), "{pixels}");
+        for (metric, name, tolerance) in [("ffmpeg_psnr", "psnr", 1e-6), ("ffmpeg_ssim", "ssim", 1e-7)] {
+            match all["mean"][metric].as_f64() {
+                Some(ours) => {
+                    let theirs = place.filter(name, "a.nut", "b.nut");
+                    assert!((ours - theirs).abs() < tolerance, "{pixels} {metric}: {ours} {theirs}");
+                }
+                None => assert!(all["missing"][metric].as_str().unwrap().contains("-pix_fmt"), "{all}"),
+            }
+        }
+    }
+}
+
 /// As FFmpeg's filters see every kind of format: depth, subsampling, grey, RGB, packed, alpha.
 #[test]
 fn the_filters_values_in_every_format() {

@@ -8,7 +8,7 @@
 //! | `Cmono`, `Cmono9` to `Cmono16` | luma alone | as named |
 //! | `XCOLORRANGE=FULL` / `LIMITED` | carried in [`Header::range`]; absent: grey is full, all else limited | always |
 //! | `I`: progressive, top or bottom field first, mixed | carried in [`Header::interlaced`]; lines as they are stored | `Ip` |
-//! | `A`, `X...`, parameters of `FRAME` | the aspect is carried, the rest is passed over | `A1:1` |
+//! | `A`, `X...`, parameters of `FRAME` | the aspect is carried, the rest is skipped | `A1:1` |
 //!
 //! Odd sizes are legal: chroma planes are rounded up.
 

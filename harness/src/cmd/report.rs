@@ -31,7 +31,7 @@ pub struct Args {
     /// Where the page goes; default: report.html in the directory
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// System (as the table calls it, without its rate) that rate-quality curves are held against, and the only one that others are
+    /// System (as the table calls it, without its rate) that rate-quality curves are compared with, and the only one that others are
     /// compared with; default: the first with four rates, and all with all
     #[arg(long, value_name = "SYSTEM")]
     pub baseline: Option<String>,
@@ -69,11 +69,12 @@ pub enum Format {
 /// When a run's results are damaged, or a file cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<i32> {
     let runs = load_all(&args.dir)?;
-    anyhow::ensure!(
-        !runs.is_empty(),
-        "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
-        args.dir.display()
-    );
+    if runs.is_empty() {
+        crate::bad_input!(
+            "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
+            args.dir.display()
+        );
+    }
     if let Some(unknown) = args.columns.iter().flatten().find(|k| !COLUMNS.iter().any(|c| c.key == *k)) {
         let keys: Vec<&str> = COLUMNS.iter().map(|c| c.key).collect();
         crate::bad_input!("--columns: no column is called {unknown:?}; there are: {}", keys.join(", "));

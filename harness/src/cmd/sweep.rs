@@ -49,7 +49,7 @@ pub struct Args {
     /// Which metrics the runs are scored with; finished runs are scored again if they lack one
     #[command(flatten)]
     pub metrics: MetricArgs,
-    /// System (as the table calls it) that rate-quality curves are held against; default: the first
+    /// System (as the table calls it) that rate-quality curves are compared with; default: the first
     #[arg(long, value_name = "SYSTEM")]
     pub baseline: Option<String>,
     /// Only runs of this backend

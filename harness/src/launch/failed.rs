@@ -1,5 +1,5 @@
 //! What stays of a run that failed: `.failed/NAME` beside the run directory, with the events so far, the words of both ends, the ledger
-//! and the emulator's counts. No report and no sweep takes it for a run: names that begin with a point are passed over.
+//! and the emulator's counts. No report and no sweep takes it for a run: names that begin with a point are skipped.
 
 use super::child::{Failure, Interrupted};
 use super::files::{EndFiles, write_new};

@@ -1,4 +1,4 @@
-//! What a system says, held against what the harness saw itself: the ledger of the path, and the clock.
+//! What a system says, compared with what the harness saw itself: the ledger of the path, and the clock.
 
 use super::{Finding, Slots};
 use contract::{Event, EventKind, FrameRow, Role, RunSpec, Side, Status, Stream};
@@ -26,7 +26,7 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    /// For the ledger of `spec`. A ledger of virtual time is made by the system itself: each record is held against the link
+    /// For the ledger of `spec`. A ledger of virtual time is made by the system itself: each record is compared with the link
     /// model, which is pure and seeded.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ pub fn write(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// As [`write()`], for runs already loaded, under a heading: `report.html`, `report.csv`, `report-pairs.csv`, `report.md`,
-/// `report.tex`. `baseline` is what rate-quality curves are held against (absent: the first), and the only system that others are
+/// `report.tex`. `baseline` is what rate-quality curves are compared with (absent: the first), and the only system that others are
 /// compared with (absent: all with all).
 ///
 /// # Errors

@@ -48,7 +48,7 @@ pub struct OverClips {
     pub scenario: String,
     /// System that is the anchor.
     pub baseline: String,
-    /// System that is held against it.
+    /// System that is compared with it.
     pub system: String,
     /// Clips it was compared on.
     pub clips: usize,
@@ -65,7 +65,7 @@ pub struct Comparison {
     pub clip: String,
     /// System that is the anchor.
     pub baseline: String,
-    /// System that is held against it.
+    /// System that is compared with it.
     pub system: String,
     /// Rate points of the baseline and of the system.
     pub rates: (usize, usize),

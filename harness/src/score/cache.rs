@@ -1,7 +1,7 @@
 //! What was computed once is never computed again: small append-only files, safe for many processes at once.
 //!
 //! A record is one line with its own checksum, and lines are appended in one write each batch, so that concurrent
-//! writers do not mix and a line cut off by a kill or a full disk is passed over instead of believed.
+//! writers do not mix and a line cut off by a kill or a full disk is ignored instead of believed.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -64,7 +64,7 @@ impl Table {
         self.known.insert(key, value);
     }
 
-    /// Appends what is new to the file. A cache that cannot be written costs time, not correctness: failures are passed over.
+    /// Appends what is new to the file. A cache that cannot be written costs time, not correctness: failures are ignored.
     pub fn save(&mut self) {
         if let Some(path) = &self.path
             && !self.fresh.is_empty()

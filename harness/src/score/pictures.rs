@@ -104,7 +104,7 @@ impl Captured {
         self.meaning
     }
 
-    /// The picture of frame `frame`; frames are asked for in ascending order, those between are passed over.
+    /// The picture of frame `frame`; frames are asked for in ascending order, those between are skipped.
     ///
     /// # Errors
     /// When the clip is shorter than the run says, or damaged.

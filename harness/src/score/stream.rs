@@ -449,7 +449,7 @@ fn format_values(values: &BTreeMap<Metric, f64>, variants: &Variants) -> String 
     parts.join(" ")
 }
 
-/// Values of other variants than these are passed over.
+/// Values of other variants than these are skipped.
 fn parse_values(text: &str, variants: &Variants) -> BTreeMap<Metric, f64> {
     let parse = |part: &str| {
         let (name, bits) = part.split_once('=')?;

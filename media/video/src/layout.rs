@@ -15,6 +15,8 @@ pub(crate) struct Layout {
     /// What the planes become.
     pub format: Format,
     kind: Kind,
+    /// A plane of opacity that is not read.
+    drops_alpha: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ impl Layout {
             return None;
         }
         if has(desc, ffi::AV_PIX_FMT_FLAG_PAL) {
-            return Some(Self { format: Format::RGB, kind: Kind::Palette });
+            return Some(Self { format: Format::RGB, kind: Kind::Palette, drops_alpha: false });
         }
         let comps = &desc.comp[..usize::from(desc.nb_components)];
         let colours = if comps.len() < 3 { 1 } else { 3 };
@@ -79,7 +81,8 @@ impl Layout {
         };
         let chroma = if model == Model::Yuv { (desc.log2_chroma_w, desc.log2_chroma_h) } else { (0, 0) };
         let even_alpha = comps.len() == 4 && kind == Kind::Plain && i32::from(bits) == comps[3].depth;
-        Some(Self { format: Format { model, bits, chroma, alpha: even_alpha }, kind })
+        let drops_alpha = has(desc, ffi::AV_PIX_FMT_FLAG_ALPHA) && !even_alpha;
+        Some(Self { format: Format { model, bits, chroma, alpha: even_alpha }, kind, drops_alpha })
     }
 
     /// Depth as samples: grey of more than 8 bits, or of floating point.
@@ -95,7 +98,7 @@ impl Layout {
     /// What is done to the samples besides taking them, in words.
     pub fn note(self) -> Option<&'static str> {
         match self.kind {
-            Kind::Plain => None,
+            Kind::Plain => self.drops_alpha.then_some("its opacity is left out"),
             Kind::Uneven => Some("its samples of fewer than 8 bits are widened to 8"),
             Kind::Palette => Some("its palette is looked up"),
             Kind::Float => Some("its floating-point samples are rounded to 16 bits, clipped to 0..1"),

@@ -81,6 +81,14 @@ impl SampleReader {
         format
     }
 
+    /// Whether the pictures given hold all that is stored, as it is stored; else what is done to it.
+    ///
+    /// # Errors
+    /// What is done, in words.
+    pub fn is_as_stored(&self) -> Result<(), &'static str> {
+        self.layout.note().map_or(Ok(()), Err)
+    }
+
     /// How to see their colours.
     #[must_use]
     pub fn colour(&self) -> Colour {

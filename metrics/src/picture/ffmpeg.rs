@@ -132,7 +132,9 @@ impl Scorer {
         shown: &Picture,
     ) -> Result<FfmpegSsim, MetricError> {
         let format = same_format("ffmpeg_ssim", reference, shown)?;
-        if !takes(format) {
+        // The filter takes no opacity. FFmpeg drops it before, and with these depths nothing else.
+        let kept = format.bits == 8 || (format.model == Model::Yuv && format.bits == 16);
+        if !takes(format) || (format.alpha && !kept) {
             return Err(not_taken("ffmpeg_ssim", format));
         }
         let planes = picture_planes(reference, shown, format.colours())?;

@@ -16,6 +16,13 @@ pub enum Filters {
 
 /// Whether FFmpeg's filters would compare the samples as they are stored; else why not.
 pub fn filters(reference: &About, shown: &About) -> Result<Filters, String> {
+    for (side, about) in [("REF", reference), ("SHOWN", shown)] {
+        if let Some(what) = about.altered {
+            return Err(format!(
+                "of {side} {what}; FFmpeg's filters would convert it first in their own way; convert both files with `ffmpeg -pix_fmt` first"
+            ));
+        }
+    }
     let (a, b) = (reference.format, shown.format);
     let plain = |f: Format| Format { bits: 8, ..f };
     if plain(a) != plain(b) {

@@ -1,7 +1,7 @@
 //! Scores every picture pair of two sources on some threads, in constant memory: one thread reads (FFmpeg's readers stay
 //! on theirs), hands pairs to the others while they have room, and scores the rest itself; buffers come back to it.
 
-use super::align::{Alignment, LOOKED_AT, Small};
+use super::align::{Alignment, LOOKED_AT_UNASKED, Small};
 use super::notes::Filters;
 use super::rgb::{self, Buffers};
 use super::source::{Shot, Source};
@@ -113,7 +113,7 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
                     kept.pop().unwrap_or(Pair { frame, reference: Shot::Nothing, shown: Shot::Nothing });
                 pair.frame = frame;
                 match (reference.next_into(&mut pair.reference)?, shown.next_into(&mut pair.shown)?) {
-                    (true, true) if frame < LOOKED_AT => {
+                    (true, true) if frame < LOOKED_AT_UNASKED => {
                         smalls[0].extend(feed::small(&pair.reference));
                         smalls[1].extend(feed::small(&pair.shown));
                     }

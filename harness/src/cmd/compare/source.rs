@@ -94,6 +94,8 @@ pub struct About {
     pub aspect: Option<(u32, u32)>,
     /// What the reader does besides taking the samples.
     pub notes: Vec<String>,
+    /// What it does to the samples themselves, which FFmpeg's filters would do in another way.
+    pub altered: Option<&'static str>,
     /// It can be read but once: a pipe.
     pub once: bool,
 }
@@ -210,6 +212,7 @@ fn pictures(
         tags: Tags::default(),
         aspect: None,
         notes: Vec::new(),
+        altered: None,
         once: false,
     };
     Ok((Frames::Images(files.into_iter()), about))
@@ -264,6 +267,7 @@ fn stream(path: &Path, take_as: Option<TakeAs>, unit: DepthUnit) -> Result<(Fram
         tags: info.tags.clone(),
         aspect: Some(info.sample_aspect),
         notes: reader.notes().to_vec(),
+        altered: reader.is_as_stored().err(),
         once: !is_file,
     };
     Ok((Frames::Video(Box::new(reader)), about))
@@ -284,6 +288,7 @@ fn y4m(reader: y4m::Reader<Box<dyn BufRead + Send>>, once: bool) -> (Frames, Abo
         notes: (h.interlaced.iter())
             .map(|word| format!("interlaced (I{word}); its lines are taken as they are stored"))
             .collect(),
+        altered: None,
         once,
     };
     (Frames::Y4m(Box::new(reader)), about)
@@ -292,8 +297,9 @@ fn y4m(reader: y4m::Reader<Box<dyn BufRead + Send>>, once: bool) -> (Frames, Abo
 fn depth(reader: DepthReader, colour: Colour) -> Result<(Frames, About)> {
     let format = Format { bits: 16, ..Format::GREY };
     let (size, tags) = (reader.size(), Tags::default());
+    let (notes, altered) = (Vec::new(), None);
     let about =
-        About { kind: Kind::Depth, size, format, colour, tags, aspect: None, notes: Vec::new(), once: false };
+        About { kind: Kind::Depth, size, format, colour, tags, aspect: None, notes, altered, once: false };
     Ok((Frames::Depth(Box::new(reader)), about))
 }
 

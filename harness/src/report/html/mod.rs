@@ -22,7 +22,7 @@ use svg::escape;
 /// Sweeps with more runs than this show pictures and plots only of the worst run of each group.
 const ALL_DETAILS_UP_TO: usize = 30;
 
-/// The page for one run or many; `baseline` is what rate-quality curves are held against.
+/// The page for one run or many; `baseline` is what rate-quality curves are compared with.
 #[must_use]
 pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
     let groups = group(runs);
