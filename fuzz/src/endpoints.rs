@@ -8,7 +8,7 @@
 //! by the end of the schedule, and each stream must have every slot once, in order and in time.
 
 use crate::{Target, outcome};
-use codecs::Codec;
+use codecs::{Unit, registry};
 use contract::{Event, EventKind, RunSpec, Stream};
 use link::Timestamp;
 use std::collections::BTreeMap;
@@ -159,9 +159,10 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
     let schedule = schedule(&spec);
     match system {
         "revo-h264" => {
+            let options: revo::Options = options.try_into().expect("described");
             let session = revo::Session {
-                options: options.try_into().expect("described"),
-                codec: Codec::H264,
+                recovery: registry::restorer(&options.recovery).expect("described"),
+                options,
                 size: (spec.clip.width as u16, spec.clip.height as u16),
                 depth: spec.clip.depth.is_some(),
                 schedule,
@@ -234,13 +235,16 @@ fn encode(script: &mut Script<'_>, job: EncodeJob) -> EncodeDone {
     if let Some(first) = bytes.first_mut() {
         *first = (*first & !1) | u8::from(!job.key);
     }
-    EncodeDone { frame: job.frame, stream: job.stream, key: job.key, bytes }
+    let (key, qp) = (job.key, script.byte());
+    EncodeDone { frame: job.frame, stream: job.stream, unit: Unit { bytes, key, qp } }
 }
 
 #[allow(clippy::needless_pass_by_value)] // as a worker takes its job
 fn decode(script: &mut Script<'_>, job: DecodeJob) -> DecodeDone {
-    let picture = (script.byte() < 240).then_some(u128::from(job.frame) << 8 | job.unit.len() as u128 & 255);
-    DecodeDone { frame: job.frame, stream: job.stream, picture }
+    let (frame, length) = (job.entry.frame, job.entry.unit.as_ref().map_or(0, Vec::len));
+    let picture = (script.byte() < 240).then_some(u128::from(frame) << 8 | length as u128 & 255);
+    let decoded = job.entry.unit.is_some() && (picture.is_some() || script.byte() < 128);
+    DecodeDone { frame, stream: job.stream, decoded, picture }
 }
 
 /// Datagrams that one input may make an endpoint put out, and how often a timeout may come at one instant.

@@ -2,7 +2,7 @@
 
 use crate::{Target, outcome, outcome_of};
 use contract::frames::{FrameRow, read_frames, write_frames};
-use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
+use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{Backend, ClipSpec, Event, EventKind, Manifest, RunSpec, Scenario, Scores, Side, Stream};
 use link::trace::{Format, Trace};
 use link::{Bitrate, ByteCount, Link, LinkSpec, Probability, Span, Timestamp};
@@ -241,10 +241,10 @@ fn frames_csv(input: &[u8]) -> u64 {
 
 fn units_seeds() -> Vec<Vec<u8>> {
     as_file("units", &[], |path: &Path| {
-        let header = UnitsHeader { codec: "h264".to_owned(), width: 64, height: 64, fps: 30 };
+        let header = UnitsHeader::new("h264", (64, 64, 30));
         let mut writer = UnitsWriter::create(path, &header).expect("a temporary file");
         for frame in 0..3 {
-            writer.append(frame, &[7; 50]).expect("a temporary file");
+            writer.append(&Entry::whole(frame, frame == 0, 30, vec![7; 50])).expect("a temporary file");
         }
         writer.finish().expect("a temporary file");
         vec![std::fs::read(path).expect("a temporary file")]

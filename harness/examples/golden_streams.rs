@@ -4,8 +4,8 @@
 //! A stored stream is never made again: what is guarded is that the *stored* bytes keep decoding to the
 //! same pictures, whatever the encoders of the day do.
 
-use codecs::{Codec, Encoder, EncoderConfig};
-use contract::units::{UnitsHeader, UnitsWriter};
+use codecs::{Codec, Encoder, EncoderConfig, VideoEncoder};
+use contract::units::{Entry, UnitsHeader, UnitsWriter};
 use media::Yuv420;
 use std::path::Path;
 
@@ -24,16 +24,16 @@ fn main() -> anyhow::Result<()> {
         std::fs::create_dir_all(&folder)?;
         let config = match codec {
             Codec::H264 | Codec::H265 => {
-                EncoderConfig { gop: 6, ..EncoderConfig::revo(codec, WIDTH as u32, HEIGHT as u32, 30) }
+                EncoderConfig { gop: 6, ..EncoderConfig::revo(codec.name(), WIDTH as u32, HEIGHT as u32, 30) }
             }
             Codec::Vp8 | Codec::Vp9 => EncoderConfig::vpx(codec, WIDTH as u32, HEIGHT as u32, 30, 200_000),
         };
         let mut encoder = Encoder::new(&config)?;
-        let header =
-            UnitsHeader { codec: codec.to_string(), width: WIDTH as u32, height: HEIGHT as u32, fps: 30 };
+        let header = UnitsHeader::new(codec.name(), (WIDTH as u32, HEIGHT as u32, 30));
         let mut writer = UnitsWriter::create(&file, &header)?;
         for frame in 0..FRAMES {
-            writer.append(frame, &encoder.encode(&picture(frame as usize), frame == 6)?.bytes)?;
+            let unit = encoder.encode(frame, &picture(frame as usize), frame == 6)?;
+            writer.append(&Entry::whole(frame, unit.key, unit.qp, unit.bytes))?;
         }
         writer.finish()?;
         println!("{}: {} bytes", file.display(), std::fs::metadata(&file)?.len());

@@ -9,7 +9,6 @@
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
 //! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
 //! | [`tc`] | which words of `tc` this machine takes |
-//! | [`unit_decoder`] | pictures of what a receiver's decoder was fed |
 //! | [`outcome`] | scores and reports written after a run |
 //! | [`golden`] | what was kept when somebody last looked, and what has moved |
 
@@ -23,7 +22,6 @@ pub mod record;
 pub mod report;
 pub mod score;
 pub mod tc;
-pub mod unit_decoder;
 
 /// Something the user gave is wrong; the message names it and the remedy. Ends the program with
 /// [`contract::exit::BAD_INPUT`].

@@ -321,14 +321,15 @@ fn stored_stream(codec: &str, damage: Option<(u32, usize)>) -> tempfile::TempDir
     let mut reader = UnitsReader::open(&kept.join("stream.units")).unwrap();
     let header: UnitsHeader = reader.header().clone();
     let mut writer = UnitsWriter::create(&folder.join("stream.units"), &header).unwrap();
-    while let Some((frame, mut unit)) = reader.read().unwrap() {
+    while let Some(mut entry) = reader.read().unwrap() {
         if let Some((damaged, at)) = damage
-            && damaged == frame
+            && damaged == entry.frame
+            && let Some(unit) = &mut entry.unit
         {
             let at = unit.len() - at;
             unit[at] ^= 0x40;
         }
-        writer.append(frame, &unit).unwrap();
+        writer.append(&entry).unwrap();
     }
     writer.finish().unwrap();
     dir
@@ -398,8 +399,9 @@ fn one_wrong_parity_byte_on_its_way_to_the_screen() {
         std::fs::copy(kept.join("pictures.txt"), folder.join("pictures.txt")).unwrap();
         let mut reader = UnitsReader::open(&kept.join("stream.units")).unwrap();
         let mut writer = UnitsWriter::create(&folder.join("stream.units"), reader.header()).unwrap();
-        while let Some((frame, mut unit)) = reader.read().unwrap() {
-            if frame == 6 {
+        while let Some(mut entry) = reader.read().unwrap() {
+            if entry.frame == 6 {
+                let mut unit = entry.unit.take().unwrap();
                 let (k, len) = (3, unit.len());
                 let size = len.div_ceil(k);
                 unit.resize(k * size, 0);
@@ -409,8 +411,9 @@ fn one_wrong_parity_byte_on_its_way_to_the_screen() {
                 let shards = [(0, &unit[..size]), (2, &unit[2 * size..]), (3, &parity[0][..])];
                 unit = code.decode(&shards).unwrap().concat();
                 unit.truncate(len);
+                entry.unit = Some(unit);
             }
-            writer.append(frame, &unit).unwrap();
+            writer.append(&entry).unwrap();
         }
         writer.finish().unwrap();
         walk(dir.path(), &Product::default(), false).moved

@@ -1,8 +1,8 @@
 //! Scoring against what the codec really did: a clip, a store of units, and a record made by hand.
 
-use codecs::{Codec, Decoder, Encoder, EncoderConfig};
+use codecs::{Codec, Decoder, Encoder, EncoderConfig, VideoDecoder, VideoEncoder};
 use contract::scores::Scores;
-use contract::units::{UnitsHeader, UnitsWriter};
+use contract::units::{Entry, UnitsHeader, UnitsWriter};
 use contract::{Backend, ClipSpec, Event, EventKind as K, Metric, RunSpec, Side, Status, Stream};
 use freezeframe::report::load::Run;
 use freezeframe::score::{Options, score_run};
@@ -62,9 +62,9 @@ fn make_run(root: &Path, name: &str) -> Made {
         write_clip(&clip);
     }
     let side = u32::try_from(SIZE).unwrap();
-    let mut encoder = Encoder::new(&EncoderConfig::revo(Codec::H264, side, side, 30)).unwrap();
+    let mut encoder = Encoder::new(&EncoderConfig::revo("h264", side, side, 30)).unwrap();
     let mut decoder = Decoder::new(Codec::H264).unwrap();
-    let header = UnitsHeader { codec: "h264".into(), width: side, height: side, fps: 30 };
+    let header = UnitsHeader::new("h264", (side, side, 30));
     let mut store = UnitsWriter::create(&dir.join("rendered.rgb.units"), &header).unwrap();
     let mut events = BufWriter::new(File::create(dir.join("events.jsonl")).unwrap());
     let mut log = |t: u64, side: Side, kind: K| {
@@ -77,7 +77,7 @@ fn make_run(root: &Path, name: &str) -> Made {
     for frame in 0..FRAMES {
         let t = u64::from(frame) * 33_333_333;
         let key = frame % GOP == 0;
-        let unit = encoder.encode(&picture(frame), key).unwrap();
+        let unit = encoder.encode(frame, &picture(frame), key).unwrap();
         log(t, Side::Sender, K::Captured { frame });
         let bytes = u32::try_from(unit.bytes.len()).unwrap();
         log(t + 1, Side::Sender, K::Encoded { frame, stream, bytes, key });
@@ -85,9 +85,9 @@ fn make_run(root: &Path, name: &str) -> Made {
         let picture = if broken {
             None
         } else {
-            store.append(frame, &unit.bytes).unwrap();
+            store.append(&Entry::whole(frame, key, unit.qp, unit.bytes.clone())).unwrap();
             log(t + 5, Side::Receiver, K::Complete { frame, stream, recovered: 0 });
-            decoder.decode(&unit.bytes)
+            decoder.decode(frame, &unit).unwrap()
         };
         let hash = picture.as_ref().map(|p| format!("{:032x}", p.content_hash()));
         if picture.is_some() {

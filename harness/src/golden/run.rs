@@ -1,9 +1,9 @@
 //! What a run directory gives to the goldens.
 
-use super::{Case, Keep, Moment, Product, flatten, ladder, statuses, stream, timeline};
+use super::{Case, Keep, Moment, Product, flatten, ladder, statuses, timeline};
+use crate::score::pictures::Shown;
 use anyhow::{Context, Result, bail};
-use contract::units::{self, UnitsReader};
-use contract::{Event, EventKind, Scores};
+use contract::{Event, EventKind, RunSpec, Scores};
 use media::convert::{Colour, to_rgb};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -59,14 +59,11 @@ fn picture(run_dir: &Path, events: &[Event], moment: Moment) -> Result<media::Rg
             super::case::FILE_NAME
         );
     };
-    let mut reader = UnitsReader::open(&run_dir.join(units::file_name(moment.stream)))?;
-    let mut decoder = stream::decoder(reader.header())?;
-    while let Some((frame, unit)) = reader.read()? {
-        let picture = decoder.decode(&unit);
-        if frame == shown {
-            let picture = picture.with_context(|| format!("frame {shown} decodes to no picture"))?;
-            return Ok(to_rgb(&picture, Colour::BT601));
-        }
-    }
-    bail!("frame {shown} is shown, but the decoder was never fed it")
+    let spec = RunSpec::read(run_dir)?;
+    let store = Shown::open(run_dir, &spec.clip, moment.stream, Colour::BT601)?;
+    let picture = store.map(|mut s| s.picture(moment.slot, shown)).transpose()?.flatten();
+    let picture = picture.with_context(|| {
+        format!("frame {shown} is shown, but the store of {} has no picture of it", moment.stream.name())
+    })?;
+    Ok(to_rgb(&picture, Colour::BT601))
 }

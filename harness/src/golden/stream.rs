@@ -2,9 +2,9 @@
 
 use super::Explained;
 use super::text::{Shape, lines_diff};
-use crate::unit_decoder::UnitDecoder;
-use anyhow::{Context as _, Result};
-use contract::units::{UnitsHeader, UnitsReader};
+use anyhow::Result;
+use codecs::{DecoderConfig, Unit, registry};
+use contract::units::UnitsReader;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -19,19 +19,18 @@ pub const PICTURES: &str = "pictures.txt";
 /// A file that is no units file, a codec without a decoder here.
 pub fn hashes(path: &Path) -> Result<String> {
     let mut reader = UnitsReader::open(path)?;
-    let mut decoder = decoder(reader.header())?;
-    let mut text = format!("# {}: frame, content hash of the decoded picture\n", reader.header().codec);
-    while let Some((frame, unit)) = reader.read()? {
-        let picture =
-            decoder.decode(&unit).map_or("none".to_owned(), |p| format!("{:032x}", p.content_hash()));
-        let _ = writeln!(text, "{frame} {picture}");
+    let header = reader.header().clone();
+    let settings = header.settings;
+    let config = DecoderConfig { codec: header.codec, width: header.width, height: header.height, settings };
+    let mut decoder = registry::open_decoder(&config)?;
+    let mut text = format!("# {}: frame, content hash of the decoded picture\n", config.codec);
+    while let Some(entry) = reader.read()? {
+        let unit = Unit { bytes: entry.unit.unwrap_or_default(), key: entry.key, qp: entry.qp };
+        let picture = decoder.decode(entry.frame, &unit)?;
+        let hash = picture.map_or("none".to_owned(), |p| format!("{:032x}", p.content_hash()));
+        let _ = writeln!(text, "{} {hash}", entry.frame);
     }
     Ok(text)
-}
-
-/// The pinned decoder of a units file.
-pub(super) fn decoder(header: &UnitsHeader) -> Result<UnitDecoder> {
-    UnitDecoder::open(header)?.with_context(|| format!("no decoder for {:?} here", header.codec))
 }
 
 /// Says how two lists differ.

@@ -1,12 +1,10 @@
 //! `rendered.<stream>.mp4`: what was on the screen, slot by slot, for any player.
 
 use crate::record::read_events;
-use crate::score::pictures::black;
-use crate::unit_decoder::UnitDecoder;
+use crate::score::pictures::{Shown, black};
 use anyhow::{Context, Result};
-use contract::units::{UnitsReader, file_name};
+use contract::units::file_name;
 use contract::{EventKind, RunSpec, Stream};
-use media::Yuv420;
 use media::convert::Colour;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,34 +36,23 @@ fn video_name(stream: Stream) -> String {
 }
 
 fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
-    let shown = shown_frames(run_dir, stream)?;
-    let mut units = UnitsReader::open(&run_dir.join(file_name(stream)))?;
-    let Some(mut decoder) = UnitDecoder::open(units.header())? else { return Ok(()) };
+    let slots = shown_frames(run_dir, stream)?;
     let path = run_dir.join(video_name(stream));
     let colour = match stream {
         Stream::Rgb => video::probe(&spec.clip.rgb)?.captured_colour(),
         Stream::Depth => Colour::BT601,
     };
+    let Some(mut shown) = Shown::open(run_dir, &spec.clip, stream, colour)? else { return Ok(()) };
     let size = (spec.clip.width as usize, spec.clip.height as usize);
     let mut writer = Writer::create(&path, size, (spec.clip.fps, 1), colour, Quality::Crf(18))?;
     let mut screen = black(size, colour.range);
-    let mut decoded: Option<(u32, Yuv420)> = None;
-    for (_, frame) in shown {
-        // Slots come in order and show frames in order: decode on until the slot's frame is there.
-        while let Some(wanted) = frame
-            && decoded.as_ref().is_none_or(|(f, _)| *f < wanted)
+    let mut on_it = None;
+    for (slot, frame) in slots {
+        // The very pictures that are scored.
+        if let Some(wanted) = frame.filter(|_| frame != on_it)
+            && let Some(picture) = shown.picture(slot, wanted)?
         {
-            let Some((f, unit)) = units.read()? else { break };
-            match decoder.decode(&unit) {
-                Some(picture) => decoded = Some((f, picture)),
-                None => continue,
-            }
-        }
-        if let (Some(wanted), Some((f, picture))) = (frame, &decoded)
-            && *f == wanted
-            && (picture.width, picture.height) == size
-        {
-            screen.clone_from(picture);
+            (screen, on_it) = (picture, frame);
         }
         writer.write(&screen)?;
     }

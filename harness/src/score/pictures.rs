@@ -1,13 +1,14 @@
 //! Where the two pictures of a slot come from: the clip that was captured, and the store of what was shown.
 
-use crate::unit_decoder::UnitDecoder;
+use crate::record::read_events;
 use anyhow::{Context as _, bail};
-use contract::units::{UnitsHeader, UnitsReader};
-use contract::{ClipSpec, Stream};
+use codecs::{Slot, Stage};
+use contract::units::{Entry, UnitsHeader, UnitsReader, file_name};
+use contract::{ClipSpec, EventKind, Stream};
 use media::convert::{Colour, Range, recolour};
 use media::depth::DepthView;
 use media::{Depth16, Format, Picture, Yuv420};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use video::{DepthReader, DepthSource, DepthUnit, Reader, SampleReader, Target};
 use xxhash_rust::xxh3::Xxh3;
@@ -179,7 +180,7 @@ impl SlotVideo {
 
 impl Shown {
     /// Opens `rendered.<stream>.units`, or `rendered.<stream>.mkv` or `.y4m`, of a run directory; `None` if there is
-    /// none. `captured`: the colours of the clip's pictures. `whole_key(frame)` says that a frame is a key frame that arrived whole.
+    /// none. `captured`: the colours of the clip's pictures.
     ///
     /// # Errors
     /// When the store is damaged or of a codec that is not known.
@@ -188,7 +189,6 @@ impl Shown {
         clip: &ClipSpec,
         stream: Stream,
         captured: Colour,
-        whole_key: &dyn Fn(u32) -> bool,
     ) -> anyhow::Result<Option<Self>> {
         let base = dir.join(format!("rendered.{}", stream.name()));
         let with =
@@ -205,7 +205,7 @@ impl Shown {
             return Ok(None);
         };
         if store.extension().is_some_and(|e| e == "units") {
-            Units::open(store, whole_key).map(|u| Some(Self::Units(Box::new(u))))
+            Units::open(dir, stream).map(|u| Some(Self::Units(Box::new(u))))
         } else {
             SlotVideo::open(store, clip, captured).map(|video| Some(Self::Slots(Box::new(video))))
         }
@@ -256,66 +256,81 @@ impl Shown {
     }
 }
 
-/// A store of units. The decoder is opened anew at every key frame that arrived whole, whatever came before: the pictures
-/// are then a function of the units since that key frame alone, which is what makes their hashes reusable.
+/// A store of units: what the receiver's decoder and recovery were fed, run through both again.
+///
+/// The decoder begins anew at every whole key frame, whatever came before: without a recovery that makes pictures, a picture is a
+/// function of the units since that key frame alone, which is what makes hashes reusable. With one, it depends on everything before.
 pub struct Units {
     path: PathBuf,
     header: UnitsHeader,
-    index: Vec<Entry>,
-    /// Place of a frame's last unit in `index`.
+    index: Vec<Place>,
+    /// Position of a frame's last entry in `index`.
     places: HashMap<u32, usize>,
+    /// Of a store of the first form, which does not say it itself: whole key frames.
+    whole_keys: Option<BTreeSet<u32>>,
     reader: UnitsReader,
-    decoder: UnitDecoder,
-    /// The decoder has been fed the unit before `next`, or is to begin a segment.
+    stage: Stage,
+    /// The stage has been fed the entry before `next`, or is to begin a segment.
     running: bool,
     next: usize,
     recent: VecDeque<(u32, Yuv420)>,
 }
 
-/// Where a unit stands among the others.
-struct Entry {
+/// Where an entry stands among the others.
+struct Place {
     frame: u32,
-    /// Hash of everything since the key frame that starts its segment, itself included.
+    /// Hash of everything since the start of its segment, itself included.
     key: u128,
-    /// First unit of its segment.
+    /// First entry of its segment.
     start: usize,
 }
 
-/// Pictures that the decoder gave and that may still be asked for (a decoder may run ahead of the screen).
+/// Pictures that the stage gave and that may still be asked for (a decoder may run ahead of the screen).
 const RECENT: usize = 8;
 
 impl Units {
-    fn open(path: &Path, whole_key: &dyn Fn(u32) -> bool) -> anyhow::Result<Self> {
-        let mut reader = UnitsReader::open(path)?;
+    fn open(dir: &Path, stream: Stream) -> anyhow::Result<Self> {
+        models::register();
+        let path = dir.join(file_name(stream));
+        let mut reader = UnitsReader::open(&path)?;
         let header = reader.header().clone();
-        let decoder = UnitDecoder::open(&header)
-            .with_context(|| format!("failed to open a decoder for {}", path.display()))?
-            .with_context(|| {
-                format!("{}: no decoder is known for codec `{}`", path.display(), header.codec)
-            })?;
+        let whole_keys = if reader.has_flags() { None } else { Some(whole_keys(dir, stream)?) };
+        check_files(&path, &header)?;
+        let stage = Stage::open(&header, stream)
+            .with_context(|| format!("failed to open a decoder for {}", path.display()))?;
+        let made_by = format!("{} {}", serde_json::to_string(&header)?, stage.made_by());
+        let everything = header.recovery.as_ref().is_some_and(|r| r.makes_pictures);
         let mut index = Vec::new();
         let mut places = HashMap::new();
         let mut hash = Xxh3::new();
         let mut start = 0;
-        while let Some((frame, unit)) = reader.read()? {
-            if decoder.is_stateless() || whole_key(frame) || index.is_empty() {
+        while let Some(entry) = next_entry(&mut reader, whole_keys.as_ref())? {
+            let begins = stage.is_stateless() || Slot::of(&entry).is_fresh();
+            if index.is_empty() || (begins && !everything) {
                 start = index.len();
                 hash = Xxh3::new();
-                hash.update(header.codec.as_bytes());
-                hash.update(decoder.weights().as_bytes());
+                hash.update(made_by.as_bytes());
             }
+            let unit = entry.unit.as_deref().unwrap_or_default();
+            hash.update(&[entry.key, entry.whole, entry.exact, entry.unit.is_some()].map(u8::from));
+            hash.update(&[entry.qp]);
             hash.update(&(unit.len() as u64).to_le_bytes());
-            hash.update(&unit);
-            places.insert(frame, index.len());
-            index.push(Entry { frame, key: hash.digest128(), start });
+            hash.update(unit);
+            // Settings and networks may look at the frame's number (a codec that begins anew every 64 frames).
+            if !header.settings.is_empty() || everything {
+                hash.update(&entry.frame.to_le_bytes());
+            }
+            places.insert(entry.frame, index.len());
+            index.push(Place { frame: entry.frame, key: hash.digest128(), start });
         }
         Ok(Self {
-            path: path.to_owned(),
+            reader: UnitsReader::open(&path)?,
+            path,
             header,
             index,
             places,
-            reader: UnitsReader::open(path)?,
-            decoder,
+            whole_keys,
+            stage,
             running: false,
             next: 0,
             recent: VecDeque::new(),
@@ -345,14 +360,18 @@ impl Units {
         while self.next <= wanted {
             let (at, place) = (self.next, &self.index[self.next]);
             let (frame, start) = (place.frame, place.start);
-            let unit = self.reader.read()?;
+            let entry = next_entry(&mut self.reader, self.whole_keys.as_ref())?;
             self.next += 1;
-            let Some((_, unit)) = unit.filter(|_| at >= from) else { continue };
+            let Some(entry) = entry.filter(|_| at >= from) else { continue };
             if at == start || !self.running {
-                self.decoder.restart()?;
+                self.stage.restart()?;
                 self.running = true;
             }
-            if let Some(picture) = self.decoder.decode(&unit) {
+            let outcome = self
+                .stage
+                .run(entry)
+                .with_context(|| format!("failed to decode frame {frame} of {}", self.path.display()))?;
+            if let Some(picture) = outcome.shown {
                 let size = (self.header.width as usize, self.header.height as usize);
                 anyhow::ensure!(
                     (picture.width, picture.height) == size,
@@ -371,4 +390,46 @@ impl Units {
         }
         Ok(self.recent.iter().rev().find(|(f, _)| *f == frame).map(|(_, p)| p.clone()))
     }
+}
+
+/// The next entry, its flags filled in where the store has none.
+fn next_entry(reader: &mut UnitsReader, whole_keys: Option<&BTreeSet<u32>>) -> anyhow::Result<Option<Entry>> {
+    let mut entry = reader.read()?;
+    if let (Some(entry), Some(whole_keys)) = (&mut entry, whole_keys) {
+        entry.key = whole_keys.contains(&entry.frame);
+        (entry.whole, entry.exact) = (true, true);
+    }
+    Ok(entry)
+}
+
+/// Key frames that arrived whole, by the record's events.
+fn whole_keys(dir: &Path, stream: Stream) -> anyhow::Result<BTreeSet<u32>> {
+    let [mut key, mut complete, mut lost] = [(); 3].map(|()| BTreeSet::new());
+    for event in read_events(&dir.join("events.jsonl"))? {
+        match event?.kind {
+            EventKind::Encoded { frame, stream: s, key: true, .. } if s == stream => key.insert(frame),
+            EventKind::Complete { frame, stream: s, .. } if s == stream => complete.insert(frame),
+            EventKind::Lost { frame, stream: s, .. } if s == stream => lost.insert(frame),
+            _ => false,
+        };
+    }
+    Ok(key.into_iter().filter(|f| complete.contains(f) && !lost.contains(f)).collect())
+}
+
+/// Refuses weights that are not those of the run.
+fn check_files(path: &Path, header: &UnitsHeader) -> anyhow::Result<()> {
+    let cache = contract::digest::cache_folder();
+    let recovery = header.recovery.iter().flat_map(|r| &r.files);
+    for (file, wanted) in header.files.iter().chain(recovery) {
+        let found = contract::digest::sha256(file, cache.as_deref()).with_context(|| {
+            format!("{} was made with the weights {}, which cannot be read", path.display(), file.display())
+        })?;
+        anyhow::ensure!(
+            found == *wanted,
+            "{} was made with other weights than {} now holds (SHA-256 {wanted}, now {found}); put them back or run again",
+            path.display(),
+            file.display()
+        );
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@
 
 use super::pictures::Captured;
 use crate::record::Finding;
-use codecs::{Codec, Decoder, Encoder, EncoderConfig, RateControl};
+use codecs::{Codec, Decoder, Encoder, EncoderConfig, Quantisers, RateControl, VideoDecoder, VideoEncoder};
 use contract::{ClipSpec, FrameRow, Metric, Status, Stream};
 use media::Yuv420;
 
@@ -16,7 +16,7 @@ const FACTOR: u64 = 20;
 /// For pictures worse than the shown ones by so much: theirs is measured on RGB, x264's here on the samples.
 const MARGIN_DB: f64 = 3.0;
 /// Quantisers that are tried, the best pictures first.
-const QUANTISERS: [u32; 7] = [3, 10, 17, 24, 31, 38, 45];
+const QUANTISERS: [u8; 7] = [3, 10, 17, 24, 31, 38, 45];
 
 /// Holds the rendered pictures of a stream against the bytes that the forward path delivered.
 ///
@@ -70,11 +70,11 @@ fn is_suspicious(db: f64, bits_per_pixel: f64) -> bool {
 }
 
 /// PSNR over all samples and bytes of the captured pictures at a quantiser.
-fn encode(clip: &ClipSpec, stream: Stream, quantiser: u32) -> anyhow::Result<Option<(f64, u64)>> {
+fn encode(clip: &ClipSpec, stream: Stream, quantiser: u8) -> anyhow::Result<Option<(f64, u64)>> {
     let config = EncoderConfig {
-        rate: RateControl::ConstantQp(quantiser),
+        rate: RateControl::ConstantQp(Quantisers::both(quantiser)),
         gop: clip.frames.max(1),
-        ..EncoderConfig::revo(Codec::H264, clip.width, clip.height, clip.fps)
+        ..EncoderConfig::revo(Codec::H264.name(), clip.width, clip.height, clip.fps)
     };
     let (Ok(mut encoder), Ok(mut decoder)) = (Encoder::new(&config), Decoder::new(Codec::H264)) else {
         return Ok(None);
@@ -83,9 +83,9 @@ fn encode(clip: &ClipSpec, stream: Stream, quantiser: u32) -> anyhow::Result<Opt
     let (mut bytes, mut error, mut samples) = (0, 0, 0);
     for frame in 0..clip.frames {
         let picture = captured.frame(frame)?.picture;
-        let unit = encoder.encode(&picture, frame == 0)?;
+        let unit = encoder.encode(frame, &picture, frame == 0)?;
         bytes += unit.bytes.len() as u64;
-        if let Some(decoded) = decoder.decode(&unit.bytes) {
+        if let Some(decoded) = decoder.decode(frame, &unit)? {
             error += squared_error(&picture, &decoded);
             samples += (picture.y.len() + picture.u.len() + picture.v.len()) as u64;
         }

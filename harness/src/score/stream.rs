@@ -20,7 +20,7 @@ use contract::lock::Lock;
 use contract::{ClipSpec, FrameRow, Metric, Stream};
 use media::Yuv420;
 use metrics::Intrinsics;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -77,14 +77,9 @@ struct Caches {
 /// # Errors
 /// When the clip or the store cannot be read or decoded.
 pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec<Finding>> {
-    let whole: BTreeSet<u32> = rows
-        .iter()
-        .filter(|r| r.is_key && r.complete.is_some() && r.loss_cause.is_none())
-        .map(|r| r.frame_id)
-        .collect();
     let mut captured = Captured::open(job.clip, job.stream)?;
     let meaning = captured.meaning();
-    let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour, &|frame| whole.contains(&frame));
+    let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour);
     let Some(mut shown) = open()? else {
         let reason = format!(
             "there is no rendered.{0}.units, .mkv or .y4m in {1}",

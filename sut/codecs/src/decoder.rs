@@ -1,6 +1,7 @@
 //! Decoding that survives anything the network does to a bitstream.
 
-use crate::{Codec, CodecError, ff::read_frame};
+use crate::encoder::is_again;
+use crate::{Codec, CodecError, Unit, VideoDecoder, ff::read_frame};
 use ffmpeg_next as ff;
 use media::Yuv420;
 
@@ -9,6 +10,7 @@ const OVERREAD: usize = 1 << 16;
 
 /// An open decoder. Same units in the same order give the same pictures, on every machine.
 pub struct Decoder {
+    codec: Codec,
     inner: ff::decoder::Video,
     frame: ff::frame::Video,
     errors: u64,
@@ -32,14 +34,31 @@ impl Decoder {
             .open_as(found)
             .and_then(ff::decoder::Opened::video)
             .map_err(|source| CodecError::Ffmpeg { codec, doing: "open the decoder", source })?;
-        Ok(Self { inner, frame: ff::frame::Video::empty(), errors: 0 })
+        Ok(Self { codec, inner, frame: ff::frame::Video::empty(), errors: 0 })
     }
 
-    /// Feeds one unit; gives the picture that comes out, if one does. If several come (a decoder that had held
-    /// one back), the newest counts.
-    pub fn decode(&mut self, unit: &[u8]) -> Option<Yuv420> {
+    /// Units that the decoder refused so far.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.errors
+    }
+
+    /// A refusal is the network's doing and counted; what no network does is an error.
+    fn refused(&mut self, source: ff::Error) -> Result<(), CodecError> {
+        if is_again(source) || matches!(source, ff::Error::Other { errno: ff::error::ENOMEM }) {
+            return Err(CodecError::Ffmpeg { codec: self.codec, doing: "decode", source });
+        }
+        self.errors += 1;
+        Ok(())
+    }
+}
+
+impl VideoDecoder for Decoder {
+    /// If several pictures come (a decoder that had held one back), the newest counts.
+    fn decode(&mut self, _frame: u32, unit: &Unit) -> Result<Option<Yuv420>, CodecError> {
+        let unit = &unit.bytes;
         if unit.is_empty() {
-            return None; // FFmpeg reads an empty packet as "end of stream"
+            return Ok(None); // FFmpeg reads an empty packet as "end of stream"
         }
         // The entropy decoders read on past the end of damaged units: let them find zeros there, always the same,
         // not whatever lies in memory.
@@ -49,19 +68,26 @@ impl Decoder {
             bytes[unit.len()..].fill(0);
         }
         packet.shrink(unit.len());
-        if self.inner.send_packet(&packet).is_err() {
-            self.errors += 1;
+        if let Err(error) = self.inner.send_packet(&packet) {
+            self.refused(error)?;
         }
         let mut newest = None;
-        while self.inner.receive_frame(&mut self.frame).is_ok() {
-            newest = read_frame(&self.frame).or(newest);
+        loop {
+            match self.inner.receive_frame(&mut self.frame) {
+                Ok(()) => newest = read_frame(&self.frame).or(newest),
+                Err(error) if is_again(error) || error == ff::Error::Eof => return Ok(newest),
+                Err(error) => {
+                    self.refused(error)?;
+                    return Ok(newest);
+                }
+            }
         }
-        newest
     }
 
-    /// Units that the decoder refused so far.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.errors
+    fn reset(&mut self) -> Result<(), CodecError> {
+        let errors = self.errors;
+        *self = Self::new(self.codec)?;
+        self.errors = errors;
+        Ok(())
     }
 }

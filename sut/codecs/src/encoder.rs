@@ -1,6 +1,6 @@
 //! Encoding, one picture in, one encoded frame out.
 
-use crate::{Codec, CodecError, ff::fill_frame};
+use crate::{Codec, CodecError, Settings, Unit, VideoEncoder, ff::fill_frame};
 use ffmpeg_next as ff;
 use media::Yuv420;
 use serde::{Deserialize, Serialize};
@@ -9,18 +9,49 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RateControl {
-    /// Constant quantiser of P frames (x264 and x265 derive the I frames' from it).
-    ConstantQp(u32),
+    /// Constant quantisers.
+    ConstantQp(Quantisers),
     /// Constant bitrate in bits per second, one pass, no frame dropping.
     Cbr(u64),
+}
+
+/// Quantisers of key frames and of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantisers {
+    /// Of key frames; absent: what the encoder derives from the other (x264 and x265: 2.9 less, rounded).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<u8>,
+    /// Of all other frames.
+    pub other: u8,
+}
+
+impl Quantisers {
+    /// One for both, as encoders understand it.
+    #[must_use]
+    pub const fn both(qp: u8) -> Self {
+        Self { key: None, other: qp }
+    }
+
+    /// The one to announce with a frame.
+    #[must_use]
+    pub fn of(self, key: bool) -> u8 {
+        if key { self.key.unwrap_or(self.other) } else { self.other }
+    }
+
+    /// x264's and x265's `ipratio` that makes the quantiser of key frames what was asked for: they take `6 log2(ipratio)` off the
+    /// other one and round.
+    fn ip_ratio(self) -> Option<f64> {
+        self.key.map(|key| ((f64::from(self.other) - f64::from(key)) / 6.0).exp2())
+    }
 }
 
 /// Everything that decides an encoder's output. Equal configurations and pictures give equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderConfig {
-    /// Which standard.
-    pub codec: Codec,
+    /// Name of the codec in the [registry](crate::registry).
+    pub codec: String,
     /// Columns; even.
     pub width: u32,
     /// Rows; even.
@@ -37,23 +68,27 @@ pub struct EncoderConfig {
     pub slices: u32,
     /// libvpx: `cpu-used`. VP8 reads positive values as "as fast as the clock asks", so it is given negative ones.
     pub cpu_used: i32,
+    /// What other codecs need to be told.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub settings: Settings,
 }
 
 impl EncoderConfig {
     /// ReVo's settings for H.264 and H.265 (its codec wrappers): constant QP 30, GOP 30, no B-frames, no look-ahead.
     #[must_use]
-    pub fn revo(codec: Codec, width: u32, height: u32, fps: u32) -> Self {
-        let preset = if codec == Codec::H265 { "ultrafast" } else { "medium" };
+    pub fn revo(codec: &str, width: u32, height: u32, fps: u32) -> Self {
+        let preset = if codec == Codec::H265.name() { "ultrafast" } else { "medium" };
         Self {
-            codec,
+            codec: codec.to_owned(),
             width,
             height,
             fps,
-            rate: RateControl::ConstantQp(30),
+            rate: RateControl::ConstantQp(Quantisers::both(30)),
             gop: 30,
             preset: preset.into(),
             slices: 1,
             cpu_used: -8,
+            settings: Settings::new(),
         }
     }
 
@@ -61,7 +96,7 @@ impl EncoderConfig {
     #[must_use]
     pub fn vpx(codec: Codec, width: u32, height: u32, fps: u32, bps: u64) -> Self {
         Self {
-            codec,
+            codec: codec.name().to_owned(),
             width,
             height,
             fps,
@@ -70,21 +105,14 @@ impl EncoderConfig {
             preset: String::new(),
             slices: 1,
             cpu_used: if codec == Codec::Vp8 { -8 } else { 8 },
+            settings: Settings::new(),
         }
     }
 }
 
-/// One encoded frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    /// The bitstream of this frame: one access unit (Annex B for H.264 and H.265, with parameter sets at key frames).
-    pub bytes: Vec<u8>,
-    /// True if decoding can start here.
-    pub key: bool,
-}
-
 /// An open encoder.
 pub struct Encoder {
+    codec: Codec,
     config: EncoderConfig,
     inner: ff::encoder::Video,
     frame: ff::frame::Video,
@@ -95,7 +123,7 @@ impl Encoder {
     /// Opens the encoder of `config`.
     pub fn new(config: &EncoderConfig) -> Result<Self, CodecError> {
         crate::ff::init();
-        let codec = config.codec;
+        let codec: Codec = config.codec.parse()?;
         let name = codec.encoder_name();
         let found = ff::encoder::find_by_name(name).ok_or(CodecError::Missing { codec, name })?;
         let fail = |doing| move |source| CodecError::Ffmpeg { codec, doing, source };
@@ -113,41 +141,66 @@ impl Encoder {
         match codec {
             Codec::H264 => x264(config, &mut video, &mut options),
             Codec::H265 => x265(config, &mut video, &mut options),
-            Codec::Vp8 | Codec::Vp9 => vpx(config, &mut video, &mut options),
+            Codec::Vp8 | Codec::Vp9 => vpx(codec, config, &mut video, &mut options),
         }
         let inner = video.open_as_with(found, options).map_err(fail("open the encoder"))?;
         let frame = ff::frame::Video::new(ff::format::Pixel::YUV420P, config.width, config.height);
-        Ok(Self { config: config.clone(), inner, frame, next_pts: 0 })
+        Ok(Self { codec, config: config.clone(), inner, frame, next_pts: 0 })
     }
 
-    /// Encodes one picture; `force_key` makes a key frame of it whatever the GOP says.
-    pub fn encode(&mut self, picture: &Yuv420, force_key: bool) -> Result<Encoded, CodecError> {
-        let codec = self.config.codec;
+    fn submit(&mut self, picture: &Yuv420, force_key: bool) -> Result<(), CodecError> {
+        let codec = self.codec;
         let want = (self.config.width as usize, self.config.height as usize);
         if (picture.width, picture.height) != want {
             return Err(CodecError::Size { codec, got: (picture.width, picture.height), want });
         }
-        let fail = |source| CodecError::Ffmpeg { codec, doing: "encode", source };
-
         // The encoder may still hold the previous picture's buffer.
         // SAFETY: `frame` owns a valid AVFrame; the call copies its buffers if they are shared.
-        unsafe { ff::ffi::av_frame_make_writable(self.frame.as_mut_ptr()) };
+        let writable = unsafe { ff::ffi::av_frame_make_writable(self.frame.as_mut_ptr()) };
+        if writable < 0 {
+            return Err(self.failed(ff::Error::from(writable)));
+        }
         fill_frame(picture, &mut self.frame);
         self.frame.set_pts(Some(self.next_pts));
         self.next_pts += 1;
         self.frame.set_kind(if force_key { ff::picture::Type::I } else { ff::picture::Type::None });
-        self.inner.send_frame(&self.frame).map_err(fail)?;
+        self.inner.send_frame(&self.frame).map_err(|source| self.failed(source))
+    }
 
+    fn failed(&self, source: ff::Error) -> CodecError {
+        CodecError::Ffmpeg { codec: self.codec, doing: "encode", source }
+    }
+}
+
+impl VideoEncoder for Encoder {
+    fn encode(&mut self, _frame: u32, picture: &Yuv420, key: bool) -> Result<Unit, CodecError> {
+        self.submit(picture, key)?;
         let mut units = Vec::with_capacity(1);
         let mut packet = ff::Packet::empty();
-        while self.inner.receive_packet(&mut packet).is_ok() {
-            units.push(Encoded { bytes: packet.data().unwrap_or(&[]).to_vec(), key: packet.is_key() });
+        loop {
+            match self.inner.receive_packet(&mut packet) {
+                Ok(()) => {
+                    let key = packet.is_key();
+                    let qp = match self.config.rate {
+                        RateControl::ConstantQp(quantisers) => quantisers.of(key),
+                        RateControl::Cbr(_) => 0,
+                    };
+                    units.push(Unit { bytes: packet.data().unwrap_or(&[]).to_vec(), key, qp });
+                }
+                Err(error) if is_again(error) => break,
+                Err(error) => return Err(self.failed(error)),
+            }
         }
         match units.len() {
             1 => Ok(units.remove(0)),
-            n => Err(CodecError::Latency { codec, units: n }),
+            n => Err(CodecError::Latency { codec: self.codec, units: n }),
         }
     }
+}
+
+/// The codec wants input before it gives more.
+pub(crate) fn is_again(error: ff::Error) -> bool {
+    matches!(error, ff::Error::Other { errno: ff::error::EAGAIN })
 }
 
 fn x264(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options: &mut ff::Dictionary<'_>) {
@@ -160,7 +213,7 @@ fn x264(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
         config.slices
     );
     match config.rate {
-        RateControl::ConstantQp(qp) => params.push_str(&format!(":qp={qp}")),
+        RateControl::ConstantQp(quantisers) => params.push_str(&quantised(quantisers)),
         RateControl::Cbr(bps) => {
             let kbps = bps / 1000;
             params.push_str(&format!(":bitrate={kbps}:vbv-maxrate={kbps}:vbv-bufsize={kbps}"));
@@ -168,6 +221,12 @@ fn x264(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
     }
     options.set("x264-params", &params);
     options.set("forced-idr", "1");
+}
+
+/// The quantisers as x264 and x265 take them.
+fn quantised(quantisers: Quantisers) -> String {
+    let ratio = quantisers.ip_ratio().map_or_else(String::new, |ratio| format!(":ipratio={ratio:.6}"));
+    format!(":qp={}{ratio}", quantisers.other)
 }
 
 fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options: &mut ff::Dictionary<'_>) {
@@ -178,7 +237,7 @@ fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
         "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:frame-threads=1:pools=none:log-level=none"
     );
     match config.rate {
-        RateControl::ConstantQp(qp) => params.push_str(&format!(":qp={qp}")),
+        RateControl::ConstantQp(quantisers) => params.push_str(&quantised(quantisers)),
         RateControl::Cbr(bps) => {
             let kbps = bps / 1000;
             params.push_str(&format!(":bitrate={kbps}:vbv-maxrate={kbps}:vbv-bufsize={kbps}"));
@@ -190,7 +249,12 @@ fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
 
 /// Ringmaster's real-time settings (one-pass CBR, error resilient, no frame dropping), with the speed
 /// pinned instead of taken from the number of cores.
-fn vpx(config: &EncoderConfig, video: &mut ff::encoder::video::Video, options: &mut ff::Dictionary<'_>) {
+fn vpx(
+    codec: Codec,
+    config: &EncoderConfig,
+    video: &mut ff::encoder::video::Video,
+    options: &mut ff::Dictionary<'_>,
+) {
     if let RateControl::Cbr(bps) = config.rate {
         video.set_bit_rate(bps as usize);
         options.set("minrate", &bps.to_string());
@@ -199,7 +263,7 @@ fn vpx(config: &EncoderConfig, video: &mut ff::encoder::video::Video, options: &
         options.set("bufsize", &bps.to_string());
         options.set("rc_init_occupancy", &(bps / 2).to_string());
     }
-    if let RateControl::ConstantQp(qp) = config.rate {
+    if let RateControl::ConstantQp(Quantisers { other: qp, .. }) = config.rate {
         options.set("crf", &qp.to_string());
         options.set("qmin", &qp.to_string());
         options.set("qmax", &qp.to_string());
@@ -217,7 +281,7 @@ fn vpx(config: &EncoderConfig, video: &mut ff::encoder::video::Video, options: &
     options.set("max-intra-rate", "900");
     options.set("undershoot-pct", "50");
     options.set("overshoot-pct", "50");
-    if config.codec == Codec::Vp9 {
+    if codec == Codec::Vp9 {
         options.set("row-mt", "0");
         options.set("tile-columns", "0");
         options.set("frame-parallel", "0");

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Codec;
 use ffmpeg_next::ffi;
 
 /// Hashes a file's content.
@@ -30,15 +29,11 @@ pub fn libraries(hash: Hash) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The encoder of `codec`. Name to version and hash.
+/// The encoders' libraries of these names. Name to version and hash.
 #[must_use]
-pub fn encoder(codec: Codec, hash: Hash) -> BTreeMap<String, String> {
-    let name = match codec {
-        Codec::H264 => "libx264",
-        Codec::H265 => "libx265",
-        Codec::Vp8 | Codec::Vp9 => "libvpx",
-    };
-    BTreeMap::from([(name.to_owned(), described(&loaded(), name, "", hash))])
+pub fn encoder(names: &[&str], hash: Hash) -> BTreeMap<String, String> {
+    let loaded = loaded();
+    names.iter().map(|name| ((*name).to_owned(), described(&loaded, name, "", hash))).collect()
 }
 
 /// Any loaded library whose file is called `NAME.so` and so on; `None` if there is none.
@@ -87,8 +82,8 @@ mod tests {
         let version = ffmpeg_next::codec::version();
         let wanted = format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
         assert!(found["libavcodec"].starts_with(&wanted), "{found:?}");
-        for codec in [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9] {
-            let encoder = encoder(codec, hash);
+        for entry in crate::registry::codecs() {
+            let encoder = encoder(entry.libraries, hash);
             let (name, text) = encoder.first_key_value().expect("one encoder");
             let linked_in = text == "part of the program";
             assert!(linked_in || (text.starts_with(name.as_str()) && text.contains(".so")), "{encoder:?}");

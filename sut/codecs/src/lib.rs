@@ -1,21 +1,34 @@
-//! Video codecs as one encoder and one decoder type: H.264, H.265, VP8, VP9 through FFmpeg.
+//! Video codecs behind two traits and one registry; H.264, H.265, VP8, VP9 through FFmpeg.
 //!
 //! Everything that could make two machines differ is pinned: one thread, one slice, fixed speed, no
 //! look-ahead, no frame reordering. One picture in gives one encoded frame out, at once.
 //!
 //! | room | what |
 //! |---|---|
-//! | [`encoder`] | [`Encoder`]: settings, rate control, forced key frames |
+//! | [`unit`] | what every codec offers: [`VideoEncoder`], [`VideoDecoder`], [`Unit`] |
+//! | [`registry`] | codecs and restorers by name |
+//! | [`restore`] | what a receiver makes of lost and damaged pictures: [`Restorer`] |
+//! | [`stage`] | a decoder and the restorer behind it, for receivers, scoring and player alike |
+//! | [`encoder`] | [`Encoder`]: FFmpeg's, with settings, rate control, forced key frames |
+//! | [`decoder`] | [`Decoder`]: FFmpeg's; survives damaged input, gives at most one picture per unit |
 //! | [`identity`] | which encoder and which FFmpeg are loaded |
-//! | [`decoder`] | [`Decoder`]: survives damaged input, gives at most one picture per unit |
+//!
+//! docs/ADDING.md says how a new codec or restorer comes in.
 
 pub mod decoder;
 pub mod encoder;
 mod ff;
 pub mod identity;
+pub mod registry;
+pub mod restore;
+pub mod stage;
+pub mod unit;
 
 pub use decoder::Decoder;
-pub use encoder::{Encoded, Encoder, EncoderConfig, RateControl};
+pub use encoder::{Encoder, EncoderConfig, Quantisers, RateControl};
+pub use restore::{Arrival, Restorer, RestorerConfig, RestorerEntry, Slot};
+pub use stage::{Outcome, Stage};
+pub use unit::{DecoderConfig, Setting, Settings, Unit, VideoDecoder, VideoEncoder};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -57,6 +70,17 @@ impl Codec {
         }
     }
 
+    /// Its name in the registry.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Codec::H264 => "h264",
+            Codec::H265 => "h265",
+            Codec::Vp8 => "vp8",
+            Codec::Vp9 => "vp9",
+        }
+    }
+
     /// True if this FFmpeg has both the encoder and the decoder.
     #[must_use]
     pub fn is_available(self) -> bool {
@@ -68,12 +92,17 @@ impl Codec {
 
 impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Codec::H264 => "h264",
-            Codec::H265 => "h265",
-            Codec::Vp8 => "vp8",
-            Codec::Vp9 => "vp9",
-        })
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Codec {
+    type Err = CodecError;
+
+    fn from_str(name: &str) -> Result<Self, CodecError> {
+        let all = [Codec::H264, Codec::H265, Codec::Vp8, Codec::Vp9];
+        let found = all.into_iter().find(|codec| codec.name() == name);
+        found.ok_or_else(|| CodecError::Unknown { what: "codec of FFmpeg", name: name.to_owned() })
     }
 }
 
@@ -118,4 +147,15 @@ pub enum CodecError {
         /// How many units came.
         units: usize,
     },
+    /// No such thing in the registry.
+    #[error("no {what} is called `{name}` here")]
+    Unknown {
+        /// Codec or recovery.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// A network, or the process that runs it, failed.
+    #[error("{0}")]
+    Network(String),
 }

@@ -1,8 +1,14 @@
 //! Every codec: one in, one out; equal runs give equal bytes; damage never panics.
 
-use codecs::{Codec, Decoder, Encoder, EncoderConfig, RateControl};
+use codecs::{
+    Codec, Decoder, DecoderConfig, Encoder, EncoderConfig, Quantisers, RateControl, Stage, Unit,
+    VideoDecoder, VideoEncoder, registry,
+};
+use contract::Stream;
+use contract::units::{Entry, Recovery, UnitsHeader};
 use media::Yuv420;
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 const SIZE: usize = 128;
 
@@ -21,16 +27,16 @@ fn picture(t: usize) -> Yuv420 {
 fn configs() -> Vec<EncoderConfig> {
     let s = SIZE as u32;
     vec![
-        EncoderConfig::revo(Codec::H264, s, s, 30),
-        EncoderConfig::revo(Codec::H265, s, s, 30),
+        EncoderConfig::revo("h264", s, s, 30),
+        EncoderConfig::revo("h265", s, s, 30),
         EncoderConfig::vpx(Codec::Vp8, s, s, 30, 150_000),
         EncoderConfig::vpx(Codec::Vp9, s, s, 30, 150_000),
     ]
 }
 
-fn encode(config: &EncoderConfig, frames: usize, force: &[usize]) -> Vec<codecs::Encoded> {
+fn encode(config: &EncoderConfig, frames: usize, force: &[usize]) -> Vec<Unit> {
     let mut encoder = Encoder::new(config).unwrap();
-    (0..frames).map(|t| encoder.encode(&picture(t), force.contains(&t)).unwrap()).collect()
+    (0..frames).map(|t| encoder.encode(t as u32, &picture(t), force.contains(&t)).unwrap()).collect()
 }
 
 fn psnr(a: &Yuv420, b: &Yuv420) -> f64 {
@@ -42,9 +48,12 @@ fn psnr(a: &Yuv420, b: &Yuv420) -> f64 {
 fn every_picture_comes_back_at_once() {
     for config in configs() {
         let units = encode(&config, 40, &[]);
-        let mut decoder = Decoder::new(config.codec).unwrap();
+        let mut decoder = Decoder::new(config.codec.parse().unwrap()).unwrap();
         for (t, unit) in units.iter().enumerate() {
-            let shown = decoder.decode(&unit.bytes).unwrap_or_else(|| panic!("{} frame {t}", config.codec));
+            let shown = decoder
+                .decode(t as u32, unit)
+                .unwrap()
+                .unwrap_or_else(|| panic!("{} frame {t}", config.codec));
             let quality = psnr(&picture(t), &shown);
             assert!(quality > 20.0, "{} frame {t}: {quality:.2} dB", config.codec);
         }
@@ -68,9 +77,9 @@ fn a_key_frame_comes_when_asked_for() {
         let units = encode(&config, 20, &[7]);
         assert!(units[7].key, "{}", config.codec);
         // Decoding can start there.
-        let mut decoder = Decoder::new(config.codec).unwrap();
-        assert!(decoder.decode(&units[7].bytes).is_some(), "{}", config.codec);
-        assert!(decoder.decode(&units[8].bytes).is_some(), "{}", config.codec);
+        let mut decoder = Decoder::new(config.codec.parse().unwrap()).unwrap();
+        assert!(decoder.decode(7, &units[7]).unwrap().is_some(), "{}", config.codec);
+        assert!(decoder.decode(8, &units[8]).unwrap().is_some(), "{}", config.codec);
     }
 }
 
@@ -86,8 +95,69 @@ fn constant_bitrate_is_kept() {
 #[test]
 fn a_picture_of_another_size_is_refused() {
     let mut encoder = Encoder::new(&configs()[0]).unwrap();
-    let message = encoder.encode(&Yuv420::black(64, 64), false).unwrap_err().to_string();
+    let message = encoder.encode(0, &Yuv420::black(64, 64), false).unwrap_err().to_string();
     assert!(message.contains("(64, 64)") && message.contains("(128, 128)"), "{message}");
+}
+
+/// The quantisers that x264 and x265 really used, as FFmpeg reports them with each packet.
+#[test]
+fn key_frames_have_the_quantiser_that_was_asked_for() {
+    for name in ["h264", "h265"] {
+        let sizes = |key: Option<u8>, other: u8| {
+            let rate = RateControl::ConstantQp(Quantisers { key, other });
+            let config = EncoderConfig { rate, ..EncoderConfig::revo(name, SIZE as u32, SIZE as u32, 30) };
+            let units = encode(&config, 3, &[]);
+            assert_eq!((units[0].qp, units[1].qp), (key.unwrap_or(other), other), "{name}");
+            (units[0].bytes.len(), units[1].bytes.len(), units[2].bytes.len())
+        };
+        // Derived: 30 - 6 log2(1.4) = 27.09.
+        assert_eq!(sizes(Some(27), 30), sizes(None, 30), "{name}");
+        // A key frame depends on its own quantiser alone.
+        let (fine, ..) = sizes(Some(20), 40);
+        let (coarse, ..) = sizes(Some(40), 20);
+        // Up to the text of the options that both encoders write into the first frame.
+        for (one, other) in [(fine, sizes(Some(20), 20).0), (coarse, sizes(Some(40), 40).0)] {
+            assert!(one.abs_diff(other) <= 8, "{name}: {one} {other}");
+        }
+        assert!(fine > 2 * coarse, "{name}: {fine} {coarse}");
+        assert!(sizes(Some(40), 20).1 > sizes(Some(40), 40).1, "{name}");
+    }
+}
+
+/// Frames 3 to 9 follow a loss: `none` shows what the decoder makes of them, `hold` nothing until the next key frame.
+#[test]
+fn hold_shows_exact_pictures_alone() {
+    let config = EncoderConfig { gop: 10, ..configs().remove(0) };
+    let units = encode(&config, 12, &[]);
+    let run = |recovery: &str| -> Vec<(bool, Option<u128>)> {
+        let mut header = UnitsHeader::new("h264", (SIZE as u32, SIZE as u32, 30));
+        let (name, settings, files) = (recovery.to_owned(), BTreeMap::new(), BTreeMap::new());
+        header.recovery = Some(Recovery { name, makes_pictures: false, settings, files });
+        let mut stage = Stage::open(&header, Stream::Rgb).unwrap();
+        let mut one = |(t, unit): (usize, &Unit)| {
+            let mut entry = Entry::whole(t as u32, unit.key, unit.qp, unit.bytes.clone());
+            entry.exact = !(3..10).contains(&t);
+            if t == 3 {
+                entry.unit = None;
+            }
+            let outcome = stage.run(entry).unwrap();
+            (outcome.decoded, outcome.shown.map(|p| p.content_hash()))
+        };
+        units.iter().enumerate().map(&mut one).collect()
+    };
+    let (none, hold) = (run("none"), run("hold"));
+    for (t, (none, hold)) in none.iter().zip(&hold).enumerate() {
+        assert_eq!((none.0, hold.0), (t != 3, t != 3), "frame {t}");
+        assert_eq!(none.1.is_some(), t != 3, "frame {t}");
+        assert_eq!(hold.1, if (3..10).contains(&t) { None } else { none.1 }, "frame {t}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let error = registry::open_decoder(&DecoderConfig::new("av2", (64, 64))).err().unwrap().to_string();
+    assert!(error.contains("`av2`"), "{error}");
+    assert!(registry::codec("h264").is_some() && registry::restorer("hold").is_some());
 }
 
 proptest! {
@@ -96,10 +166,10 @@ proptest! {
     fn damage_never_panics(seed in any::<u64>(), which in 0_usize..4) {
         let config = &configs()[which];
         let units = encode(config, 10, &[]);
-        let mut decoder = Decoder::new(config.codec).unwrap();
+        let mut decoder = Decoder::new(config.codec.parse().unwrap()).unwrap();
         let mut state = seed | 1;
         let mut draw = |n: usize| { state ^= state << 13; state ^= state >> 7; state ^= state << 17; (state % n as u64) as usize };
-        for unit in &units {
+        for (t, unit) in units.iter().enumerate() {
             let mut bytes = unit.bytes.clone();
             match draw(5) {
                 0 => bytes.truncate(draw(bytes.len())),
@@ -108,7 +178,7 @@ proptest! {
                 3 => continue,
                 _ => {}
             }
-            if let Some(shown) = decoder.decode(&bytes) {
+            if let Some(shown) = decoder.decode(t as u32, &Unit { bytes, ..unit.clone() }).unwrap() {
                 prop_assert_eq!(shown.y.len(), shown.width * shown.height);
             }
         }

@@ -3,7 +3,7 @@
 //! Jobs run on a thread of their own, in order; the endpoint's thread only waits for the socket, the worker, the
 //! control channel or the next timeout.
 
-use crate::endpoint::{Endpoint, Input, Output, Worker};
+use crate::endpoint::{Endpoint, Input, Output, Worker, WorkerError};
 use crate::simulate::Schedule;
 use contract::{Event, EventKind, Side};
 use link::Timestamp;
@@ -31,6 +31,8 @@ pub enum Wakeup<Done> {
     Stop,
     /// The socket broke.
     SocketError(io::Error),
+    /// The worker cannot go on.
+    WorkerError(WorkerError),
 }
 
 /// What [`drive`] needs besides the endpoint.
@@ -53,13 +55,16 @@ pub struct Wiring<'a> {
 ///
 /// `wakeups` is the receiving end of the channel whose sender feeds control messages; sockets and worker get
 /// clones of it.
+///
+/// # Errors
+/// A socket that breaks, or the first error that the worker meets; the run ends there.
 pub fn drive<E, W>(
     endpoint: &mut E,
     mut worker: W,
     clock: &impl Clock,
     wiring: Wiring<'_>,
     (to_self, wakeups): (Sender<Wakeup<E::Done>>, Receiver<Wakeup<E::Done>>),
-) -> io::Result<bool>
+) -> Result<bool, WorkerError>
 where
     E: Endpoint,
     E::Job: Send + 'static,
@@ -71,10 +76,13 @@ where
     let worker_out = to_self.clone();
     let working = thread::Builder::new().name("worker".into()).spawn(move || {
         for job in job_queue {
-            if worker_out.send(Wakeup::JobDone(worker.run(job))).is_err() {
+            let done = worker.run(job).map_or_else(Wakeup::WorkerError, Wakeup::JobDone);
+            if worker_out.send(done).is_err() {
                 break;
             }
-            worker.settle();
+            if let Err(error) = worker.settle() {
+                let _ = worker_out.send(Wakeup::WorkerError(error));
+            }
         }
     })?;
     let reading = socket.try_clone()?;
@@ -145,7 +153,8 @@ where
             // After the last capture both ends finish by themselves, within what the schedule leaves them.
             Ok(Wakeup::Stop) if all_captured => {}
             Ok(Wakeup::Stop) => break,
-            Ok(Wakeup::SocketError(e)) => return Err(e),
+            Ok(Wakeup::SocketError(e)) => return Err(e.into()),
+            Ok(Wakeup::WorkerError(e)) => return Err(e),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }

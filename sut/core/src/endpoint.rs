@@ -61,10 +61,21 @@ pub trait Worker {
     /// See [`Endpoint::Done`].
     type Done;
     /// Does the work.
-    fn run(&mut self, job: Self::Job) -> Self::Done;
+    ///
+    /// # Errors
+    /// What ends the run: a codec, a network or a disk that fails. Damage from the network is none.
+    fn run(&mut self, job: Self::Job) -> Result<Self::Done, WorkerError>;
     /// Time that the job is charged in virtual time; known before it runs.
     fn cost(&self, job: &Self::Job) -> Duration;
     /// Work that the last job left and nobody waits for; called when its result is out, before the next job. Not charged in
     /// virtual time.
-    fn settle(&mut self);
+    ///
+    /// # Errors
+    /// As for [`run`](Worker::run).
+    fn settle(&mut self) -> Result<(), WorkerError> {
+        Ok(())
+    }
 }
+
+/// Why a worker cannot go on.
+pub type WorkerError = Box<dyn std::error::Error + Send + Sync>;

@@ -27,6 +27,6 @@ pub mod slot_clock;
 pub mod wire;
 
 pub use drive::drive;
-pub use endpoint::{Endpoint, Input, Output, Worker};
+pub use endpoint::{Endpoint, Input, Output, Worker, WorkerError};
 pub use simulate::{Recorder, Schedule, simulate};
 pub use slot_clock::SlotClock;

@@ -3,7 +3,7 @@
 //! The clock jumps from event to event. At equal times the order is fixed: captures, deliveries (forward, then
 //! reverse), finished jobs (sender's, then receiver's), timeouts (sender's, then receiver's).
 
-use crate::endpoint::{Endpoint, Input, Output, Worker};
+use crate::endpoint::{Endpoint, Input, Output, Worker, WorkerError};
 use contract::{Event, EventKind, Playout, Side};
 use link::{Direction, Fate, Link, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -158,7 +158,7 @@ impl<E: Endpoint, W: Worker<Job = E::Job, Done = E::Done>> Running<'_, E, W> {
         way: &mut Way,
         signals: &mut VecDeque<Vec<u8>>,
         recorder: &mut impl Recorder,
-    ) {
+    ) -> Result<(), WorkerError> {
         self.peer.endpoint.handle(now, input);
         while let Some(output) = self.peer.endpoint.poll_output() {
             match output {
@@ -168,23 +168,27 @@ impl<E: Endpoint, W: Worker<Job = E::Job, Done = E::Done>> Running<'_, E, W> {
                 Output::Job(job) => {
                     let cost = self.peer.worker.cost(&job);
                     self.busy_until = self.busy_until.max(now) + cost;
-                    let done = self.peer.worker.run(job);
-                    self.peer.worker.settle();
+                    let done = self.peer.worker.run(job)?;
+                    self.peer.worker.settle()?;
                     self.done.push_back((self.busy_until, done));
                 }
             }
         }
+        Ok(())
     }
 }
 
 /// Runs sender and receiver over the two links until both have finished or the schedule ends.
+///
+/// # Errors
+/// The first that a worker meets; the run ends there.
 pub fn simulate<S, SW, R, RW>(
     schedule: Schedule,
     (forward, reverse): (Path, Path),
     sender: Peer<'_, S, SW>,
     receiver: Peer<'_, R, RW>,
     recorder: &mut impl Recorder,
-) -> Outcome
+) -> Result<Outcome, WorkerError>
 where
     S: Endpoint,
     R: Endpoint,
@@ -213,10 +217,24 @@ where
 
     macro_rules! tell {
         (sender, $input:expr) => {
-            sender.feed(now, now >= schedule.capture_start, $input, &mut forward, &mut to_receiver, recorder)
+            sender.feed(
+                now,
+                now >= schedule.capture_start,
+                $input,
+                &mut forward,
+                &mut to_receiver,
+                recorder,
+            )?
         };
         (receiver, $input:expr) => {
-            receiver.feed(now, now >= schedule.capture_start, $input, &mut reverse, &mut to_sender, recorder)
+            receiver.feed(
+                now,
+                now >= schedule.capture_start,
+                $input,
+                &mut reverse,
+                &mut to_sender,
+                recorder,
+            )?
         };
     }
     tell!(receiver, Input::Start);
@@ -235,7 +253,7 @@ where
             && sender.peer.endpoint.is_finished()
             && receiver.peer.endpoint.is_finished()
         {
-            return Outcome { end: now, finished: true };
+            return Ok(Outcome { end: now, finished: true });
         }
 
         let capture = (next_frame < schedule.frames).then(|| schedule.capture_time(next_frame));
@@ -252,11 +270,11 @@ where
         let Some((which, at)) =
             candidates.iter().enumerate().filter_map(|(i, t)| t.map(|t| (i, t))).min_by_key(|&(i, t)| (t, i))
         else {
-            return Outcome { end: now, finished: false }; // nothing will ever happen again
+            return Ok(Outcome { end: now, finished: false }); // nothing will ever happen again
         };
         now = now.max(at);
         if now > schedule.end {
-            return Outcome { end: schedule.end, finished: false };
+            return Ok(Outcome { end: schedule.end, finished: false });
         }
         match which {
             0 => {

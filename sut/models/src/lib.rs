@@ -7,11 +7,13 @@
 //! | [`lpips`] | the learned perceptual distance: VGG, AlexNet, SqueezeNet |
 //! | [`token_recovery`] | fills the tokens that did not arrive (Reparo's loss recovery) |
 //! | [`token_pictures`] | 4:2:0 pictures through the tokenizer, and units files of tokens |
+//! | [`extension`] | what of this is in the registry of codecs and restorers |
 //! | [`pth`] | PyTorch's own weight files, read without Python |
 //! | [`weights`] | safetensors files, read strictly |
 //! | [`train`] | what the training binaries share: data, optimiser, schedule, log |
 
 pub mod dcvcrt;
+pub mod extension;
 pub mod layers;
 pub mod lpips;
 pub mod memory;
@@ -21,3 +23,8 @@ pub mod token_recovery;
 pub mod tokenizer;
 pub mod train;
 pub mod weights;
+
+/// Adds this crate's codecs and restorers to the registry of this program.
+pub fn register() {
+    codecs::registry::extend(&extension::EXTENSION);
+}

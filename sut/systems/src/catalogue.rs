@@ -4,7 +4,7 @@ use crate::identity::{networks, video};
 use crate::session::Mode;
 use crate::{reparo, revo, rtp_video, vp8_flexfec, vp8_ulpfec, vp9_tambur};
 use anyhow::{Result, bail};
-use codecs::Codec;
+use codecs::registry::{H264, H265, VP8, VP9};
 use contract::RunSpec;
 use contract::identity::DependsOn;
 use std::path::Path;
@@ -41,17 +41,17 @@ pub const SYSTEMS: &[System] = &[
         name: "revo-h264",
         about: "ReVo: RGB + depth, H.264, parity on key frames, deadline-driven assembly",
         own_clock: revo::OWN_CLOCK,
-        describe: revo::describe,
-        depends_on: |_| video(Codec::H264),
-        run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H264),
+        describe: |options| revo::describe(options, &H264),
+        depends_on: |options| revo::depends_on(options, &H264),
+        run: |mode, dir, spec| revo::run(mode, dir, spec, &H264),
     },
     System {
         name: "revo-h265",
         about: "ReVo: RGB + depth, H.265, parity on key frames, deadline-driven assembly",
         own_clock: revo::OWN_CLOCK,
-        describe: revo::describe,
-        depends_on: |_| video(Codec::H265),
-        run: |mode, dir, spec| revo::run(mode, dir, spec, Codec::H265),
+        describe: |options| revo::describe(options, &H265),
+        depends_on: |options| revo::depends_on(options, &H265),
+        run: |mode, dir, spec| revo::run(mode, dir, spec, &H265),
     },
     System {
         name: "reparo",
@@ -66,7 +66,7 @@ pub const SYSTEMS: &[System] = &[
         about: "Tambur on Ringmaster: VP9, streaming code over four frames",
         own_clock: vp9_tambur::OWN_CLOCK,
         describe: vp9_tambur::describe,
-        depends_on: |_| video(Codec::Vp9),
+        depends_on: |_| video(&VP9),
         run: vp9_tambur::run,
     },
     System {
@@ -74,7 +74,7 @@ pub const SYSTEMS: &[System] = &[
         about: "VP8 over RTP with ULPFEC in RED",
         own_clock: rtp_video::OWN_CLOCK,
         describe: vp8_ulpfec::describe,
-        depends_on: |_| video(Codec::Vp8),
+        depends_on: |_| video(&VP8),
         run: vp8_ulpfec::run,
     },
     System {
@@ -82,7 +82,7 @@ pub const SYSTEMS: &[System] = &[
         about: "VP8 over RTP with FlexFEC in a stream of its own",
         own_clock: rtp_video::OWN_CLOCK,
         describe: vp8_flexfec::describe,
-        depends_on: |_| video(Codec::Vp8),
+        depends_on: |_| video(&VP8),
         run: vp8_flexfec::run,
     },
 ];
@@ -142,7 +142,7 @@ mod option_tests {
     fn the_largest_chunk_still_fits_into_a_datagram() {
         let with = |size: i64| {
             let table = [("chunk_size".to_owned(), toml::Value::Integer(size))].into_iter().collect();
-            crate::revo::describe(&table).is_ok()
+            crate::revo::describe(&table, &H264).is_ok()
         };
         // 1472 bytes of UDP payload, 65 of data channel, 21 of description; messages are padded to 4.
         assert!(with(1383) && !with(1384));

@@ -1,24 +1,72 @@
-//! The receiver's worker: decoders, and the store of what they were fed.
+//! The receiver's worker: decoders, restorers, and the store of what they were fed.
 
+use crate::identity::hashes;
 use crate::jobs::{DecodeDone, DecodeJob};
-use anyhow::Result;
-use codecs::{Codec, Decoder};
+use anyhow::{Context, Result};
+use codecs::registry::CodecEntry;
+use codecs::restore::NONE;
+use codecs::{RestorerConfig, RestorerEntry, Settings, Stage};
 use contract::Stream;
-use contract::units::{UnitsHeader, UnitsWriter};
+use contract::units::{Recovery, UnitsHeader, UnitsWriter};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use sut_core::Worker;
+use sut_core::{Worker, WorkerError};
+
+/// What a receiver's worker is made of.
+#[derive(Clone, Debug)]
+pub struct Receiving {
+    /// Codec of all streams.
+    pub codec: &'static CodecEntry,
+    /// What it is told.
+    pub settings: Settings,
+    /// What stands between decoder and screen.
+    pub recovery: &'static RestorerEntry,
+    /// What that is told.
+    pub recovery_settings: Settings,
+    /// Columns, rows, frames per second.
+    pub format: (u32, u32, u32),
+    /// Time that every job is charged in virtual time, besides that of the recovery.
+    pub cost: Duration,
+}
+
+impl Receiving {
+    /// A codec that is told nothing, no recovery, and work that takes no time.
+    #[must_use]
+    pub fn plain(codec: &'static CodecEntry, format: (u32, u32, u32)) -> Self {
+        let (settings, recovery_settings) = (Settings::new(), Settings::new());
+        Self { codec, settings, recovery: &NONE, recovery_settings, format, cost: Duration::ZERO }
+    }
+
+    /// The header of a stream's store, which says how its pictures are made.
+    fn header(&self, stream: Stream) -> Result<UnitsHeader> {
+        let (width, height, _) = self.format;
+        let recovery = if self.recovery.name == NONE.name {
+            None
+        } else {
+            let settings = self.recovery_settings.clone();
+            let codec = self.codec.name.to_owned();
+            let depth = stream == Stream::Depth;
+            let config = RestorerConfig { codec, depth, width, height, settings: settings.clone() };
+            Some(Recovery {
+                name: self.recovery.name.to_owned(),
+                makes_pictures: self.recovery.makes_pictures,
+                settings,
+                files: hashes(&(self.recovery.files)(&config)?)?,
+            })
+        };
+        Ok(UnitsHeader {
+            settings: self.settings.clone(),
+            files: hashes(&(self.codec.files)(&self.settings)?)?,
+            recovery,
+            ..UnitsHeader::new(self.codec.name, self.format)
+        })
+    }
+}
 
 /// One stream to decode.
-///
-/// A whole key frame gets a new decoder: what a decoder makes of damaged units depends on everything it has seen
-/// before (FFmpeg's error concealment looks at motion and pictures of earlier GOPs), and a picture shall depend on
-/// the units of its own GOP alone, so that it can be decoded again and its hash reused.
 struct Lane {
     stream: Stream,
-    codec: Codec,
-    decoder: Decoder,
+    stage: Stage,
     store: UnitsWriter,
 }
 
@@ -26,38 +74,29 @@ struct Lane {
 pub struct DecodeWorker {
     lanes: Vec<Lane>,
     cost: Duration,
-    failure: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
 impl DecodeWorker {
-    /// Opens decoders and stores for `streams`; every job is charged `cost` in virtual time.
-    pub fn new(
-        run_dir: &Path,
-        codec: Codec,
-        (width, height, fps): (u32, u32, u32),
-        streams: &[Stream],
-        cost: Duration,
-    ) -> Result<Self> {
-        let lanes = streams
-            .iter()
-            .map(|&stream| {
-                let header = UnitsHeader { codec: codec.to_string(), width, height, fps };
-                let path = run_dir.join(contract::units::file_name(stream));
-                Ok(Lane {
-                    stream,
-                    codec,
-                    decoder: Decoder::new(codec)?,
-                    store: UnitsWriter::create(&path, &header)?,
-                })
-            })
-            .collect::<Result<_>>()?;
-        Ok(Self { lanes, cost, failure: Arc::default() })
+    /// Opens decoders, restorers and stores for `streams`.
+    pub fn new(run_dir: &Path, receiving: &Receiving, streams: &[Stream]) -> Result<Self> {
+        let lane = |&stream: &Stream| -> Result<Lane> {
+            let header = receiving.header(stream)?;
+            let path = run_dir.join(contract::units::file_name(stream));
+            let stage = Stage::open(&header, stream)?;
+            Ok(Lane { stream, stage, store: UnitsWriter::create(&path, &header)? })
+        };
+        Ok(Self { lanes: streams.iter().map(lane).collect::<Result<_>>()?, cost: receiving.cost })
     }
 
-    /// Where the first failure to store will be found.
-    #[must_use]
-    pub fn failure(&self) -> Arc<Mutex<Option<anyhow::Error>>> {
-        self.failure.clone()
+    fn decode(&mut self, job: DecodeJob) -> Result<DecodeDone> {
+        let DecodeJob { stream, entry } = job;
+        let frame = entry.frame;
+        let lane = self.lanes.iter_mut().find(|l| l.stream == stream);
+        let lane = lane.with_context(|| format!("no {stream:?} stream in this run"))?;
+        lane.store.append(&entry)?;
+        let outcome = lane.stage.run(entry).with_context(|| format!("at frame {frame}"))?;
+        let picture = outcome.shown.map(|p| p.content_hash());
+        Ok(DecodeDone { frame, stream, decoded: outcome.decoded, picture })
     }
 }
 
@@ -65,28 +104,12 @@ impl Worker for DecodeWorker {
     type Job = DecodeJob;
     type Done = DecodeDone;
 
-    fn run(&mut self, job: DecodeJob) -> DecodeDone {
-        let DecodeJob { frame, stream, unit, fresh } = job;
-        let mut picture = None;
-        if let Some(lane) = self.lanes.iter_mut().find(|l| l.stream == stream) {
-            let mut done = lane.store.append(frame, &unit).map_err(anyhow::Error::from);
-            if fresh {
-                match Decoder::new(lane.codec) {
-                    Ok(decoder) => lane.decoder = decoder,
-                    Err(error) => done = Err(error.into()),
-                }
-            }
-            if let Err(error) = done {
-                self.failure.lock().expect("no thread panics while holding it").get_or_insert(error);
-            }
-            picture = lane.decoder.decode(&unit).map(|p| p.content_hash());
-        }
-        DecodeDone { frame, stream, picture }
+    fn run(&mut self, job: DecodeJob) -> Result<DecodeDone, WorkerError> {
+        Ok(self.decode(job)?)
     }
 
-    fn settle(&mut self) {}
-
-    fn cost(&self, _job: &DecodeJob) -> Duration {
-        self.cost
+    fn cost(&self, job: &DecodeJob) -> Duration {
+        let lane = self.lanes.iter().find(|l| l.stream == job.stream);
+        self.cost + lane.map_or(Duration::ZERO, |lane| lane.stage.cost(&job.entry))
     }
 }

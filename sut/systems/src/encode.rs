@@ -8,14 +8,15 @@
 use crate::identity::encoding;
 use crate::jobs::{EncodeDone, EncodeJob};
 use crate::kept;
-use anyhow::{Context, Result, bail};
-use codecs::{Encoder, EncoderConfig};
-use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
+use anyhow::{Context, Result, bail, ensure};
+use codecs::registry::CodecEntry;
+use codecs::{EncoderConfig, Unit, VideoEncoder};
+use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{ClipSpec, Stream};
 use media::Yuv420;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use sut_core::Worker;
+use sut_core::{Worker, WorkerError};
 
 /// A clip's pictures from the first on; `None` after the last.
 pub type Pictures = Box<dyn FnMut() -> Result<Option<Yuv420>> + Send>;
@@ -25,6 +26,7 @@ pub type OpenPictures = Box<dyn Fn() -> Result<Pictures> + Send>;
 /// One stream to encode.
 pub struct EncodeLane {
     stream: Stream,
+    codec: &'static CodecEntry,
     config: EncoderConfig,
     open: OpenPictures,
     cache: Option<UnitsReader>,
@@ -34,24 +36,24 @@ pub struct EncodeLane {
 }
 
 struct Live {
-    encoder: Encoder,
+    encoder: Box<dyn VideoEncoder>,
     pictures: Pictures,
     next: u32,
 }
 
 impl Live {
-    fn open(config: &EncoderConfig, open: &OpenPictures) -> Result<Self> {
-        Ok(Self { encoder: Encoder::new(config)?, pictures: open()?, next: 0 })
+    fn open(codec: &CodecEntry, config: &EncoderConfig, open: &OpenPictures) -> Result<Self> {
+        Ok(Self { encoder: (codec.encoder)(config)?, pictures: open()?, next: 0 })
     }
 
-    fn encode(&mut self, frame: u32, key: bool) -> Result<codecs::Encoded> {
+    fn encode(&mut self, frame: u32, key: bool) -> Result<Unit> {
         loop {
             let Some(picture) = (self.pictures)()? else {
                 bail!("the clip ends at frame {}, before captured frame {frame}; shorten the run", self.next);
             };
             self.next += 1;
             if self.next > frame {
-                return Ok(self.encoder.encode(&picture, key)?);
+                return Ok(self.encoder.encode(frame, &picture, key)?);
             }
         }
     }
@@ -60,14 +62,20 @@ impl Live {
 impl EncodeLane {
     /// A lane that always encodes live.
     #[must_use]
-    pub fn live(stream: Stream, config: EncoderConfig, open: OpenPictures) -> Self {
-        Self { stream, config, open, cache: None, served: Vec::new(), live: None }
+    pub fn live(
+        stream: Stream,
+        codec: &'static CodecEntry,
+        config: EncoderConfig,
+        open: OpenPictures,
+    ) -> Self {
+        Self { stream, codec, config, open, cache: None, served: Vec::new(), live: None }
     }
 
     /// A lane that reads the encoded stream of `clip` from `directory` if it is there and makes it if not. Streams are known by
     /// the clip's content, the encoder's settings, its library and the code around it.
     pub fn cached(
         stream: Stream,
+        codec: &'static CodecEntry,
         config: EncoderConfig,
         open: OpenPictures,
         directory: &Path,
@@ -75,42 +83,35 @@ impl EncodeLane {
     ) -> Result<Self> {
         let frames = clip.frames;
         let pictures = format!("{stream:?} {}", clip.pictures(stream));
-        let path = cache_path(directory, &config, &pictures, frames);
-        let header = UnitsHeader {
-            codec: format!("{}+key", config.codec),
-            width: config.width,
-            height: config.height,
-            fps: config.fps,
-        };
-        let cache = kept::units(&path, &header, |writer| encode_whole(writer, &config, &open, frames))
+        let path = cache_path(directory, codec, &config, &pictures, frames)?;
+        let header = UnitsHeader::new(codec.name, (config.width, config.height, config.fps));
+        let make = |writer: &mut UnitsWriter| encode_whole(writer, codec, &config, &open, frames);
+        let cache = kept::units(&path, &header, make)
             .with_context(|| format!("failed to encode the {stream:?} stream of the clip"))?;
-        Ok(Self { cache: Some(cache), ..Self::live(stream, config, open) })
+        Ok(Self { cache: Some(cache), ..Self::live(stream, codec, config, open) })
     }
 
     fn follows_the_grid(&self, job: &EncodeJob) -> bool {
         job.frame as usize == self.served.len()
-            && job.target_bps.is_none()
             && job.key == (self.config.gop > 0 && job.frame.is_multiple_of(self.config.gop))
     }
 
-    fn run(&mut self, job: &EncodeJob) -> Result<codecs::Encoded> {
+    fn run(&mut self, job: &EncodeJob) -> Result<Unit> {
         if self.follows_the_grid(job)
             && let Some(cache) = &mut self.cache
-            && let Some((frame, mut unit)) = cache.read()?
+            && let Some(Entry { frame, key, qp, unit, .. }) = cache.read()?
         {
-            if frame != job.frame {
-                bail!(
-                    "the cached encoded stream has frame {frame} where {} was expected; clear the cache",
-                    job.frame
-                );
-            }
+            ensure!(
+                frame == job.frame,
+                "the cached encoded stream has frame {frame} where {} was expected; clear the cache",
+                job.frame
+            );
             self.served.push(job.clone());
-            let key = unit.pop() == Some(1);
-            return Ok(codecs::Encoded { bytes: unit, key });
+            return Ok(Unit { bytes: unit.unwrap_or_default(), key, qp });
         }
         self.cache = None;
         if self.live.is_none() {
-            let mut live = Live::open(&self.config, &self.open)?;
+            let mut live = Live::open(self.codec, &self.config, &self.open)?;
             for earlier in &self.served {
                 live.encode(earlier.frame, earlier.key)?;
             }
@@ -121,26 +122,32 @@ impl EncodeLane {
     }
 }
 
-fn cache_path(directory: &Path, config: &EncoderConfig, clip: &str, frames: u32) -> PathBuf {
+fn cache_path(
+    directory: &Path,
+    codec: &CodecEntry,
+    config: &EncoderConfig,
+    clip: &str,
+    frames: u32,
+) -> Result<PathBuf> {
     let settings = serde_json::to_string(config).expect("a plain struct is JSON");
-    let made_by = encoding(config.codec);
+    let made_by = encoding(codec, &config.settings)?;
     let key = xxhash_rust::xxh3::xxh3_128(format!("{made_by}\n{settings}\n{clip}\n{frames}").as_bytes());
-    directory.join("encoded").join(format!("{key:032x}.units"))
+    Ok(directory.join("encoded").join(format!("{key:032x}.units")))
 }
 
-/// Encodes every frame on the grid; the last byte of each unit says whether it is a key frame.
+/// Encodes every frame on the grid.
 fn encode_whole(
     writer: &mut UnitsWriter,
+    codec: &CodecEntry,
     config: &EncoderConfig,
     open: &OpenPictures,
     frames: u32,
 ) -> Result<()> {
-    let mut live = Live::open(config, open)?;
+    let mut live = Live::open(codec, config, open)?;
     for frame in 0..frames {
-        let key = config.gop > 0 && frame.is_multiple_of(config.gop);
-        let mut encoded = live.encode(frame, key)?;
-        encoded.bytes.push(u8::from(encoded.key));
-        writer.append(frame, &encoded.bytes)?;
+        let Unit { bytes, key, qp } =
+            live.encode(frame, config.gop > 0 && frame.is_multiple_of(config.gop))?;
+        writer.append(&Entry::whole(frame, key, qp, bytes))?;
     }
     Ok(())
 }
@@ -149,20 +156,20 @@ fn encode_whole(
 pub struct EncodeWorker {
     lanes: Vec<EncodeLane>,
     cost: Duration,
-    failure: std::sync::Arc<std::sync::Mutex<Option<anyhow::Error>>>,
 }
 
 impl EncodeWorker {
     /// A worker for these streams; every job is charged `cost` in virtual time.
     #[must_use]
     pub fn new(lanes: Vec<EncodeLane>, cost: Duration) -> Self {
-        Self { lanes, cost, failure: std::sync::Arc::default() }
+        Self { lanes, cost }
     }
 
-    /// Where the first failure of a job will be found; a failed job brings back an empty frame.
-    #[must_use]
-    pub fn failure(&self) -> std::sync::Arc<std::sync::Mutex<Option<anyhow::Error>>> {
-        self.failure.clone()
+    fn encode(&mut self, job: &EncodeJob) -> Result<EncodeDone> {
+        let lane = self.lanes.iter_mut().find(|l| l.stream == job.stream);
+        let unit = lane.with_context(|| format!("no {:?} stream in this run", job.stream))?.run(job)?;
+        ensure!(!unit.bytes.is_empty(), "the encoder gave nothing for frame {}", job.frame);
+        Ok(EncodeDone { frame: job.frame, stream: job.stream, unit })
     }
 }
 
@@ -170,19 +177,9 @@ impl Worker for EncodeWorker {
     type Job = EncodeJob;
     type Done = EncodeDone;
 
-    fn run(&mut self, job: EncodeJob) -> EncodeDone {
-        let result = match self.lanes.iter_mut().find(|l| l.stream == job.stream) {
-            Some(lane) => lane.run(&job),
-            None => Err(anyhow::anyhow!("no {:?} stream in this run", job.stream)),
-        };
-        let encoded = result.unwrap_or_else(|error| {
-            self.failure.lock().expect("no thread panics while holding it").get_or_insert(error);
-            codecs::Encoded { bytes: Vec::new(), key: false }
-        });
-        EncodeDone { frame: job.frame, stream: job.stream, key: encoded.key, bytes: encoded.bytes }
+    fn run(&mut self, job: EncodeJob) -> Result<EncodeDone, WorkerError> {
+        Ok(self.encode(&job)?)
     }
-
-    fn settle(&mut self) {}
 
     fn cost(&self, _job: &EncodeJob) -> Duration {
         self.cost

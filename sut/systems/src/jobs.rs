@@ -1,6 +1,8 @@
 //! Codec work as jobs, the same for every system that codes whole pictures.
 
+use codecs::Unit;
 use contract::Stream;
+use contract::units::Entry;
 
 /// Encode one stream of a captured frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,8 +13,6 @@ pub struct EncodeJob {
     pub stream: Stream,
     /// A key frame is wanted (an encoder's own GOP may make one besides).
     pub key: bool,
-    /// New target bitrate in bits per second, if it changed.
-    pub target_bps: Option<u64>,
 }
 
 /// An encoded frame.
@@ -22,33 +22,29 @@ pub struct EncodeDone {
     pub frame: u32,
     /// Colour or depth.
     pub stream: Stream,
-    /// True if decoding can start here.
-    pub key: bool,
     /// The bitstream.
-    pub bytes: Vec<u8>,
+    pub unit: Unit,
 }
 
-/// Feed one unit to a stream's decoder.
+/// Decode and restore the next frame of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeJob {
-    /// Captured frame.
-    pub frame: u32,
     /// Colour or depth.
     pub stream: Stream,
-    /// The bitstream, perhaps with holes.
-    pub unit: Vec<u8>,
-    /// A whole key frame: decoding starts here, with a decoder that has seen nothing before.
-    pub fresh: bool,
+    /// What arrived of the frame; exactly this is stored.
+    pub entry: Entry,
 }
 
-/// What the decoder made of it.
+/// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeDone {
     /// Captured frame.
     pub frame: u32,
     /// Colour or depth.
     pub stream: Stream,
-    /// Content hash of the picture that came out, if one did.
+    /// The decoder gave a picture.
+    pub decoded: bool,
+    /// Content hash of the picture that may be shown, if there is one.
     pub picture: Option<u128>,
 }
 

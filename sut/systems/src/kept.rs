@@ -96,6 +96,7 @@ fn write_whole(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::units::Entry;
     use std::cell::Cell;
 
     /// Every single damaged byte, and every cut, is noticed: the units come out as they were made, made again each time.
@@ -103,13 +104,13 @@ mod tests {
     fn damage_anywhere_is_noticed_and_mended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.units");
-        let header = UnitsHeader { codec: "h264".into(), width: 16, height: 16, fps: 30 };
+        let header = UnitsHeader::new("h264", (16, 16, 30));
         let made = Cell::new(0);
-        let units: Vec<(u32, Vec<u8>)> = (0..3).map(|i| (i, vec![i as u8; 20])).collect();
+        let units: Vec<Entry> = (0..3).map(|i| Entry::whole(i, i == 0, 30, vec![i as u8; 20])).collect();
         let get = || {
             let mut reader = super::units(&path, &header, |writer| {
                 made.set(made.get() + 1);
-                units.iter().try_for_each(|(frame, unit)| Ok(writer.append(*frame, unit)?))
+                units.iter().try_for_each(|unit| Ok(writer.append(unit)?))
             })
             .unwrap();
             let all: Vec<_> = std::iter::from_fn(|| reader.read().unwrap()).collect();

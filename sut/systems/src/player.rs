@@ -1,6 +1,7 @@
 //! What the receivers of video whose frames refer to each other share: decode in order, show at the slot, and say so.
 
 use crate::jobs::{DecodeDone, DecodeJob, picture_name};
+use contract::units::Entry;
 use contract::{Event, EventKind, Side, Stream};
 use link::Timestamp;
 use std::collections::VecDeque;
@@ -47,7 +48,7 @@ impl Player {
 
     /// The decoder's answer.
     pub fn decoded(&mut self, now: Timestamp, done: DecodeDone) {
-        let DecodeDone { frame, stream, picture } = done;
+        let DecodeDone { frame, stream, picture, .. } = done;
         self.event(now, EventKind::Decoded { frame, stream, picture: picture.map(picture_name) });
         self.playout.decoded(frame, picture);
     }
@@ -59,7 +60,9 @@ impl Player {
         while let Some(action) = self.playout.poll_action() {
             match action {
                 Action::Decode { frame, unit, key } => {
-                    self.out.push_back(Output::Job(DecodeJob { frame, stream, unit, fresh: key }));
+                    // No decoder of these codecs needs the quantiser.
+                    let entry = Entry::whole(frame, key, 0, unit);
+                    self.out.push_back(Output::Job(DecodeJob { stream, entry }));
                 }
                 Action::Lost { frame, cause } => {
                     self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });

@@ -9,29 +9,23 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use sut_core::drive::{Wiring, drive};
 use sut_core::simulate::{self, Peer, Recorder};
-use sut_core::{Endpoint, Schedule, Worker};
+use sut_core::{Endpoint, Schedule, Worker, WorkerError};
 
 /// Says which frame a datagram belongs to and what it carries, if it can be read on the wire.
 pub type Label = fn(&[u8]) -> Option<(Option<u32>, contract::Role)>;
 
-/// Where a worker leaves its first failure.
-pub type Failure = Arc<Mutex<Option<anyhow::Error>>>;
-
 /// How long after the last slot a run may go on before it is cut off.
 const OVERTIME: Duration = Duration::from_secs(5);
 
-/// An endpoint with its worker, and where the worker leaves a failure.
+/// An endpoint with its worker.
 pub struct End<E, W> {
     /// The state machine.
     pub endpoint: E,
     /// Who does its jobs.
     pub worker: W,
-    /// The worker's first failure.
-    pub failure: Failure,
 }
 
 /// What a process of a run is to do.
@@ -143,8 +137,7 @@ where
             record.finish()?;
             std::fs::write(run_dir.join(PROFILE), serde_json::to_string(&profile)?)
                 .context("failed to write the run's profile (is the disk full?)")?;
-            check(&tx.failure)?;
-            check(&rx.failure)?;
+            let outcome = outcome.map_err(anyhow::Error::from_boxed)?;
             if !outcome.finished {
                 bail!("the run did not end by itself before {}", outcome.end);
             }
@@ -191,7 +184,7 @@ impl<W: Worker> Worker for Timed<W> {
     type Job = W::Job;
     type Done = W::Done;
 
-    fn run(&mut self, job: W::Job) -> W::Done {
+    fn run(&mut self, job: W::Job) -> Result<W::Done, WorkerError> {
         let started = Instant::now();
         let done = self.inner.run(job);
         self.spent += started.elapsed();
@@ -202,17 +195,11 @@ impl<W: Worker> Worker for Timed<W> {
         self.inner.cost(job)
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
-        self.inner.settle();
+        let settled = self.inner.settle();
         self.spent += started.elapsed();
-    }
-}
-
-fn check(failure: &Failure) -> Result<()> {
-    match failure.lock().expect("no thread panics while holding it").take() {
-        Some(error) => Err(error),
-        None => Ok(()),
+        settled
     }
 }
 
@@ -308,12 +295,12 @@ where
             signal: &mut signal,
         };
         drive(&mut end.endpoint, end.worker, &clock, wiring, (to_self, wakeups))
+            .map_err(anyhow::Error::from_boxed)
             .with_context(|| format!("the {name} failed"))?
     };
     if let Some(error) = error.or(events.flush().err()) {
         return Err(anyhow!(error).context("failed to write the run's events (is the disk full?)"));
     }
-    check(&end.failure)?;
     if !finished {
         bail!("the {name} did not end by itself before {}", schedule(spec).end);
     }

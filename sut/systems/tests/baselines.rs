@@ -10,7 +10,7 @@ use sut_core::fec::flexfec::Format;
 use sut_core::fec::streaming::Scheme;
 use sut_core::simulate::{Path, Peer, Recorder, simulate};
 use sut_core::{Endpoint, Schedule, Worker};
-use systems::decode::DecodeWorker;
+use systems::decode::{DecodeWorker, Receiving};
 use systems::encode::{EncodeLane, EncodeWorker, Pictures};
 use systems::jobs::{DecodeDone, DecodeJob, EncodeDone, EncodeJob};
 use systems::rtp_video::{self, Code};
@@ -71,12 +71,13 @@ fn run(system: System, frames: u32, forward: &str, seed: u64) -> Vec<Event> {
         end: Timestamp::from_millis(100 + 34 * u64::from(frames) + 5000),
     };
     let codec = if matches!(system, System::Tambur(_)) { Codec::Vp9 } else { Codec::Vp8 };
+    let entry = codecs::registry::of(codec);
     let (width, height) = SIZE;
     let config = EncoderConfig::vpx(codec, width, height, 30, 200_000);
-    let lane = EncodeLane::live(Stream::Rgb, config, Box::new(pictures));
+    let lane = EncodeLane::live(Stream::Rgb, entry, config, Box::new(pictures));
     let encode = EncodeWorker::new(vec![lane], Duration::ZERO);
     let dir = tempfile::tempdir().expect("a directory");
-    let decode = DecodeWorker::new(dir.path(), codec, (width, height, 30), &[Stream::Rgb], Duration::ZERO)
+    let decode = DecodeWorker::new(dir.path(), &Receiving::plain(entry, (width, height, 30)), &[Stream::Rgb])
         .expect("a decoder");
     match system {
         System::Tambur(scheme) => {
@@ -106,15 +107,14 @@ fn drive(
     seed: u64,
 ) -> Vec<Event> {
     let mut log = Log::default();
-    let failure = encode.failure();
     let outcome = simulate(
         schedule,
         (link(forward, seed), link("", seed + 1)),
         Peer { endpoint: &mut sender, worker: &mut encode },
         Peer { endpoint: &mut receiver, worker: &mut decode },
         &mut log,
-    );
-    assert!(failure.lock().expect("a lock").is_none());
+    )
+    .expect("no worker fails");
     assert!(outcome.finished, "the run did not end by itself");
     log.0
 }

@@ -1,7 +1,8 @@
 //! What the original ReVo gets wrong, bug by bug (its known bugs B1 to B26, as far as they concern a protocol): each test
 //! fails on the original's behaviour. No codecs: a frame's "bitstream" is made up, its "picture" is its hash.
 
-use codecs::Codec;
+use codecs::Unit;
+use codecs::restore::NONE;
 use contract::{Event, EventKind, LossCause, Playout, Side, Status, Stream};
 use link::Timestamp;
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ fn session(frames: u32, options: Options) -> Session {
     let (capture_start, playout) = (Timestamp::ZERO, Playout::OWN);
     let mut schedule = Schedule { capture_start, frames, fps: 30, playout, end: Timestamp::ZERO };
     schedule.end = schedule.capture_time(frames) + Duration::from_secs(5);
-    Session { options, codec: Codec::H264, size: (512, 512), depth: true, schedule }
+    Session { options, recovery: &NONE, size: (512, 512), depth: true, schedule }
 }
 
 fn transport(role: Role) -> Transport {
@@ -54,7 +55,8 @@ fn send(session: &Session) -> Vec<(Timestamp, Vec<u8>)> {
                 Output::Transmit(datagram) => sent.push((now, datagram)),
                 Output::Job(job) => {
                     let bytes = bitstream(job.frame, job.stream, job.key);
-                    let done = EncodeDone { frame: job.frame, stream: job.stream, key: job.key, bytes };
+                    let unit = Unit { bytes, key: job.key, qp: 30 };
+                    let done = EncodeDone { frame: job.frame, stream: job.stream, unit };
                     sender.handle(now, Input::JobDone(done));
                 }
                 _ => {}
@@ -98,10 +100,16 @@ fn receive(
             match output {
                 Output::Event(event) => events.push(event),
                 Output::Job(job) => {
-                    let picture = decodes(job.frame, job.stream).then_some(u128::from(job.frame));
+                    let frame = job.entry.frame;
+                    let picture = decodes(frame, job.stream).then_some(u128::from(frame));
                     receiver.handle(
                         now,
-                        Input::JobDone(DecodeDone { frame: job.frame, stream: job.stream, picture }),
+                        Input::JobDone(DecodeDone {
+                            frame,
+                            stream: job.stream,
+                            decoded: picture.is_some(),
+                            picture,
+                        }),
                     );
                 }
                 _ => {}

@@ -227,11 +227,11 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let session = Session::new(&options, session::schedule(spec))?;
     let sender = |_: Addresses| {
         let worker = Sending::new(&options, &session, spec)?;
-        Ok(End { endpoint: Sender::new(session.clone()), failure: worker.failure(), worker })
+        Ok(End { endpoint: Sender::new(session.clone()), worker })
     };
     let receiver = |_: Addresses| {
         let worker = Receiving::new(&options, session.variant, spec, run_dir)?;
-        Ok(End { endpoint: Receiver::new(session.clone()), failure: worker.failure(), worker })
+        Ok(End { endpoint: Receiver::new(session.clone()), worker })
     };
     session::run(mode, run_dir, spec, label, sender, receiver)
 }

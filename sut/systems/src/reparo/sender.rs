@@ -31,10 +31,6 @@ impl Sender {
         let Session { variant, kept, .. } = self.session;
         let (frame, stream) = (done.frame, Stream::Rgb);
         self.encoded += 1;
-        if done.tokens.len() != variant.tokens() {
-            // The worker failed and has said why; the run ends with that.
-            return self.event(now, EventKind::SenderDrop { frame, reason: "not encoded".into() });
-        }
         let packets = packetize(variant, frame, &done.tokens, kept);
         let bytes = packets.iter().map(|p| p.len() as u32).sum();
         self.event(now, EventKind::Encoded { frame, stream, bytes, key: true });

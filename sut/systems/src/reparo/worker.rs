@@ -5,17 +5,16 @@ use crate::clip;
 use crate::encode::Pictures;
 use crate::identity::tokenizing;
 use crate::kept;
-use crate::session::Failure;
 use anyhow::{Context, Result, bail};
-use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
+use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures};
 use models::token_recovery::{Copies, History, Recovery};
 use models::tokenizer::{Carry, Memory, Preset};
 use std::path::Path;
 use std::time::Duration;
-use sut_core::Worker;
 use sut_core::wire::reparo::Variant;
+use sut_core::{Worker, WorkerError};
 
 pub(super) const PRESET: Preset = Preset::Lite;
 
@@ -66,17 +65,12 @@ fn grid(variant: Variant) -> (usize, usize) {
     (usize::from(variant.columns()), usize::from(variant.rows()))
 }
 
-fn keep(failure: &Failure, error: anyhow::Error) {
-    failure.lock().expect("no thread panics while holding it").get_or_insert(error);
-}
-
 /// The sender's worker. The tokens of a clip depend on nothing but the clip, the weights and what self-drop leaves, so
 /// they are made once and kept in the run's cache.
 pub struct Sending {
     session: Session,
     source: Source,
     cost: Duration,
-    failure: Failure,
 }
 
 enum Source {
@@ -103,14 +97,7 @@ impl Sending {
             session: session.clone(),
             source,
             cost: Duration::from_micros(options.charged().encode_us),
-            failure: Failure::default(),
         })
-    }
-
-    /// Where the first failure will be found.
-    #[must_use]
-    pub fn failure(&self) -> Failure {
-        self.failure.clone()
     }
 
     fn tokens(&mut self, frame: u32) -> Result<Vec<u16>> {
@@ -121,7 +108,7 @@ impl Sending {
                 Ok(pictures.tokens(carry, &picture, Some(&self.session.sent(frame))))
             }
             Source::Cached(reader) => match reader.read()? {
-                Some((found, unit)) if found == frame => {
+                Some(Entry { frame: found, unit: Some(unit), .. }) if found == frame => {
                     Ok(unit.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect())
                 }
                 _ => bail!("the cached tokens lack frame {frame}; clear the cache"),
@@ -147,14 +134,15 @@ fn cached(
     let key = format!("{made_by}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
-    let header = UnitsHeader { codec, width, height, fps };
+    let header = UnitsHeader::new(codec, (width, height, fps));
     kept::units(&path, &header, |writer| {
         let mut next = clip::opener(&spec.clip, Stream::Rgb)()?;
         let mut carry = Carry::default();
         for frame in 0..frames {
             let picture = next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
             let tokens = pictures.tokens(&mut carry, &picture, Some(&session.sent(frame)));
-            writer.append(frame, &tokens.iter().flat_map(|t| t.to_le_bytes()).collect::<Vec<u8>>())?;
+            let unit = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
+            writer.append(&Entry::whole(frame, true, 0, unit))?;
         }
         Ok(())
     })
@@ -164,15 +152,9 @@ impl Worker for Sending {
     type Job = Encode;
     type Done = Encoded;
 
-    fn run(&mut self, job: Encode) -> Encoded {
-        let tokens = self.tokens(job.frame).unwrap_or_else(|error| {
-            keep(&self.failure, error);
-            Vec::new()
-        });
-        Encoded { frame: job.frame, tokens }
+    fn run(&mut self, job: Encode) -> Result<Encoded, WorkerError> {
+        Ok(Encoded { frame: job.frame, tokens: self.tokens(job.frame)? })
     }
-
-    fn settle(&mut self) {}
 
     fn cost(&self, _job: &Encode) -> Duration {
         self.cost
@@ -187,7 +169,6 @@ pub struct Receiving {
     store: UnitsWriter,
     recover: Duration,
     decode: Duration,
-    failure: Failure,
 }
 
 enum Filler {
@@ -215,12 +196,9 @@ impl Receiving {
                 }
             }
         };
-        let header = UnitsHeader {
-            codec: format(options, variant).to_string(),
-            width: spec.clip.width,
-            height: spec.clip.height,
-            fps: spec.clip.fps,
-        };
+        let clip = &spec.clip;
+        let header =
+            UnitsHeader::new(format(options, variant).to_string(), (clip.width, clip.height, clip.fps));
         let store = UnitsWriter::create(&run_dir.join(contract::units::file_name(Stream::Rgb)), &header)?;
         Ok(Self {
             memory: pictures.tokenizer().memory(variant.tokens()),
@@ -229,14 +207,7 @@ impl Receiving {
             store,
             recover: Duration::from_micros(options.charged().recover_us),
             decode: Duration::from_micros(options.charged().decode_us),
-            failure: Failure::default(),
         })
-    }
-
-    /// Where the first failure will be found.
-    #[must_use]
-    pub fn failure(&self) -> Failure {
-        self.failure.clone()
     }
 }
 
@@ -244,7 +215,7 @@ impl Worker for Receiving {
     type Job = Generate;
     type Done = Generated;
 
-    fn run(&mut self, job: Generate) -> Generated {
+    fn run(&mut self, job: Generate) -> Result<Generated, WorkerError> {
         let guesses = match &mut self.filler {
             // A complete frame is shown before the network has seen it: only later frames need that.
             Filler::Recovery { unseen, .. } if job.grid.iter().all(Option::is_some) => {
@@ -255,10 +226,8 @@ impl Worker for Receiving {
             Filler::Copy(copies) => copies.fill(&job.grid),
         };
         let view = self.memory.see(&job.grid, &guesses);
-        if let Err(error) = self.store.append(job.frame, &view.to_bytes()) {
-            keep(&self.failure, error.into());
-        }
-        Generated { frame: job.frame, picture: Some(self.pictures.picture(&view).content_hash()) }
+        self.store.append(&Entry::whole(job.frame, true, 0, view.to_bytes()))?;
+        Ok(Generated { frame: job.frame, picture: Some(self.pictures.picture(&view).content_hash()) })
     }
 
     fn cost(&self, job: &Generate) -> Duration {
@@ -266,11 +235,12 @@ impl Worker for Receiving {
         if complete { self.decode } else { self.recover + self.decode }
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), WorkerError> {
         if let Filler::Recovery { network, history, unseen } = &mut self.filler
             && let Some(grid) = unseen.take()
         {
             network.remember(history, &grid);
         }
+        Ok(())
     }
 }

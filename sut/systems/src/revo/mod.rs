@@ -19,11 +19,15 @@ pub use sender::Sender;
 
 use crate::catalogue::Description;
 use crate::clip;
-use crate::decode::DecodeWorker;
+use crate::decode::{DecodeWorker, Receiving};
 use crate::encode::{EncodeLane, EncodeWorker};
+use crate::identity;
 use crate::session::{self, Addresses, End, Mode, own_clock};
-use anyhow::{Context, Result, anyhow, ensure};
-use codecs::{Codec, EncoderConfig, RateControl};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use codecs::registry::{self, CodecEntry};
+use codecs::restore::NONE;
+use codecs::{EncoderConfig, Quantisers, RateControl, RestorerConfig, RestorerEntry, Setting, Settings};
+use contract::identity::DependsOn;
 use contract::{RunSpec, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -44,8 +48,18 @@ pub struct Options {
     pub compat: bool,
     /// Frames per GOP.
     pub gop: u32,
-    /// Quantiser of both streams.
-    pub qp: u32,
+    /// Quantiser of both streams, as the encoder understands a single one: x264 and x265 give key frames about 3 less. The short form of
+    /// `qp_i` and `qp_p`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qp: Option<u8>,
+    /// Quantiser of key frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qp_i: Option<u8>,
+    /// Quantiser of all other frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qp_p: Option<u8>,
+    /// What stands between decoder and screen: `none`, `hold` (a picture that is not exact is not shown), or one with a network.
+    pub recovery: String,
     /// Bytes per chunk.
     pub chunk_size: u16,
     /// Bytes waiting in a channel above which a frame is not sent.
@@ -63,7 +77,10 @@ impl Default for Options {
             transport: TransportKind::Datagram,
             compat: false,
             gop: 30,
-            qp: 30,
+            qp: None,
+            qp_i: None,
+            qp_p: None,
+            recovery: NONE.name.to_owned(),
             chunk_size: 1024,
             back_pressure_bytes: 128 * 1024,
             slack_ms: 66,
@@ -73,6 +90,28 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The quantisers that these options mean with `codec`.
+    ///
+    /// # Errors
+    /// Names the option that is out of range.
+    fn quantisers(&self, codec: &CodecEntry) -> Result<Quantisers> {
+        for (name, qp) in [("qp", self.qp), ("qp_i", self.qp_i), ("qp_p", self.qp_p)] {
+            let most = codec.most_qp;
+            ensure!(qp.is_none_or(|qp| qp <= most), "{name} must be 0 to {most}");
+        }
+        let unless = self.qp.map_or(codec.default_qp, Quantisers::both);
+        Ok(Quantisers { key: self.qp_i.or(unless.key), other: self.qp_p.unwrap_or(unless.other) })
+    }
+
+    /// The same options with their quantisers written out, each in one way.
+    fn resolved(self, codec: &CodecEntry) -> Result<Self> {
+        let (qp, qp_i, qp_p) = match self.quantisers(codec)? {
+            Quantisers { key: None, other } => (Some(other), None, None),
+            Quantisers { key, other } => (None, key, Some(other)),
+        };
+        Ok(Self { qp, qp_i, qp_p, ..self })
+    }
+
     /// Refuses what cannot work.
     fn check(&self) -> Result<()> {
         // A chunk and its description are one datagram of at most an Ethernet frame.
@@ -85,7 +124,6 @@ impl Options {
             "chunk_size must be 64 to {longest} bytes"
         );
         ensure!(self.gop >= 1, "gop must be at least 1");
-        ensure!(self.qp <= 51, "qp must be 0 to 51");
         ensure!((1..=64).contains(&self.slices), "slices must be 1 to 64");
         own_clock("slack_ms", self.slack_ms)
     }
@@ -96,8 +134,8 @@ impl Options {
 pub struct Session {
     /// Options.
     pub options: Options,
-    /// Which codec.
-    pub codec: Codec,
+    /// What stands between decoder and screen.
+    pub recovery: &'static RestorerEntry,
     /// Columns and rows.
     pub size: (u16, u16),
     /// True if there is a depth stream.
@@ -129,31 +167,92 @@ fn lane(stream: Stream) -> usize {
 /// Options that only a clock of its own consumes.
 pub const OWN_CLOCK: &[&str] = &["slack_ms"];
 
-fn options(table: &toml::Table) -> Result<Options> {
-    let options: Options =
-        table.clone().try_into().context("in the options of ReVo (`sut revo-h264 describe` lists them)")?;
-    options.check().context("in the options of ReVo")?;
-    Ok(options)
+/// Options of a table, and what codec and recovery are told.
+struct Chosen {
+    options: Options,
+    quantisers: Quantisers,
+    recovery: &'static RestorerEntry,
+    /// Of the codec and of the recovery.
+    settings: [Settings; 2],
+}
+
+impl Chosen {
+    fn of(table: &toml::Table, codec: &CodecEntry) -> Result<Self> {
+        Self::read(table, codec).with_context(|| {
+            format!("in the options of ReVo (`sut revo-{} describe` lists them)", codec.name)
+        })
+    }
+
+    fn read(table: &toml::Table, codec: &CodecEntry) -> Result<Self> {
+        let mut common = table.clone();
+        let name =
+            table.get("recovery").map_or(Ok(NONE.name), |v| v.as_str().context("recovery must be a text"))?;
+        let names = || registry::restorers().map(|r| r.name).collect::<Vec<_>>().join(", ");
+        let recovery = registry::restorer(name)
+            .with_context(|| format!("no recovery is called {name:?}; there are: {}", names()))?;
+        let mut settings = |of: &[Setting]| -> Result<Settings> {
+            of.iter()
+                .map(|Setting { name, default }| {
+                    let value = match common.remove(*name) {
+                        None => (*default).to_owned(),
+                        Some(toml::Value::String(text)) => text,
+                        Some(toml::Value::Table(_) | toml::Value::Array(_)) => {
+                            bail!("{name} must be one value")
+                        }
+                        Some(value) => value.to_string(),
+                    };
+                    Ok(((*name).to_owned(), value))
+                })
+                .collect()
+        };
+        let settings = [settings(codec.settings)?, settings(recovery.settings)?];
+        let options: Options = common.try_into()?;
+        options.check()?;
+        let options = options.resolved(codec)?;
+        Ok(Self { quantisers: options.quantisers(codec)?, options, recovery, settings })
+    }
+
+    /// Every option with its value.
+    fn table(&self) -> Result<toml::Table> {
+        let mut all = toml::Table::try_from(&self.options)?;
+        let settings = self.settings.iter().flatten();
+        all.extend(settings.map(|(name, value)| (name.clone(), toml::Value::String(value.clone()))));
+        Ok(all)
+    }
 }
 
 /// Completes the options. The original opens its path for a second and waits two; the handshake fits into that.
-pub fn describe(table: &toml::Table) -> Result<Description> {
-    let options = options(table)?;
-    let setup_ms = match options.transport {
+pub fn describe(table: &toml::Table, codec: &CodecEntry) -> Result<Description> {
+    let chosen = Chosen::of(table, codec)?;
+    let setup_ms = match chosen.options.transport {
         TransportKind::Datagram => 0,
         TransportKind::Datachannel => 3000,
     };
-    Ok(Description { setup_ms, options: toml::Table::try_from(options)? })
+    Ok(Description { setup_ms, options: chosen.table()? })
+}
+
+/// What results depend on besides the program.
+pub fn depends_on(table: &toml::Table, codec: &CodecEntry) -> Result<DependsOn> {
+    let Chosen { recovery, settings: [settings, recovery_settings], .. } = Chosen::of(table, codec)?;
+    let streams = [false, true].map(|depth| RestorerConfig {
+        codec: codec.name.to_owned(),
+        depth,
+        width: 0,
+        height: 0,
+        settings: recovery_settings.clone(),
+    });
+    identity::depends_on(codec, &settings, Some((recovery, &streams)))
 }
 
 /// Runs ReVo with `codec`.
-pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<()> {
-    let options = options(&spec.options)?;
+pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEntry) -> Result<()> {
+    let Chosen { options, quantisers, recovery, settings: [settings, recovery_settings] } =
+        Chosen::of(&spec.options, codec)?;
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
     let size = (u16::try_from(width).context("clip width")?, u16::try_from(height).context("clip height")?);
     let session = Session {
         options: options.clone(),
-        codec,
+        recovery,
         size,
         depth: spec.clip.depth.is_some(),
         schedule: session::schedule(spec),
@@ -169,17 +268,18 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<
         Transport::new(&config, role).context("failed to set up the transport")
     };
     let encoder = EncoderConfig {
-        rate: RateControl::ConstantQp(options.qp),
+        rate: RateControl::ConstantQp(quantisers),
         gop: options.gop,
         slices: options.slices,
-        ..EncoderConfig::revo(codec, width, height, fps)
+        settings: settings.clone(),
+        ..EncoderConfig::revo(codec.name, width, height, fps)
     };
     let sender = |addresses| {
         let lane = |stream| {
             let open = clip::opener(&spec.clip, stream);
             match &spec.cache {
-                Some(dir) => EncodeLane::cached(stream, encoder.clone(), open, dir, &spec.clip),
-                None => Ok(EncodeLane::live(stream, encoder.clone(), open)),
+                Some(dir) => EncodeLane::cached(stream, codec, encoder.clone(), open, dir, &spec.clip),
+                None => Ok(EncodeLane::live(stream, codec, encoder.clone(), open)),
             }
         };
         // Streams that the cache lacks are encoded whole here: side by side, for neither needs the other.
@@ -196,13 +296,21 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: Codec) -> Result<
         })?;
         let worker = EncodeWorker::new(lanes, Duration::ZERO);
         let endpoint = Sender::new(session.clone(), transport(addresses, Role::Offerer)?);
-        Ok(End { endpoint, failure: worker.failure(), worker })
+        Ok(End { endpoint, worker })
     };
     let receiver = |addresses| {
-        let worker =
-            DecodeWorker::new(run_dir, codec, (width, height, fps), session.streams(), Duration::ZERO)?;
+        let (format, cost) = ((width, height, fps), Duration::ZERO);
+        let receiving = Receiving {
+            codec,
+            settings: settings.clone(),
+            recovery,
+            recovery_settings: recovery_settings.clone(),
+            format,
+            cost,
+        };
+        let worker = DecodeWorker::new(run_dir, &receiving, session.streams())?;
         let endpoint = Receiver::new(session.clone(), transport(addresses, Role::Answerer)?);
-        Ok(End { endpoint, failure: worker.failure(), worker })
+        Ok(End { endpoint, worker })
     };
     session::run(mode, run_dir, spec, label, sender, receiver)
 }

@@ -7,6 +7,8 @@
 
 use super::{Session, lane, send_all};
 use crate::jobs::{DecodeDone, DecodeJob, picture_name};
+use codecs::{Arrival, Slot};
+use contract::units::Entry;
 use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -75,8 +77,8 @@ struct Lane {
     gop: Option<u32>,
     /// A frame of this GOP was lost or damaged: what follows is not exact.
     tainted: bool,
-    /// Frames given to the decoder and not back yet, with what they are shown as.
-    decoding: BTreeMap<u32, Status>,
+    /// Frames at the decoder or the recovery: what arrived of them, and what they are shown as.
+    decoding: BTreeMap<u32, (Arrival, Status)>,
     /// Decoded pictures that wait for their slot.
     ready: BTreeMap<u32, (Status, u128)>,
     /// What is on the screen.
@@ -110,7 +112,7 @@ impl Receiver {
     /// When `frame` is decoded with what is there.
     fn deadline(&self, frame: u32) -> Option<Timestamp> {
         let lead = if self.clock.is_fixed() { DECODE } else { self.session.slot() };
-        self.clock.before(frame, lead)
+        self.clock.before(frame, lead + self.session.recovery.lead)
     }
 
     fn message(&mut self, now: Timestamp, bytes: &[u8]) {
@@ -260,42 +262,56 @@ impl Receiver {
             None => (None, Assembled::Lost { missing: 0 }),
         };
         let key = gop == Some(frame);
+        let qp = assembly.as_ref().and_then(Candidates::best).map_or(0, |a| a.desc().qp);
         let state = &mut self.lanes[lane(stream)];
         let lost = |cause, missing| EventKind::Lost { frame, stream, cause, missing };
         if key {
             state.gop = None;
             state.tainted = false;
         }
-        let (unit, status, event) = match assembled {
+        let (unit, whole, event) = match assembled {
             _ if doomed => {
                 state.tainted = true;
-                return self.give_up(now, lost(LossCause::Dependency, 0));
+                return self.give_up(now, stream, frame, lost(LossCause::Dependency, 0));
             }
             Assembled::Lost { missing } => {
                 state.tainted = true;
-                return self.give_up(now, lost(LossCause::Network, missing));
+                return self.give_up(now, stream, frame, lost(LossCause::Network, missing));
             }
-            _ if !key && state.gop != gop => return self.give_up(now, lost(LossCause::Dependency, 0)),
+            _ if !key && state.gop != gop => {
+                return self.give_up(now, stream, frame, lost(LossCause::Dependency, 0));
+            }
             Assembled::Complete { bytes, recovered } => {
-                let status = if state.tainted { Status::Concealed } else { Status::Rendered };
-                (bytes, status, EventKind::Complete { frame, stream, recovered })
+                (bytes, true, EventKind::Complete { frame, stream, recovered })
             }
             Assembled::Partial { bytes, missing } => {
                 state.tainted = true;
-                (bytes, Status::Concealed, lost(LossCause::Network, missing))
+                (bytes, false, lost(LossCause::Network, missing))
             }
         };
         if key {
             state.gop = Some(frame);
         }
-        state.decoding.insert(frame, status);
+        let entry = Entry { frame, key, whole, exact: !state.tainted, unit: Some(unit), qp };
         self.event(now, event);
-        self.out.push_back(Output::Job(DecodeJob { frame, stream, unit, fresh: key }));
+        self.decode(stream, entry)
+    }
+
+    /// Nothing of the frame can be decoded; a recovery that makes pictures gets it all the same.
+    fn give_up(&mut self, now: Timestamp, stream: Stream, frame: u32, event: EventKind) -> bool {
+        self.event(now, event);
+        if self.session.recovery.makes_pictures {
+            let key = frame.is_multiple_of(self.session.options.gop);
+            self.decode(stream, Entry { frame, key, ..Entry::default() });
+        }
         true
     }
 
-    fn give_up(&mut self, now: Timestamp, event: EventKind) -> bool {
-        self.event(now, event);
+    fn decode(&mut self, stream: Stream, entry: Entry) -> bool {
+        let status = if entry.exact { Status::Rendered } else { Status::Concealed };
+        let arrival = Slot::of(&entry).arrival;
+        self.lanes[lane(stream)].decoding.insert(entry.frame, (arrival, status));
+        self.out.push_back(Output::Job(DecodeJob { stream, entry }));
         true
     }
 
@@ -312,26 +328,35 @@ impl Receiver {
     }
 
     fn decoded(&mut self, now: Timestamp, done: DecodeDone) {
-        let DecodeDone { frame, stream, picture } = done;
-        self.event(now, EventKind::Decoded { frame, stream, picture: picture.map(picture_name) });
+        let DecodeDone { frame, stream, decoded, picture } = done;
         let next_slot = self.next_slot;
         let state = &mut self.lanes[lane(stream)];
-        let status = state.decoding.remove(&frame).unwrap_or(Status::Concealed);
+        let Some((arrival, status)) = state.decoding.remove(&frame) else { return };
+        let fed = arrival != Arrival::Nothing;
+        if fed && !decoded {
+            state.tainted = true;
+            if state.gop == Some(frame) {
+                state.gop = None; // a key frame without a picture: nothing to build on
+            }
+        }
         let cause = match picture {
             Some(hash) if frame >= next_slot => {
+                // What the decoder did not give is the recovery's work.
+                let status = if decoded { status } else { Status::Concealed };
                 state.ready.insert(frame, (status, hash));
-                return;
+                None
             }
-            Some(_) => LossCause::Late,
-            None => {
-                state.tainted = true;
-                if state.gop == Some(frame) {
-                    state.gop = None; // a key frame without a picture: nothing to build on
-                }
-                LossCause::Decoder
-            }
+            Some(_) => Some(LossCause::Late),
+            None if !fed => None,                           // it is known as lost
+            None if decoded => Some(LossCause::Dependency), // withheld by the recovery: not exact
+            None => Some(LossCause::Decoder),
         };
-        self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
+        if fed || picture.is_some() {
+            self.event(now, EventKind::Decoded { frame, stream, picture: picture.map(picture_name) });
+        }
+        if let Some(cause) = cause {
+            self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
+        }
     }
 
     fn show(&mut self, now: Timestamp, stream: Stream, frame: u32) {

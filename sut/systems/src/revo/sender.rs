@@ -2,6 +2,7 @@
 
 use super::{Session, lane, send_all};
 use crate::jobs::{EncodeDone, EncodeJob};
+use codecs::Unit;
 use contract::{Event, EventKind, Side};
 use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -85,7 +86,7 @@ impl Sender {
         }
         self.gops.insert(frame, self.gop);
         for &stream in self.session.streams() {
-            self.out.push_back(Output::Job(EncodeJob { frame, stream, key: due, target_bps: None }));
+            self.out.push_back(Output::Job(EncodeJob { frame, stream, key: due }));
         }
     }
 
@@ -97,8 +98,8 @@ impl Sender {
 
     fn encoded(&mut self, now: Timestamp, done: EncodeDone) {
         let frame = done.frame;
-        let bytes = done.bytes.len() as u32;
-        self.event(now, EventKind::Encoded { frame, stream: done.stream, bytes, key: done.key });
+        let (bytes, key) = (done.unit.bytes.len() as u32, done.unit.key);
+        self.event(now, EventKind::Encoded { frame, stream: done.stream, bytes, key });
         let streams = self.encoded.entry(frame).or_default();
         streams.push(done);
         if streams.len() < self.session.streams().len() {
@@ -118,8 +119,8 @@ impl Sender {
         let options = &self.session.options;
         let mut cuts = [Vec::new(), Vec::new()];
         for done in streams {
-            let payload =
-                Payload { stream: done.stream, frame, gop, qp: options.qp.min(255) as u8, bytes: done.bytes };
+            let Unit { bytes, qp, .. } = done.unit;
+            let payload = Payload { stream: done.stream, frame, gop, qp, bytes };
             cuts[lane(done.stream)] = cut(&payload, usize::from(options.chunk_size));
         }
         let [rgb, depth] = cuts;

@@ -14,10 +14,11 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use crate::clip;
-use crate::decode::DecodeWorker;
+use crate::decode::{DecodeWorker, Receiving};
 use crate::encode::{EncodeLane, EncodeWorker};
 use crate::session::{self, Addresses, End, Mode, own_clock};
 use anyhow::{Context, Result, ensure};
+use codecs::registry::VP8;
 use codecs::{Codec, EncoderConfig};
 use contract::{Role, RunSpec, Stream};
 use serde::{Deserialize, Serialize};
@@ -176,14 +177,15 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, code: Code, options: &Op
         ..EncoderConfig::vpx(Codec::Vp8, width, height, fps, options.media_bps())
     };
     let sender = |_: Addresses| {
-        let lane = EncodeLane::live(Stream::Rgb, encoder.clone(), clip::opener(&spec.clip, Stream::Rgb));
+        let open = clip::opener(&spec.clip, Stream::Rgb);
+        let lane = EncodeLane::live(Stream::Rgb, &VP8, encoder.clone(), open);
         let worker = EncodeWorker::new(vec![lane], Duration::ZERO);
-        Ok(End { endpoint: Sender::new(session.clone()), failure: worker.failure(), worker })
+        Ok(End { endpoint: Sender::new(session.clone()), worker })
     };
     let receiver = |_: Addresses| {
         let size = (width, height, fps);
-        let worker = DecodeWorker::new(run_dir, Codec::Vp8, size, &[Stream::Rgb], Duration::ZERO)?;
-        Ok(End { endpoint: Receiver::new(session.clone()), failure: worker.failure(), worker })
+        let worker = DecodeWorker::new(run_dir, &Receiving::plain(&VP8, size), &[Stream::Rgb])?;
+        Ok(End { endpoint: Receiver::new(session.clone()), worker })
     };
     session::run(mode, run_dir, spec, label, sender, receiver)
 }

@@ -2,6 +2,7 @@
 
 use super::{Code, FLEXFEC_TYPE, MEDIA_SSRC, RED_TYPE, REPAIR_SSRC, Session, ULPFEC_TYPE, VP8_TYPE};
 use crate::jobs::{EncodeDone, EncodeJob};
+use codecs::Unit;
 use contract::{Event, EventKind, Role, Side, Stream};
 use link::Timestamp;
 use std::collections::VecDeque;
@@ -72,11 +73,11 @@ impl Sender {
 
     fn capture(&mut self, frame: u32) {
         let key = std::mem::take(&mut self.key_wanted);
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps: None }));
+        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key }));
     }
 
     fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
-        let EncodeDone { frame, stream, key, ref bytes } = *done;
+        let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
         self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key });
         let factor = self.controller.factor(now, key);
         let packets = self.packetizer.packets(frame, bytes);

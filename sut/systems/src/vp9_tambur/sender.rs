@@ -3,6 +3,7 @@
 use super::Session;
 use crate::jobs::{EncodeDone, EncodeJob};
 use anyhow::Result;
+use codecs::Unit;
 use contract::{Event, EventKind, Role, Side, Stream};
 use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +60,7 @@ impl Sender {
     fn capture(&mut self, now: Timestamp, frame: u32) {
         self.check_progress(now);
         let key = std::mem::take(&mut self.key_wanted);
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps: None }));
+        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key }));
     }
 
     /// Forces a key frame if the oldest open frame is too far behind the newest complete one, or too old; what was
@@ -79,7 +80,7 @@ impl Sender {
     }
 
     fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
-        let EncodeDone { frame, stream, key, ref bytes } = *done;
+        let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
         self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key });
         let packets = match self.encoder.encode(frame, key, bytes, self.quality) {
             Ok(packets) => packets,

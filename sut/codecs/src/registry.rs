@@ -1,0 +1,164 @@
+//! Codecs and restorers by name: the one place where senders, receivers, scoring and player get theirs.
+//!
+//! The built-in ones need no networks. A program that links networks adds its own with [`extend`] as it starts; one that does not
+//! says with [`fall_back`] who works for it.
+
+use crate::restore::{HOLD, NONE, Restorer, RestorerConfig, RestorerEntry};
+use crate::unit::Setting;
+use crate::{Codec, CodecError, Decoder, DecoderConfig, Encoder, EncoderConfig, Quantisers};
+use crate::{Settings, VideoDecoder, VideoEncoder};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// A codec.
+pub struct CodecEntry {
+    /// Name in systems, events and units files.
+    pub name: &'static str,
+    /// The largest quantiser that it has; the smallest is 0.
+    pub most_qp: u8,
+    /// Quantisers that a system uses unless told otherwise.
+    pub default_qp: Quantisers,
+    /// Options that it adds to a system's.
+    pub settings: &'static [Setting],
+    /// Opens an encoder.
+    pub encoder: fn(&EncoderConfig) -> Result<Box<dyn VideoEncoder>, CodecError>,
+    /// Opens a decoder.
+    pub decoder: fn(&DecoderConfig) -> Result<Box<dyn VideoDecoder>, CodecError>,
+    /// Libraries that its bytes depend on besides FFmpeg's, as [`crate::identity::library`] finds them.
+    pub libraries: &'static [&'static str],
+    /// Files that bytes and pictures depend on: weights.
+    pub files: fn(&Settings) -> Result<Vec<PathBuf>, CodecError>,
+}
+
+impl fmt::Debug for CodecEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CodecEntry").field(&self.name).finish()
+    }
+}
+
+impl fmt::Debug for RestorerEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RestorerEntry").field(&self.name).finish()
+    }
+}
+
+const fn ffmpeg(name: &'static str, most_qp: u8, libraries: &'static [&'static str]) -> CodecEntry {
+    CodecEntry {
+        name,
+        most_qp,
+        default_qp: Quantisers::both(30),
+        settings: &[],
+        encoder: |config| Ok(Box::new(Encoder::new(config)?)),
+        decoder: |config| Ok(Box::new(Decoder::new(config.codec.parse()?)?)),
+        libraries,
+        files: |_| Ok(Vec::new()),
+    }
+}
+
+/// H.264 by libx264.
+pub static H264: CodecEntry = ffmpeg("h264", 51, &["libx264"]);
+/// H.265 by libx265.
+pub static H265: CodecEntry = ffmpeg("h265", 51, &["libx265"]);
+/// VP8 by libvpx.
+pub static VP8: CodecEntry = ffmpeg("vp8", 63, &["libvpx"]);
+/// VP9 by libvpx.
+pub static VP9: CodecEntry = ffmpeg("vp9", 63, &["libvpx"]);
+
+static CODECS: [&CodecEntry; 4] = [&H264, &H265, &VP8, &VP9];
+static RESTORERS: [&RestorerEntry; 2] = [&NONE, &HOLD];
+
+/// Codecs and restorers of a program that links networks.
+pub struct Extension {
+    /// Codecs.
+    pub codecs: &'static [&'static CodecEntry],
+    /// Codecs whose names say how they are opened, as Reparo's; tried in order.
+    pub named: fn(&DecoderConfig) -> Option<Result<Box<dyn VideoDecoder>, CodecError>>,
+    /// Restorers.
+    pub restorers: &'static [&'static RestorerEntry],
+}
+
+/// Who opens what is not in the registry.
+pub struct Fallback {
+    /// Opens a decoder.
+    pub decoder: fn(&DecoderConfig) -> Result<Box<dyn VideoDecoder>, CodecError>,
+    /// Opens the restorer of a name.
+    pub restorer: fn(&str, &RestorerConfig) -> Result<Box<dyn Restorer>, CodecError>,
+}
+
+static EXTENSION: OnceLock<&'static Extension> = OnceLock::new();
+static FALLBACK: OnceLock<&'static Fallback> = OnceLock::new();
+
+/// Adds what this program has besides; the first call counts.
+pub fn extend(extension: &'static Extension) {
+    let _ = EXTENSION.set(extension);
+}
+
+/// Names who opens what is not here; the first call counts.
+pub fn fall_back(fallback: &'static Fallback) {
+    let _ = FALLBACK.set(fallback);
+}
+
+/// Every codec.
+pub fn codecs() -> impl Iterator<Item = &'static CodecEntry> {
+    CODECS.iter().chain(EXTENSION.get().into_iter().flat_map(|e| e.codecs)).copied()
+}
+
+/// Every restorer.
+pub fn restorers() -> impl Iterator<Item = &'static RestorerEntry> {
+    RESTORERS.iter().chain(EXTENSION.get().into_iter().flat_map(|e| e.restorers)).copied()
+}
+
+/// The codec of a name.
+#[must_use]
+pub fn codec(name: &str) -> Option<&'static CodecEntry> {
+    codecs().find(|entry| entry.name == name)
+}
+
+/// The restorer of a name.
+#[must_use]
+pub fn restorer(name: &str) -> Option<&'static RestorerEntry> {
+    restorers().find(|entry| entry.name == name)
+}
+
+/// Opens a decoder by its codec's name.
+///
+/// # Errors
+/// A codec that is not known, or one that cannot be opened.
+pub fn open_decoder(config: &DecoderConfig) -> Result<Box<dyn VideoDecoder>, CodecError> {
+    if let Some(entry) = codec(&config.codec) {
+        return (entry.decoder)(config);
+    }
+    if let Some(opened) = EXTENSION.get().and_then(|e| (e.named)(config)) {
+        return opened;
+    }
+    match FALLBACK.get() {
+        Some(fallback) => (fallback.decoder)(config),
+        None => Err(CodecError::Unknown { what: "codec", name: config.codec.clone() }),
+    }
+}
+
+/// Opens a restorer by its name.
+///
+/// # Errors
+/// A restorer that is not known, or one that cannot be opened.
+pub fn open_restorer(name: &str, config: &RestorerConfig) -> Result<Box<dyn Restorer>, CodecError> {
+    if let Some(entry) = restorer(name) {
+        return (entry.open)(config);
+    }
+    match FALLBACK.get() {
+        Some(fallback) => (fallback.restorer)(name, config),
+        None => Err(CodecError::Unknown { what: "recovery", name: name.to_owned() }),
+    }
+}
+
+/// The entry of one of FFmpeg's codecs.
+#[must_use]
+pub fn of(codec: Codec) -> &'static CodecEntry {
+    match codec {
+        Codec::H264 => &H264,
+        Codec::H265 => &H265,
+        Codec::Vp8 => &VP8,
+        Codec::Vp9 => &VP9,
+    }
+}
