@@ -6,7 +6,8 @@ part, run = sys.argv[1], sys.argv[2]
 spec = tomllib.load(open(os.path.join(run, "spec.toml"), "rb"))
 clip, start = spec["clip"], spec["capture_start_ns"]
 N, FPS, W, H = clip["frames"], clip["fps"], clip["width"], clip["height"]
-PLAYOUT, SIZE, PAYLOAD = 150_000_000, W * H * 3 // 2, 1100
+PLAYOUT = spec["playout_ns"] if isinstance(spec["playout_ns"], int) else 150_000_000
+SIZE, PAYLOAD = W * H * 3 // 2, 1100
 events = {"sender": [], "receiver": []}
 shown, whole, last = [], {}, bytes([16]) * (W * H) + bytes([128]) * (SIZE - W * H)
 captured = lambda frame: start + frame * 1_000_000_000 // FPS
@@ -15,7 +16,8 @@ def note(side, t, event, **more):
     events[side].append(dict(t_ns=t, side=side, event=event, **more))
 
 def pictures():
-    command = ["ffmpeg", "-v", "error", "-i", clip["rgb"], "-f", "rawvideo", "-pix_fmt", "yuv420p", "-frames:v", str(N), "-"]
+    fit = f"fps={FPS}:round=near,scale={W}:{H}:force_original_aspect_ratio=increase,crop={W}:{H}"
+    command = ["ffmpeg", "-v", "error", "-i", clip["rgb"], "-vf", fit, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-frames:v", str(N), "-"]
     raw = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     return [raw[i * SIZE:(i + 1) * SIZE] for i in range(N)]
 
@@ -42,7 +44,7 @@ def show(frame, t):
         last = zlib.decompress(b"".join(parts[i] for i in range(count)))
         note("receiver", t, "slot", frame=frame, stream="rgb", status="rendered", shown=frame)
     else:
-        before = next((e["shown"] for e in reversed(events["receiver"]) if e["event"] == "slot"), None)
+        before = next((e.get("shown") for e in reversed(events["receiver"]) if e["event"] == "slot"), None)
         note("receiver", t, "slot", frame=frame, stream="rgb", status="frozen", **({} if before is None else {"shown": before}))
     shown.append(last)
 

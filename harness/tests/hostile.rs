@@ -14,13 +14,15 @@ enum Caught {
     Named(&'static str),
     /// The machine refused: the run is as good as any, and the attack got nowhere.
     Refused,
+    /// The run stands, with the lie put right and a warning of this name.
+    Corrected(&'static str),
     /// Honest: the run must be valid, with none of the findings.
     Honest,
     /// What is asked for is wrong, exit code 2, with this word.
     BadInput(&'static str),
 }
 
-use Caught::{BadInput, Honest, Named, Refused};
+use Caught::{BadInput, Corrected, Honest, Named, Refused};
 
 /// Attack, backends (v, n), lines of its manifest, how it ends.
 const ATTACKS: &[(&str, &str, &str, Caught)] = &[
@@ -61,6 +63,15 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("future", "n", "", Named("events_from_the_future")),
     ("past", "vn", "", Named("shown_without_packets")),
     ("captures_late", "vn", "", Named("capture_off_schedule")),
+    ("captures_a_little_late", "vn", "", Named("capture_off_schedule")),
+    ("frozen_called_rendered", "vn", "", Corrected("still_called_shown")),
+    ("frozen_called_concealed", "vn", "", Corrected("still_called_shown")),
+    ("one_picture", "vn", "", Corrected("still_called_shown")),
+    ("concealed_liar", "v", "", Named("better_than_delivered")),
+    ("too_many_pictures", "vn", "", Named("store_surplus")),
+    ("no_pictures", "vn", "", Named("store_missing")),
+    ("events_of_no_number", "vn", "", Named("bad_events")),
+    ("setup_of_ages", "v", "setup_ms = 9223372036854775", BadInput("setup_ms")),
     ("later_picture", "vn", "", Named("shows_later")),
     ("reversed_slots", "v", "", Named("slots_out_of_order")),
     ("repeats_slots", "vn", "", Named("slots_repeated")),
@@ -108,10 +119,11 @@ impl Place {
 
     fn run(&self, attack: &str, lines: &str, backend: &str) -> Output {
         let program = self.path("programs/hostile.py");
+        let setup = if lines.contains("setup_ms") { "" } else { "setup_ms = 300" };
         let (lines, limits): (Vec<&str>, Vec<&str>) = lines.lines().partition(|l| !l.starts_with("limits."));
         let describe = if lines.iter().any(|l| l.starts_with("describe")) { "" } else { "describe = false" };
         let manifest = format!(
-            "name = \"hostile\"\nabout = \"\\u001b[31mred\"\ncommand = [\"python3\", {program:?}, \"{attack}\"]\ncolour_only = true\nsetup_ms = 300\n{describe}\n{}\n{}\n",
+            "name = \"hostile\"\nabout = \"\\u001b[31mred\"\ncommand = [\"python3\", {program:?}, \"{attack}\"]\ncolour_only = true\n{setup}\n{describe}\n{}\n{}\n",
             lines.join("\n"),
             limits.join("\n")
         );
@@ -212,6 +224,11 @@ fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u3
                 codes.iter().any(|c| c == name) || (codes.is_empty() && said.contains(&format!("[{name}]")));
             if !code.is_some_and(|c| expected.contains(&c)) || !named {
                 return wrong(&format!("expected {name}"));
+            }
+        }
+        Corrected(name) => {
+            if !matches!(code, Some(0 | 4)) || !own.is_empty() || !codes.iter().any(|c| c == name) {
+                return wrong(&format!("expected the warning {name}"));
             }
         }
         Refused | Honest => {

@@ -51,11 +51,12 @@ fn answer(args: &Args) -> anyhow::Result<String> {
             text.push_str(&overview(&rows, stream));
             continue;
         };
-        anyhow::ensure!(
-            frame < slots.frames,
-            "the run captured frames 0 to {}",
-            slots.frames.saturating_sub(1)
-        );
+        if frame >= slots.frames {
+            crate::bad_input!(
+                "frame {frame}: the run captured frames 0 to {}",
+                slots.frames.saturating_sub(1)
+            );
+        }
         let fates: Box<dyn Iterator<Item = _>> =
             if fates.is_file() { Box::new(read_fates(&fates)?) } else { Box::new(std::iter::empty()) };
         text.push_str(&why::explain(&rows, (frame, stream), read_events(&events)?, fates)?);

@@ -47,6 +47,9 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     if fps == 0 || fps > 240 {
         bad_input!("{fps} frames per second: choose 1 to 240");
     }
+    if request.frames == Some(0) {
+        bad_input!("--frames 0: a run has at least one frame");
+    }
     if let Some(person) = embedded_number(name) {
         if request.depth.is_some() {
             bad_input!("clip {name} brings its own depth; leave --depth out");
@@ -60,7 +63,7 @@ pub fn resolve(request: &ClipRequest, tell: &mut dyn FnMut(&str)) -> Result<Clip
     let target = Target::new((width as usize, height as usize), (fps, 1));
     let rgb = absolute(Path::new(name))?;
     let mut reader = Reader::open(&rgb, &target)?;
-    tell(reader.description());
+    tell(&contract::text::line(reader.description()));
     let mut frames = 0;
     while request.frames.is_none_or(|limit| frames < limit) && reader.skip_frame()? {
         frames += 1;
@@ -226,7 +229,7 @@ fn measure_depth(
     tell: &mut dyn FnMut(&str),
 ) -> Result<(u32, Option<(u16, u16)>)> {
     let source = DepthSource::open(path, target, request.depth_unit)?;
-    tell(source.description());
+    tell(&contract::text::line(source.description()));
     let more = |n: u32| {
         if interrupted() {
             Err(anyhow::Error::from(Interrupted))

@@ -12,6 +12,9 @@ use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
 
+/// Longest time between `start` and frame 0 that a system may ask for.
+const LONGEST_SETUP_MS: u64 = 600_000;
+
 /// One run, as asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -84,6 +87,13 @@ impl Request {
         } else {
             (given, manifest.setup_ms, DependsOn::default())
         };
+        if setup_ms > LONGEST_SETUP_MS {
+            bad_input!(
+                "system {}: setup_ms is {setup_ms}, more than {LONGEST_SETUP_MS} (ten minutes before frame 0); say less in its manifest or in \
+                 what it answers to describe",
+                manifest.name
+            );
+        }
         let spec = RunSpec {
             system: manifest.name.clone(),
             backend: self.backend,

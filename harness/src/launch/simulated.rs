@@ -1,9 +1,10 @@
 //! A run in virtual time: one child that simulates both ends.
 
-use super::child::{Running, command};
+use super::child::{Failure, Running, command};
 use super::files::{EndFiles, write_new};
 use super::sandbox::{Part, RunPlaces, Surroundings, isolation};
 use crate::bad_input;
+use crate::record::{EventsError, read_events, read_fates};
 use anyhow::Result;
 use contract::scores::Health;
 use contract::{Manifest, RunSpec};
@@ -40,8 +41,21 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
         let _ = std::fs::remove_file(&log);
     }
     if !manifest.is_shipped() {
+        readable(run_dir)?;
         let health = Health { valid: true, isolation: isolation(), self_reported: true, ..Health::default() };
         write_new(&run_dir.join("health.json"), serde_json::to_string_pretty(&health)?.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether each line that a system wrote is what it should be.
+fn readable(run_dir: &Path) -> Result<()> {
+    let bad = |e: EventsError| Failure::error("bad_events", contract::said(&e));
+    for event in read_events(&run_dir.join("events.jsonl")).map_err(bad)? {
+        event.map_err(bad)?;
+    }
+    for record in read_fates(&run_dir.join("fates.jsonl")).map_err(bad)? {
+        record.map_err(bad)?;
     }
     Ok(())
 }

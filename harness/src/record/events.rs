@@ -17,7 +17,9 @@ pub enum EventsError {
         source: std::io::Error,
     },
     /// A line is no record.
-    #[error("failed to read {path}: line {line}: {source}; the system broke off while writing, run it again")]
+    #[error(
+        "failed to read {path}: line {line}: {source}; each line must be one whole record (docs/PLUGIN.md)"
+    )]
     Line {
         /// The file.
         path: PathBuf,

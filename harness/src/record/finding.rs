@@ -98,6 +98,20 @@ pub enum Finding {
         /// Slots.
         slots: u32,
     },
+    /// Nothing was stored of what was shown.
+    StoreMissing {
+        /// Stream.
+        stream: Stream,
+    },
+    /// Slots called rendered or concealed that repeat the picture of the slot before although the camera's changed: counted as frozen.
+    StillCalledShown {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
     /// Slots whose picture is not in the store.
     StoreLacks {
         /// Stream.
@@ -287,6 +301,8 @@ impl Finding {
             Finding::RedecodeDiffers { .. } => "redecode_differs",
             Finding::StoreLacks { .. } => "store_lacks",
             Finding::StoreSurplus { .. } => "store_surplus",
+            Finding::StoreMissing { .. } => "store_missing",
+            Finding::StillCalledShown { .. } => "still_called_shown",
             Finding::NeverSent { .. } => "never_sent",
             Finding::LedgerDiffers { .. } => "ledger_differs",
             Finding::TimesReversed { .. } => "times_reversed",
@@ -317,7 +333,10 @@ impl Finding {
     pub fn invalidates(&self) -> bool {
         !matches!(
             self,
-            Finding::NoLoss { .. } | Finding::MetricMissing { .. } | Finding::CapturedEarly { .. }
+            Finding::NoLoss { .. }
+                | Finding::MetricMissing { .. }
+                | Finding::CapturedEarly { .. }
+                | Finding::StillCalledShown { .. }
         )
     }
 
@@ -376,6 +395,16 @@ impl fmt::Display for Finding {
             Finding::RedecodeDiffers { stream, count, first } => write!(
                 f,
                 "{count} {} pictures decoded again from the store differ from what the receiver reported (first: {first}); the store or the decoder is not the run's",
+                stream.name()
+            ),
+            Finding::StoreMissing { stream } => write!(
+                f,
+                "there is no rendered.{0}.units, .mkv or .y4m: what was shown of {0} cannot be measured",
+                stream.name()
+            ),
+            Finding::StillCalledShown { stream, count, first } => write!(
+                f,
+                "{count} {} slots called rendered or concealed repeat the picture of the slot before although the camera's changed (first: {first}); they count as frozen",
                 stream.name()
             ),
             Finding::StoreSurplus { stream, pictures, slots } => write!(

@@ -48,6 +48,9 @@ impl Slots {
     }
 }
 
+/// Captures this close to the frame clock are on it, nanoseconds.
+const ROUNDING_NS: u64 = 100_000;
+
 /// Which kinds of events a system writes at all: of what it never writes nothing can be counted, and that is not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // six independent facts
@@ -318,7 +321,7 @@ impl<'a> Joiner<'a> {
                 (0..packet.received).for_each(|_| never_sent.add(id));
             }
             // Whatever the scenario asks for: the slot is what a frame was judged by.
-            let asked = || Some(self.capture[frame]? + self.slots.playout.budget()?);
+            let asked = || Some(self.capture_by_clock(frame)? + self.slots.playout.budget()?);
             let deadline = cell.slot.as_ref().map(|slot| slot.t).or_else(asked);
             let mut row = cell.row(
                 id,
@@ -358,11 +361,20 @@ impl<'a> Joiner<'a> {
             .cells
             .iter()
             .enumerate()
-            .filter_map(|(i, cell)| Some((self.capture[i / width.max(1)]?, cell.slot.as_ref()?.t)))
+            .filter_map(|(i, cell)| Some((self.capture_by_clock(i / width.max(1))?, cell.slot.as_ref()?.t)))
             .collect();
         let (budget, not_kept) = super::budget::measure(&pairs, self.slots);
         findings.extend(not_kept);
         Joined { rows, findings, budget, totals: self.totals, reports: self.reports }
+    }
+
+    /// When a captured frame was due at the camera, by the frame clock: a sender cannot move the deadline by what it says of its
+    /// captures. Whoever computes the clock in another unit is off by a rounding.
+    fn capture_by_clock(&self, frame: usize) -> Option<Timestamp> {
+        let said = self.capture[frame]?;
+        let due = self.slots.capture_time(u32::try_from(frame).ok()?);
+        let off = said.as_nanos().abs_diff(due.as_nanos());
+        Some(if off <= ROUNDING_NS { said } else { due })
     }
 
     /// Cross-checks of one stream.

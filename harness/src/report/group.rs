@@ -160,7 +160,15 @@ pub struct Labels {
 #[must_use]
 pub fn labels(runs: &[Run], passed_over: &[&str]) -> Vec<Labels> {
     let names = system_names(runs, passed_over).into_iter().zip(scenario_names(runs)).zip(clip_names(runs));
-    names.map(|((system, scenario), clip)| Labels { system, scenario, clip }).collect()
+    // Options and names come from outside.
+    let plain = |text: String| contract::text::line(&text);
+    names
+        .map(|((system, scenario), clip)| Labels {
+            system: plain(system),
+            scenario: plain(scenario),
+            clip: plain(clip),
+        })
+        .collect()
 }
 
 fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {

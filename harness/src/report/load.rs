@@ -46,13 +46,18 @@ impl Run {
 }
 
 /// All finished runs in `dir` and below, in the order of their paths. A directory without `scores.json` is no run (one
-/// that was interrupted, or a folder of runs); a broken one is an error.
+/// that was interrupted, or a folder of runs). One that is damaged does not take the others with it: standard error names it.
 ///
 /// # Errors
-/// When a directory cannot be read, or a run in it cannot be loaded.
+/// When a directory cannot be read, or no run in it can be loaded.
 pub fn load_all(dir: &Path) -> anyhow::Result<Vec<Run>> {
-    let mut runs = Vec::new();
-    collect(dir, &mut runs)?;
+    let (mut runs, mut damaged) = (Vec::new(), Vec::new());
+    collect(dir, &mut runs, &mut damaged)?;
+    if runs.is_empty()
+        && let Some(first) = damaged.into_iter().next()
+    {
+        return Err(first);
+    }
     Ok(runs)
 }
 
@@ -62,9 +67,15 @@ pub fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-fn collect(dir: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
+fn collect(dir: &Path, runs: &mut Vec<Run>, damaged: &mut Vec<anyhow::Error>) -> anyhow::Result<()> {
     if dir.join("scores.json").is_file() {
-        runs.push(Run::load(dir)?);
+        match Run::load(dir) {
+            Ok(run) => runs.push(run),
+            Err(why) => {
+                eprintln!("freezeframe: left out: {}", contract::said(&*why));
+                damaged.push(why);
+            }
+        }
         return Ok(()); // runs do not nest
     }
     let entries = std::fs::read_dir(dir)
@@ -78,5 +89,5 @@ fn collect(dir: &Path, runs: &mut Vec<Run>) -> anyhow::Result<()> {
         }
     }
     children.sort();
-    children.iter().try_for_each(|child| collect(child, runs))
+    children.iter().try_for_each(|child| collect(child, runs, damaged))
 }

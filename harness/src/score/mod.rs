@@ -10,6 +10,7 @@ mod pair;
 pub mod pictures;
 mod plausible;
 pub mod session;
+mod still;
 mod stream;
 mod strip;
 

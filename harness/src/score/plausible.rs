@@ -8,7 +8,7 @@
 use super::pictures::Captured;
 use crate::record::Finding;
 use codecs::{Codec, Decoder, Encoder, EncoderConfig, Quantisers, RateControl, VideoDecoder, VideoEncoder};
-use contract::{ClipSpec, FrameRow, Metric, Status, Stream};
+use contract::{ClipSpec, FrameRow, Metric, Stream};
 use media::Yuv420;
 
 /// x264 must need so many times what was delivered.
@@ -18,7 +18,7 @@ const MARGIN_DB: f64 = 3.0;
 /// Quantisers that are tried, the best pictures first.
 const QUANTISERS: [u8; 7] = [3, 10, 17, 24, 31, 38, 45];
 
-/// Holds the rendered pictures of a stream against the bytes that the forward path delivered.
+/// Compares the pictures shown of a stream, concealed ones too, with the bytes that the forward path delivered.
 ///
 /// # Errors
 /// When the clip cannot be read any more.
@@ -30,7 +30,7 @@ pub fn check(
 ) -> anyhow::Result<Option<Finding>> {
     let psnr: Vec<f64> = rows
         .iter()
-        .filter(|r| r.stream == stream && r.status == Status::Rendered)
+        .filter(|r| r.stream == stream && r.is_shown())
         .filter_map(|r| r.metrics.get(&Metric::Psnr).copied())
         .collect();
     if psnr.is_empty() {

@@ -80,16 +80,13 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
     let mut captured = Captured::open(job.clip, job.stream)?;
     let meaning = captured.meaning();
     let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour);
-    let Some(mut shown) = open()? else {
-        let reason = format!(
-            "there is no rendered.{0}.units, .mkv or .y4m in {1}",
-            job.stream.name(),
-            job.dir.display()
-        );
-        return Ok(vec![Finding::MetricMissing {
-            metric: format!("every {} metric", job.stream.name()),
-            reason,
-        }]);
+    // What a system stored is no input of the user's: whatever is wrong with it is the run's failure.
+    let Some(mut shown) = open().map_err(|e| anyhow::anyhow!("{}", contract::said(&*e)))? else {
+        return Ok(if rows.iter().any(|r| r.is_shown()) {
+            vec![Finding::StoreMissing { stream: job.stream }]
+        } else {
+            Vec::new()
+        });
     };
     let applicable: Vec<Metric> = job.wanted.iter().copied().filter(|m| applies(*m, job, meaning)).collect();
     let clip = format!(
@@ -165,6 +162,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
             row.shown_picture = Some(hex(hash)); // what was really decoded, whatever was claimed
         }
     }
+    findings.extend(super::still::recount(job, rows)?);
     let reopen = || -> anyhow::Result<Option<(Captured, Shown)>> {
         Ok(open()?.zip(Captured::open(job.clip, job.stream).ok()).map(|(s, c)| (c, s)))
     };

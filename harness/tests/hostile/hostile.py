@@ -195,23 +195,24 @@ def change():
     a, note, write, show, packets = ATTACK, plugin.note, plugin.write, plugin.show, plugin.packets
     if a == "never_ready" and not VIRTUAL:
         time.sleep(1000)
-    if a in ("liar", "liar_noise"):
+    if a in ("liar", "liar_noise", "concealed_liar"):
         def lie(frame, t):
             try:
                 whole = lie.clip = getattr(lie, "clip", None) or plugin.pictures()
                 picture = bytearray(whole[frame])
             except BaseException:
                 picture = bytearray([frame % 256]) * plugin.SIZE
-            if a == "liar_noise":
+            if a != "liar":
                 for i in range(0, len(picture), 3):
                     picture[i] ^= 1
-            note("receiver", t, "slot", frame=frame, stream="rgb", status="rendered", shown=frame)
+            status = "concealed" if a == "concealed_liar" else "rendered"
+            note("receiver", t, "slot", frame=frame, stream="rgb", status=status, shown=frame)
             plugin.shown.append(bytes(picture))
         plugin.show = lie
         def lazy(frame, picture, t):
             note("sender", t, "captured", frame=frame)
             note("sender", t, "encoded", frame=frame, stream="rgb", bytes=9, key=True)
-            if a == "liar_noise":
+            if a != "liar":
                 yield struct.pack("!IHH", frame, 0, 1) + b"x"
         plugin.packets = lazy
         plugin.arrived = lambda packet, t: None
@@ -222,6 +223,30 @@ def change():
         plugin.note = stamped
     if a == "captures_late":
         plugin.note = lambda side, t, event, **m: note(side, t + (2_000_000_000 if event == "captured" else 0), event, **m)
+    if a == "captures_a_little_late":
+        # The deadline would move with it, and 900 ms more of packets would count as in time.
+        plugin.note = lambda side, t, event, **m: note(side, t + (900_000_000 if event == "captured" else 0), event, **m)
+    if a in ("frozen_called_rendered", "frozen_called_concealed", "one_picture"):
+        def still(frame, t):
+            if frame == 0 or a != "one_picture" and frame % 3:
+                return show(frame, t)
+            plugin.whole.pop(frame, None)
+            status = "concealed" if a.endswith("concealed") else "rendered"
+            note("receiver", t, "slot", frame=frame, stream="rgb", status=status, shown=frame)
+            plugin.shown.append(plugin.last)
+        plugin.show = still
+    if a in ("too_many_pictures", "no_pictures", "events_of_no_number"):
+        def other(sides, name="events.jsonl"):
+            if a == "too_many_pictures":
+                plugin.shown.extend(plugin.shown[:3])
+            write(sides, name)
+            if a == "no_pictures" and "receiver" in sides:
+                os.remove(os.path.join(RUN, "rendered.rgb.y4m"))
+            if a == "events_of_no_number":
+                for side in sides:
+                    with open(os.path.join(RUN, name if len(sides) > 1 else f"events.{side}.jsonl"), "a") as f:
+                        f.write('{"t_ns":NaN,"side":"receiver","event":"note","text":"x"}\n')
+        plugin.write = other
     if a in ("repeats_slots", "omits_slots", "wrong_side", "claims_more", "shows_future"):
         def doctored(sides, name="events.jsonl"):
             own = plugin.events["receiver"]
