@@ -120,8 +120,13 @@ impl Table {
             notes.push(format!(
                 "± is half of the 95 % interval of the mean over {over} (Student); none below 6 or where all are alike"
             ));
-        } else if self.several() {
+        } else if self.rows.iter().any(|r| (1..6).contains(&r.runs)) && self.several() {
             notes.push("fewer than 6 runs a row: no intervals, and no difference here is shown to be more than chance".into());
+        } else if self.several() {
+            notes.push(
+                "the runs of a row are all alike: no intervals, for repeats of one run say nothing of chance"
+                    .into(),
+            );
         }
         if cells().any(|(r, v)| left_out(r, v)) {
             notes.push("(n): only n of the runs have this value, the mean is over them alone".into());

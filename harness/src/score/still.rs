@@ -52,7 +52,8 @@ pub fn recount(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Option<F
     for &i in &still {
         let shown = rows[since[i]].shown_frame_id;
         let row = &mut rows[i];
-        (row.status, row.shown_frame_id, row.render) = (Status::Frozen, shown, None);
+        // Nor was there a picture of its own to decode, at any play-out budget.
+        (row.status, row.shown_frame_id, row.render, row.decode_end) = (Status::Frozen, shown, None, None);
         row.loss_cause.get_or_insert(LossCause::Unknown);
     }
     let count = u32::try_from(still.len()).unwrap_or(u32::MAX);

@@ -33,6 +33,10 @@ pub(crate) fn missing(path: &Path, demuxer: &str) -> Result<Option<Missing>> {
         packets(&mut file, end)?
     } else if kinds.contains(&"ivf") {
         frames(&mut file, end)?
+    } else if kinds.contains(&"ogg") {
+        pages(&mut file, end)?
+    } else if kinds.contains(&"gif") {
+        trailer(&mut file, end)?
     } else {
         None
     })
@@ -155,6 +159,35 @@ fn frames(file: &mut File, end: u64) -> Result<Option<Missing>> {
     Ok(None)
 }
 
+/// RFC 3533, 6: a page's header of 27 bytes, the last of them how many lacing values follow; their sum is its content's length.
+fn pages(file: &mut File, end: u64) -> Result<Option<Missing>> {
+    let mut at = 0;
+    while at < end {
+        let mut head = [0; 27 + 255];
+        file.seek(SeekFrom::Start(at))?;
+        let got = fill(file, &mut head)?;
+        if got >= 4 && !head.starts_with(b"OggS") {
+            return Ok(None); // rubbish between pages, which a reader skips
+        }
+        let header = 27 + if got > 26 { usize::from(head[26]) } else { 0 };
+        if got < header {
+            let bytes = (header - got) as u64;
+            return Ok(Some(Missing { bytes, of: "last page's header".into() }));
+        }
+        at += header as u64 + head[27..header].iter().map(|n| u64::from(*n)).sum::<u64>();
+    }
+    Ok(beyond(at, end, "last page"))
+}
+
+/// GIF89a, 27: a file ends with the byte 3B.
+fn trailer(file: &mut File, end: u64) -> Result<Option<Missing>> {
+    let mut last = [0];
+    file.seek(SeekFrom::Start(end.saturating_sub(1)))?;
+    let whole = fill(file, &mut last)? == 1 && last[0] == 0x3b;
+    // How much lies before the trailer nobody knows.
+    Ok((!whole).then(|| Missing { bytes: 1, of: "end (at least the trailer)".into() }))
+}
+
 fn be32(bytes: &[u8]) -> u64 {
     u64::from(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
 }
@@ -201,6 +234,9 @@ mod tests {
         let ts = [&[0x47; 1][..], &[0; 187]].concat().repeat(3);
         assert_eq!((of(&ts, "mpegts"), of(&ts[..500], "mpegts")), (None, Some(64)));
         let ivf = [&b"DKIF\0\0\x20\0"[..], &[0xff; 24], &[3, 0, 0, 0], &[0; 8], &[1, 2, 3]].concat();
+        let ogg = [&b"OggS"[..], &[0; 22], &[2, 255, 3], &[7; 258]].concat().repeat(2);
+        assert_eq!((of(&ogg, "ogg"), of(&ogg[..570], "ogg"), of(&ogg[..300], "ogg")), (None, Some(4), Some(14)));
+        assert_eq!((of(b"GIF89a;", "gif"), of(b"GIF89a", "gif")), (None, Some(1)));
         assert_eq!((of(&ivf, "ivf"), of(&ivf[..46], "ivf"), of(&ivf[..40], "ivf")), (None, Some(1), Some(4)));
     }
 }
