@@ -328,7 +328,10 @@ fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
     assert_eq!(table(&runs[..1]), table(&[again]));
 
     std::fs::write(root.path().join("a/seed-1/scores.json"), "{\"schema\": 1").unwrap();
-    let error = load_all(root.path()).unwrap_err().to_string();
+    // The others stand; alone it is an error.
+    let left = load_all(root.path()).unwrap();
+    assert_eq!(left.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [2]);
+    let error = load_all(&root.path().join("a")).unwrap_err().to_string();
     assert!(error.contains("a/seed-1/scores.json") && error.contains("freezeframe score"), "{error}");
 }
 

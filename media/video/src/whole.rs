@@ -235,7 +235,10 @@ mod tests {
         assert_eq!((of(&ts, "mpegts"), of(&ts[..500], "mpegts")), (None, Some(64)));
         let ivf = [&b"DKIF\0\0\x20\0"[..], &[0xff; 24], &[3, 0, 0, 0], &[0; 8], &[1, 2, 3]].concat();
         let ogg = [&b"OggS"[..], &[0; 22], &[2, 255, 3], &[7; 258]].concat().repeat(2);
-        assert_eq!((of(&ogg, "ogg"), of(&ogg[..570], "ogg"), of(&ogg[..300], "ogg")), (None, Some(4), Some(14)));
+        assert_eq!(
+            (of(&ogg, "ogg"), of(&ogg[..570], "ogg"), of(&ogg[..300], "ogg")),
+            (None, Some(4), Some(14))
+        );
         assert_eq!((of(b"GIF89a;", "gif"), of(b"GIF89a", "gif")), (None, Some(1)));
         assert_eq!((of(&ivf, "ivf"), of(&ivf[..46], "ivf"), of(&ivf[..40], "ivf")), (None, Some(1), Some(4)));
     }
