@@ -64,7 +64,8 @@ pub struct EncoderConfig {
     pub gop: u32,
     /// x264 and x265: their preset's name. libvpx: ignored.
     pub preset: String,
-    /// x264: slices per frame. The original ReVo has one per sender thread; pinned so that machines agree.
+    /// x264: slices per frame, each by a thread of its own (at most one per four rows of macroblocks). The original ReVo has one per
+    /// core of its sender, at most 8 at 512x512; pinned so that machines agree.
     pub slices: u32,
     /// libvpx: `cpu-used`. VP8 reads positive values as "as fast as the clock asks", so it is given negative ones.
     pub cpu_used: i32,
@@ -208,9 +209,9 @@ fn x264(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
     options.set("tune", "zerolatency");
     let gop = if config.gop == 0 { "infinite".into() } else { config.gop.to_string() };
     let mut params = format!(
-        "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:sync-lookahead=0:threads=1:\
-         sliced-threads=0:slices={}:force-cfr=1",
-        config.slices
+        "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:sync-lookahead=0:threads={}:\
+         sliced-threads=1:force-cfr=1",
+        config.slices // sliced threads, unlike slices alone, do not filter across slice borders
     );
     match config.rate {
         RateControl::ConstantQp(quantisers) => params.push_str(&quantised(quantisers)),
@@ -229,12 +230,13 @@ fn quantised(quantisers: Quantisers) -> String {
     format!(":qp={}{ratio}", quantisers.other)
 }
 
+/// One thread of a pool: with a pool x265 codes rows as wave fronts (WPP), which is part of the bitstream, without one it does not.
 fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options: &mut ff::Dictionary<'_>) {
     options.set("preset", &config.preset);
     options.set("tune", "zerolatency");
     let gop = if config.gop == 0 { "-1".into() } else { config.gop.to_string() };
     let mut params = format!(
-        "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:frame-threads=1:pools=none:log-level=none"
+        "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:frame-threads=1:pools=1:log-level=none"
     );
     match config.rate {
         RateControl::ConstantQp(quantisers) => params.push_str(&quantised(quantisers)),
