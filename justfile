@@ -137,7 +137,7 @@ bench-fec *ARGS:
 bench-fec-recovery:
     cargo run --release -q -p freezeframe-sut-core --example fec_recovery
 
-# against programs nobody here wrote: GStreamer's ULPFEC, the rtc crate's FlexFEC, Python's zfec, a peer of the webrtc crate
+# against programs nobody here wrote: GStreamer's ULPFEC, the rtc crate's FlexFEC, Python's zfec, peers of the webrtc crate and of aiortc
 interop:
     sut/core/tests/interop/run
 
@@ -149,6 +149,22 @@ readme-table *ARGS: build
 # how often the report calls a difference where there is none, by shape and number of pairs: false-alarms [REPORTS]
 false-alarms *ARGS:
     cargo run --release -q --workspace --example false_alarms -- "$@"
+
+# ReVo by data channel beside runs of the original, ten seeds: revo-original RGB DEPTH [OPTION OF SWEEP...]; Markdown
+revo-original RGB DEPTH *ARGS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    mkdir -p runs/revo-original
+    files=()
+    # The shipped scenarios, with the system's own clock, as the original has.
+    for scenario in clean ge-low ge-high wifi-lossy; do
+        { echo 'playout = "own"'; cat "harness/scenarios/$scenario.toml"; } > "runs/revo-original/$scenario.toml"
+        files+=("\"runs/revo-original/$scenario.toml\"")
+    done
+    list=$(IFS=,; echo "${files[*]}")
+    sed "s|^scenarios = .*|scenarios = [$list]|" harness/plans/revo-original.toml > runs/revo-original/plan.toml
+    ./target/release/freezeframe sweep runs/revo-original/plan.toml --clip "$1" --depth "$2" --no-video --metrics psnr --out runs/revo-original/runs "${@:3}" >&2
+    cargo run --release -q --workspace --example revo_original -- runs/revo-original/runs
 
 # the papers' comparison on your clips, colour alone: papers CLIP... [-- OPTION OF SWEEP...]; means over clips and seeds as Markdown
 papers +CLIPS: build

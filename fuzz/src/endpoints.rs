@@ -171,7 +171,8 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
             let at = Addresses::simulated();
             let transport = |at: Addresses, role| {
                 let (kind, overhead) = (session.options.transport, Overhead::Datachannel);
-                let config = transport::Config { kind, local: at.local, peer: at.peer, overhead };
+                let config =
+                    transport::Config { overhead, ..transport::Config::fixed(kind, at.local, at.peer) };
                 Transport::new(&config, role).expect("a transport")
             };
             let sender = revo::Sender::new(session.clone(), transport(at, Role::Offerer));

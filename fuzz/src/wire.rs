@@ -5,6 +5,7 @@ use contract::Stream;
 use link::Timestamp;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use sut_core::fec::flexfec::{self, Format};
 use sut_core::fec::streaming::{Config, Decoder, Encoder, Quality};
 use sut_core::fec::xor::XorDecoder;
@@ -14,7 +15,9 @@ use sut_core::packetize::rtp::{Assembler, Packetizer};
 use sut_core::rtp::{Header, is_rtcp, red, rtcp, vp8, vp9};
 use sut_core::wire::reparo::{self, Variant};
 use sut_core::wire::revo::{Init, Message, parse};
-use transport::{Config as TransportConfig, Overhead, Transport, TransportKind};
+use transport::sctp::packet::seal;
+use transport::sctp::{Association, Outgoing, SctpKind, Secrets};
+use transport::{Config as TransportConfig, Transport, TransportKind};
 
 /// The targets of this file.
 pub const TARGETS: &[Target] = &[
@@ -29,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "datagram", seeds: datagram_seeds, run: datagram },
     Target { name: "datachannel", seeds: datachannel_seeds, run: datachannel },
     Target { name: "signal", seeds: signal_seeds, run: signal },
+    Target { name: "sctp", seeds: sctp_seeds, run: sctp },
 ];
 
 /// Packets as one input: each behind its length, two bytes.
@@ -292,7 +296,7 @@ fn block_code(input: &[u8]) -> u64 {
 fn transport_config(kind: TransportKind, offers: bool) -> TransportConfig {
     let [a, b] = ["10.0.1.1:5000", "10.0.2.1:5000"].map(|a| a.parse().expect("an address"));
     let (local, peer) = if offers { (a, b) } else { (b, a) };
-    TransportConfig { kind, local, peer, overhead: Overhead::Datachannel }
+    TransportConfig::fixed(kind, local, peer)
 }
 
 fn datagram_seeds() -> Vec<Vec<u8>> {
@@ -410,6 +414,82 @@ fn signal(input: &[u8]) -> u64 {
             peer.handle_timeout(Timestamp::from_millis(ms));
         }
         while peer.poll_transmit().is_some() {}
+    }
+    seen
+}
+
+/// What two associations say to each other: set-up, messages, a loss, the end.
+fn sctp_seeds() -> Vec<Vec<u8>> {
+    let run = |kind: SctpKind| {
+        let mut ends = associations(kind);
+        let (mut now, mut said) = (Timestamp::ZERO, Vec::new());
+        ends[0].connect(now);
+        for n in 0..40u32 {
+            if n > 3 {
+                let (stream, unordered) = ((n % 2) as u16, n % 3 > 0);
+                let retransmissions = unordered.then_some(0);
+                let bytes = frame(100 + 97 * n as usize);
+                ends[0].send(now, Outgoing { stream, ppid: 53, unordered, retransmissions, bytes });
+            }
+            for from in 0..2 {
+                while let Some(packet) = ends[from].poll_transmit() {
+                    said.push(packet[12..].to_vec());
+                    if said.len() % 7 != 0 {
+                        ends[1 - from].handle_packet(now, &packet);
+                    }
+                }
+            }
+            now += Duration::from_millis(30);
+            ends.iter_mut().for_each(|e| e.handle_timeout(now));
+        }
+        ends[0].shutdown(now);
+        said.extend(std::iter::from_fn(|| ends[0].poll_transmit()).map(|p| p[12..].to_vec()));
+        pack(&said)
+    };
+    [SctpKind::Aiortc, SctpKind::Aiortc116, SctpKind::Standard].map(run).to_vec()
+}
+
+fn associations(kind: SctpKind) -> [Association; 2] {
+    [1, 2].map(|n| Association::new(kind.profile(), Secrets::new(&[n; Secrets::LEN])))
+}
+
+/// Chunks of a peer that knows tags and checksums, to either end of an association that is up or not, with its timers.
+fn sctp(input: &[u8]) -> u64 {
+    let Some((&first, rest)) = input.split_first() else { return 0 };
+    let kind = [SctpKind::Aiortc, SctpKind::Aiortc116, SctpKind::Standard][usize::from(first % 3)];
+    let mut ends = associations(kind);
+    let (mut now, mut seen) = (Timestamp::ZERO, 0u64);
+    ends[0].connect(now);
+    for (n, chunks) in unpack(rest).into_iter().enumerate() {
+        let to = usize::from(first >> 2 & 1) ^ (n & usize::from(first >> 3 & 1));
+        // Tags follow from the secrets above; an INIT has none.
+        let tag = if chunks.first() == Some(&1) { [0; 4] } else { [to as u8 + 1; 4] };
+        let mut packet = [&[0x13, 0x88, 0x13, 0x88], tag.as_slice(), &[0; 4], chunks].concat();
+        seal(&mut packet);
+        let taken = ends[to].handle_packet(now, &packet);
+        seen |= u64::from(taken) << (ends[to].state() as u64) | 1 << (10 + ends[1 - to].state() as u64);
+        if first & 16 != 0 {
+            ends[to].send(
+                now,
+                Outgoing {
+                    stream: 1,
+                    ppid: 53,
+                    unordered: true,
+                    retransmissions: Some(0),
+                    bytes: frame(1 + n * 40),
+                },
+            );
+        }
+        for from in 0..2 {
+            let out: Vec<_> = std::iter::from_fn(|| ends[from].poll_transmit()).collect();
+            assert!(out.len() < 2000, "one packet brought {} others", out.len());
+            for packet in out {
+                ends[1 - from].handle_packet(now, &packet);
+            }
+            while ends[from].poll_message().is_some() {}
+        }
+        now += Duration::from_millis(100);
+        ends.iter_mut().for_each(|e| e.handle_timeout(now));
     }
     seen
 }

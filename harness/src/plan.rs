@@ -78,6 +78,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("papers", include_str!("../plans/papers.toml")),
     ("readme", include_str!("../plans/readme.toml")),
     ("reparo-figures", include_str!("../plans/reparo-figures.toml")),
+    ("revo-original", include_str!("../plans/revo-original.toml")),
 ];
 
 /// One run of a plan.

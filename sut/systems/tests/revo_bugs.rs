@@ -12,7 +12,7 @@ use sut_core::wire::revo::{Desc, Message, parse};
 use sut_core::{Endpoint, Input, Output, Schedule};
 use systems::jobs::{DecodeDone, EncodeDone};
 use systems::revo::{Options, Receiver, Sender, Session, masks};
-use transport::{Config, Overhead, Role, Transport, TransportKind};
+use transport::{Config, Role, Transport, TransportKind};
 
 const DELAY: Duration = Duration::from_millis(20);
 
@@ -27,11 +27,7 @@ fn session(frames: u32, options: Options) -> Session {
 fn transport(role: Role) -> Transport {
     let at = |host| SocketAddr::from(([10, 0, 0, host], 5000));
     let (local, peer) = if role == Role::Offerer { (at(1), at(2)) } else { (at(2), at(1)) };
-    Transport::new(
-        &Config { kind: TransportKind::Datagram, local, peer, overhead: Overhead::Datachannel },
-        role,
-    )
-    .unwrap()
+    Transport::new(&Config::fixed(TransportKind::Datagram, local, peer), role).unwrap()
 }
 
 /// Made-up encoded frames: key frames of 5 chunks, others of 2 (RGB) and 1 (depth).

@@ -1,5 +1,6 @@
 //! What a peer must be told before it starts.
 
+use crate::sctp::SctpKind;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -34,15 +35,38 @@ pub enum Overhead {
     None,
 }
 
+/// Between which addresses packets may travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// Between two that are known beforehand. Made up in virtual time.
+    Fixed {
+        /// Own address: the only ICE candidate that is offered.
+        local: SocketAddr,
+        /// Address of the peer: datagrams come from there and go there.
+        peer: SocketAddr,
+    },
+    /// Data channels only: from any of these own ones to wherever the peer's description says; each has a socket of its own.
+    Hosts(Vec<SocketAddr>),
+}
+
 /// Configuration of one peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Which transport.
     pub kind: TransportKind,
-    /// Own address: the only ICE candidate that is offered. Made up in virtual time.
-    pub local: SocketAddr,
-    /// Address of the peer: datagrams come from there and go there.
-    pub peer: SocketAddr,
+    /// Where packets travel.
+    pub addresses: Addresses,
     /// For [`TransportKind::Datagram`].
     pub overhead: Overhead,
+    /// For [`TransportKind::Datachannel`]: whose congestion control.
+    pub sctp: SctpKind,
+}
+
+impl Config {
+    /// A peer between two known addresses, with the defaults of everything else.
+    #[must_use]
+    pub fn fixed(kind: TransportKind, local: SocketAddr, peer: SocketAddr) -> Self {
+        let addresses = Addresses::Fixed { local, peer };
+        Config { kind, addresses, overhead: Overhead::default(), sctp: SctpKind::default() }
+    }
 }

@@ -25,14 +25,21 @@ mod clock;
 mod config;
 mod datachannel;
 mod datagram;
+mod dcep;
+mod dtls;
 mod handshake;
+mod ice;
+pub mod sctp;
+pub mod sdp;
 
-pub use config::{Config, Overhead, Role, TransportKind};
+pub use config::{Addresses, Config, Overhead, Role, TransportKind};
 pub use datachannel::DataChannel;
 pub use datagram::{DATA_CHANNEL_OVERHEAD, Datagram, MAX_UDP_PAYLOAD, wire_size};
 
 use link::Timestamp;
+use sctp::{Losses, Window};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 
 /// Channel of the colour stream; `rgb_payload` as a data channel.
 pub const RGB: u8 = 0;
@@ -165,6 +172,19 @@ impl Transport {
         }
     }
 
+    /// Takes a UDP payload that came to `local` from `peer`, where several paths are possible ([`Addresses::Hosts`]).
+    pub fn handle_datagram_on(
+        &mut self,
+        now: Timestamp,
+        (local, peer): (SocketAddr, SocketAddr),
+        payload: &[u8],
+    ) {
+        match self {
+            Transport::Datagram(t) => t.handle_datagram(payload),
+            Transport::DataChannel(t) => t.handle_datagram_on(now, (local, peer), payload),
+        }
+    }
+
     /// Takes what the peer's [`poll_signal`](Self::poll_signal) gave. Anything may be in it.
     pub fn handle_signal(&mut self, now: Timestamp, signal: &[u8]) {
         match self {
@@ -194,6 +214,15 @@ impl Transport {
         match self {
             Transport::Datagram(t) => t.poll_transmit(),
             Transport::DataChannel(t) => t.poll_transmit(),
+        }
+    }
+
+    /// Next UDP payload with the own and the peer's address between which it is to travel, where several paths are possible
+    /// ([`Addresses::Hosts`]).
+    pub fn poll_transmit_on(&mut self) -> Option<((SocketAddr, SocketAddr), Vec<u8>)> {
+        match self {
+            Transport::Datagram(_) => None,
+            Transport::DataChannel(t) => t.poll_transmit_on(),
         }
     }
 
@@ -240,15 +269,31 @@ impl Transport {
         }
     }
 
-    /// Bytes of `channel` accepted and neither acknowledged nor abandoned yet; 0 for datagrams.
-    ///
-    /// A browser's and aiortc's `bufferedAmount` leave out what is in flight, which congestion control
-    /// bounds (a few kB after losses).
+    /// Bytes of `channel` that wait for the congestion window, as a browser's and aiortc's `bufferedAmount`: what is in flight is
+    /// left out. 0 for datagrams.
     #[must_use]
     pub fn buffered_amount(&self, channel: u8) -> u64 {
         match self {
             Transport::Datagram(_) => 0,
             Transport::DataChannel(t) => t.buffered_amount(channel),
+        }
+    }
+
+    /// The congestion window; `None` for datagrams.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        match self {
+            Transport::Datagram(_) => None,
+            Transport::DataChannel(t) => Some(t.window()),
+        }
+    }
+
+    /// What congestion control has seen of losses; `None` for datagrams.
+    #[must_use]
+    pub fn losses(&self) -> Option<Losses> {
+        match self {
+            Transport::Datagram(_) => None,
+            Transport::DataChannel(t) => Some(t.losses()),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use transport::{Config, DEPTH, Overhead, RGB, Role, Transport, TransportKind};
+use transport::{Config, DEPTH, RGB, Role, Transport, TransportKind};
 use webrtc::data_channel::{DataChannel, DataChannelEvent, RTCDataChannelInit};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
@@ -65,7 +65,7 @@ async fn exchange(our_role: Role) {
         .build()
         .await
         .unwrap();
-    let config = Config { kind: TransportKind::Datachannel, local, peer, overhead: Overhead::default() };
+    let config = Config::fixed(TransportKind::Datachannel, local, peer);
     let mut ours = Transport::new(&config, our_role).unwrap();
     let start = Instant::now();
     let now = || Timestamp(start.elapsed().as_nanos() as u64);

@@ -35,6 +35,7 @@ use std::path::Path;
 use std::time::Duration;
 use sut_core::Output;
 use sut_core::wire::revo::{DESC_LEN, Message, parse};
+use transport::sctp::SctpKind;
 use transport::{MAX_UDP_PAYLOAD, Overhead, Role, Transport, TransportKind, wire_size};
 
 /// ReVo's options.
@@ -43,6 +44,8 @@ use transport::{MAX_UDP_PAYLOAD, Overhead, Role, Transport, TransportKind, wire_
 pub struct Options {
     /// How messages travel.
     pub transport: TransportKind,
+    /// Whose SCTP carries data channels.
+    pub sctp: SctpKind,
     /// Behave as the original where it is worth comparing: joint RGB/depth readiness, an own clock started by frame 0
     /// alone, INIT once, whole frames dropped after encoding under back-pressure.
     pub compat: bool,
@@ -75,6 +78,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             transport: TransportKind::Datagram,
+            sctp: SctpKind::Aiortc,
             compat: false,
             gop: 30,
             qp: None,
@@ -168,16 +172,17 @@ fn lane(stream: Stream) -> usize {
 pub const OWN_CLOCK: &[&str] = &["slack_ms"];
 
 /// Options of a table, and what codec and recovery are told.
-struct Chosen {
-    options: Options,
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    pub(crate) options: Options,
     quantisers: Quantisers,
-    recovery: &'static RestorerEntry,
+    pub(crate) recovery: &'static RestorerEntry,
     /// Of the codec and of the recovery.
     settings: [Settings; 2],
 }
 
 impl Chosen {
-    fn of(table: &toml::Table, codec: &CodecEntry) -> Result<Self> {
+    pub(crate) fn of(table: &toml::Table, codec: &CodecEntry) -> Result<Self> {
         Self::read(table, codec).with_context(|| {
             format!("in the options of ReVo (`sut revo-{} describe` lists them)", codec.name)
         })
@@ -210,6 +215,29 @@ impl Chosen {
         options.check()?;
         let options = options.resolved(codec)?;
         Ok(Self { quantisers: options.quantisers(codec)?, options, recovery, settings })
+    }
+
+    /// The encoder of either stream.
+    pub(crate) fn encoder(&self, codec: &CodecEntry, (width, height, fps): (u32, u32, u32)) -> EncoderConfig {
+        EncoderConfig {
+            rate: RateControl::ConstantQp(self.quantisers),
+            gop: self.options.gop,
+            slices: self.options.slices,
+            settings: self.settings[0].clone(),
+            ..EncoderConfig::revo(codec.name, width, height, fps)
+        }
+    }
+
+    /// What the receiver's worker is made of.
+    pub(crate) fn receiving(&self, codec: &'static CodecEntry, format: (u32, u32, u32)) -> Receiving {
+        Receiving {
+            codec,
+            settings: self.settings[0].clone(),
+            recovery: self.recovery,
+            recovery_settings: self.settings[1].clone(),
+            format,
+            cost: Duration::ZERO,
+        }
     }
 
     /// Every option with its value.
@@ -246,13 +274,13 @@ pub fn depends_on(table: &toml::Table, codec: &CodecEntry) -> Result<DependsOn> 
 
 /// Runs ReVo with `codec`.
 pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEntry) -> Result<()> {
-    let Chosen { options, quantisers, recovery, settings: [settings, recovery_settings] } =
-        Chosen::of(&spec.options, codec)?;
+    let chosen = Chosen::of(&spec.options, codec)?;
+    let options = &chosen.options;
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
     let size = (u16::try_from(width).context("clip width")?, u16::try_from(height).context("clip height")?);
     let session = Session {
         options: options.clone(),
-        recovery,
+        recovery: chosen.recovery,
         size,
         depth: spec.clip.depth.is_some(),
         schedule: session::schedule(spec),
@@ -261,19 +289,13 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
         let overhead = Overhead::Datachannel; // equal bytes on the wire whatever the transport
         let config = transport::Config {
             kind: options.transport,
-            local: addresses.local,
-            peer: addresses.peer,
+            addresses: transport::Addresses::Fixed { local: addresses.local, peer: addresses.peer },
             overhead,
+            sctp: options.sctp,
         };
         Transport::new(&config, role).context("failed to set up the transport")
     };
-    let encoder = EncoderConfig {
-        rate: RateControl::ConstantQp(quantisers),
-        gop: options.gop,
-        slices: options.slices,
-        settings: settings.clone(),
-        ..EncoderConfig::revo(codec.name, width, height, fps)
-    };
+    let encoder = chosen.encoder(codec, (width, height, fps));
     let sender = |addresses| {
         let lane = |stream| {
             let open = clip::opener(&spec.clip, stream);
@@ -299,15 +321,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
         Ok(End { endpoint, worker })
     };
     let receiver = |addresses| {
-        let (format, cost) = ((width, height, fps), Duration::ZERO);
-        let receiving = Receiving {
-            codec,
-            settings: settings.clone(),
-            recovery,
-            recovery_settings: recovery_settings.clone(),
-            format,
-            cost,
-        };
+        let receiving = chosen.receiving(codec, (width, height, fps));
         let worker = DecodeWorker::new(run_dir, &receiving, session.streams())?;
         let endpoint = Receiver::new(session.clone(), transport(addresses, Role::Answerer)?);
         Ok(End { endpoint, worker })

@@ -34,6 +34,8 @@ pub struct Receiver {
     clock: SlotClock,
     /// Next slot to show.
     next_slot: u32,
+    /// Newest frame of which anything has come.
+    newest: Option<u32>,
     /// Packets are taken no longer.
     over: bool,
 }
@@ -97,12 +99,30 @@ impl Receiver {
             assembling: Default::default(),
             lanes: Default::default(),
             next_slot: 0,
+            newest: None,
             over: false,
         }
     }
 
     fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
         self.out.push_back(Output::Event(Event { t_ns, side: Side::Receiver, kind }));
+    }
+
+    /// What it receives with.
+    pub fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
+    }
+
+    /// Newest frame of which anything has come.
+    #[must_use]
+    pub fn newest(&self) -> Option<u32> {
+        self.newest
+    }
+
+    /// Next slot to show.
+    #[must_use]
+    pub fn next_slot(&self) -> u32 {
+        self.next_slot
     }
 
     fn frames(&self) -> u32 {
@@ -136,6 +156,7 @@ impl Receiver {
                 format!("chunk of frame {frame}, stream {stream:?}, which this session does not have");
             return self.event(now, EventKind::Malformed { bytes, reason });
         }
+        self.newest = self.newest.max(Some(frame));
         self.start_clock(now, frame);
         let role = if desc.index >= desc.k { Role::Parity } else { Role::Data };
         let index = u32::from(desc.index);

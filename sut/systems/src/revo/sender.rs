@@ -59,6 +59,22 @@ impl Sender {
         }
     }
 
+    /// What it sends with.
+    pub fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
+    }
+
+    /// Frame 0 is captured at `at`, for a session that could not know it beforehand.
+    pub fn capture_from(&mut self, at: Timestamp) {
+        self.session.schedule.capture_start = at;
+    }
+
+    /// True if every frame that was captured has left, or has been dropped.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.gops.is_empty()
+    }
+
     fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
         self.out.push_back(Output::Event(Event { t_ns, side: Side::Sender, kind }));
     }
@@ -235,6 +251,6 @@ impl Endpoint for Sender {
     }
 
     fn is_finished(&self) -> bool {
-        self.over && self.queue.is_empty() && self.gops.is_empty()
+        self.over && self.is_idle()
     }
 }

@@ -4,7 +4,7 @@ use link::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
-use transport::{Config, Message, Overhead, Transport, TransportKind};
+use transport::{Config, Message, Transport, TransportKind};
 
 /// One way of the path: a propagation delay and independent losses.
 #[derive(Clone, Copy)]
@@ -37,22 +37,27 @@ pub struct Lab {
 }
 
 pub fn config(kind: TransportKind, end: End) -> Config {
-    let addresses: [SocketAddr; 2] = ["10.0.1.1:5000".parse().unwrap(), "10.0.2.1:5000".parse().unwrap()];
+    let ends: [SocketAddr; 2] = ["10.0.1.1:5000".parse().unwrap(), "10.0.2.1:5000".parse().unwrap()];
     let (local, peer) = match end {
-        End::Offerer => (addresses[0], addresses[1]),
-        End::Answerer => (addresses[1], addresses[0]),
+        End::Offerer => (ends[0], ends[1]),
+        End::Answerer => (ends[1], ends[0]),
     };
-    Config { kind, local, peer, overhead: Overhead::Datachannel }
+    Config::fixed(kind, local, peer)
 }
 
 impl Lab {
     /// A started pair with `rtt / 2` each way and no loss.
     pub fn new(kind: TransportKind, rtt: Duration, seed: u64) -> Self {
+        Self::with(rtt, seed, |end| config(kind, end))
+    }
+
+    /// The same, of any configuration.
+    pub fn with(rtt: Duration, seed: u64, config: impl Fn(End) -> Config) -> Self {
         let mut lab = Lab {
             now: Timestamp::ZERO,
             peers: [
-                Transport::new_offerer(&config(kind, End::Offerer)).unwrap(),
-                Transport::new_answerer(&config(kind, End::Answerer)).unwrap(),
+                Transport::new_offerer(&config(End::Offerer)).unwrap(),
+                Transport::new_answerer(&config(End::Answerer)).unwrap(),
             ],
             ways: [Way { delay: rtt / 2, loss: 0 }; 2],
             sent: Vec::new(),
