@@ -9,6 +9,7 @@
 //! | [`vp8_ulpfec`], [`vp8_flexfec`], [`rtp_video`] | VP8 + ULPFEC or FlexFEC over RTP |
 //! | [`player`] | what these three share at the receiving end: decode in order, show at the slot |
 //! | [`session`] | any pair of endpoints on either clock |
+//! | [`peer`] | ReVo between two machines over a signalling server, the original among the peers |
 //! | [`control`] | the line protocol with the harness |
 //! | [`identity`] | what results depend on besides the program: encoders, libraries, weights |
 //! | [`encode`], [`decode`] | codec jobs: the cache of encoded streams, the store of decoded units |
@@ -21,6 +22,7 @@ pub mod encode;
 pub mod identity;
 pub mod jobs;
 mod kept;
+pub mod peer;
 pub mod player;
 pub mod reparo;
 pub mod revo;

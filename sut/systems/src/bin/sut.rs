@@ -15,7 +15,9 @@ use systems::session::{Addresses, Mode};
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done, 1 failed, 2 bad run directory, 127 unknown system or unsupported scenario."
+    after_help = "Without the harness, between two machines: sut signalling, sut receiver-service, \
+        sut revo-h264 send|receive|evaluate ... --signalling ws://HOST:8080/ws/demo (--help after each).\n\n\
+        Exit codes: 0 done, 1 failed, 2 bad run directory, 127 unknown system or unsupported scenario."
 )]
 struct Args {
     /// System's name
@@ -49,6 +51,9 @@ enum Part {
 }
 
 fn main() -> ExitCode {
+    if systems::peer::cli::is_ours(std::env::args().skip(1)) {
+        return code(systems::peer::cli::run());
+    }
     let args = Args::parse();
     let Some(system) = catalogue::find(&args.system) else {
         eprintln!("sut: no system is called {:?}; there are: {}", args.system, names());
