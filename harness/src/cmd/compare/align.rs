@@ -8,7 +8,7 @@ const CELLS: (usize, usize) = (64, 36);
 /// Pictures of each clip that are looked at: 100 s at 30 per second, 14 MB.
 pub const LOOKED_AT: usize = 3000;
 /// As many if nobody asked: the note must cost next to nothing beside the cheapest metric.
-pub const LOOKED_AT_UNASKED: usize = 300;
+pub const LOOKED_AT_UNASKED: usize = 90;
 /// Offsets that `--align` tries unless told otherwise.
 pub const REACH: usize = 30;
 /// How much worse every other offset must be.
@@ -48,7 +48,10 @@ impl Small {
         if self.0.len() != other.0.len() || self.0.is_empty() {
             return None;
         }
-        let square = |(a, b): (&u16, &u16)| u64::from(a.abs_diff(*b)).pow(2);
+        let square = |(a, b): (&u16, &u16)| {
+            let difference = u32::from(a.abs_diff(*b));
+            u64::from(difference * difference)
+        };
         let sum: u64 = self.0.iter().zip(&other.0).map(square).sum();
         Some(sum as f64 / self.0.len() as f64 / 65536.0)
     }
