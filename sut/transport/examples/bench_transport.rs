@@ -104,12 +104,16 @@ fn main() {
 /// Which habit of an SCTP costs what: the standard with one of aiortc's at a time, and the other way round.
 fn habits(seeds: u64) {
     let (standard, aiortc) = (SctpKind::Standard.profile(), SctpKind::Aiortc.profile());
-    let rows: [(&str, Profile); 9] = [
+    let rows: [(&str, Profile); 10] = [
         ("standard", standard),
         ("standard, but a SACK at every packet", Profile { sack_delay: None, ..standard }),
         ("standard, but chunks of 1200 bytes", Profile { fragment: 1200, ..standard }),
         ("standard, but the same timeout again after a timeout", Profile { backs_off: false, ..standard }),
         ("standard, but losses leave the flight at every event", Profile { counts_once: false, ..standard }),
+        (
+            "standard, but in recovery only a SACK that advances counts what is missing (rtc)",
+            Profile { counts_in_recovery: false, ..standard },
+        ),
         ("aiortc", aiortc),
         ("aiortc, but a SACK at every second packet", Profile { sack_delay: standard.sack_delay, ..aiortc }),
         ("aiortc, but losses leave the flight once", Profile { counts_once: true, ..aiortc }),

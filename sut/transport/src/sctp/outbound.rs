@@ -397,11 +397,12 @@ impl Outbound {
     fn count_missing(&mut self, progress: bool, newest: u64, seen: &[(u64, u64)]) -> bool {
         let mut until = newest;
         if self.profile.strict && self.recovery_until.is_some() {
-            if !progress {
+            if progress {
+                // In fast recovery everything reported missing counts then (RFC 9260, 7.2.4).
+                until = seen.iter().map(|s| s.1).max().unwrap_or(newest);
+            } else if !self.profile.counts_in_recovery {
                 return false;
             }
-            // In fast recovery everything reported missing counts (RFC 9260, 7.2.4).
-            until = seen.iter().map(|s| s.1).max().unwrap_or(newest);
         }
         let mut loss = false;
         for i in 0..self.sent.len() {

@@ -34,7 +34,7 @@ pub enum SctpKind {
 /// | peer's window | ignored | ignored | obeyed |
 /// | burst in fast recovery | 2 chunks | 2 chunks | 4 chunks (RFC 9260, 6.1 D) |
 ///
-/// Everywhere: a packet may leave while less than the window is in flight, the window grows by at most one chunk
+/// Everywhere: missing reports count in fast recovery too, a packet may leave while less than the window is in flight, the window grows by at most one chunk
 /// per SACK and only if it was full, three missing reports halve it (not below four chunks), a timeout of at least 1 s leaves
 /// one chunk. aiortc's column: its public source, versions 1.14.0 and 1.16.0, and measured packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,10 @@ pub struct Profile {
     pub recovery_burst: usize,
     /// Congestion control looks at missing reports, window use and round trips exactly as the RFC says.
     pub strict: bool,
+    /// In fast recovery, missing reports count at every SACK that acknowledges something newer (RFC 9260, 7.2.4), as at any other time. Some
+    /// stacks, `rtc` among them, count them only if the SACK moves the cumulative acknowledgement: what is lost meanwhile
+    /// waits for the timer.
+    pub counts_in_recovery: bool,
     /// An idle peer is asked whether it is there.
     pub heartbeat: Option<Duration>,
 }
@@ -85,6 +89,7 @@ impl SctpKind {
             obeys_receive_window: false,
             recovery_burst: 2,
             strict: false,
+            counts_in_recovery: true,
             heartbeat: None,
         };
         match self {
@@ -103,6 +108,7 @@ impl SctpKind {
                 obeys_receive_window: true,
                 recovery_burst: 4,
                 strict: true,
+                counts_in_recovery: true,
                 heartbeat: Some(Duration::from_secs(30)),
             },
         }
