@@ -73,7 +73,10 @@ fn system(manifest: &Manifest, depends_on: DependsOn) -> Result<SystemIdentity> 
         other => on_the_path(other),
     };
     if let Some(program) = &program {
-        add(program)?;
+        let script = manifest.command[1..].iter().map(Path::new).find(|p| p.is_file());
+        for program in interpreters(program, script) {
+            add(&program)?;
+        }
     }
     for word in &manifest.command[1..] {
         let path = Path::new(word);
@@ -107,6 +110,61 @@ fn on_the_path(word: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(word)).find(|p| p.is_file())
 }
 
+/// The program and, if it is a script, what runs it: named in its first line, or the program that a version manager (pyenv, rbenv,
+/// nodenv, asdf) puts in the place of its shim.
+fn interpreters(program: &Path, script: Option<&Path>) -> Vec<PathBuf> {
+    let mut found = vec![program.to_owned()];
+    while let Some(next) = found.last().and_then(|p| behind_a_shim(p, script).or_else(|| of_first_line(p))) {
+        // Four scripts one behind the other is what the kernel executes.
+        if found.len() > 4 || found.contains(&next) {
+            break;
+        }
+        found.push(next);
+    }
+    found
+}
+
+/// The beginning of a script; none for a program.
+fn script_text(path: &Path) -> Option<String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(1 << 16).read_to_end(&mut bytes).ok()?;
+    bytes.starts_with(b"#!").then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn of_first_line(path: &Path) -> Option<PathBuf> {
+    let text = script_text(path)?;
+    let mut words = text.lines().next()?.trim_start_matches("#!").split_ascii_whitespace();
+    let interpreter = words.next()?;
+    if Path::new(interpreter).file_name()? != "env" {
+        return on_the_path(interpreter);
+    }
+    // `env -S program`, `env NAME=value program`
+    on_the_path(words.find(|w| !w.starts_with('-') && !w.contains('='))?)
+}
+
+/// A shim ends with `exec MANAGER exec ...`; `MANAGER which NAME` says what that executes.
+fn behind_a_shim(path: &Path, script: Option<&Path>) -> Option<PathBuf> {
+    if path.parent()?.file_name()? != "shims" {
+        return None;
+    }
+    let text = script_text(path)?;
+    let words = text
+        .lines()
+        .filter_map(|l| shlex::split(l.trim()))
+        .find(|w| w.len() > 2 && w[0] == "exec" && w[2] == "exec")?;
+    let mut command = std::process::Command::new(&words[1]);
+    command.arg("which").arg(path.file_name()?);
+    // pyenv looks for a version's name beside the script.
+    if let Some(folder) = script.and_then(|s| std::path::absolute(s).ok()).as_deref().and_then(Path::parent) {
+        command.env("PYENV_DIR", folder);
+    }
+    let output = command.stdin(std::process::Stdio::null()).output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    Some(PathBuf::from(said.lines().next()?.trim()))
+        .filter(|p| output.status.success() && p.is_absolute() && p.is_file())
+}
+
 /// The file, or every file in the folder and below, by name.
 fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
     if !path.is_dir() {
@@ -120,4 +178,49 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
         files.extend(files_of(path)?);
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A shim as pyenv 2 and rbenv 1 write it, and the manager that they start, as far as `which` goes.
+    #[test]
+    fn the_interpreter_behind_a_shim_and_a_first_line_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let real = write("versions/3.12/bin/python3", "\x7fELF");
+        let manager = write(
+            "libexec/pyenv",
+            &format!(
+                "#!/bin/sh\n[ \"$1 $2 $PYENV_DIR\" = \"which python3 {}\" ] && echo {}\n",
+                root.path().display(),
+                real.display()
+            ),
+        );
+        let shim = write(
+            "shims/python3",
+            &format!(
+                "#!/usr/bin/env bash\nset -e\nprogram=\"${{0##*/}}\"\nexec \"{}\" exec \"$program\" \"$@\"\n",
+                manager.display()
+            ),
+        );
+        let script = write("plugin.py", "print(1)\n");
+        assert_eq!(interpreters(&shim, Some(&script)), [shim, real]);
+
+        let sh = on_the_path("/bin/sh").unwrap();
+        let direct = write("direct", "#!/bin/sh -e\n");
+        assert_eq!(interpreters(&direct, None), [direct, sh]);
+        let through_env = write("through_env", "#!/usr/bin/env -S X=1 sh -e\n");
+        assert_eq!(interpreters(&through_env, None), [through_env, on_the_path("sh").unwrap()]);
+        let program = on_the_path("/bin/sh").unwrap();
+        assert_eq!(interpreters(&program, None), [program]);
+    }
 }
