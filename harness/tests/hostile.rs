@@ -37,13 +37,23 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("signal_count", "n", "", Named("signal_traffic")),
     ("setup_media", "n", "", Named("setup_traffic")),
     ("shared", "n", "", Refused),
+    ("keyring", "n", "", Refused),
+    ("locks", "n", "", Refused),
+    ("other_kernels_ways", "vn", "", Refused),
+    ("root_only", "vn", "", Refused),
+    ("makes_the_clip", "n", "", Refused),
+    ("more_than_link", "v", "", Refused),
     ("fork_bomb", "vn", "limits.processes = 320", Named("process_limit")),
     ("memory_eater", "vn", "limits.memory_mb = 300", Named("memory_limit")),
+    ("shared_memory_eater", "vn", "limits.memory_mb = 300", Named("memory_limit")),
     ("stdout_flood", "vn", "", Named("stdout_limit")),
     ("stderr_flood", "vn", "", Named("stderr_limit")),
     ("events_flood", "v", "limits.events_mb = 20", Named("events_limit")),
     ("packet_flood", "n", "limits.packets = 5000", Named("packet_flood")),
     ("disk_filler", "vn", "limits.disk_mb = 50", Named("disk_limit")),
+    ("nests_folders", "vn", "", Named("disk_limit")),
+    ("closes_a_folder", "vn", "", Named("bad_file")),
+    ("closes_its_folder", "vn", "", Named("bad_file")),
     ("symlinked_events", "vn", "", Named("bad_file")),
     ("symlinked_pictures", "vn", "", Named("bad_file")),
     ("folder_for_events", "vn", "", Named("bad_file")),
@@ -60,6 +70,16 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("reads_memory", "vn", "", Refused),
     ("mounts", "vn", "", Refused),
     ("finds_the_clip", "n", "", Refused),
+    ("finds_the_clip", "n", "read = [\"../clip.y4m\", \"../programs/../copy.y4m\"]", Refused),
+    ("finds_the_clip", "n", "files = [\"../programs/../clip.y4m\", \"../linked.y4m\"]", Refused),
+    (
+        "finds_the_clip",
+        "n",
+        "read = [\"../.out.partial\", \"../.out.partial/sender\", \"../cache\"]",
+        Refused,
+    ),
+    ("says_nothing", "v", "read = [\"/\"]", BadInput("whole machine")),
+    ("says_nothing", "n", "read = [\"/usr/../proc\"]", BadInput("whole machine")),
     ("future", "n", "", Named("events_from_the_future")),
     ("past", "vn", "", Named("shown_without_packets")),
     ("captures_late", "vn", "", Named("capture_off_schedule")),
@@ -109,7 +129,14 @@ impl Place {
             clip.extend((0..128 * 96).map(|i| 60 + noise(i + frame * 1_000_003) / 2));
             clip.extend([128; 2 * 64 * 48]);
         }
-        fs::write(place.path("clip.y4m"), clip).unwrap();
+        fs::write(place.path("clip.y4m"), &clip).unwrap();
+        fs::write(place.path("copy.y4m"), clip).unwrap();
+        // An earlier run, beside the program.
+        fs::create_dir(place.path("programs/earlier")).unwrap();
+        for name in ["spec.toml", "scores.json", "rendered.rgb.units"] {
+            fs::write(place.path("programs/earlier").join(name), "earlier").unwrap();
+        }
+        fs::hard_link(place.path("clip.y4m"), place.path("linked.y4m")).unwrap();
         place
     }
 

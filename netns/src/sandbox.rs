@@ -10,10 +10,16 @@
 //! a PID namespace with its first process.
 //!
 //! The root of the tree is a list of what may be seen, built from bind mounts in an empty file system; everything else
-//! of the machine is not there.
+//! of the machine is not there. What two trees see alike they see as inodes of their own (a file system of layers each), so that locks, leases
+//! and watches on it reach nobody else; where that cannot be had, [`Tree::shared`] says of what. A filter keeps system calls away that know
+//! no namespace (`filter.rs`).
 
 mod build;
+mod filter;
 mod inside;
+mod mounts;
+mod orphans;
+mod user;
 
 use std::ffi::CString;
 use std::fs::File;
@@ -26,6 +32,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 pub use build::{Place, System};
+pub use user::unused_user;
 
 /// What a tree may see and use.
 #[derive(Clone, Debug)]
@@ -38,12 +45,14 @@ pub struct Sandbox {
     pub cwd: PathBuf,
     /// What it may use up.
     pub limits: TreeLimits,
+    /// Number of the user and group that the program runs as ([`unused_user`]); absent: this process's.
+    pub user: Option<u32>,
 }
 
 /// What a tree may use up.
 #[derive(Clone, Copy, Debug)]
 pub struct TreeLimits {
-    /// Bytes of memory that is its own, all processes together.
+    /// Bytes of memory that is no file's, private and shared, all processes together.
     pub memory: u64,
     /// Processes and threads.
     pub processes: u32,
@@ -51,7 +60,7 @@ pub struct TreeLimits {
     pub open_files: u64,
     /// Bytes of one file.
     pub file: u64,
-    /// Bytes of `/tmp` and of `/dev/shm`, each.
+    /// Bytes of `/tmp`, `/var/tmp`, `/run`, `/dev/shm` and the home directory, together.
     pub tmp: u64,
 }
 
@@ -81,6 +90,11 @@ pub struct Tree {
     life: Option<OwnedFd>,
     report: File,
     ended: Option<(ExitStatus, Option<Broken>)>,
+    /// What numbers in the report stand for.
+    numbered: Vec<PathBuf>,
+    shared: Vec<PathBuf>,
+    /// Without a PID namespace.
+    loose: bool,
 }
 
 /// Message of the init: kind, value, wait status.
@@ -88,6 +102,7 @@ const REPORT: usize = 24;
 const KIND_EXIT: u64 = 1;
 const KIND_MEMORY: u64 = 2;
 const KIND_PROCESSES: u64 = 3;
+const KIND_SHARED: u64 = 4;
 
 /// Starts `command` in `sandbox`, in the network namespace `network`, or one of its own without any way out. `None` for
 /// `sandbox`: only its process tree is kept together and ended with it, for machines without namespaces.
@@ -102,10 +117,10 @@ pub fn spawn(
     let (life_read, life) = pipe()?;
     let (report, report_write) = pipe()?;
     let network = network.map(crate::lab::Network::handle).transpose()?;
-    let work = match sandbox {
-        Some(sandbox) => inside::Work::Boxed(build::Plan::of(sandbox)?),
-        None => inside::Work::Loose,
-    };
+    let mut plan = sandbox.map(build::Plan::of).transpose()?;
+    let numbered = plan.as_mut().map(|p| std::mem::take(&mut p.numbered)).unwrap_or_default();
+    let loose = plan.is_none();
+    let work = plan.map_or_else(|| inside::Work::Loose(filter::Filter::of_a_tree()), inside::Work::Boxed);
     // SAFETY: between fork and exec only system calls are made, on memory and descriptors prepared here.
     unsafe {
         command.pre_exec(move || {
@@ -117,9 +132,10 @@ pub fn spawn(
             )
         });
     }
-    let child = command.spawn()?;
+    let child = if loose { orphans::spawn(&mut command)? } else { command.spawn()? };
     drop(command); // its closure holds the other ends of the pipes
-    Ok(Tree { child, life: Some(life), report: File::from(report), ended: None })
+    let report = File::from(report);
+    Ok(Tree { child, life: Some(life), report, ended: None, numbered, shared: Vec::new(), loose })
 }
 
 impl Tree {
@@ -141,20 +157,35 @@ impl Tree {
         Ok(self.ended)
     }
 
+    /// What of the machine the tree saw as the machine's own inodes, and not as its own; complete once it has ended.
+    #[must_use]
+    pub fn shared(&self) -> &[PathBuf] {
+        &self.shared
+    }
+
     fn last_word(&mut self, guardian: ExitStatus) -> (ExitStatus, Option<Broken>) {
         let mut message = [0; REPORT];
-        if self.report.read_exact(&mut message).is_err() {
-            // Nobody lived to tell: the tree was ended from outside.
-            let killed = ExitStatus::from_raw(libc::SIGKILL);
-            return (if guardian.success() { killed } else { guardian }, None);
+        let mut last = None;
+        while self.report.read_exact(&mut message).is_ok() {
+            let word =
+                |i: usize| u64::from_ne_bytes(message[i * 8..i * 8 + 8].try_into().unwrap_or_default());
+            let status = ExitStatus::from_raw(word(2) as i32);
+            match word(0) {
+                KIND_SHARED => {
+                    let place = usize::try_from(word(1)).ok().and_then(|i| self.numbered.get(i));
+                    self.shared.extend(place.cloned());
+                }
+                KIND_MEMORY => last = Some((status, Some(Broken::Memory(word(1))))),
+                KIND_PROCESSES => last = Some((status, Some(Broken::Processes(word(1))))),
+                _ => last = Some((status, None)),
+            }
         }
-        let word = |i: usize| u64::from_ne_bytes(message[i * 8..i * 8 + 8].try_into().unwrap_or_default());
-        let status = ExitStatus::from_raw(word(2) as i32);
-        match word(0) {
-            KIND_MEMORY => (status, Some(Broken::Memory(word(1)))),
-            KIND_PROCESSES => (status, Some(Broken::Processes(word(1)))),
-            _ => (status, None),
+        if self.loose {
+            orphans::settle(self.child.id(), last.is_none());
         }
+        // Nobody lived to tell: the tree was ended from outside.
+        let killed = ExitStatus::from_raw(libc::SIGKILL);
+        last.unwrap_or((if guardian.success() { killed } else { guardian }, None))
     }
 
     /// Ends the whole tree and waits until it is gone.
@@ -213,6 +244,7 @@ fn run_a_shell(boxed: bool) -> std::io::Result<ExitStatus> {
         staging: folder.path().to_owned(),
         cwd: PathBuf::from("/"),
         limits: TreeLimits { memory: 1 << 30, processes: 512, open_files: 64, file: 1 << 20, tmp: 1 << 20 },
+        user: unused_user(),
     };
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "exit 0"]).stdin(Stdio::null()).stdout(Stdio::null());
@@ -232,4 +264,46 @@ fn pipe() -> std::io::Result<(OwnedFd, OwnedFd)> {
 fn text(path: &std::path::Path) -> std::io::Result<CString> {
     use std::os::unix::ffi::OsStrExt;
     CString::new(path.as_os_str().as_bytes()).map_err(|_| std::io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until_the_end(tree: &mut Tree) -> ExitStatus {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(20) {
+            if let Some((status, _)) = tree.poll().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("it does not end");
+    }
+
+    /// Processes whose command line has this in it.
+    fn running(word: &str) -> usize {
+        let lines =
+            std::fs::read_dir("/proc").unwrap().flatten().map(|e| std::fs::read(e.path().join("cmdline")));
+        lines.flatten().filter(|l| String::from_utf8_lossy(l).contains(word)).count()
+    }
+
+    /// Without namespaces a program can kill its guardian. What it leaves then is the harness's, which ends it.
+    #[test]
+    fn nothing_is_left_of_a_loose_tree_whose_guardian_was_killed() {
+        let mark = (8_000_000 + std::process::id()).to_string();
+        let mut command = Command::new("/bin/sh");
+        let script = format!(
+            "setsid sh -c 'setsid sleep {mark} & setsid sleep {mark} & wait' & sleep {mark} & sleep 0.2; kill -9 $PPID; sleep {mark}"
+        );
+        command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut tree = spawn(command, None, None).unwrap();
+        // The harness's own children are not of the tree.
+        let mut own = Command::new("sleep").arg("9").spawn().unwrap();
+        assert!(!until_the_end(&mut tree).success());
+        assert_eq!(running(&format!("sleep\0{mark}")), 0);
+        assert!(own.try_wait().unwrap().is_none());
+        own.kill().unwrap();
+        own.wait().unwrap();
+    }
 }

@@ -1,5 +1,6 @@
 //! The program of a system: its process tree in a sandbox, its control lines, what it may say, how it ended.
 
+use super::files::OPEN;
 use super::sandbox::Surroundings;
 use anyhow::{Context, Result, bail};
 use contract::{Limits, Manifest, text};
@@ -68,23 +69,31 @@ pub fn command(manifest: &Manifest, arguments: &[&str]) -> Result<Command> {
     };
     let mut command = Command::new(program);
     command.args(&manifest.command[1..]).args(arguments);
-    // `freezeframe link --run` is every plug-in's path in virtual time.
-    if let Ok(me) = std::env::current_exe() {
-        command.env("FREEZEFRAME", me);
+    if !manifest.is_shipped() {
+        command.env("FREEZEFRAME", link_program()?);
     }
     Ok(command)
 }
 
+/// `$FREEZEFRAME link --run` is every plug-in's path in virtual time. A program of its own, because this one makes clips, too.
+pub(super) fn link_program() -> Result<PathBuf> {
+    beside_this_program("freezeframe-link")
+}
+
 /// The project's own systems are in the program `sut`, beside this one.
 pub(super) fn sut_program() -> Result<PathBuf> {
+    beside_this_program("sut")
+}
+
+fn beside_this_program(name: &str) -> Result<PathBuf> {
     let me = std::env::current_exe().context("failed to find this program's own path")?;
     // A test's executable is one folder deeper.
     let places =
-        [me.with_file_name("sut"), me.parent().and_then(Path::parent).unwrap_or(Path::new("")).join("sut")];
+        [me.with_file_name(name), me.parent().and_then(Path::parent).unwrap_or(Path::new("")).join(name)];
     match places.iter().find(|p| p.is_file()) {
         Some(path) => Ok(path.clone()),
         None => bail!(
-            "the program `sut` is not beside {}; build it with `cargo build --release -p freezeframe-systems`",
+            "the program `{name}` is not beside {}; build it with `cargo build --release --workspace --bins`",
             me.display()
         ),
     }
@@ -165,6 +174,12 @@ impl Running {
         })
     }
 
+    /// What of the machine it saw as the machine's own inodes; complete once it has ended.
+    #[must_use]
+    pub fn shared(&self) -> &[PathBuf] {
+        self.tree.shared()
+    }
+
     /// What it is called in messages.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -218,7 +233,24 @@ impl Running {
         let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
         let limits = &self.limits;
         let (out, lines, err) = (of(&self.said.stdout), of(&self.said.lines), of(&self.said.stderr));
-        let stored = self.folder.as_deref().map_or(Stored::default(), Stored::of);
+        let stored = self.folder.as_deref().map_or(Stored::default(), |f| Stored::of(f, limits.files));
+        if let Some(folder) = stored.closed {
+            self.kill();
+            let text = format!(
+                "the {} closed {} to the harness, which could not see what is in it, and was ended",
+                self.name,
+                text::line(&folder.display().to_string())
+            );
+            return Err(Failure::error("bad_file", text));
+        }
+        if stored.too_deep {
+            self.kill();
+            let text = format!(
+                "the {} made folders in its run folder that are nested deeper than a path can be long, and was ended",
+                self.name
+            );
+            return Err(Failure::error("disk_limit", text));
+        }
         let broken = if out > limits.stdout_kb << 10 {
             Some(("stdout_limit", format!("wrote {out} bytes to its standard output"), "stdout_kb"))
         } else if lines > limits.stdout_lines {
@@ -312,24 +344,47 @@ fn is_a_shells(words: &str) -> bool {
 }
 
 /// What lies in a run folder.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stored {
     bytes: u64,
     files: u64,
     events: u64,
+    /// A folder that its owner may not look into: as long as it is there nothing below it is counted.
+    closed: Option<PathBuf>,
+    /// There are folders that no path can name.
+    too_deep: bool,
 }
 
 impl Stored {
-    fn of(folder: &Path) -> Self {
+    /// Counts until there are more than `enough` files.
+    fn of(folder: &Path, enough: u64) -> Self {
+        use std::io::ErrorKind::InvalidFilename;
         use std::os::unix::fs::MetadataExt;
         let mut stored = Self::default();
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let entries = match std::fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(e) => {
+                    stored.too_deep |= e.kind() == InvalidFilename;
+                    if e.kind() == std::io::ErrorKind::PermissionDenied {
+                        stored.closed.get_or_insert(folder);
+                    }
+                    continue; // or it has just gone
+                }
+            };
+            // Whoever is root sees what is inside, and says the same of it.
+            if std::fs::symlink_metadata(&folder).is_ok_and(|m| m.mode() & OPEN != OPEN) {
+                stored.closed.get_or_insert(folder.clone());
+            }
+            for entry in entries.flatten() {
                 let Ok(found) = entry.metadata() else { continue };
                 stored.files += 1;
                 stored.bytes += found.blocks() * 512;
-                if found.is_dir() && stored.files < 100_000 {
+                if stored.files > enough {
+                    return stored;
+                }
+                if found.is_dir() {
                     folders.push(entry.path());
                 } else if entry.file_name().to_string_lossy().starts_with("events") {
                     stored.events += found.len();

@@ -3,6 +3,7 @@
 
 use super::child::{Failure, Interrupted};
 use super::files::{EndFiles, write_new};
+use super::remove::remove_tree;
 use contract::Manifest;
 use serde_json::json;
 use std::fs;
@@ -17,7 +18,7 @@ pub const FOLDER: &str = ".failed";
 pub fn keep(error: anyhow::Error, partial: &Path, run_dir: &Path, manifest: &Manifest) -> anyhow::Error {
     let nothing_to_see = error.chain().any(|e| e.is::<Interrupted>() || e.is::<crate::BadInput>());
     if nothing_to_see {
-        let _ = fs::remove_dir_all(partial);
+        give_up(partial);
         return error;
     }
     for end in [EndFiles::sender(partial), EndFiles::receiver(partial), EndFiles::simulated(partial)] {
@@ -29,9 +30,15 @@ pub fn keep(error: anyhow::Error, partial: &Path, run_dir: &Path, manifest: &Man
     match move_away(partial, run_dir) {
         Some(kept) => error.context(format!("the run failed; {} keeps what it left", kept.display())),
         None => {
-            let _ = fs::remove_dir_all(partial);
+            give_up(partial);
             error
         }
+    }
+}
+
+fn give_up(folder: &Path) {
+    if let Err(why) = remove_tree(folder) {
+        eprintln!("{} could not be removed ({why}); remove it by hand", folder.display());
     }
 }
 
@@ -39,7 +46,7 @@ fn move_away(partial: &Path, run_dir: &Path) -> Option<PathBuf> {
     let folder = run_dir.with_file_name(FOLDER);
     let kept = folder.join(run_dir.file_name()?);
     fs::create_dir_all(&folder).ok()?;
-    let _ = fs::remove_dir_all(&kept);
+    give_up(&kept);
     fs::rename(partial, &kept).ok()?;
     Some(kept)
 }

@@ -2,6 +2,7 @@
 //! of the contract and nothing else.
 
 use super::child::Failure;
+use super::remove::remove_tree;
 use anyhow::{Context, Result};
 use contract::{Limits, RunSpec};
 use std::fs;
@@ -19,6 +20,9 @@ pub struct EndFiles {
     /// It may leave these.
     optional: &'static [&'static str],
 }
+
+/// What a folder's owner needs to see what is in it.
+pub(super) const OPEN: u32 = 0o500;
 
 const PICTURES: [&str; 6] = [
     "rendered.rgb.units",
@@ -81,6 +85,11 @@ impl EndFiles {
     /// # Errors
     /// When something required is missing, or is not a plain file of its own.
     pub fn collect(&self, run_dir: &Path, limits: &Limits) -> Result<()> {
+        let mode = fs::symlink_metadata(&self.folder).map_or(0, |m| m.mode());
+        if mode & OPEN != OPEN {
+            let text = format!("the {} closed its run folder (mode {:o})", self.name, mode & 0o7777);
+            return Err(Failure::error("bad_file", text));
+        }
         for name in self.required.iter().chain(self.optional) {
             let from = self.folder.join(name);
             let Ok(found) = fs::symlink_metadata(&from) else {
@@ -106,30 +115,37 @@ impl EndFiles {
             }
             let to = run_dir.join(name);
             fs::rename(&from, &to).with_context(|| format!("failed to move {}", from.display()))?;
-            fs::set_permissions(&to, fs::Permissions::from_mode(0o644))
-                .with_context(|| format!("failed to open {}", to.display()))?;
+            ours(&to).with_context(|| format!("failed to open {}", to.display()))?;
         }
-        self.remove();
-        Ok(())
+        remove_tree(&self.folder).with_context(|| format!("failed to remove {}", self.folder.display()))
     }
 
     /// The same for a run that failed: events so far, no pictures, no complaint.
     pub fn salvage(&self, run_dir: &Path, limits: &Limits) {
+        // Whatever it was closed with.
+        if fs::symlink_metadata(&self.folder).is_ok_and(|m| m.is_dir()) {
+            let _ = fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700));
+        }
         for name in self.required {
             let from = self.folder.join(name);
             let plain = fs::symlink_metadata(&from)
                 .is_ok_and(|m| m.is_file() && m.nlink() == 1 && m.len() <= limits.events_mb << 20);
             if plain {
-                let _ = fs::rename(&from, run_dir.join(name));
+                let to = run_dir.join(name);
+                let _ = fs::rename(&from, &to).and_then(|()| ours(&to));
             }
         }
-        self.remove();
+        if let Err(why) = remove_tree(&self.folder) {
+            eprintln!("{} could not be removed ({why}); remove it by hand", self.folder.display());
+        }
     }
+}
 
-    fn remove(&self) {
-        // Never through a link: the standard library goes by descriptors.
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+/// A plain file that a system's user has left becomes this process's.
+fn ours(path: &Path) -> std::io::Result<()> {
+    let me = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    std::os::unix::fs::chown(path, Some(me.0), Some(me.1))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }
 
 /// Writes `content` into a file beside `path` that nobody can have foreseen, and renames it there: whole or not at all, and never

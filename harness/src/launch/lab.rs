@@ -2,11 +2,11 @@
 
 use super::child::{Failure, Interrupted, Running, command, interrupted};
 use super::files::{EndFiles, write_new};
-use super::sandbox::{Part, RunPlaces, Surroundings, isolation};
+use super::sandbox::{Part, RunPlaces, Surroundings, isolation_but, not_isolated};
 use crate::bad_input;
 use crate::record::{Finding, read_fates};
 use anyhow::{Context, Result};
-use contract::scores::{Durations, Health};
+use contract::scores::{Durations, Health, Warning};
 use contract::{Event, Manifest, RunSpec, Shaping};
 use netns::{End, Lab, LabConfig, LabError, Shaper};
 use serde_json::{Value, json};
@@ -48,7 +48,8 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     };
     eprintln!("shaper: {}", lab.shaper());
 
-    let mut ends = Ends { signals: [Signals::default(), Signals::default()], ended_ns: 0 };
+    let mut ends =
+        Ends { signals: [Signals::default(), Signals::default()], ended_ns: 0, isolation: String::new() };
     let outcome = ends.run(&mut lab, spec, manifest, run_dir, final_dir);
     let health = lab.stop().context("the emulator failed");
     if let Ok(health) = &health {
@@ -58,7 +59,8 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     let health = health?;
     let mut findings = path_findings(&health, manifest);
     findings.extend(ends.findings(manifest));
-    write_health(&health, &findings, exits, ends.ended_ns, run_dir)?;
+    let known = (ends.isolation, not_isolated(manifest));
+    write_health(&health, &findings, exits, ends.ended_ns, known, run_dir)?;
     merge_events(run_dir)
 }
 
@@ -74,6 +76,8 @@ struct Ends {
     /// The sender's, the receiver's.
     signals: [Signals; 2],
     ended_ns: u64,
+    /// What kept them apart.
+    isolation: String,
 }
 
 impl Ends {
@@ -124,6 +128,7 @@ impl Ends {
         let length = Duration::from_nanos(clip) + spec.scenario.playout.at_most();
         let exits = self.until_the_end(lab, &mut sender, &mut receiver, manifest, LEAD + length)?;
         self.ended_ns = monotonic_ns().saturating_sub(epoch_ns);
+        self.isolation = isolation_but(&[sender.shared(), receiver.shared()]);
         drop((sender, receiver));
         for files in &files {
             files.collect(run_dir, &manifest.limits)?;
@@ -303,6 +308,7 @@ fn write_health(
     findings: &[Finding],
     exits: BTreeMap<String, i32>,
     ended_ns: u64,
+    (isolation, warning): (String, Option<Warning>),
     run_dir: &Path,
 ) -> Result<()> {
     let mut late = Vec::new();
@@ -318,9 +324,9 @@ fn write_health(
     let health = Health {
         valid: emulator.valid && findings.is_empty(),
         problems,
-        isolation: isolation(),
+        isolation,
         ended_ns: Some(ended_ns),
-        findings: findings.iter().map(Finding::to_warning).collect(),
+        findings: findings.iter().map(Finding::to_warning).chain(warning).collect(),
         exits,
         emulator_lateness: Durations::of(late),
         ..Health::default()
@@ -382,7 +388,8 @@ mod tests {
         fs::write(dir.path().join("fates.jsonl"), ledger).expect("a ledger");
         let why = "maximum lateness 40.000 ms is above 33.333 ms".to_owned();
         let emulator = netns::Health { valid: false, why_invalid: vec![why], ..netns::Health::default() };
-        write_health(&emulator, &[], BTreeMap::new(), 0, dir.path()).expect("health.json");
+        write_health(&emulator, &[], BTreeMap::new(), 0, (String::new(), None), dir.path())
+            .expect("health.json");
         let text = fs::read_to_string(dir.path().join("health.json")).expect("health.json");
         let health: Health = serde_json::from_str(&text).expect("what the score reads");
         assert!(!health.valid);

@@ -11,16 +11,20 @@
 //! | [`playable`] | what was on the screen, as an ordinary video file |
 //! | [`child`] | children: control lines, limits on what they say and store, no orphans |
 //! | [`sandbox`] | what a child may see |
+//! | [`copies`] | copies of what a child must not see |
 //! | [`files`] | what a child may write, and how it comes out of there |
+//! | [`remove`] | what a child has left is removed, however it is made |
 //! | [`failed`] | what stays of a run that failed |
 
 pub mod child;
 pub mod clip;
+pub mod copies;
 pub mod failed;
 pub mod files;
 pub mod identity;
 pub mod lab;
 pub mod playable;
+pub mod remove;
 pub mod request;
 pub mod sandbox;
 pub mod simulated;
@@ -73,7 +77,9 @@ pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path) -> 
         bad_input!("{} exists and is no run directory; choose another --out", run_dir.display());
     }
     let partial = partial_path(run_dir);
-    let _ = fs::remove_dir_all(&partial);
+    remove::remove_tree(&partial).with_context(|| {
+        format!("failed to remove {}, which a run left that was cut off", partial.display())
+    })?;
     fs::create_dir_all(&partial).with_context(|| format!("failed to create {}", partial.display()))?;
     spec.write(&partial)?;
     let result = match spec.backend {

@@ -3,15 +3,21 @@
 //! | process | sees, besides the machine's own programs and its own |
 //! |---|---|
 //! | `describe` | nothing |
-//! | `send`, `simulate` | the clip, its own run folder (to write) |
+//! | `simulate` | the clip, its own run folder (to write), the program `freezeframe-link` |
+//! | `send` | the clip, its own run folder (to write) |
 //! | `receive` | its own run folder (to write); neither the clip nor a copy of it |
 //!
-//! The systems of this project also see their weights, and their senders the cache of encoded streams.
+//! A plug-in does not see this tool, which can make clips, and runs as a user of its own. The systems of this project are trusted:
+//! they also see their weights, and their senders the cache of encoded streams.
 
+use super::child::{link_program, sut_program};
 use super::clip::cache_dir;
+use super::copies::copies;
+use crate::bad_input;
 use anyhow::{Context, Result};
+use contract::scores::Warning;
 use contract::{Limits, Manifest, RunSpec};
-use netns::sandbox::{Place, Sandbox, Support, System, TreeLimits};
+use netns::sandbox::{Place, Sandbox, Support, System, TreeLimits, unused_user};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,12 +70,47 @@ pub struct RunPlaces<'a> {
 #[must_use]
 pub fn isolation() -> String {
     match netns::sandbox::support() {
-        Support::Full => "own mounts, processes, IPC and network; no capabilities; limits".to_owned(),
+        Support::Full => {
+            let user = if unused_user().is_some() { "plug-ins as users of their own; " } else { "" };
+            format!(
+                "own mounts, processes, IPC and network; {user}no capabilities; limits; a filter of system calls"
+            )
+        }
         Support::None(why) => format!(
             "none but limits on time and output: {why}; the system saw the machine's files, the clip among them"
         ),
     }
 }
+
+/// The same for a run whose ends saw these places of the machine as one and the same.
+#[must_use]
+pub fn isolation_but(shared: &[&[PathBuf]; 2]) -> String {
+    let both: BTreeSet<String> =
+        shared[0].iter().filter(|p| shared[1].contains(p)).map(|p| p.display().to_string()).collect();
+    let places = both.into_iter().collect::<Vec<_>>().join(", ");
+    let isolation = isolation();
+    if places.is_empty() {
+        return isolation;
+    }
+    contract::text::line(&format!(
+        "{isolation}; both ends saw one and the same {places}, through whose locks they could signal"
+    ))
+}
+
+/// What a reader of the results must know where a plug-in was not kept apart from the machine; it stands in `scores.json`, and the
+/// plug-in's row has a mark.
+#[must_use]
+pub fn not_isolated(manifest: &Manifest) -> Option<Warning> {
+    let Support::None(why) = netns::sandbox::support() else { return None };
+    let text = format!(
+        "the system was not kept apart from the machine ({why}): it could see the clip and what others write; run it where namespaces are \
+         permitted (`freezeframe doctor`)"
+    );
+    (!manifest.is_shipped()).then(|| Warning { code: NOT_ISOLATED.to_owned(), text })
+}
+
+/// Code of that warning.
+pub const NOT_ISOLATED: &str = "not_isolated";
 
 impl Surroundings {
     /// For `part` of the system of `manifest`.
@@ -80,18 +121,30 @@ impl Surroundings {
         let staging = tempfile::tempdir().context("failed to make a folder for a sandbox")?;
         let cwd = std::env::current_dir().context("failed to find the working directory")?;
         let limits = manifest.limits.clone();
-        let sandbox = (*netns::sandbox::support() == Support::Full).then(|| Sandbox {
-            places: places(manifest, part, run, &cwd),
-            staging: staging.path().to_owned(),
-            cwd: cwd.clone(),
-            limits: TreeLimits {
-                memory: (limits.memory_mb << 20).min(three_quarters_of_the_memory()),
-                processes: limits.processes,
-                open_files: limits.open_files,
-                file: limits.disk_mb << 20,
-                tmp: limits.tmp_mb << 20,
-            },
-        });
+        let sandbox = match netns::sandbox::support() {
+            Support::None(_) => None,
+            Support::Full => Some(Sandbox {
+                places: places(manifest, part, run, &cwd)?,
+                staging: staging.path().to_owned(),
+                cwd: cwd.clone(),
+                limits: TreeLimits {
+                    memory: (limits.memory_mb << 20).min(three_quarters_of_the_memory()),
+                    processes: limits.processes,
+                    open_files: limits.open_files,
+                    file: limits.disk_mb << 20,
+                    tmp: limits.tmp_mb << 20,
+                },
+                // The systems of this project write into the cache.
+                user: unused_user().filter(|_| !manifest.is_shipped()),
+            }),
+        };
+        if let (Some(run), Some(user)) = (run, sandbox.as_ref().and_then(|s| s.user)) {
+            let spec = run.own.join(contract::spec::FILE_NAME);
+            for path in [run.own, &spec] {
+                std::os::unix::fs::chown(path, Some(user), Some(user))
+                    .with_context(|| format!("failed to give {} to the system's user", path.display()))?;
+            }
+        }
         Ok(Self { sandbox, limits, run_folder: run.map(|r| r.own.to_owned()), _staging: staging })
     }
 }
@@ -103,38 +156,49 @@ fn three_quarters_of_the_memory() -> u64 {
     total.map_or(u64::MAX, |kib| kib / 4 * 3 * 1024)
 }
 
-fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Path) -> Vec<Place> {
-    let mut shown: BTreeSet<PathBuf> = BTreeSet::new();
-    for path in own_files(manifest, cwd) {
-        shown.insert(path);
+fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Path) -> Result<Vec<Place>> {
+    let trusted = manifest.is_shipped();
+    // What must not be seen is compared as it really is, however a path was written.
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let cache = cache_dir().ok();
+    let hidden: Vec<PathBuf> = run.map_or(Vec::new(), |r| r.hidden.map(real_place).into_iter().collect());
+    let mut shown = own_files(manifest, part, cwd)?;
+    for path in asked_for(manifest, cwd)? {
+        let path_real = real(&path);
+        let kept_back = hidden.iter().chain(&cache.as_deref().map(&real)).any(|h| path_real.starts_with(h));
+        if !kept_back {
+            shown.insert(path);
+        }
     }
-    let read = manifest.read.iter().map(|p| manifest.folder.as_deref().unwrap_or(cwd).join(p));
-    shown.extend(read.chain(manifest.files.iter().cloned()).filter(|p| p.exists()));
-    let mut places = Vec::new();
+    let mut clip = Vec::new();
     if let Some(run) = run {
         let scenario = &run.spec.scenario;
         let traces =
             [&scenario.forward, &scenario.reverse].into_iter().filter_map(|l| l.trace.as_ref()?.file.clone());
         shown.extend(traces.filter(|t| t.is_absolute()));
         let options = run.spec.options.values().filter_map(|v| v.as_str()).map(|v| cwd.join(v));
-        if manifest.is_shipped() {
+        if trusted {
             shown.extend(options.filter(|p| p.exists()));
         }
+        clip = [Some(run.spec.clip.rgb.clone()), run.spec.clip.depth.clone()].into_iter().flatten().collect();
     }
-    let clip: Vec<PathBuf> = run.map_or(Vec::new(), |r| {
-        [Some(r.spec.clip.rgb.clone()), r.spec.clip.depth.clone()].into_iter().flatten().collect()
-    });
-    let cache = cache_dir().ok();
+    let mut places = Vec::new();
     // What a broad folder (the one where everything lies) would show besides the program.
     for folder in shown.iter().filter(|f| f.is_dir()) {
-        if let Some(run) = run {
-            for path in run.hidden {
-                places.extend(first_below(folder, path).map(Place::Hide));
-            }
-        }
-        if !part.sees_the_clip() {
-            places.extend(copies(folder, &clip).into_iter().map(Place::Hide));
-        }
+        places.extend(hidden.iter().filter_map(|path| first_below(folder, path)).map(Place::Hide));
+    }
+    let mut originals = Vec::new();
+    if !trusted {
+        let tools = [std::env::current_exe().ok(), sut_program().ok()];
+        originals.extend(tools.into_iter().flatten().map(|t| real(&t)));
+        // Also where it is installed among the machine's own programs.
+        let seen = |path: &PathBuf| System::holds(path) || shown.iter().any(|s| path.starts_with(real(s)));
+        places.extend(originals.iter().filter(|o| seen(o)).cloned().map(Place::Hide));
+    }
+    if run.is_some() && !part.sees_the_clip() {
+        originals.extend(clip.iter().cloned());
+        let searched: Vec<PathBuf> = shown.iter().filter(|s| !System::holds(s)).cloned().collect();
+        places.extend(copies(&searched, !trusted, &originals)?.into_iter().map(Place::Hide));
     }
     if part.sees_the_clip() {
         shown.extend(clip);
@@ -144,8 +208,7 @@ fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Pat
     if let Some(cache) = cache {
         // `describe` remembers the hashes of libraries and weights there.
         let wanted = run.is_none_or(|r| part.sees_the_clip() && r.spec.cache.is_some());
-        let trusted = manifest.is_shipped() && wanted;
-        if trusted {
+        if trusted && wanted {
             let _ = fs::create_dir_all(&cache);
             places.push(Place::Write(cache));
         } else {
@@ -157,16 +220,45 @@ fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Pat
         places.push(Place::Write(run.own.to_owned()));
     }
     places.extend(shown.into_iter().map(Place::Read));
-    places
+    Ok(places)
+}
+
+/// Where something is or will be, without links on the way.
+fn real_place(path: &Path) -> PathBuf {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let known = full.ancestors().find_map(|a| Some((a, a.canonicalize().ok()?)));
+    known.map_or(full.clone(), |(a, real)| real.join(full.strip_prefix(a).unwrap_or(Path::new(""))))
+}
+
+/// What the manifest names, as far as it is there.
+fn asked_for(manifest: &Manifest, cwd: &Path) -> Result<Vec<PathBuf>> {
+    let folder = manifest.folder.as_deref().unwrap_or(cwd);
+    let read = manifest.read.iter().map(|p| ("read", folder.join(p)));
+    let files = manifest.files.iter().map(|p| ("files", p.clone()));
+    let mut asked = Vec::new();
+    for (field, path) in read.chain(files) {
+        let Ok(real) = path.canonicalize() else { continue };
+        let machine = ["/proc", "/sys", "/dev"].iter().any(|m| real.starts_with(m));
+        if machine || real == Path::new("/") {
+            bad_input!(
+                "manifest of {}: field `{field}`: {} shows the whole machine; name the files and folders that are needed",
+                manifest.name,
+                path.display()
+            );
+        }
+        asked.push(path);
+    }
+    Ok(asked)
 }
 
 /// The program and what it needs to start: the folder of its manifest, its own, those of its arguments, libraries from other places,
 /// and what the environment's search paths name.
-fn own_files(manifest: &Manifest, cwd: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
+fn own_files(manifest: &Manifest, part: Part, cwd: &Path) -> Result<BTreeSet<PathBuf>> {
+    let trusted = manifest.is_shipped();
+    let mut found = BTreeSet::new();
     let mut add = |path: PathBuf| {
         if !System::holds(&path) && path.exists() {
-            found.push(path);
+            found.insert(path);
         }
     };
     if let Some(folder) = &manifest.folder {
@@ -195,11 +287,8 @@ fn own_files(manifest: &Manifest, cwd: &Path) -> Vec<PathBuf> {
             add(tool_of_the_user(&path).or_else(|| folder_or_nothing(home)).unwrap_or(path));
         }
     }
-    std::env::current_exe().into_iter().for_each(&mut add);
-    // A test's program is one folder deeper than `sut`.
-    if manifest.is_shipped() {
-        let me = std::env::current_exe().ok();
-        me.and_then(|m| m.parent()?.parent().map(|p| p.join("sut"))).into_iter().for_each(&mut add);
+    if trusted {
+        std::env::current_exe().into_iter().chain(sut_program()).for_each(&mut add);
         let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for path in ["weights", "sut/models"] {
             tree.join(path).canonicalize().into_iter().for_each(&mut add);
@@ -217,14 +306,19 @@ fn own_files(manifest: &Manifest, cwd: &Path) -> Vec<PathBuf> {
     if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
         add(home.join(".local/lib"));
     }
-    // The systems of this project load the libraries that the harness has loaded.
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let libraries =
-        maps.lines().filter_map(|l| l.split_ascii_whitespace().nth(5)).filter(|p| p.contains(".so"));
-    for folder in libraries.filter_map(|l| Path::new(l).parent()).collect::<BTreeSet<_>>() {
-        add(folder.to_owned());
+    if part == Part::Simulate && !trusted {
+        add(link_program()?);
     }
-    found
+    // The programs of this project load the libraries that the harness has loaded.
+    if trusted || part == Part::Simulate {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let libraries =
+            maps.lines().filter_map(|l| l.split_ascii_whitespace().nth(5)).filter(|p| p.contains(".so"));
+        for folder in libraries.filter_map(|l| Path::new(l).parent()).collect::<BTreeSet<_>>() {
+            add(folder.to_owned());
+        }
+    }
+    Ok(found)
 }
 
 /// Where a user's own tool lies whole: `~/.pyenv` for what is somewhere below it.
@@ -255,52 +349,4 @@ fn first_below(folder: &Path, path: &Path) -> Option<PathBuf> {
     let below = parent.join(path.file_name()?);
     let first = below.strip_prefix(&folder).ok()?.components().next()?;
     Some(folder.join(first))
-}
-
-/// Files below `folder` with the content of one of `originals`. At most some thousand files are looked at.
-fn copies(folder: &Path, originals: &[PathBuf]) -> Vec<PathBuf> {
-    let sizes: BTreeSet<u64> = originals
-        .iter()
-        .filter_map(|o| fs::metadata(o).ok())
-        .filter(fs::Metadata::is_file)
-        .map(|m| m.len())
-        .collect();
-    let (mut found, mut folders, mut looked_at) = (Vec::new(), vec![folder.to_owned()], 0);
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            looked_at += 1;
-            let Ok(kind) = entry.file_type() else { continue };
-            if looked_at > 20_000 {
-                return found;
-            }
-            if kind.is_dir() {
-                folders.push(entry.path());
-            } else if kind.is_file()
-                && entry.metadata().is_ok_and(|m| sizes.contains(&m.len()))
-                && originals.iter().any(|o| same_content(o, &entry.path()))
-            {
-                found.push(entry.path());
-            }
-        }
-    }
-    found
-}
-
-fn same_content(a: &Path, b: &Path) -> bool {
-    use std::io::Read;
-    let compare = || -> std::io::Result<bool> {
-        let (mut a, mut b) = (fs::File::open(a)?, fs::File::open(b)?);
-        let (mut of_a, mut of_b) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-        loop {
-            let n = a.read(&mut of_a)?;
-            if n == 0 {
-                return Ok(b.read(&mut of_b)? == 0);
-            }
-            b.read_exact(&mut of_b[..n])?;
-            if of_a[..n] != of_b[..n] {
-                return Ok(false);
-            }
-        }
-    };
-    compare().unwrap_or(false)
 }

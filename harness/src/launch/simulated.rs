@@ -2,7 +2,7 @@
 
 use super::child::{Failure, Running, command};
 use super::files::{EndFiles, write_new};
-use super::sandbox::{Part, RunPlaces, Surroundings, isolation};
+use super::sandbox::{Part, RunPlaces, Surroundings, isolation, not_isolated};
 use crate::bad_input;
 use crate::record::{EventsError, read_events, read_fates};
 use anyhow::Result;
@@ -42,7 +42,14 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     }
     if !manifest.is_shipped() {
         readable(run_dir)?;
-        let health = Health { valid: true, isolation: isolation(), self_reported: true, ..Health::default() };
+        let findings = not_isolated(manifest).into_iter().collect();
+        let health = Health {
+            valid: true,
+            isolation: isolation(),
+            self_reported: true,
+            findings,
+            ..Health::default()
+        };
         write_new(&run_dir.join("health.json"), serde_json::to_string_pretty(&health)?.as_bytes())?;
     }
     Ok(())

@@ -103,6 +103,55 @@ def once():
                 pass
     elif a == "finds_the_clip" and RECEIVE:
         find_the_clip()
+    elif a == "root_only":
+        for path in ["/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/proc/kcore", "/proc/keys"]:
+            attempt(path, lambda: open(path, "rb").read(1) != b"")
+        if open("/proc/self/uid_map").read().split() == ["0", "0", "4294967295"]:
+            attempt("being root", lambda: 0 in (*os.getresuid(), *os.getresgid(), *os.getgroups()))
+    elif a == "shared_memory_eater":
+        import mmap
+        hoard = []
+        while True:
+            hoard.append(mmap.mmap(-1, 16 << 20))
+            for i in range(0, 16 << 20, 4096):
+                hoard[-1][i] = 1
+    elif a == "nests_folders":
+        home = os.getcwd()
+        os.chdir(RUN)
+        for _ in range(60):
+            os.mkdir("d" * 200)
+            os.chdir("d" * 200)
+        for i in range(5):
+            open(f"big{i}", "wb").write(bytes(1 << 20))
+        os.chdir(home)
+        time.sleep(0.5)
+    elif a == "closes_a_folder":
+        os.makedirs(RUN + "/closed/in")
+        open(RUN + "/closed/in/x", "w").write("y")
+        os.chmod(RUN + "/closed/in", 0)
+        os.chmod(RUN + "/closed", 0)
+        time.sleep(0.5)
+    elif a == "other_kernels_ways":
+        libc = ctypes.CDLL(None, use_errno=True)
+        user, mounts, net = 0x10000000, 0x20000, 0x40000000
+        for flags in (user, user | mounts, user | net):
+            attempt(f"unshare {flags:x}", lambda: libc.unshare(flags) == 0)
+        attempt("clone", lambda: libc.syscall({"x86_64": 56, "aarch64": 220}[os.uname().machine], user | 17, 0, 0, 0, 0) >= 0)
+        attempt("clone3", lambda: libc.syscall(435, 0, 0) < 0 and ctypes.get_errno() != 38)
+        for name, number in (("io_uring", 425), ("a file in memory", {"x86_64": 319, "aarch64": 279}[os.uname().machine]), ("a secret", 447)):
+            attempt(name, lambda: libc.syscall(number, b"x", 0) >= 0)
+        for family in (40, 38, 30, 21, 31, 42, 44):
+            attempt(f"sockets of family {family}", lambda: socket.socket(family, socket.SOCK_DGRAM) and True)
+        attempt("sockets of virtual machines", lambda: socket.socket(40, socket.SOCK_STREAM) and True)
+    elif a == "makes_the_clip" and RECEIVE:
+        tools = [os.environ["FREEZEFRAME"], os.path.join(os.path.dirname(os.environ["FREEZEFRAME"]), "freezeframe"),
+            os.path.join(os.path.dirname(os.environ["FREEZEFRAME"]), "sut"), "/usr/bin/freezeframe", "/usr/local/bin/freezeframe"]
+        for tool in tools:
+            attempt(tool, lambda: subprocess.run([tool, "run", "clean", "--clip", "person-0", "--size", "128x96", "--frames", "5", "--no-score", "--out", "/tmp/made"],
+                env=dict(os.environ, XDG_CACHE_HOME="/tmp/cache", FREEZEFRAME_CACHE="/tmp/cache"), capture_output=True).returncode == 0)
+    elif a == "more_than_link":
+        for words in (["run", "clean", "--clip", "person-0", "--size", "128x96", "--frames", "5", "--out", "/tmp/made"], ["list"], ["doctor"], ["--help"]):
+            attempt(" ".join(words), lambda: b"person" in subprocess.run([os.environ["FREEZEFRAME"], *words], capture_output=True).stdout)
 
 def ignore(pid):
     try:
@@ -112,12 +161,12 @@ def ignore(pid):
 
 def find_the_clip():
     size, found = int(os.environ["CLIP_BYTES"]), []
-    for top in [os.environ["CLIP"], "/tmp", "/root", "/home", "/work", "/var", "/dev/shm", os.getcwd(), os.path.join(RUN, "..")]:
+    for top in [os.environ["CLIP"], "/tmp", "/root", "/home", "/work", "/var", "/dev/shm", os.getcwd(), os.path.dirname(sys.argv[0]), os.path.join(RUN, "..")]:
         for folder, _, files in os.walk(top) if os.path.isdir(top) else [(os.path.dirname(top), [], [os.path.basename(top)])]:
             for name in files:
                 try:
                     path = os.path.join(folder, name)
-                    if os.stat(path).st_size == size or name.endswith(".units"):
+                    if os.stat(path).st_size == size or name.endswith(".units") or os.path.basename(folder) == "sender":
                         found.append(path)
                 except OSError:
                     pass
@@ -166,6 +215,56 @@ def tunnel(kind):
 
 def plugin_peer():
     return sys.argv[sys.argv.index("--peer") + 1].rsplit(":", 1)[0]
+
+def keyring():
+    libc = ctypes.CDLL(None, use_errno=True)
+    add, request, control = {"x86_64": (248, 249, 250), "aarch64": (217, 218, 219)}[os.uname().machine]
+    rings = {"session": -3, "user": -4, "user session": -5, "persistent": None}
+    for name, ring in rings.items():
+        if ring is None:
+            attempt(f"the {name} ring", lambda: libc.syscall(control, 22, -1, -2) >= 0)
+        elif SEND:
+            attempt(f"a key in the {name} ring", lambda: libc.syscall(add, b"user", b"freezeframe-tunnel", b"picture" * 100, 700, ring) >= 0)
+    if RECEIVE:
+        time.sleep(0.8)
+        for name, ring in rings.items():
+            attempt(f"a search of the {name} ring", lambda: ring is not None and libc.syscall(control, 10, ring, b"user", b"freezeframe-tunnel", 0) >= 0)
+
+def locks():
+    """Marks that one end puts on a file which both can read, and the other end looks for."""
+    import fcntl, glob
+    files = ["/etc/passwd", "/usr/bin/env", sys.argv[0], os.path.join(os.path.dirname(sys.argv[0]), "plugin.py"), "/dev/null", "/dev/zero", "/dev/urandom",
+        "/proc/self/status", "/proc/version", "/proc/sys/kernel/ostype", "/sys/kernel/uevent_seqnum", "/sys/devices/system/cpu/online"]
+    files += glob.glob("/etc/host*") + ["/usr", "/etc", "/sys", "/proc", "/", "/dev"]
+    place = 10 ** 12
+    one = lambda kind: struct.pack("hhqqiI", kind, 0, place, 1, 0, 0)
+    if SEND:
+        keep = globals().setdefault("kept", [])
+        for name in files:
+            for action in (lambda f: fcntl.fcntl(f, fcntl.F_SETLK, one(fcntl.F_RDLCK)), lambda f: fcntl.fcntl(f, 37, one(fcntl.F_RDLCK)),
+                    lambda f: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)):
+                try:
+                    keep.append(os.open(name, os.O_RDONLY))
+                    action(keep[-1])
+                except OSError:
+                    pass
+    if RECEIVE:
+        time.sleep(0.8)
+        for name in files:
+            try:
+                f = os.open(name, os.O_RDONLY)
+            except OSError:
+                continue
+            seen = lambda call: struct.unpack("hhqqiI", fcntl.fcntl(f, call, one(fcntl.F_WRLCK)))[0] != fcntl.F_UNLCK
+            attempt(f"a lock on {name}", lambda: seen(fcntl.F_GETLK))
+            attempt(f"a lock of an open file on {name}", lambda: seen(36))
+            def whole():
+                try:
+                    fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return False
+                except BlockingIOError:
+                    return True
+            attempt(f"a lock on the whole of {name}", whole)
 
 def shared():
     """Anything that both ends could see of each other."""
@@ -294,6 +393,11 @@ def change():
             for e in (["events.jsonl"] if VIRTUAL else ["events." + PART.replace("send", "sender").replace("receive", "receiver") + ".jsonl"]):
                 os.mkdir(os.path.join(RUN, e))
         plugin.write = foldered
+    if a == "closes_its_folder":
+        def closing(sides, name="events.jsonl"):
+            write(sides, name)
+            os.chmod(RUN, 0)
+        plugin.write = closing
     if a == "other_size" :
         def small(sides, name="events.jsonl"):
             w, h = plugin.W, plugin.H
@@ -335,6 +439,10 @@ if __name__ == "__main__":
             signals(5000, 1)
         if ATTACK == "shared":
             shared()
+        if ATTACK == "keyring":
+            keyring()
+        if ATTACK == "locks":
+            locks()
         if ATTACK == "setup_media" and SEND:
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             for _ in range(400):
