@@ -3,6 +3,7 @@
 mod made_up;
 
 use contract::frames::write_frames;
+use contract::scores::Warning;
 use freezeframe::report::columns::COLUMNS;
 use freezeframe::report::group::group;
 use freezeframe::report::html::page;
@@ -205,6 +206,24 @@ fn rows_that_a_plug_in_reported_itself_are_marked() {
         assert!(text.contains("tells itself"), "{text:.3000}");
     }
     assert!(csv(&table).lines().next().unwrap().contains("budget_differs,self_reported"));
+}
+
+/// So is a plug-in that saw the machine.
+#[test]
+fn rows_of_plug_ins_that_were_not_kept_apart_are_marked() {
+    let mut runs = sweep(1);
+    let system = runs[0].scores.run.system.clone();
+    for run in runs.iter_mut().filter(|r| r.scores.run.system == system) {
+        run.scores.warnings.push(Warning { code: "not_isolated".into(), text: "no namespaces".into() });
+    }
+    let table = Table::of(&group(&runs));
+    assert!(table.rows.iter().any(|r| r.not_isolated) && !table.rows.iter().all(|r| r.not_isolated));
+    for text in [terminal(&table, false), markdown(&table, None), latex(&table, None), page("x", &runs, None)]
+    {
+        assert!(text.contains('\u{a7}') || text.contains("\\S{}"), "{text:.3000}");
+        assert!(text.contains("could see the clip"), "{text:.3000}");
+    }
+    assert!(csv(&table).lines().next().unwrap().contains("self_reported,not_isolated"));
 }
 
 #[test]

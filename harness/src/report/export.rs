@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 /// the ends of the 95 % interval (empty where there is none) and how many runs the mean is over.
 #[must_use]
 pub fn csv(table: &Table) -> String {
-    let mut out = String::from("clip,scenario,system,runs,invalid_runs,budget_differs,self_reported");
+    let mut out =
+        String::from("clip,scenario,system,runs,invalid_runs,budget_differs,self_reported,not_isolated");
     for column in &COLUMNS {
         let _ = write!(out, ",{}", column.key);
     }
@@ -21,8 +22,9 @@ pub fn csv(table: &Table) -> String {
     out.push('\n');
     for row in &table.rows {
         let names = [&row.clip, &row.scenario, &row.system].map(|s| quote(s));
-        let marks = (row.budget_differs, row.self_reported);
-        let _ = write!(out, "{},{},{},{},{}", names.join(","), row.runs, row.invalid, marks.0, marks.1);
+        let marks =
+            [row.budget_differs, row.self_reported, row.not_isolated].map(|m| m.to_string()).join(",");
+        let _ = write!(out, "{},{},{},{marks}", names.join(","), row.runs, row.invalid);
         for value in &row.values {
             let _ = write!(out, ",{}", number(value.map(|v| v.mean)));
         }
@@ -177,6 +179,7 @@ pub fn json(table: &Table) -> serde_json::Value {
         object.insert("invalid_runs".into(), row.invalid.into());
         object.insert("budget_differs".into(), row.budget_differs.into());
         object.insert("self_reported".into(), row.self_reported.into());
+        object.insert("not_isolated".into(), row.not_isolated.into());
         for (column, value) in COLUMNS.iter().zip(&row.values) {
             let interval = value.and_then(|v| v.interval);
             object.insert(column.key.into(), value.map(|v| v.mean).into());
@@ -226,6 +229,7 @@ fn tex(text: &str) -> String {
             }
             '\u{2020}' => out.push_str("$^\\dagger$"),
             '\u{2021}' => out.push_str("$^\\ddagger$"),
+            '\u{a7}' => out.push_str("\\S{}"),
             '<' => out.push_str("$<$"),
             '>' => out.push_str("$>$"),
             '\\' => out.push_str("\\textbackslash{}"),

@@ -3,6 +3,7 @@
 use super::columns::{Better, COLUMNS, Column, Show};
 use super::group::Group;
 use super::significance::families;
+use crate::launch::sandbox::NOT_ISOLATED;
 use metrics::stats::{Estimate, Unit};
 
 /// One row: a system under a condition.
@@ -24,6 +25,8 @@ pub struct Row {
     pub budget_differs: bool,
     /// True if a plug-in said itself what happened in virtual time (`health.self_reported`) in any of its runs.
     pub self_reported: bool,
+    /// True if a plug-in was not kept apart from the machine (warning `not_isolated`) in any of its runs.
+    pub not_isolated: bool,
     /// One per column of [`COLUMNS`].
     pub values: Vec<Option<Estimate>>,
     /// True where the row has the best mean among the systems of its scenario and clip, at the digits shown. Rows without a
@@ -39,7 +42,8 @@ impl Row {
     pub fn mark(&self) -> String {
         let budget = if self.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
         let word = if self.self_reported { format!(" {SELF_REPORTED_MARK}") } else { String::new() };
-        budget + &word + if self.invalid > 0 { " !" } else { "" }
+        let apart = if self.not_isolated { format!(" {NOT_ISOLATED_MARK}") } else { String::new() };
+        budget + &word + &apart + if self.invalid > 0 { " !" } else { "" }
     }
 }
 
@@ -65,6 +69,7 @@ impl Table {
                 invalid: g.invalid(),
                 budget_differs: false,
                 self_reported: g.runs.iter().any(|r| r.scores.health.self_reported),
+                not_isolated: g.runs.iter().any(|r| r.scores.warnings.iter().any(|w| w.code == NOT_ISOLATED)),
                 values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
                 clear: vec![false; COLUMNS.len()],
@@ -140,6 +145,9 @@ impl Table {
         if self.rows.iter().any(|r| r.self_reported) {
             notes.push(format!("{SELF_REPORTED_MARK} {SELF_REPORTED_NOTE}"));
         }
+        if self.rows.iter().any(|r| r.not_isolated) {
+            notes.push(format!("{NOT_ISOLATED_MARK} {NOT_ISOLATED_NOTE}"));
+        }
         notes
     }
 }
@@ -207,6 +215,12 @@ pub const SELF_REPORTED_MARK: &str = "\u{2021}";
 /// What the mark means.
 pub const SELF_REPORTED_NOTE: &str =
     "a plug-in in virtual time, which tells itself what happened when; --backend namespaces proves it";
+
+/// Beside the system's name of a row with [`Row::not_isolated`].
+pub const NOT_ISOLATED_MARK: &str = "\u{a7}";
+
+/// What the mark means.
+pub const NOT_ISOLATED_NOTE: &str = "a plug-in on a machine without namespaces, which could see the clip; nothing but its word says that it did not";
 
 /// Budgets closer than this are one: what clocks of real machines differ by, nanoseconds.
 const SAME_BUDGET_NS: u64 = 5_000_000;

@@ -12,7 +12,10 @@ use super::columns::{COLUMNS, Column};
 use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
-use super::table::{BUDGET_MARK, BUDGET_NOTE, Row, SELF_REPORTED_MARK, SELF_REPORTED_NOTE, Shown, Table};
+use super::table::{
+    BUDGET_MARK, BUDGET_NOTE, NOT_ISOLATED_MARK, NOT_ISOLATED_NOTE, Row, SELF_REPORTED_MARK,
+    SELF_REPORTED_NOTE, Shown, Table,
+};
 use contract::{Metric, Stream};
 use overview::{colour, conditions, systems};
 use std::collections::BTreeMap;
@@ -294,9 +297,14 @@ fn marks(row: &Row) -> String {
     } else {
         String::new()
     };
+    let apart = if row.not_isolated {
+        format!(r#" <span title="{}">{NOT_ISOLATED_MARK}</span>"#, escape(NOT_ISOLATED_NOTE))
+    } else {
+        String::new()
+    };
     match row.invalid {
-        0 => budget + &word,
-        n => format!(r#"{budget}{word} <span class="badge bad">{n} invalid</span>"#),
+        0 => budget + &word + &apart,
+        n => format!(r#"{budget}{word}{apart} <span class="badge bad">{n} invalid</span>"#),
     }
 }
 
