@@ -144,7 +144,10 @@ impl EndFiles {
 /// A plain file that a system's user has left becomes this process's.
 fn ours(path: &Path) -> std::io::Result<()> {
     let me = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    std::os::unix::fs::chown(path, Some(me.0), Some(me.1))?;
+    let found = fs::symlink_metadata(path)?;
+    if (found.uid(), found.gid()) != me {
+        std::os::unix::fs::lchown(path, Some(me.0), Some(me.1))?;
+    }
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }
 

@@ -296,7 +296,9 @@ fn own_files(manifest: &Manifest, part: Part, cwd: &Path) -> Result<BTreeSet<Pat
     }
     let folders = |name: &str| {
         let value = std::env::var_os(name).unwrap_or_default();
-        std::env::split_paths(&value).map(|p| cwd.join(p)).filter(|p| p.is_dir()).collect::<Vec<_>>()
+        // A variable that is not set has one part, an empty one: that does not name the folder we are in.
+        let named = std::env::split_paths(&value).filter(|p| !p.as_os_str().is_empty());
+        named.map(|p| cwd.join(p)).filter(|p| p.is_dir()).collect::<Vec<_>>()
     };
     for name in
         ["LD_LIBRARY_PATH", "PYTHONPATH", "NODE_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "FREEZEFRAME_WEIGHTS"]

@@ -237,6 +237,9 @@ def locks():
         "/proc/self/status", "/proc/version", "/proc/sys/kernel/ostype", "/sys/kernel/uevent_seqnum", "/sys/devices/system/cpu/online"]
     files += glob.glob("/etc/host*") + ["/usr", "/etc", "/sys", "/proc", "/", "/dev"]
     place = 10 ** 12
+    if open("/proc/self/uid_map").read().split() != ["0", "0", "4294967295"]:
+        # Who is not root cannot make devices: docs/RELIABILITY.md, what is not proved.
+        files = [f for f in files if not f.startswith("/dev/")]
     one = lambda kind: struct.pack("hhqqiI", kind, 0, place, 1, 0, 0)
     if SEND:
         keep = globals().setdefault("kept", [])
