@@ -9,6 +9,7 @@
 //! | [`packetize`] | encoded frames to packets and back |
 //! | [`self_drop`] | which tokens Reparo leaves out to meet a bitrate |
 //! | [`fec`] | erasure codes |
+//! | [`frame_masks`] | which frames of a ReVo session are damaged, as its loss recovery is told |
 //! | [`playout`] | in-order decoding and slots for streams whose frames refer to each other |
 //! | [`slot_clock`] | when each frame is due on the screen |
 //! | [`rans`] | the entropy coder of DCVC-RT |
@@ -17,6 +18,7 @@
 pub mod drive;
 pub mod endpoint;
 pub mod fec;
+pub mod frame_masks;
 pub mod packetize;
 pub mod playout;
 pub mod rans;

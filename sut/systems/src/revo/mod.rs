@@ -9,11 +9,9 @@
 //! Facts: the original's public source (umassos/ReVo @ 16027a7). What the original gets wrong is mended here and
 //! can be had back with the option `compat = true`; docs/REVO.md lists every point.
 
-mod masks;
 mod receiver;
 mod sender;
 
-pub use masks::{FrameMasks, masks};
 pub use receiver::Receiver;
 pub use sender::Sender;
 
