@@ -1,10 +1,11 @@
-//! PyTorch's `.pth` files, read without Python: the state dictionaries of published weights, alone or under `state_dict` or
-//! `net`, nothing else.
+//! PyTorch's `.pth` files, read without Python: the state dictionaries of published weights, alone or under `state_dict`, `net`
+//! or `model`, where other things of a training may lie beside them.
 //!
 //! Two containers are in use. Since 1.6 a zip archive with stored (uncompressed) members: `*/data.pkl` is a pickle
 //! that describes the tensors, `*/data/<key>` are their bytes. Before that one file: pickles of a magic number, a
 //! protocol version and the machine, the description, the list of keys, then for each key a count and the bytes. The
-//! pickle machine below knows the opcodes that such dictionaries use and calls no code: an unknown class is an error.
+//! pickle machine below knows the opcodes that such dictionaries use and calls no code: what
+//! another class would have made is left empty, and an error where a tensor is wanted.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::HashMap;
@@ -66,7 +67,7 @@ fn legacy(bytes: &[u8]) -> Result<Vec<(String, Array)>> {
 fn tensors<'a>(value: Object, storage: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Vec<(String, Array)>> {
     let Object::Dict(mut entries) = value else { bail!("not a dictionary") };
     // Checkpoints of trainings keep the weights beside other things.
-    for nested in ["state_dict", "net"] {
+    for nested in ["state_dict", "net", "model"] {
         let is_it = |(key, value): &(Object, Object)| matches!((key, value), (Object::Text(key), Object::Dict(_)) if key == nested);
         if let Some(place) = entries.iter().position(is_it)
             && let (_, Object::Dict(inner)) = entries.swap_remove(place)
@@ -77,7 +78,10 @@ fn tensors<'a>(value: Object, storage: impl Fn(&str) -> Option<&'a [u8]>) -> Res
     let mut found = Vec::new();
     for (name, value) in entries {
         let Object::Text(name) = name else { bail!("a key that is no text") };
-        let Object::Tensor { key, offset, shape, stride } = value else { bail!("{name} is no tensor") };
+        let Object::Tensor { storage: Storage { key, class }, offset, shape, stride } = value else {
+            bail!("{name} is no tensor")
+        };
+        ensure!(class == "torch.FloatStorage", "{name}: {class} instead of 32-bit floats");
         let mut dense = 1i64;
         for (&size, &step) in shape.iter().zip(&stride).rev() {
             ensure!(size >= 0 && (step == dense || size == 1), "{name} is not contiguous");
@@ -128,8 +132,15 @@ enum Object {
     Tuple(Vec<Object>),
     List(Vec<Object>),
     Dict(Vec<(Object, Object)>),
-    Storage(String),
-    Tensor { key: String, offset: i64, shape: Vec<i64>, stride: Vec<i64> },
+    Storage(Storage),
+    Tensor { storage: Storage, offset: i64, shape: Vec<i64>, stride: Vec<i64> },
+}
+
+/// Where a tensor's values lie, and what they are.
+#[derive(Clone, Debug)]
+struct Storage {
+    key: String,
+    class: String,
 }
 
 /// The pickle machine (protocol 2 and what older writers left in it).
@@ -275,6 +286,11 @@ impl<'a> Machine<'a> {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 self.stack.push(call(function, arguments)?);
             }
+            0x81 => {
+                // An object made of a class and arguments: no weights.
+                let (_arguments, _class) = (self.pop()?, self.pop()?);
+                self.stack.push(Object::Nothing);
+            }
             // Attributes (the dictionary's `_metadata`): of no use here.
             b'b' => drop(self.pop()?),
             other => bail!("pickle opcode {other:#04x} is not read here"),
@@ -294,8 +310,7 @@ fn storage(id: Object) -> Result<Object> {
     let Object::Tuple(id) = id else { bail!("malformed storage") };
     match id.as_slice() {
         [Object::Text(kind), Object::Class(class), Object::Text(key), ..] if kind == "storage" => {
-            ensure!(class == "torch.FloatStorage", "{class} instead of 32-bit floats");
-            Ok(Object::Storage(key.clone()))
+            Ok(Object::Storage(Storage { key: key.clone(), class: class.clone() }))
         }
         _ => bail!("malformed storage"),
     }
@@ -317,7 +332,7 @@ fn call(function: Object, arguments: Object) -> Result<Object> {
         }
         (
             "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
-            [Object::Storage(key), Object::Int(offset), Object::Tuple(shape), Object::Tuple(stride), ..],
+            [Object::Storage(storage), Object::Int(offset), Object::Tuple(shape), Object::Tuple(stride), ..],
         ) => {
             let ints = |t: &[Object]| -> Result<Vec<i64>> {
                 t.iter()
@@ -325,14 +340,15 @@ fn call(function: Object, arguments: Object) -> Result<Object> {
                     .collect()
             };
             Ok(Object::Tensor {
-                key: key.clone(),
+                storage: storage.clone(),
                 offset: *offset,
                 shape: ints(shape)?,
                 stride: ints(stride)?,
             })
         }
         ("torch._utils._rebuild_parameter", [tensor @ Object::Tensor { .. }, ..]) => Ok(tensor.clone()),
-        _ => bail!("{class} is not read here"),
+        // Options, schedules and the like beside the weights.
+        _ => Ok(Object::Nothing),
     }
 }
 

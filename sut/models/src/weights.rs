@@ -17,6 +17,25 @@ pub fn weights_folder() -> PathBuf {
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights"), PathBuf::from)
 }
 
+/// A weight file of the [`weights_folder`], directly in it or one folder down.
+///
+/// # Errors
+/// [`WeightsError::Io`], naming the place where it was expected.
+pub fn find(name: &str) -> Result<PathBuf, WeightsError> {
+    let folder = weights_folder();
+    let below = std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|e| e.path());
+    let mut below: Vec<PathBuf> = below.filter(|p| p.is_dir()).collect();
+    below.sort();
+    let mut places = std::iter::once(&folder).chain(&below).map(|f| f.join(name));
+    places.find(|p| p.is_file()).ok_or_else(|| WeightsError::Io {
+        path: folder.join(name),
+        source: std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            "it is not there (`freezeframe weights` says where it comes from)",
+        ),
+    })
+}
+
 /// Why weights were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
@@ -74,6 +93,21 @@ impl Weights {
             tensors.insert(name.to_owned(), Tensor::from_slice(&values).view(shape.as_slice()));
         }
         Ok(Self { path: path.into(), metadata, tensors })
+    }
+
+    /// Reads safetensors, by their ending, or PyTorch's own files ([`pth`](crate::pth)), in which every key may begin with
+    /// `module.`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_any(path: &Path) -> Result<Self, WeightsError> {
+        if path.extension().is_some_and(|e| e == "safetensors") {
+            return Self::read(path);
+        }
+        let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.into(), source })?;
+        let damaged = |reason: String| WeightsError::Damaged { path: path.into(), reason };
+        let arrays = crate::pth::read(&bytes).map_err(|e| damaged(format!("{e:#}")))?;
+        Self::from_arrays(path, arrays)
     }
 
     /// Weights of a file that was read elsewhere; a leading `module.` of a name (parallel training adds it) is left out.

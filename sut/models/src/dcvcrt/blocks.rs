@@ -1,7 +1,7 @@
 //! The building blocks of both networks. Order and grouping of operations are the original's, to the bit.
 
-use super::probe;
 use crate::layers::Conv;
+use crate::probe;
 use tch::{Tensor, nn};
 
 /// `x sigmoid(4 x)`.

@@ -8,7 +8,7 @@
 
 use super::blocks::{Block, Down, Layer, Up, blocks, chain};
 use super::latents::{self, Coding, HYPER, HyperPrior, HyperTables, Latents, Reading, Source};
-use super::probe;
+use crate::probe;
 use tch::{Kind, Tensor, nn, no_grad};
 
 /// Channels of the latents, and of the layers between pictures and latents.

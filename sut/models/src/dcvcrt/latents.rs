@@ -1,7 +1,7 @@
 //! What of a picture is coded: hyperprior and latents, quantised, with the distribution that each value is coded by.
 
-use super::probe;
 use crate::layers::floats;
+use crate::probe;
 use sut_core::rans::{FrameDecoder, FrameEncoder, Tables};
 use tch::{Device, Kind, Tensor, nn, no_grad};
 

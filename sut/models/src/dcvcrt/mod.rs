@@ -8,7 +8,6 @@
 //! | [`latents`] | what is quantised and coded; the stream itself is `sut_core::rans` |
 //! | [`colour`] | RGB bytes to the networks' pictures and back |
 //! | [`checkpoint`] | the official weights, read strictly |
-//! | [`probe`] | layers' outputs, for comparisons |
 //!
 //! A neural stream decodes only where the arithmetic is the same: entropy coding is driven by the networks' outputs, and one
 //! value that is rounded the other way turns the rest of a frame into noise.
@@ -18,9 +17,9 @@ pub mod checkpoint;
 pub mod colour;
 pub mod image;
 pub mod latents;
-pub mod probe;
 pub mod video;
 
+pub use crate::probe;
 pub use image::ImageModel;
 pub use latents::{Coding, Latents, Plane};
 pub use video::{Reference, VideoModel};

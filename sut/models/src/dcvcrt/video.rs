@@ -8,7 +8,7 @@
 
 use super::blocks::{Block, Down, Layer, Up, Widen, blocks, chain};
 use super::latents::{self, Coding, HYPER, HyperPrior, HyperTables, Latents, Reading, Source};
-use super::probe;
+use crate::probe;
 use tch::{Kind, Tensor, nn, no_grad};
 
 const FEATURE: i64 = 256;

@@ -22,7 +22,7 @@ pub fn watched<T>(look: impl FnMut(&str, &Tensor) + 'static, work: impl FnOnce()
     work()
 }
 
-pub(super) fn show(name: &str, output: &Tensor) {
+pub(crate) fn show(name: &str, output: &Tensor) {
     LOOK.with_borrow_mut(|look| {
         if let Some(look) = look {
             look(name, output);
@@ -30,6 +30,6 @@ pub(super) fn show(name: &str, output: &Tensor) {
     });
 }
 
-pub(super) fn name(path: &nn::Path) -> String {
+pub(crate) fn name(path: &nn::Path) -> String {
     path.components().collect::<Vec<_>>().join(".")
 }

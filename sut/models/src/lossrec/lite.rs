@@ -1,0 +1,466 @@
+//! LossRec-lite: warps the last two good pictures and the one on the screen, blends them, and adds what none of them has.
+//!
+//! ```text
+//! shown, last good, one before ─ unshuffle 8 ─ 1x1 ─ blocks @1/8 ─ @1/16 ─ @1/32 ─ @1/16 ─ blocks @1/8 ─ heads:
+//!    three flows @1/8 · three weights @1/4 · residual (1x1 + shuffle 8)
+//! sum of weight x source warped by its flow, plus residual
+//! ```
+//!
+//! Pictures are 4:2:0 as they come out of the decoder; a depth view has neutral chroma. One network serves H.264 and H.265,
+//! colour and depth: it is told which. It starts as the mean of its sources: flows and residual are zero before training.
+
+use crate::layers::{Block, Conv, Precision, channels_last};
+use crate::weights::{Weights, WeightsError};
+use media::Yuv420;
+use std::path::Path;
+use tch::{Device, Kind, Tensor, nn, no_grad};
+
+/// What a weight file of this model says it is.
+pub const MODEL: &str = "lossrec-lite";
+/// Its file in the weights folder.
+pub const FILE: &str = "lossrec-lite.safetensors";
+
+/// Pictures that are blended.
+const SOURCES: i64 = 3;
+/// Pixels of a side of the finest features.
+const STEM: i64 = 8;
+/// Sides of pictures are padded to multiples of this.
+const SIDE: usize = 32;
+const FINE: i64 = 64;
+const MIDDLE: i64 = 96;
+const COARSE: i64 = 128;
+/// Pixels that a flow of 1 moves by.
+const REACH: f64 = 8.0;
+
+/// What is known of a damaged frame besides pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Situation {
+    /// Coded with H.265 (else H.264): their decoders make different things of missing references.
+    pub h265: bool,
+    /// A view of depth.
+    pub depth: bool,
+    /// Nothing was decoded for this slot: the picture on the screen is an earlier one.
+    pub frozen: bool,
+    /// Frames since the last good picture.
+    pub last_age: u32,
+    /// Frames since the good picture before that; equal to `last_age` if there is none.
+    pub before_age: u32,
+    /// Frames since the frame whose picture is on the screen.
+    pub shown_age: u32,
+}
+
+/// Values of a [`Situation`] as the network takes them.
+const FLAGS: i64 = 7;
+
+impl Situation {
+    /// How many kinds of situations a [`Gate`] tells apart.
+    pub const KINDS: usize = 8;
+
+    /// Codec, stream and whether the screen stands still, as a number.
+    #[must_use]
+    pub fn kind(self) -> usize {
+        usize::from(self.h265) << 2 | usize::from(self.depth) << 1 | usize::from(self.frozen)
+    }
+
+    /// Words for a kind.
+    #[must_use]
+    pub fn kind_name(kind: usize) -> String {
+        let word = |bit: usize, words: [&'static str; 2]| words[kind >> bit & 1];
+        [word(2, ["h264", "h265"]), word(1, ["rgb", "depth"]), word(0, ["decoded", "frozen"])].join("-")
+    }
+
+    fn flags(self) -> [f32; FLAGS as usize] {
+        let slow = |age: u32| (1.0 + age as f32).ln() / 2.0;
+        let flag = |set: bool| f32::from(u8::from(set));
+        [
+            flag(self.h265),
+            flag(self.depth),
+            flag(self.frozen),
+            slow(self.last_age),
+            slow(self.before_age),
+            slow(self.shown_age),
+            (self.last_age as f32 / 8.0).min(2.0),
+        ]
+    }
+
+    /// How far a motion between the two good pictures goes on until now.
+    fn stretch(self) -> f32 {
+        let gap = self.before_age.saturating_sub(self.last_age);
+        if gap == 0 { 0.0 } else { (self.last_age as f32 / gap as f32).min(4.0) }
+    }
+}
+
+/// What is drawn for a kind of damage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The network's picture.
+    #[default]
+    Net,
+    /// What the decoder gave.
+    Shown,
+    /// The last good picture.
+    Hold,
+}
+
+impl Choice {
+    const ALL: [Self; 3] = [Self::Net, Self::Shown, Self::Hold];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Net => "net",
+            Self::Shown => "shown",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// What is drawn in each kind of [`Situation`]: where the network was not better in training's last measurement, what was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gate([Choice; Situation::KINDS]);
+
+impl Gate {
+    /// One choice per [`Situation::kind`].
+    #[must_use]
+    pub fn new(choices: [Choice; Situation::KINDS]) -> Self {
+        Self(choices)
+    }
+
+    /// The choice for a situation.
+    #[must_use]
+    pub fn of(&self, situation: Situation) -> Choice {
+        self.0[situation.kind()]
+    }
+
+    /// As weight files have it: one word per kind.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.map(Choice::name).join(" ")
+    }
+
+    /// Reads [`text`](Self::text).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let words: Option<Vec<Choice>> =
+            text.split(' ').map(|word| Choice::ALL.into_iter().find(|c| c.name() == word)).collect();
+        Some(Self(words?.try_into().ok()?))
+    }
+}
+
+/// Planes of a batch of 4:2:0 pictures in 0..1: luma `[n, 1, h, w]`, chroma `[n, 2, h/2, w/2]`.
+#[derive(Debug)]
+pub struct Planes {
+    /// Y.
+    pub luma: Tensor,
+    /// U and V.
+    pub chroma: Tensor,
+}
+
+impl Planes {
+    /// Of raw planes Y, U, V of `n` pictures, one after the other, of even size.
+    #[must_use]
+    pub fn of_bytes(bytes: &[&[u8]], (width, height): (usize, usize)) -> Self {
+        let (w, h) = (width as i64, height as i64);
+        let all = |from: usize, to: usize, shape: [i64; 3]| {
+            let parts: Vec<Tensor> =
+                bytes.iter().map(|b| Tensor::from_slice(&b[from..to]).view(shape)).collect();
+            Tensor::stack(&parts, 0).to_kind(Kind::Float) * (1.0 / 255.0)
+        };
+        let luma = width * height;
+        Self { luma: all(0, luma, [1, h, w]), chroma: all(luma, luma + luma / 2, [2, h / 2, w / 2]) }
+    }
+
+    /// Of one picture, its edges repeated to sides that are multiples of 32.
+    #[must_use]
+    pub fn of(picture: &Yuv420) -> Self {
+        let (width, height) = (picture.width, picture.height);
+        let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
+        let plane = |samples: &[u8], w: usize, h: usize| {
+            let shape = [1, 1, h as i64, w as i64];
+            Tensor::from_slice(samples).view(shape).to_kind(Kind::Float) * (1.0 / 255.0)
+        };
+        let luma = plane(&picture.y, width, height);
+        let chroma = [&picture.u, &picture.v].map(|p| plane(p, chroma_width, chroma_height));
+        let chroma = Tensor::cat(&chroma, 1);
+        let (full_width, full_height) = (width.next_multiple_of(SIDE), height.next_multiple_of(SIDE));
+        let pad = |t: Tensor, right: usize, down: usize| match (right, down) {
+            (0, 0) => t,
+            _ => t.replication_pad2d([0, right as i64, 0, down as i64]),
+        };
+        Self {
+            luma: pad(luma, full_width - width, full_height - height),
+            chroma: pad(chroma, full_width / 2 - chroma_width, full_height / 2 - chroma_height),
+        }
+    }
+
+    /// A square part of every picture, at an even row and column.
+    #[must_use]
+    pub fn part(&self, [row, column]: [i64; 2], side: i64) -> Self {
+        let cut = |t: &Tensor, by: i64| {
+            t.narrow(2, row / by, side / by).narrow(3, column / by, side / by).contiguous()
+        };
+        Self { luma: cut(&self.luma, 1), chroma: cut(&self.chroma, 2) }
+    }
+
+    /// The first picture of the batch, cut to a size.
+    #[must_use]
+    pub fn picture(&self, (width, height): (usize, usize)) -> Yuv420 {
+        let bytes = |t: &Tensor, w: usize, h: usize| {
+            let t = t.narrow(0, 0, h as i64).narrow(1, 0, w as i64) * 255.0;
+            let t = t.round().clamp(0.0, 255.0).to_kind(Kind::Uint8).contiguous().view([-1]);
+            Vec::<u8>::try_from(&t).expect("bytes on the CPU")
+        };
+        let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
+        let chroma = self.chroma.get(0);
+        Yuv420 {
+            width,
+            height,
+            y: bytes(&self.luma.get(0).get(0), width, height),
+            u: bytes(&chroma.get(0), chroma_width, chroma_height),
+            v: bytes(&chroma.get(1), chroma_width, chroma_height),
+        }
+    }
+}
+
+/// The network.
+#[derive(Debug)]
+pub struct Lite {
+    store: nn::VarStore,
+    gate: Gate,
+    stem: Conv,
+    flags: nn::Linear,
+    fine: Vec<Block>,
+    down: Conv,
+    middle: Vec<Block>,
+    down_again: Conv,
+    coarse: Vec<Block>,
+    up: Conv,
+    middle_again: Vec<Block>,
+    up_again: Conv,
+    fine_again: Vec<Block>,
+    flow: Conv,
+    weight: Conv,
+    residual: Conv,
+}
+
+/// Channels of the sources at 1/8: 64 of luma and 32 of chroma each.
+const SEEN: i64 = SOURCES * STEM * STEM * 3 / 2;
+
+impl Lite {
+    /// A network before training.
+    #[must_use]
+    pub fn new(device: Device) -> Self {
+        let store = nn::VarStore::new(device);
+        let root = store.root();
+        let blocks = |name: &str, count: usize, channels: i64| -> Vec<Block> {
+            (0..count).map(|i| Block::new(&(&root / name / i), channels, 5)).collect()
+        };
+        let down = |name: &str, from, to| Conv::down(&(&root / name / "down"), from, to, 2);
+        let up = |name: &str, from, to| Conv::pointwise(&(&root / name / "up"), from, to, 1.0);
+        let head = |name: &str, channels| Conv::pointwise(&(&root / name), FINE, channels, 0.0);
+        Self {
+            stem: Conv::pointwise(&(&root / "stem"), SEEN, FINE, 1.0),
+            flags: nn::linear(&root / "flags", FLAGS, FINE, nn::LinearConfig::default()),
+            fine: blocks("fine", 2, FINE),
+            down: down("half", FINE, MIDDLE),
+            middle: blocks("middle", 2, MIDDLE),
+            down_again: down("quarter", MIDDLE, COARSE),
+            coarse: blocks("coarse", 4, COARSE),
+            up: up("double", COARSE, MIDDLE),
+            middle_again: blocks("middle_again", 2, MIDDLE),
+            up_again: up("quadruple", MIDDLE, FINE),
+            fine_again: blocks("fine_again", 2, FINE),
+            flow: head("flow", SOURCES * 4),
+            weight: head("weight", SOURCES * 4),
+            residual: head("residual", STEM * STEM * 3 / 2),
+            gate: Gate::default(),
+            store,
+        }
+    }
+
+    /// The network with the weights of a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is not this model's; the first key or shape that differs is named.
+    pub fn load(path: &Path, device: Device) -> Result<Self, WeightsError> {
+        let mut model = Self::new(device);
+        let weights = Weights::read(path)?;
+        weights.expect("model", MODEL)?;
+        let gate = weights.metadata.get("gate").map(String::as_str).unwrap_or_default();
+        model.gate = Gate::parse(gate).ok_or_else(|| WeightsError::Mismatch {
+            path: path.into(),
+            reason: format!("gate is {gate:?} instead of {} words", Situation::KINDS),
+        })?;
+        weights.fill(&model.store.variables())?;
+        Ok(model)
+    }
+
+    /// Its parameters.
+    #[must_use]
+    pub fn store(&self) -> &nn::VarStore {
+        &self.store
+    }
+
+    /// As [`store`](Self::store).
+    pub fn store_mut(&mut self) -> &mut nn::VarStore {
+        &mut self.store
+    }
+
+    /// Computes the large products in this precision from now on.
+    pub fn set_precision(&self, precision: Precision) {
+        precision.set(&self.store);
+    }
+
+    /// Pictures of a batch, one [`Situation`] each: on the screen, last good, the one before; sides are multiples of 32.
+    pub fn forward(&self, sources: [&Planes; 3], situations: &[Situation]) -> Planes {
+        let device = self.store.device();
+        let flags: Vec<f32> = situations.iter().flat_map(|s| s.flags()).collect();
+        let flags = Tensor::from_slice(&flags).view([-1, FLAGS]).to_device(device);
+        let stretch: Vec<f32> = situations.iter().map(|s| s.stretch()).collect();
+        let stretch = Tensor::from_slice(&stretch).view([-1, 1, 1, 1]).to_device(device);
+
+        let x = self.trunk(sources, &flags);
+        let flow = self.flow.forward(&x);
+        let flow = flow.narrow(1, 0, 2 * SOURCES) + flow.narrow(1, 2 * SOURCES, 2 * SOURCES) * stretch;
+        let weight = self.weight.forward(&x).pixel_shuffle(2);
+        let residual = self.residual.forward(&x).contiguous();
+        let fine = STEM * STEM;
+        let luma = blend(sources.map(|s| &s.luma), &flow, &weight, REACH);
+        let chroma = blend(sources.map(|s| &s.chroma), &flow, &weight, REACH / 2.0);
+        Planes {
+            luma: luma + residual.narrow(1, 0, fine).pixel_shuffle(STEM) * 0.25,
+            chroma: chroma + residual.narrow(1, fine, fine / 2).pixel_shuffle(STEM / 2) * 0.25,
+        }
+    }
+
+    fn trunk(&self, sources: [&Planes; 3], flags: &Tensor) -> Tensor {
+        let luma = sources.map(|s| s.luma.pixel_unshuffle(STEM));
+        let chroma = sources.map(|s| s.chroma.pixel_unshuffle(STEM / 2));
+        let seen = Tensor::cat(&[&luma[0], &luma[1], &luma[2], &chroma[0], &chroma[1], &chroma[2]], 1);
+        let known = flags.apply(&self.flags).unsqueeze(2).unsqueeze(3);
+        let through = |blocks: &[Block], x: Tensor| blocks.iter().fold(x, |x, block| block.forward(&x));
+        let larger = |x: &Tensor| {
+            let size = x.size();
+            x.to_kind(Kind::Float).upsample_nearest2d([2 * size[2], 2 * size[3]], None, None)
+        };
+        let fine = through(&self.fine, self.stem.forward(&channels_last(&(seen * 2.0 - 1.0))) + known);
+        let middle = through(&self.middle, self.down.forward(&fine).to_kind(Kind::Float));
+        let coarse = through(&self.coarse, self.down_again.forward(&middle).to_kind(Kind::Float));
+        let middle = through(&self.middle_again, middle + larger(&self.up.forward(&coarse)));
+        through(&self.fine_again, fine + larger(&self.up_again.forward(&middle)))
+    }
+
+    /// A picture for one slot.
+    ///
+    /// # Panics
+    /// When the pictures differ in size.
+    #[must_use]
+    pub fn restore(&self, shown: &Yuv420, last: &Yuv420, before: &Yuv420, situation: Situation) -> Yuv420 {
+        let size = (shown.width, shown.height);
+        assert!([last, before].iter().all(|p| (p.width, p.height) == size), "pictures of one size");
+        match self.gate.of(situation) {
+            Choice::Shown => return shown.clone(),
+            Choice::Hold => return last.clone(),
+            Choice::Net => {}
+        }
+        no_grad(|| {
+            let sources = [shown, last, before].map(Planes::of);
+            let [shown, last, before] = &sources;
+            self.forward([shown, last, before], &[situation]).picture(size)
+        })
+    }
+}
+
+/// The weighted sum of sources `[n, c, h, w]`, each moved by its part of `flow` `[n, 6, .., ..]`; a flow of 1 is `reach` pixels.
+fn blend(sources: [&Tensor; 3], flow: &Tensor, weight: &Tensor, reach: f64) -> Tensor {
+    let size = sources[0].size();
+    let (n, h, w) = (size[0], size[2], size[3]);
+    let options = (Kind::Float, flow.device());
+    // Columns and rows in -1..1, as the sampler counts them: pixels have centres at half numbers.
+    let line = |count: i64| {
+        let half = 1.0 / count as f64;
+        Tensor::linspace(half - 1.0, 1.0 - half, count, options)
+    };
+    let at = Tensor::stack(
+        &[line(w).view([1, w]).expand([h, w], false), line(h).view([h, 1]).expand([h, w], false)],
+        2,
+    );
+    let scale = Tensor::from_slice(&[2.0 * reach as f32 / w as f32, 2.0 * reach as f32 / h as f32])
+        .to_device(flow.device());
+    let weights = weight.upsample_bilinear2d([h, w], false, None, None).softmax(1, Kind::Float);
+    let moved = (0..SOURCES).map(|i| {
+        let flow = channels_last(&flow.narrow(1, 2 * i, 2)).upsample_bilinear2d([h, w], false, None, None);
+        let grid = flow.permute([0, 2, 3, 1]) * &scale + at.unsqueeze(0).expand([n, h, w, 2], false);
+        // 0: bilinear; 1: edges repeated.
+        sources[i as usize].grid_sampler(&grid, 0, 1, false) * weights.narrow(1, i, 1)
+    });
+    moved.reduce(|sum, part| sum + part).expect("three sources")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(width: usize, height: usize, seed: usize) -> Yuv420 {
+        let mut picture = Yuv420::filled(width, height, (0, 0, 0));
+        let fill = |plane: &mut Vec<u8>, step: usize| {
+            plane.iter_mut().enumerate().for_each(|(i, v)| *v = ((i * step + seed) % 251) as u8);
+        };
+        fill(&mut picture.y, 7);
+        fill(&mut picture.u, 3);
+        fill(&mut picture.v, 5);
+        picture
+    }
+
+    /// Without training flows and residual are zero and all weights equal, so that equal sources come back as they are,
+    /// whatever the size.
+    #[test]
+    fn untrained_it_is_the_mean_of_its_sources() {
+        let net = Lite::new(Device::Cpu);
+        for (width, height) in [(64, 64), (98, 66), (33, 47)] {
+            let p = picture(width, height, 1);
+            let situation = Situation { last_age: 2, before_age: 3, ..Situation::default() };
+            assert_eq!(net.restore(&p, &p, &p, situation), p, "{width}x{height}");
+        }
+        let [a, b, c] = [10, 20, 60].map(|v| Yuv420::filled(64, 32, (v, v, v)));
+        assert_eq!(net.restore(&a, &b, &c, Situation::default()), Yuv420::filled(64, 32, (30, 30, 30)));
+    }
+
+    /// A flow of one unit takes the picture from [`REACH`] pixels to the right, in luma and chroma alike.
+    #[test]
+    fn a_flow_moves_luma_and_chroma_together() {
+        let ramp = |w: i64, step: f64| {
+            let row = Tensor::arange(w, (Kind::Float, Device::Cpu)) * step;
+            row.view([1, 1, 1, w]).expand([1, 1, 16, w], false).contiguous()
+        };
+        let flow = Tensor::zeros([1, 6, 2, 4], (Kind::Float, Device::Cpu));
+        let _ = flow.narrow(1, 0, 1).fill_(1.0);
+        let weight = Tensor::zeros([1, 3, 4, 8], (Kind::Float, Device::Cpu));
+        let _ = weight.narrow(1, 0, 1).fill_(100.0);
+        for (width, step, reach) in [(32, 1.0, REACH), (16, 2.0, REACH / 2.0)] {
+            let source = ramp(width, step);
+            let moved = blend([&source, &source, &source], &flow, &weight, reach);
+            let difference = moved.narrow(3, 0, width / 2) - source.narrow(3, 0, width / 2);
+            assert!((&difference - REACH).abs().max().double_value(&[]) < 1e-3, "{difference}");
+        }
+    }
+
+    #[test]
+    fn a_gate_comes_back_from_its_text() {
+        let mut gate = Gate::default();
+        let situation = Situation { h265: true, frozen: true, ..Situation::default() };
+        gate.0[situation.kind()] = Choice::Hold;
+        assert_eq!(gate.of(situation), Choice::Hold);
+        assert_eq!(gate.text(), "net net net net net hold net net");
+        assert_eq!(Situation::kind_name(situation.kind()), "h265-rgb-frozen");
+        assert_eq!(Gate::parse(&gate.text()), Some(gate));
+        assert_eq!([Gate::parse("net"), Gate::parse("net net net net net net net no")], [None, None]);
+    }
+
+    #[test]
+    fn motion_goes_on_as_long_as_it_is_old() {
+        let at = |last_age, before_age| Situation { last_age, before_age, ..Situation::default() }.stretch();
+        assert_eq!([at(2, 3), at(2, 4), at(1, 1), at(30, 31)], [2.0, 1.0, 0.0, 4.0]);
+    }
+}
