@@ -80,6 +80,21 @@ train-tokenizer *ARGS: build
 train-recovery *ARGS: build
     ./target/release/train_recovery "$@"
 
+# sessions of ReVo that lose packets, and their damaged frames as training data in target/lossrec: lossrec-data [CLIPS]
+lossrec-data *CLIPS: build
+    harness/lossrec/sessions target/lossrec "$@"
+    ./target/release/freezeframe lossrec samples target/lossrec/sessions --out target/lossrec/samples
+    ./target/release/freezeframe lossrec samples target/lossrec/held-out --out target/lossrec/held-out-samples --side 512 --share 0.2
+
+# train LossRec-lite on them (weights/lossrec-lite.safetensors), on one thread; --resume goes on
+train-lossrec *ARGS: build
+    ./target/release/train_lossrec "$@"
+
+# what LossRec-lite makes of damaged frames, against none and hold, over five seeds: lossrec-gain CLIP[:DEPTH]... (runs/lossrec)
+lossrec-gain +CLIPS: build
+    harness/lossrec/evaluation runs/lossrec "$@"
+    ./target/release/freezeframe lossrec gain runs/lossrec
+
 # Reparo's models on clips: PSNR per clip without loss, with self-drop, under bursts; milliseconds per stage
 eval-tokens *ARGS: build
     ./target/release/eval_tokens "$@"

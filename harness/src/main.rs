@@ -47,6 +47,7 @@ enum Command {
     Bench(cmd::bench::Args),
     Doctor(cmd::doctor::Args),
     Weights(cmd::weights::Args),
+    Lossrec(cmd::lossrec::Args),
 }
 
 impl Command {
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => cmd::bench::run(&args),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
+        Command::Lossrec(args) => cmd::lossrec::run(&args),
     };
     let code = result.unwrap_or_else(|error| {
         eprintln!("freezeframe: {}", contract::text::lines(&contract::said(&*error)));

@@ -3,9 +3,8 @@
 use super::metric_args::{MetricArgs, parse_fov};
 use crate::bad_input;
 use crate::report;
-use crate::report::load::{Run, is_hidden};
-use crate::score::{Options, score_run};
-use anyhow::Context as _;
+use crate::report::load::Run;
+use crate::score::{Options, run_dirs, score_run};
 use contract::{RunSpec, exit};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
@@ -97,24 +96,6 @@ fn options(args: &Args) -> anyhow::Result<Options> {
         options.cache = None;
     }
     Ok(options)
-}
-
-/// Run directories at `dir` or below, in the order of their paths.
-fn run_dirs(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if dir.join("spec.toml").is_file() {
-        return Ok(vec![dir.to_owned()]);
-    }
-    let entries = std::fs::read_dir(dir)
-        .with_context(|| format!("failed to read the directory {}", dir.display()))
-        .map_err(|e| crate::BadInput(contract::said(&*e)))?;
-    let mut children: Vec<PathBuf> =
-        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir() && !is_hidden(p)).collect();
-    children.sort();
-    let mut found = Vec::new();
-    for child in children {
-        found.extend(run_dirs(&child)?);
-    }
-    Ok(found)
 }
 
 /// A bar over all slots of a run, invisible when standard error is no terminal.

@@ -4,9 +4,9 @@
 //! hashes and pairs' scores are kept in the cache folder.
 
 pub mod cache;
-mod camera;
+pub mod camera;
 mod describe;
-mod pair;
+pub mod pair;
 pub mod pictures;
 mod plausible;
 pub mod session;
@@ -235,6 +235,29 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     write_rows(dir, &rows)?;
     scores.write(&dir.join("scores.json"))?;
     Ok(scores)
+}
+
+/// Run directories at `dir` or below, in the order of their paths.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn run_dirs(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if dir.join("spec.toml").is_file() {
+        return Ok(vec![dir.to_owned()]);
+    }
+    let entries = std::fs::read_dir(dir)
+        .with_context(|| format!("failed to read the directory {}", dir.display()))
+        .map_err(|e| crate::BadInput(contract::said(&*e)))?;
+    let mut children: Vec<PathBuf> = entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.is_dir() && !crate::report::load::is_hidden(p))
+        .collect();
+    children.sort();
+    let mut found = Vec::new();
+    for child in children {
+        found.extend(run_dirs(&child)?);
+    }
+    Ok(found)
 }
 
 fn measured(rows: &[FrameRow]) -> Vec<Metric> {

@@ -1,0 +1,20 @@
+//! Loss recovery outside a session: on runs that are finished, and on files. The program `freezeframe-lossrec` is the command line
+//! of it, and `freezeframe lossrec` starts that: the tool itself has no networks.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`walk`] | slot by slot through a run of a video codec: what was captured, what was shown, what is damaged |
+//! | [`gain`] | what recovery would have made of a run's damaged frames, measured |
+//! | [`samples`] | damaged frames of runs as training data |
+//! | [`evaluate`] | the original's offline evaluation |
+//! | [`masks`] | frame masks of logs and runs |
+//! | [`npy`] | NumPy's files |
+//! | [`restorers`] | the networks behind the trait of the codecs' restorers |
+
+pub mod evaluate;
+pub mod gain;
+pub mod masks;
+pub mod npy;
+pub mod restorers;
+pub mod samples;
+pub mod walk;

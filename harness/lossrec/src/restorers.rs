@@ -1,0 +1,186 @@
+//! The networks as restorers: slot by slot and causally, what came before is remembered, the future is not known.
+
+use codecs::restore::{HOLD, NONE, Restorer, RestorerConfig, RestorerEntry, Slot};
+use codecs::{CodecError, Setting};
+use media::Yuv420;
+use media::convert::Colour;
+use models::layers::Precision;
+use models::lossrec::clip::CONTEXT;
+use models::lossrec::history::{History, Sight};
+use models::lossrec::lite::{self, Lite};
+use models::lossrec::network::Config;
+use models::lossrec::original::{self, LossRec};
+use models::weights::{WeightsError, find};
+use std::path::PathBuf;
+use std::time::Duration;
+use tch::Device;
+
+/// The option that names a weight file; empty: the one that the method is shipped or published with.
+pub const WEIGHTS: &str = "recovery_weights";
+const SETTINGS: &[Setting] = &[Setting { name: WEIGHTS, default: "" }];
+
+/// What a recovered frame is charged, on a clock that does not wait for it: about what LossRec-lite takes on one core
+/// (docs/LOSSREC.md). The original's network is charged the same, as if it ran on a GPU: a CPU needs seconds.
+pub const COST: Duration = Duration::from_millis(50);
+
+/// Everything that can stand between decoder and screen.
+pub fn all() -> impl Iterator<Item = &'static RestorerEntry> {
+    [&NONE, &HOLD, &LOSSREC, &LITE].into_iter()
+}
+
+/// This project's small network.
+pub static LITE: RestorerEntry = RestorerEntry {
+    name: "lossrec-lite",
+    settings: SETTINGS,
+    makes_pictures: true,
+    lead: COST,
+    open: |config| {
+        if !["h264", "h265"].contains(&config.codec.as_str()) {
+            let reason = format!("lossrec-lite was trained for h264 and h265, not for {}", config.codec);
+            return Err(CodecError::Network(reason));
+        }
+        let net = Lite::load(&file(config, || lite::FILE.into())?, Device::Cpu).map_err(failed)?;
+        let precision = Precision::of_this_cpu();
+        net.set_precision(precision);
+        Ok(Recovery::boxed(Net::Lite(Box::new(net)), precision, config))
+    },
+    files: |config| Ok(vec![file(config, || lite::FILE.into())?]),
+};
+
+/// The original's network.
+pub static LOSSREC: RestorerEntry = RestorerEntry {
+    name: "lossrec",
+    settings: SETTINGS,
+    makes_pictures: true,
+    lead: COST,
+    open: |config| {
+        let path = file(config, || original::file(&config.codec, config.depth))?;
+        let net = LossRec::load(&path, Config::PUBLISHED, Device::Cpu).map_err(failed)?;
+        Ok(Recovery::boxed(Net::LossRec(Box::new(net)), Precision::Fp32, config))
+    },
+    files: |config| Ok(vec![file(config, || original::file(&config.codec, config.depth))?]),
+};
+
+fn file(config: &RestorerConfig, usual: impl FnOnce() -> String) -> Result<PathBuf, CodecError> {
+    match config.settings.get(WEIGHTS).filter(|path| !path.is_empty()) {
+        Some(path) => Ok(path.into()),
+        None => find(&usual()).map_err(failed),
+    }
+}
+
+fn failed(error: WeightsError) -> CodecError {
+    CodecError::Network(error.to_string())
+}
+
+enum Net {
+    LossRec(Box<LossRec>),
+    Lite(Box<Lite>),
+}
+
+/// Recovers one stream with a network.
+struct Recovery {
+    net: Net,
+    precision: Precision,
+    history: History,
+}
+
+impl Recovery {
+    fn boxed(net: Net, precision: Precision, config: &RestorerConfig) -> Box<dyn Restorer> {
+        let history = History::new(config.codec == "h265", config.depth);
+        Box::new(Self { net, precision, history })
+    }
+
+    fn draw(&self, sight: Sight) -> Yuv420 {
+        match &self.net {
+            Net::Lite(net) => net.restore(sight.shown, sight.last, sight.before, sight.situation),
+            Net::LossRec(net) => {
+                let good: Vec<&Yuv420> = self.history.good().rev().collect();
+                match <[&Yuv420; CONTEXT]>::try_from(good) {
+                    // A decoder does not say its matrix; back and forth with another one, only what the network sees is a little off.
+                    Ok([a, b, c, d, e]) => net.restore([a, b, c, d, e, sight.shown], Colour::BT601),
+                    // Fewer than five good pictures: the original leaves the frame as it is.
+                    Err(_) => sight.shown.clone(),
+                }
+            }
+        }
+    }
+}
+
+impl Restorer for Recovery {
+    fn restore(&mut self, slot: &Slot, picture: Option<Yuv420>) -> Result<Option<Yuv420>, CodecError> {
+        if let Some(picture) = picture {
+            self.history.decoded(slot.frame, &picture, slot.exact);
+            if slot.exact {
+                return Ok(Some(picture));
+            }
+        }
+        let Some(sight) = self.history.sight(slot.frame) else { return Ok(self.history.shown().cloned()) };
+        // One core, whatever else this process does: the number of threads shows in the last bits.
+        let threads = tch::get_num_threads();
+        tch::set_num_threads(1);
+        let drawn = self.draw(sight);
+        tch::set_num_threads(threads);
+        Ok(Some(drawn))
+    }
+
+    fn cost(&self, slot: &Slot) -> Duration {
+        if slot.exact { Duration::ZERO } else { COST }
+    }
+
+    fn made_by(&self) -> String {
+        self.precision.name().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codecs::restore::Arrival;
+    use models::weights;
+
+    fn picture(luma: u8) -> Yuv420 {
+        Yuv420::filled(32, 32, (luma, 128, 128))
+    }
+
+    fn config(codec: &str, weights: &str) -> RestorerConfig {
+        let settings = codecs::Settings::from([(WEIGHTS.to_owned(), weights.to_owned())]);
+        RestorerConfig { codec: codec.into(), depth: false, width: 32, height: 32, settings }
+    }
+
+    /// Untrained, the network gives the mean of its sources: of shown, last good, the one before.
+    #[test]
+    fn exact_frames_pass_and_all_others_are_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let net = Lite::new(Device::Cpu);
+        let about = [("model", lite::MODEL), ("gate", &lite::Gate::default().text() as &str)];
+        weights::write(&path, &net.store().variables().into_iter().collect(), &about, false).unwrap();
+        let mut restorer = (LITE.open)(&config("h264", &path.to_string_lossy())).unwrap();
+        let slots = [
+            (None, false),
+            (Some(5), false),
+            (Some(10), true),
+            (Some(40), true),
+            (Some(70), false),
+            (None, false),
+            (Some(9), true),
+        ];
+        let mut drawn = Vec::new();
+        for (frame, (luma, exact)) in slots.into_iter().enumerate() {
+            let arrival = if luma.is_some() { Arrival::Whole } else { Arrival::Nothing };
+            let slot = Slot { frame: frame as u32, key: false, arrival, exact };
+            let shown = restorer.restore(&slot, luma.map(picture)).unwrap();
+            drawn.push(shown.map(|p| p.y[0]));
+            assert_eq!(restorer.cost(&slot), if exact { Duration::ZERO } else { COST });
+        }
+        assert_eq!(drawn, [None, Some(5), Some(10), Some(40), Some(40), Some(40), Some(9)]);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_says_why() {
+        let error = |entry: &RestorerEntry, config| (entry.open)(&config).err().unwrap().to_string();
+        assert!(error(&LITE, config("dcvcrt", "")).contains("not for dcvcrt"));
+        let absent = error(&LOSSREC, config("h265", "/nowhere/x.pth"));
+        assert!(absent.contains("/nowhere/x.pth"), "{absent}");
+    }
+}
