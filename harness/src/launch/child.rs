@@ -77,14 +77,22 @@ pub fn command(manifest: &Manifest, arguments: &[&str]) -> Result<Command> {
 
 /// The project's own systems are in the program `sut`, beside this one.
 pub(super) fn sut_program() -> Result<PathBuf> {
+    program_beside("sut")
+}
+
+/// A program of this project.
+///
+/// # Errors
+/// When it is not beside this one.
+pub fn program_beside(name: &str) -> Result<PathBuf> {
     let me = std::env::current_exe().context("failed to find this program's own path")?;
     // A test's executable is one folder deeper.
     let places =
-        [me.with_file_name("sut"), me.parent().and_then(Path::parent).unwrap_or(Path::new("")).join("sut")];
+        [me.with_file_name(name), me.parent().and_then(Path::parent).unwrap_or(Path::new("")).join(name)];
     match places.iter().find(|p| p.is_file()) {
         Some(path) => Ok(path.clone()),
         None => bail!(
-            "the program `sut` is not beside {}; build it with `cargo build --release -p freezeframe-systems`",
+            "the program `{name}` is not beside {}; build it with `cargo build --release --workspace --bins`",
             me.display()
         ),
     }

@@ -76,12 +76,17 @@ impl Surroundings {
     ///
     /// # Errors
     /// When no folder can be made for it.
-    pub fn of(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>) -> Result<Self> {
+    pub fn of(
+        manifest: &Manifest,
+        part: Part,
+        run: Option<RunPlaces<'_>>,
+        options: &toml::Table,
+    ) -> Result<Self> {
         let staging = tempfile::tempdir().context("failed to make a folder for a sandbox")?;
         let cwd = std::env::current_dir().context("failed to find the working directory")?;
         let limits = manifest.limits.clone();
         let sandbox = (*netns::sandbox::support() == Support::Full).then(|| Sandbox {
-            places: places(manifest, part, run, &cwd),
+            places: places(manifest, part, run, options, &cwd),
             staging: staging.path().to_owned(),
             cwd: cwd.clone(),
             limits: TreeLimits {
@@ -103,7 +108,13 @@ fn three_quarters_of_the_memory() -> u64 {
     total.map_or(u64::MAX, |kib| kib / 4 * 3 * 1024)
 }
 
-fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Path) -> Vec<Place> {
+fn places(
+    manifest: &Manifest,
+    part: Part,
+    run: Option<RunPlaces<'_>>,
+    options: &toml::Table,
+    cwd: &Path,
+) -> Vec<Place> {
     let mut shown: BTreeSet<PathBuf> = BTreeSet::new();
     for path in own_files(manifest, cwd) {
         shown.insert(path);
@@ -116,10 +127,11 @@ fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Pat
         let traces =
             [&scenario.forward, &scenario.reverse].into_iter().filter_map(|l| l.trace.as_ref()?.file.clone());
         shown.extend(traces.filter(|t| t.is_absolute()));
-        let options = run.spec.options.values().filter_map(|v| v.as_str()).map(|v| cwd.join(v));
-        if manifest.is_shipped() {
-            shown.extend(options.filter(|p| p.exists()));
-        }
+    }
+    // Weights and the like that the user named.
+    if manifest.is_shipped() {
+        let named = options.values().filter_map(|v| v.as_str()).filter(|v| !v.is_empty());
+        shown.extend(named.map(|v| cwd.join(v)).filter(|p| p.exists()));
     }
     let clip: Vec<PathBuf> = run.map_or(Vec::new(), |r| {
         [Some(r.spec.clip.rgb.clone()), r.spec.clip.depth.clone()].into_iter().flatten().collect()
@@ -199,7 +211,14 @@ fn own_files(manifest: &Manifest, cwd: &Path) -> Vec<PathBuf> {
     // A test's program is one folder deeper than `sut`.
     if manifest.is_shipped() {
         let me = std::env::current_exe().ok();
-        me.and_then(|m| m.parent()?.parent().map(|p| p.join("sut"))).into_iter().for_each(&mut add);
+        for name in ["sut", codecs::networks::PROGRAM] {
+            me.as_ref()
+                .and_then(|m| m.parent()?.parent().map(|p| p.join(name)))
+                .into_iter()
+                .for_each(&mut add);
+        }
+        // libtorch, which `sut-neural` was linked with and this program was not.
+        add(PathBuf::from(env!("FREEZEFRAME_LIBTORCH")));
         let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for path in ["weights", "sut/models"] {
             tree.join(path).canonicalize().into_iter().for_each(&mut add);
