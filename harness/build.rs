@@ -1,7 +1,5 @@
-//! Links libtorch. Says which source this was built from.
+//! Says which source this was built from.
 
-#[path = "../build/libtorch.rs"]
-mod libtorch;
 #[path = "../build/sources.rs"]
 mod sources;
 
@@ -9,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders of the sources that decide a score: reading, decoding and comparing pictures.
-const SCORING: [&str; 9] = [
+const SCORING: [&str; 10] = [
     "src/score",
     "src/record",
     "contract/src",
@@ -18,13 +16,20 @@ const SCORING: [&str; 9] = [
     "../media/video/src",
     "../sut/codecs/src",
     "../sut/models/src",
+    "../sut/neural/src",
     "../Cargo.lock",
 ];
 /// Those that shape traffic.
 const PATH: [&str; 2] = ["../netns/src", "../netns/link/src"];
 
 fn main() {
-    libtorch::link();
+    // Where the networks' library lies, for the sandboxes of systems that load it.
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let libtorch = std::env::var("LIBTORCH").map(|root| Path::new(&root).join("lib")).unwrap_or_default();
+    let libtorch = libtorch.canonicalize().unwrap_or(libtorch);
+    println!("cargo:rustc-env=FREEZEFRAME_LIBTORCH={}", libtorch.display());
+    // What uses networks itself (tests and examples that compare) finds it there; what does not, the program, does not load it.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libtorch.display());
     let all = [&["src"][..], &SCORING, &PATH].concat();
     println!("cargo:rustc-env=FREEZEFRAME_SOURCES={}", sources::hash(&all));
     println!("cargo:rustc-env=FREEZEFRAME_SCORING_SOURCES={}", sources::hash(&SCORING));

@@ -11,13 +11,14 @@ use crate::{Target, outcome};
 use codecs::{Unit, registry};
 use contract::{Event, EventKind, RunSpec, Stream};
 use link::Timestamp;
+use neural::reparo;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use sut_core::fec::flexfec::Format;
 use sut_core::{Endpoint, Input, Output};
 use systems::jobs::{DecodeDone, DecodeJob, EncodeDone, EncodeJob};
 use systems::session::{Addresses, schedule};
-use systems::{catalogue, reparo, revo, rtp_video, vp9_tambur};
+use systems::{revo, rtp_video, vp9_tambur};
 use transport::{Overhead, Role, Transport};
 
 /// The targets of this file.
@@ -146,7 +147,8 @@ fn spec(script: &mut Script<'_>, system: &str, options: &toml::Table) -> Result<
 
 fn session(system: &'static str, input: &[u8]) -> u64 {
     let mut script = Script(input);
-    let about = catalogue::find(system).expect("a system");
+    let known = [systems::catalogue::SYSTEMS, neural::catalogue::SYSTEMS].concat();
+    let about = known.into_iter().find(|s| s.name == system).expect("a system");
     let all = (about.describe)(&toml::Table::new()).expect("the defaults").options;
     let options = options(&mut script, &all);
     if let Err(refused) = (about.describe)(&options) {

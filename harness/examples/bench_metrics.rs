@@ -5,7 +5,8 @@
 use anyhow::{Result, bail};
 use media::Rgb;
 use metrics::Scorer;
-use models::lpips::{Lpips, Net};
+use metrics::lpips::Net;
+use models::lpips::Lpips;
 use std::io::{BufRead as _, Write as _};
 use std::time::Instant;
 

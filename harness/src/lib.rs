@@ -9,12 +9,14 @@
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
 //! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
 //! | [`tc`] | which words of `tc` this machine takes |
+//! | [`networks`] | decoders, restorers and LPIPS, in a process that has libtorch |
 //! | [`outcome`] | scores and reports written after a run |
 //! | [`golden`] | what was kept when somebody last looked, and what has moved |
 
 pub mod cmd;
 pub mod golden;
 pub mod launch;
+pub mod networks;
 pub mod outcome;
 pub mod plan;
 pub mod progress;

@@ -337,7 +337,7 @@ fn scores_that_lack_something_are_made_again() {
 }
 
 fn freezeframe_net_file() -> &'static str {
-    models::lpips::Net::Squeeze.file()
+    metrics::lpips::Net::Squeeze.file()
 }
 
 #[test]

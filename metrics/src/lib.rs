@@ -19,13 +19,14 @@
 //! | the words for all of these | [`SESSION_DEFINITIONS`] | |
 //! | intervals, tests, Bjontegaard deltas | [`stats`] | |
 //!
-//! LPIPS needs a neural network and lives in the crate `models`.
+//! LPIPS needs a neural network and lives in the crate `models`; its names and limits are here ([`lpips`]).
 //!
 //! Score many frames with one [`Scorer`] per thread: it allocates nothing per frame.
 
 mod cloud;
 mod depth;
 mod error;
+pub mod lpips;
 mod picture;
 mod session;
 pub mod stats;

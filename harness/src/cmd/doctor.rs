@@ -348,22 +348,26 @@ fn vmaf() -> Finding {
     }
 }
 
-/// Which libtorch this process has loaded.
+/// Which libtorch the process of the networks loads.
 fn torch() -> Finding {
-    match loaded("libtorch_cpu") {
-        Some(path) => Finding::ok("libtorch", path),
-        None => {
-            Finding::lacking("libtorch", Status::Missing, "not loaded", "neural systems and LPIPS", "./setup")
-        }
+    match libraries() {
+        Ok(libraries) => Finding::ok("libtorch", libraries),
+        Err(error) => Finding::lacking(
+            "libtorch",
+            Status::Missing,
+            error.to_string(),
+            "neural systems and LPIPS",
+            "./setup, then cargo build --release --workspace --bins",
+        ),
     }
 }
 
 fn cuda() -> Finding {
     let card = fs::read_dir("/proc/driver/nvidia/gpus").is_ok_and(|mut d| d.next().is_some());
-    let (libraries, disables) =
-        (loaded("libtorch_cuda"), "neural systems on the GPU; they run on the CPU, slower");
+    let libraries = libraries().ok().filter(|l| l.contains("libtorch_cuda"));
+    let disables = "neural systems on the GPU; they run on the CPU, slower";
     match (card, libraries) {
-        (true, Some(path)) => Finding::ok("CUDA", path),
+        (true, Some(libraries)) => Finding::ok("CUDA", libraries),
         (true, None) => Finding::lacking(
             "CUDA",
             Status::Limited,
@@ -377,13 +381,12 @@ fn cuda() -> Finding {
     }
 }
 
-/// Path of a shared library of this process.
-fn loaded(name: &str) -> Option<String> {
-    let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    maps.lines()
-        .filter_map(|l| l.split_ascii_whitespace().nth(5))
-        .find(|p| p.contains(&format!("/{name}.")))
-        .map(str::to_owned)
+/// What the networks are computed with.
+fn libraries() -> anyhow::Result<String> {
+    let shared = crate::networks::shared()?;
+    let networks = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // After the hash of the code around them.
+    Ok(networks.made_by().split_once(' ').map_or("", |(_, libraries)| libraries).to_owned())
 }
 
 /// Files of weights: part of their name, what they are for, and how to get them.

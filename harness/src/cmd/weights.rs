@@ -1,13 +1,15 @@
 //! `freezeframe weights`: which files from outside are needed, where they were looked for, and how to get them.
 
-mod convert;
-
+use crate::networks;
 use anyhow::{Context as _, Result, bail};
 use clap::Args as ClapArgs;
+use codecs::networks::Ask;
 use contract::exit;
+use metrics::lpips::Net;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 /// List the weight files that the tool can use: found or not, origin, licence, checksum; fetch or convert them
 #[derive(ClapArgs, Debug)]
@@ -123,7 +125,7 @@ pub fn find(name: &str) -> Result<PathBuf, Absent> {
 pub fn run(args: &Args) -> Result<i32> {
     if let [backbone, heads] = args.convert.as_slice() {
         let net = args.net.as_deref().unwrap_or_default();
-        return match convert::convert(net, backbone, heads, &args.into) {
+        return match convert(net, backbone, heads, &args.into) {
             Ok(path) => {
                 println!("wrote {}", path.display());
                 Ok(exit::OK)
@@ -249,11 +251,28 @@ fn fetch_one(args: &Args, artifact: &Artifact) -> Result<PathBuf> {
         }
         files.push(file);
     }
-    let made = convert::convert(net, &files[0], &files[1], &args.into)?;
+    let made = convert(net, &files[0], &files[1], &args.into)?;
     for file in files {
         std::fs::remove_file(file).ok();
     }
     Ok(made)
+}
+
+/// Converts torchvision's backbone and the heads into `lpips_<net>_v0.1.safetensors` in `folder`.
+///
+/// # Errors
+/// An unknown net; files that do not make it up.
+fn convert(net: &str, backbone: &Path, heads: &Path, folder: &Path) -> Result<PathBuf> {
+    let Some(net) = Net::ALL.into_iter().find(|n| n.metric() == format!("lpips_{net}")) else {
+        bail!("unknown net \"{net}\"; known: vgg, alex, squeeze");
+    };
+    std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+    let to = std::path::absolute(folder.join(net.file()))?;
+    let (metric, backbone, heads) = (net.metric().to_owned(), backbone.to_owned(), heads.to_owned());
+    let shared = networks::shared()?;
+    let mut networks = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    networks.ask(&Ask::ConvertLpips { metric, backbone, heads, to: to.clone() }, &[])?;
+    Ok(folder.join(net.file()))
 }
 
 fn sha256(path: &Path) -> Result<String> {
@@ -268,7 +287,7 @@ mod tests {
     #[test]
     fn the_embedded_list_is_whole() {
         let list = super::list();
-        for net in models::lpips::Net::ALL {
+        for net in metrics::lpips::Net::ALL {
             assert!(list.artifact.iter().any(|a| a.name == net.file()), "{}", net.file());
         }
     }

@@ -77,15 +77,19 @@ pub fn command(manifest: &Manifest, arguments: &[&str]) -> Result<Command> {
 
 /// `$FREEZEFRAME link --run` is every plug-in's path in virtual time. A program of its own, because this one makes clips, too.
 pub(super) fn link_program() -> Result<PathBuf> {
-    beside_this_program("freezeframe-link")
+    program_beside("freezeframe-link")
 }
 
 /// The project's own systems are in the program `sut`, beside this one.
 pub(super) fn sut_program() -> Result<PathBuf> {
-    beside_this_program("sut")
+    program_beside("sut")
 }
 
-fn beside_this_program(name: &str) -> Result<PathBuf> {
+/// A program of this project.
+///
+/// # Errors
+/// When it is not beside this one.
+pub fn program_beside(name: &str) -> Result<PathBuf> {
     let me = std::env::current_exe().context("failed to find this program's own path")?;
     // A test's executable is one folder deeper.
     let places =

@@ -38,15 +38,13 @@ pub fn revision() -> String {
     }
 }
 
-/// The libraries that clips are read, pictures decoded and networks computed with, as loaded.
+/// The libraries that clips are read and pictures decoded with, as loaded. That of networks is part of what needs it: the metric, the
+/// system.
 #[must_use]
 pub fn libraries() -> Parts {
     let cache = cache_folder();
     let hash = |path: &Path| sha256(path, cache.as_deref());
-    let mut libraries = codecs::identity::libraries(&hash);
-    let torch = codecs::identity::library("libtorch_cpu", &hash);
-    libraries.extend(torch.map(|text| ("libtorch_cpu".to_owned(), text)));
-    libraries
+    codecs::identity::libraries(&hash)
 }
 
 fn tool_words() -> (&'static str, bool) {

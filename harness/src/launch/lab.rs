@@ -101,7 +101,7 @@ impl Ends {
             let command =
                 command(manifest, &[word, &own.to_string_lossy(), "--local", local, "--peer", peer])?;
             let run = RunPlaces { spec, own, hidden: [run_dir, final_dir] };
-            let surroundings = Surroundings::of(manifest, part, Some(run))?;
+            let surroundings = Surroundings::of(manifest, part, Some(run), &run.spec.options)?;
             let network = lab.network(end)?;
             Running::start(
                 name,

@@ -30,6 +30,7 @@ pub mod sandbox;
 pub mod simulated;
 pub mod stale;
 
+pub use child::program_beside;
 pub use request::Request;
 
 use crate::bad_input;

@@ -198,7 +198,7 @@ fn parse_options(options: &[String]) -> Result<toml::Table> {
 fn describe(manifest: &Manifest, options: &toml::Table) -> Result<Description> {
     let json = serde_json::to_string(options)?;
     let command = command(manifest, &["describe", "--options", &json])?;
-    let surroundings = Surroundings::of(manifest, Part::Describe, None)?;
+    let surroundings = Surroundings::of(manifest, Part::Describe, None, options)?;
     let name = format!("`describe` of {}", manifest.name);
     let mut child = Running::start(&name, command, &surroundings, None, None)?;
     let mut said = String::new();

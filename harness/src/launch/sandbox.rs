@@ -10,7 +10,7 @@
 //! A plug-in does not see this tool, which can make clips, and runs as a user of its own. The systems of this project are trusted:
 //! they also see their weights, and their senders the cache of encoded streams.
 
-use super::child::{link_program, sut_program};
+use super::child::{link_program, program_beside, sut_program};
 use super::clip::cache_dir;
 use super::copies::copies;
 use crate::bad_input;
@@ -117,14 +117,19 @@ impl Surroundings {
     ///
     /// # Errors
     /// When no folder can be made for it.
-    pub fn of(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>) -> Result<Self> {
+    pub fn of(
+        manifest: &Manifest,
+        part: Part,
+        run: Option<RunPlaces<'_>>,
+        options: &toml::Table,
+    ) -> Result<Self> {
         let staging = tempfile::tempdir().context("failed to make a folder for a sandbox")?;
         let cwd = std::env::current_dir().context("failed to find the working directory")?;
         let limits = manifest.limits.clone();
         let sandbox = match netns::sandbox::support() {
             Support::None(_) => None,
             Support::Full => Some(Sandbox {
-                places: places(manifest, part, run, &cwd)?,
+                places: places(manifest, part, run, options, &cwd)?,
                 staging: staging.path().to_owned(),
                 cwd: cwd.clone(),
                 limits: TreeLimits {
@@ -156,7 +161,13 @@ fn three_quarters_of_the_memory() -> u64 {
     total.map_or(u64::MAX, |kib| kib / 4 * 3 * 1024)
 }
 
-fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Path) -> Result<Vec<Place>> {
+fn places(
+    manifest: &Manifest,
+    part: Part,
+    run: Option<RunPlaces<'_>>,
+    options: &toml::Table,
+    cwd: &Path,
+) -> Result<Vec<Place>> {
     let trusted = manifest.is_shipped();
     // What must not be seen is compared as it really is, however a path was written.
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -176,11 +187,12 @@ fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Pat
         let traces =
             [&scenario.forward, &scenario.reverse].into_iter().filter_map(|l| l.trace.as_ref()?.file.clone());
         shown.extend(traces.filter(|t| t.is_absolute()));
-        let options = run.spec.options.values().filter_map(|v| v.as_str()).map(|v| cwd.join(v));
-        if trusted {
-            shown.extend(options.filter(|p| p.exists()));
-        }
         clip = [Some(run.spec.clip.rgb.clone()), run.spec.clip.depth.clone()].into_iter().flatten().collect();
+    }
+    // Weights and the like that the user named.
+    if trusted {
+        let named = options.values().filter_map(|v| v.as_str()).filter(|v| !v.is_empty());
+        shown.extend(named.map(|v| cwd.join(v)).filter(|p| p.exists()));
     }
     let mut places = Vec::new();
     // What a broad folder (the one where everything lies) would show besides the program.
@@ -189,7 +201,8 @@ fn places(manifest: &Manifest, part: Part, run: Option<RunPlaces<'_>>, cwd: &Pat
     }
     let mut originals = Vec::new();
     if !trusted {
-        let tools = [std::env::current_exe().ok(), sut_program().ok()];
+        let networks = program_beside(codecs::networks::PROGRAM).ok();
+        let tools = [std::env::current_exe().ok(), sut_program().ok(), networks];
         originals.extend(tools.into_iter().flatten().map(|t| real(&t)));
         // Also where it is installed among the machine's own programs.
         let seen = |path: &PathBuf| System::holds(path) || shown.iter().any(|s| path.starts_with(real(s)));
@@ -289,6 +302,9 @@ fn own_files(manifest: &Manifest, part: Part, cwd: &Path) -> Result<BTreeSet<Pat
     }
     if trusted {
         std::env::current_exe().into_iter().chain(sut_program()).for_each(&mut add);
+        program_beside(codecs::networks::PROGRAM).into_iter().for_each(&mut add);
+        // libtorch, which `sut-neural` was linked with and this program was not.
+        add(PathBuf::from(env!("FREEZEFRAME_LIBTORCH")));
         let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for path in ["weights", "sut/models"] {
             tree.join(path).canonicalize().into_iter().for_each(&mut add);

@@ -29,7 +29,7 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     files.prepare(&RunSpec { cache, ..spec.clone() })?;
     let command = command(manifest, &["simulate", &files.folder().to_string_lossy()])?;
     let run = RunPlaces { spec, own: files.folder(), hidden: [run_dir, final_dir] };
-    let surroundings = Surroundings::of(manifest, Part::Simulate, Some(run))?;
+    let surroundings = Surroundings::of(manifest, Part::Simulate, Some(run), &run.spec.options)?;
     let log = run_dir.join("system.log");
     let mut child = Running::start(&spec.system, command, &surroundings, None, Some(&log))?;
     let limit =

@@ -15,14 +15,16 @@ mod stream;
 mod strip;
 
 use crate::launch::clip;
+use crate::networks;
 use crate::record::evidence::{Claims, Delivered};
 use crate::record::{Finding, Ledger, Slots, join, read_events, read_fates};
 use anyhow::Context as _;
+use codecs::networks::Lpips;
 use contract::frames::write_frames;
 use contract::scores::{Health, SCHEMA, Scores, Scoring};
 use contract::{Backend, FrameRow, Metric, RunKey, RunSpec, Stream};
 use link::Timestamp;
-use models::lpips::{Lpips, Net};
+use metrics::lpips::Net;
 use pair::{Nets, Variants};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -343,7 +345,7 @@ pub fn scoring(spec: &RunSpec, options: &Options) -> Scoring {
     let with = |metric: Metric| {
         if let Some((_, net)) = NETS.iter().find(|(m, _)| *m == metric) {
             let weights = weight_file(*net, options.lpips_weights.as_deref());
-            return weights.and_then(|path| hash_of_weights(&path)).unwrap_or_else(|_| "missing".to_owned());
+            return weights.and_then(|path| lpips_variant(&path)).unwrap_or_else(|_| "missing".to_owned());
         }
         if camera::METRICS.contains(&metric) { camera.clone() } else { String::new() }
     };
@@ -393,6 +395,11 @@ fn hash_of_weights(path: &Path) -> anyhow::Result<String> {
     Ok(hash.with_context(|| format!("failed to read {}", path.display()))?[..16].to_owned())
 }
 
+/// What tells a value of LPIPS from another: weights, and libtorch with the code around it.
+fn lpips_variant(weights: &Path) -> anyhow::Result<String> {
+    Ok(format!("{}+{}", hash_of_weights(weights)?, networks::version()?))
+}
+
 /// LPIPS nets, and which weights each has; a finding for each without.
 fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Finding>) -> (Nets, Variants) {
     let (mut nets, mut variants) = (Nets::new(), Variants::new());
@@ -402,7 +409,8 @@ fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Findi
         }
         let load = || -> anyhow::Result<(Lpips, String)> {
             let path = weight_file(net, folder)?;
-            Ok((Lpips::load(net, &path, tch::Device::Cpu)?, hash_of_weights(&path)?))
+            let variant = lpips_variant(&path)?;
+            Ok((networks::lpips(&networks::shared()?, net, &path, false)?, variant))
         };
         match load() {
             Ok((loaded, variant)) => {

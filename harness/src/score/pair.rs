@@ -2,11 +2,11 @@
 
 use super::camera;
 use super::pictures::{Meaning, Shot};
+use codecs::networks::Lpips;
 use contract::{Metric, Stream};
 use media::convert::{Colour, Range, to_rgb, to_rgb_into};
 use media::{Rgb, Yuv420};
 use metrics::{Intrinsics, Scorer};
-use models::lpips::Lpips;
 use std::collections::BTreeMap;
 
 /// What a value depends on besides the two pictures, by metric: weights, camera. Absent: nothing.
@@ -20,7 +20,7 @@ pub struct PairScorer {
     shown: Rgb,
 }
 
-/// Loaded LPIPS nets by metric; they run on one thread at a time and use several themselves.
+/// Loaded LPIPS nets by metric, all in one process, which uses several threads itself.
 pub type Nets = BTreeMap<Metric, Lpips>;
 
 impl PairScorer {
@@ -130,7 +130,7 @@ impl PairScorer {
     /// LPIPS of the pair that was scored last.
     ///
     /// # Errors
-    /// When a picture is too small for a net, or libtorch fails.
+    /// When a picture is too small for a net, or the process that has it fails.
     pub fn lpips(
         &mut self,
         meaning: Meaning,

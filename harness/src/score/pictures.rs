@@ -290,7 +290,7 @@ const RECENT: usize = 8;
 
 impl Units {
     fn open(dir: &Path, stream: Stream) -> anyhow::Result<Self> {
-        models::register();
+        crate::networks::register();
         let path = dir.join(file_name(stream));
         let mut reader = UnitsReader::open(&path)?;
         let header = reader.header().clone();

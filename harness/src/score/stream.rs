@@ -224,7 +224,7 @@ fn visit(
     let keeper = Mutex::new(worst);
     let mut lpips = PairScorer::new(job.camera);
     let mut lpips_values: BTreeMap<usize, BTreeMap<Metric, f64>> = BTreeMap::new();
-    // What the workers may see; libtorch's nets stay on this thread.
+    // What the workers may see; LPIPS is asked for on this thread.
     let (stream, progress, camera) = (job.stream, job.progress, job.camera);
     std::thread::scope(|scope| -> anyhow::Result<()> {
         for _ in 0..job.threads {

@@ -236,7 +236,7 @@ fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
     options.set("tune", "zerolatency");
     let gop = if config.gop == 0 { "-1".into() } else { config.gop.to_string() };
     let mut params = format!(
-        "keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:rc-lookahead=0:frame-threads=1:pools=1:log-level=none"
+        "keyint={gop}:min-keyint=1:scenecut=0:bframes=0:rc-lookahead=0:frame-threads=1:pools=1:open-gop=1:log-level=none"
     );
     match config.rate {
         RateControl::ConstantQp(quantisers) => params.push_str(&quantised(quantisers)),
@@ -246,7 +246,8 @@ fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
         }
     }
     options.set("x265-params", &params);
-    options.set("forced-idr", "1");
+    // Key frames after the first are CRA pictures of an open group of pictures, as the original's.
+    options.set("forced-idr", "0");
 }
 
 /// Ringmaster's real-time settings (one-pass CBR, error resilient, no frame dropping), with the speed

@@ -11,6 +11,7 @@
 //! | [`stage`] | a decoder and the restorer behind it, for receivers, scoring and player alike |
 //! | [`encoder`] | [`Encoder`]: FFmpeg's, with settings, rate control, forced key frames |
 //! | [`decoder`] | [`Decoder`]: FFmpeg's; survives damaged input, gives at most one picture per unit |
+//! | [`networks`] | decoders, restorers and LPIPS nets of another process, which has libtorch |
 //! | [`identity`] | which encoder and which FFmpeg are loaded |
 //!
 //! docs/ADDING.md says how a new codec or restorer comes in.
@@ -19,6 +20,7 @@ pub mod decoder;
 pub mod encoder;
 mod ff;
 pub mod identity;
+pub mod networks;
 pub mod registry;
 pub mod restore;
 pub mod stage;

@@ -29,6 +29,8 @@ pub struct CodecEntry {
     pub libraries: &'static [&'static str],
     /// Files that bytes and pictures depend on: weights.
     pub files: fn(&Settings) -> Result<Vec<PathBuf>, CodecError>,
+    /// Hash of the sources that decide its bytes, where they are not this crate's.
+    pub sources: &'static str,
 }
 
 impl fmt::Debug for CodecEntry {
@@ -53,6 +55,7 @@ const fn ffmpeg(name: &'static str, most_qp: u8, libraries: &'static [&'static s
         decoder: |config| Ok(Box::new(Decoder::new(config.codec.parse()?)?)),
         libraries,
         files: |_| Ok(Vec::new()),
+        sources: "",
     }
 }
 

@@ -11,10 +11,12 @@ use crate::unit::Setting;
 use crate::{CodecError, Settings};
 use contract::units::Entry;
 use media::Yuv420;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What the network left of a frame's unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Arrival {
     /// All of it, bit for bit.
     Whole,
@@ -25,7 +27,8 @@ pub enum Arrival {
 }
 
 /// A frame at the restorer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Slot {
     /// Captured frame, from 0.
     pub frame: u32,
@@ -77,7 +80,8 @@ pub trait Restorer: Send {
 }
 
 /// How a restorer is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RestorerConfig {
     /// Codec of the stream.
     pub codec: String,

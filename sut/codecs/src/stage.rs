@@ -14,6 +14,8 @@ pub struct Stage {
     restorer: Box<dyn Restorer>,
     recovery: String,
     config: RestorerConfig,
+    /// It has seen something.
+    used: bool,
 }
 
 /// What became of a frame.
@@ -38,7 +40,7 @@ impl Stage {
             recovery.map_or_else(|| (NONE.name.to_owned(), crate::Settings::new()), |r| (r.name, r.settings));
         let config = RestorerConfig { codec, depth: stream == Stream::Depth, width, height, settings };
         let restorer = registry::open_restorer(&recovery, &config)?;
-        Ok(Self { decoder, restorer, recovery, config })
+        Ok(Self { decoder, restorer, recovery, config, used: false })
     }
 
     /// The next frame.
@@ -51,6 +53,7 @@ impl Stage {
     /// Those of the decoder and the restorer.
     pub fn run(&mut self, entry: Entry) -> Result<Outcome, CodecError> {
         let slot = Slot::of(&entry);
+        self.used = true;
         if slot.is_fresh() {
             self.decoder.reset()?;
         }
@@ -74,8 +77,10 @@ impl Stage {
     /// # Errors
     /// What cannot be opened again.
     pub fn restart(&mut self) -> Result<(), CodecError> {
-        self.decoder.reset()?;
-        self.restorer = registry::open_restorer(&self.recovery, &self.config)?;
+        if std::mem::take(&mut self.used) {
+            self.decoder.reset()?;
+            self.restorer = registry::open_restorer(&self.recovery, &self.config)?;
+        }
         Ok(())
     }
 

@@ -65,7 +65,7 @@ pub trait VideoDecoder: Send {
 }
 
 /// How a decoder is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecoderConfig {
     /// Name of the codec in the [registry](crate::registry).
     pub codec: String,

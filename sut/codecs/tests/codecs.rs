@@ -124,6 +124,34 @@ fn key_frames_have_the_quantiser_that_was_asked_for() {
     }
 }
 
+/// NAL unit types of an Annex B stream of H.265.
+fn nal_types(bytes: &[u8]) -> Vec<u8> {
+    let starts = (0..bytes.len().saturating_sub(3)).filter(|&i| bytes[i..i + 3] == [0, 0, 1]);
+    starts.map(|i| bytes[i + 3] >> 1 & 0x3f).collect()
+}
+
+/// The original's x265 is left at its open groups of pictures: the first key frame is an IDR picture (19 or 20), later ones, on the
+/// grid or asked for, are CRA pictures (21), each with its parameter sets (32, 33, 34).
+#[test]
+fn later_key_frames_of_h265_are_open() {
+    let units = encode(&configs()[1], 62, &[40]);
+    for (t, unit) in units.iter().enumerate() {
+        let types = nal_types(&unit.bytes);
+        let wanted = match t {
+            0 => vec![19, 20],
+            30 | 40 => vec![21],
+            _ => vec![0, 1],
+        };
+        let pictures: Vec<&u8> = types.iter().filter(|t| **t < 32).collect();
+        assert!(pictures.len() == 1 && wanted.contains(pictures[0]), "frame {t}: {types:?}");
+        assert_eq!(types.contains(&32) && types.contains(&33) && types.contains(&34), unit.key, "frame {t}");
+        assert_eq!(unit.key, matches!(t, 0 | 30 | 40), "frame {t}");
+        if t == 40 {
+            break;
+        }
+    }
+}
+
 /// Frames 3 to 9 follow a loss: `none` shows what the decoder makes of them, `hold` nothing until the next key frame.
 #[test]
 fn hold_shows_exact_pictures_alone() {

@@ -211,5 +211,5 @@ pub fn to_bytes(signed: &Tensor) -> Tensor {
 #[must_use]
 pub fn floats(tensor: &Tensor) -> Vec<f32> {
     let flat = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-    Vec::<f32>::try_from(&flat).unwrap_or_default()
+    Vec::<f32>::try_from(&flat).expect("32-bit floats of one dimension on the CPU")
 }

@@ -20,120 +20,76 @@
 //!                                     scaling.shift, scaling.scale     constants, checked if present
 //! ```
 
+use crate::pth;
 use crate::weights::{Weights, WeightsError};
+use anyhow::{Context as _, bail};
 use media::Rgb;
+pub use metrics::lpips::Net;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, IndexOp as _, Kind, Tensor, no_grad};
 
-/// Which backbone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Net {
-    /// VGG16.
-    Vgg,
-    /// `AlexNet`.
-    Alex,
-    /// `SqueezeNet` 1.1.
-    Squeeze,
-}
-
-impl Net {
-    /// Every net.
-    pub const ALL: [Self; 3] = [Self::Vgg, Self::Alex, Self::Squeeze];
-
-    /// Name of the metric.
-    #[must_use]
-    pub fn metric(self) -> &'static str {
-        match self {
-            Self::Vgg => "lpips_vgg",
-            Self::Alex => "lpips_alex",
-            Self::Squeeze => "lpips_squeeze",
-        }
-    }
-
-    /// Name of the weight file.
-    #[must_use]
-    pub fn file(self) -> &'static str {
-        match self {
-            Self::Vgg => "lpips_vgg_v0.1.safetensors",
-            Self::Alex => "lpips_alex_v0.1.safetensors",
-            Self::Squeeze => "lpips_squeeze_v0.1.safetensors",
-        }
-    }
-
-    /// Smallest side that leaves every layer at least one pixel.
-    #[must_use]
-    pub fn smallest_side(self) -> usize {
-        match self {
-            Self::Vgg => 16,
-            Self::Alex => 31,
-            Self::Squeeze => 17,
-        }
-    }
-
-    /// The layers up to the last one compared, in torchvision's order and numbering.
-    fn layers(self) -> Vec<Layer> {
-        use Layer::{Conv, Fire, Pool, Tap};
-        let conv =
-            |index, from, to, kernel, stride, padding| Conv { index, from, to, kernel, stride, padding };
-        let pool = |kernel, ceil| Pool { kernel, ceil };
-        match self {
-            Self::Vgg => {
-                let blocks: [&[(usize, i64, i64)]; 5] = [
-                    &[(0, 3, 64), (2, 64, 64)],
-                    &[(5, 64, 128), (7, 128, 128)],
-                    &[(10, 128, 256), (12, 256, 256), (14, 256, 256)],
-                    &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
-                    &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
-                ];
-                let mut layers = Vec::new();
-                for (b, block) in blocks.into_iter().enumerate() {
-                    if b > 0 {
-                        layers.push(pool(2, false));
-                    }
-                    layers.extend(block.iter().map(|&(i, from, to)| conv(i, from, to, 3, 1, 1)));
-                    layers.push(Tap);
+/// The layers up to the last one compared, in torchvision's order and numbering.
+fn layers(net: Net) -> Vec<Layer> {
+    use Layer::{Conv, Fire, Pool, Tap};
+    let conv = |index, from, to, kernel, stride, padding| Conv { index, from, to, kernel, stride, padding };
+    let pool = |kernel, ceil| Pool { kernel, ceil };
+    match net {
+        Net::Vgg => {
+            let blocks: [&[(usize, i64, i64)]; 5] = [
+                &[(0, 3, 64), (2, 64, 64)],
+                &[(5, 64, 128), (7, 128, 128)],
+                &[(10, 128, 256), (12, 256, 256), (14, 256, 256)],
+                &[(17, 256, 512), (19, 512, 512), (21, 512, 512)],
+                &[(24, 512, 512), (26, 512, 512), (28, 512, 512)],
+            ];
+            let mut layers = Vec::new();
+            for (b, block) in blocks.into_iter().enumerate() {
+                if b > 0 {
+                    layers.push(pool(2, false));
                 }
-                layers
+                layers.extend(block.iter().map(|&(i, from, to)| conv(i, from, to, 3, 1, 1)));
+                layers.push(Tap);
             }
-            Self::Alex => vec![
-                conv(0, 3, 64, 11, 4, 2),
+            layers
+        }
+        Net::Alex => vec![
+            conv(0, 3, 64, 11, 4, 2),
+            Tap,
+            pool(3, false),
+            conv(3, 64, 192, 5, 1, 2),
+            Tap,
+            pool(3, false),
+            conv(6, 192, 384, 3, 1, 1),
+            Tap,
+            conv(8, 384, 256, 3, 1, 1),
+            Tap,
+            conv(10, 256, 256, 3, 1, 1),
+            Tap,
+        ],
+        Net::Squeeze => {
+            let fire = |index, from, squeeze, expand| Fire { index, from, squeeze, expand };
+            vec![
+                conv(0, 3, 64, 3, 2, 0),
                 Tap,
-                pool(3, false),
-                conv(3, 64, 192, 5, 1, 2),
+                pool(3, true),
+                fire(3, 64, 16, 64),
+                fire(4, 128, 16, 64),
                 Tap,
-                pool(3, false),
-                conv(6, 192, 384, 3, 1, 1),
+                pool(3, true),
+                fire(6, 128, 32, 128),
+                fire(7, 256, 32, 128),
                 Tap,
-                conv(8, 384, 256, 3, 1, 1),
+                pool(3, true),
+                fire(9, 256, 48, 192),
                 Tap,
-                conv(10, 256, 256, 3, 1, 1),
+                fire(10, 384, 48, 192),
                 Tap,
-            ],
-            Self::Squeeze => {
-                let fire = |index, from, squeeze, expand| Fire { index, from, squeeze, expand };
-                vec![
-                    conv(0, 3, 64, 3, 2, 0),
-                    Tap,
-                    pool(3, true),
-                    fire(3, 64, 16, 64),
-                    fire(4, 128, 16, 64),
-                    Tap,
-                    pool(3, true),
-                    fire(6, 128, 32, 128),
-                    fire(7, 256, 32, 128),
-                    Tap,
-                    pool(3, true),
-                    fire(9, 256, 48, 192),
-                    Tap,
-                    fire(10, 384, 48, 192),
-                    Tap,
-                    fire(11, 384, 64, 256),
-                    Tap,
-                    fire(12, 512, 64, 256),
-                    Tap,
-                ]
-            }
+                fire(11, 384, 64, 256),
+                Tap,
+                fire(12, 512, 64, 256),
+                Tap,
+            ]
         }
     }
 }
@@ -214,13 +170,8 @@ pub enum LpipsError {
         reason: String,
     },
     /// The pictures cannot be compared.
-    #[error("{metric}: {reason}")]
-    Picture {
-        /// The metric.
-        metric: &'static str,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("{0}")]
+    Picture(String),
     /// libtorch failed.
     #[error("libtorch failed: {0}")]
     Torch(#[from] tch::TchError),
@@ -274,7 +225,7 @@ impl Lpips {
             }
             Ok(tensor.to_kind(Kind::Float).to_device(device))
         };
-        let layers = net.layers();
+        let layers = layers(net);
         let (mut parameters, mut heads, mut channels) = (Vec::new(), Vec::new(), 3);
         for layer in &layers {
             for (name, shape) in layer.tensors() {
@@ -323,16 +274,12 @@ impl Lpips {
     /// # Errors
     /// As [`Lpips::distance`].
     pub fn layer_distances(&self, reference: &Rgb, shown: &Rgb) -> Result<Vec<f64>, LpipsError> {
-        let bad = |reason| Err(LpipsError::Picture { metric: self.net.metric(), reason });
         let (w, h) = (reference.width, reference.height);
-        if (w, h) != (shown.width, shown.height) {
-            return bad(format!("the pictures differ in size: {w}x{h} and {}x{}", shown.width, shown.height));
+        if let Err(reason) = self.net.compares((w, h), (shown.width, shown.height)) {
+            return Err(LpipsError::Picture(reason));
         }
         if reference.data.len() != 3 * w * h || shown.data.len() != 3 * w * h {
-            return bad(format!("a {w}x{h} picture must have {} samples", 3 * w * h));
-        }
-        if w.min(h) < self.net.smallest_side() {
-            return bad(format!("needs sides of at least {}, got {w}x{h}", self.net.smallest_side()));
+            return Err(LpipsError::Picture(format!("a {w}x{h} picture must have {} samples", 3 * w * h)));
         }
         no_grad(|| {
             let pixels = [reference, shown].map(|p| Tensor::from_slice(&p.data));
@@ -417,4 +364,40 @@ fn compare(features: &Tensor, head: &Tensor) -> Result<f64, LpipsError> {
     // Mean over pixels first, then the heads: one pass over the large tensor, double precision on the small one.
     let per_channel = difference.f_square_()?.f_mean_dim([1i64, 2].as_slice(), false, None)?;
     Ok(per_channel.f_to_kind(Kind::Double)?.f_dot(&head.f_to_kind(Kind::Double)?)?.f_double_value(&[])?)
+}
+
+/// Converts torchvision's backbone (`features.*`) and the heads (`lin*.model.1.weight`) into the file `to`.
+///
+/// # Errors
+/// A file that is no PyTorch state dictionary; tensors that do not make up the net (checked by loading what was made).
+pub fn convert(net: Net, backbone: &Path, heads: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in read(backbone)? {
+        // The classifier has no part in the distance.
+        if name.starts_with("features.") {
+            tensors.insert(format!("net.{name}"), tensor);
+        }
+    }
+    for (name, tensor) in read(heads)? {
+        let Some(layer) = name.strip_prefix("lin").and_then(|n| n.strip_suffix(".model.1.weight")) else {
+            bail!("{}: tensor {name} is no LPIPS head", heads.display());
+        };
+        tensors.insert(format!("lin{layer}.weight"), tensor);
+    }
+    let copy = tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect();
+    if let Err(reason) = Lpips::from_tensors(net, copy, Device::Cpu) {
+        bail!("{} and {} do not make up {}: {reason}", backbone.display(), heads.display(), net.metric());
+    }
+    crate::weights::write(to, &tensors, &[("lpips", "v0.1"), ("net", net.metric())], false)?;
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
+    let bytes = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let arrays =
+        pth::read(&bytes).with_context(|| format!("{} is no PyTorch state dictionary", path.display()))?;
+    Ok(arrays
+        .into_iter()
+        .map(|(name, array)| (name, Tensor::from_slice(&array.values).view(array.shape.as_slice())))
+        .collect())
 }

@@ -135,7 +135,7 @@ fn scale(rgb: Rgb, (width, height): (usize, usize)) -> Rgb {
         let x = Tensor::from_slice(&rgb.data).view(shape).to_kind(Kind::Float).permute([0, 3, 1, 2]);
         let x = x.internal_upsample_bicubic2d_aa([height as i64, width as i64], false, None, None);
         let x = x.clamp(0.0, 255.0).round().to_kind(Kind::Uint8).permute([0, 2, 3, 1]).contiguous();
-        let data = Vec::<u8>::try_from(&x.view([-1])).unwrap_or_default();
+        let data = Vec::<u8>::try_from(&x.view([-1])).expect("bytes of one dimension");
         Rgb { width, height, data }
     })
 }

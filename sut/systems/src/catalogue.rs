@@ -1,8 +1,8 @@
 //! The systems by name.
 
-use crate::identity::{networks, video};
+use crate::identity::video;
 use crate::session::Mode;
-use crate::{reparo, revo, rtp_video, vp8_flexfec, vp8_ulpfec, vp9_tambur};
+use crate::{revo, rtp_video, vp8_flexfec, vp8_ulpfec, vp9_tambur};
 use anyhow::{Result, bail};
 use codecs::registry::{H264, H265, VP8, VP9};
 use contract::RunSpec;
@@ -35,7 +35,7 @@ pub struct Description {
     pub options: toml::Table,
 }
 
-/// Every system that comes with the project.
+/// Every system without networks.
 pub const SYSTEMS: &[System] = &[
     System {
         name: "revo-h264",
@@ -52,14 +52,6 @@ pub const SYSTEMS: &[System] = &[
         describe: |options| revo::describe(options, &H265),
         depends_on: |options| revo::depends_on(options, &H265),
         run: |mode, dir, spec| revo::run(mode, dir, spec, &H265),
-    },
-    System {
-        name: "reparo",
-        about: "Reparo: tokens in independent packets, what is lost is generated (lite networks, CPU)",
-        own_clock: reparo::OWN_CLOCK,
-        describe: reparo::describe,
-        depends_on: |options| networks(&reparo::weight_files(options)?),
-        run: reparo::run,
     },
     System {
         name: vp9_tambur::NAME,
@@ -129,7 +121,6 @@ mod option_tests {
             ("vp9-tambur", "wait_ms", i64::MAX),
             ("vp8-ulpfec", "pacing_percent", 1),
             ("vp8-flexfec", "wait_ms", 6000),
-            ("reparo", "deadline_ms", i64::MAX),
         ] {
             let table = [(option.to_owned(), toml::Value::Integer(value))].into_iter().collect();
             let system = find(system).expect("a system");

@@ -9,7 +9,7 @@ use contract::identity::{DependsOn, Parts};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Hash of the sources that decide what an encoded stream or a frame's tokens are: readers, encoders, tokenizer.
+/// Hash of the sources that decide what an encoded stream is: readers, encoders.
 pub const ENCODING_SOURCES: &str = env!("FREEZEFRAME_ENCODING_SOURCES");
 
 /// A system that encodes with `codec`.
@@ -72,15 +72,7 @@ pub fn hashes(files: &[PathBuf]) -> Result<BTreeMap<PathBuf, String>> {
 /// Everything that an encoded stream of `codec` depends on besides its settings and pictures, as one text for a cache's key.
 pub fn encoding(codec: &CodecEntry, settings: &Settings) -> Result<String> {
     let DependsOn { weights, encoders, libraries } = depends_on(codec, settings, None)?;
-    Ok(format!("{ENCODING_SOURCES} {encoders:?} {libraries:?} {weights:?}"))
-}
-
-/// The same of tokens, besides the weights.
-#[must_use]
-pub fn tokenizing() -> String {
-    let hash = hasher();
-    let torch = loaded::library("libtorch_cpu", &hash);
-    format!("{ENCODING_SOURCES} {torch:?} {:?}", loaded::libraries(&hash))
+    Ok(format!("{ENCODING_SOURCES} {} {encoders:?} {libraries:?} {weights:?}", codec.sources))
 }
 
 fn hasher() -> impl Fn(&Path) -> std::io::Result<String> {

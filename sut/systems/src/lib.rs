@@ -1,10 +1,10 @@
-//! The systems under test, and the program `sut` that runs them.
+//! The systems under test that need no networks, and the program `sut` that runs them.
 //!
 //! | room | what |
 //! |---|---|
-//! | [`catalogue`] | the systems by name: a new system is one file and one line there |
+//! | [`catalogue`] | the systems by name: a new system is one file and one line there; those with networks are in the crate `neural` |
+//! | [`cli`] | the programs `sut` and `sut-neural` |
 //! | [`revo`] | ReVo |
-//! | [`reparo`] | Reparo |
 //! | [`vp9_tambur`] | VP9 + Tambur's streaming code |
 //! | [`vp8_ulpfec`], [`vp8_flexfec`], [`rtp_video`] | VP8 + ULPFEC or FlexFEC over RTP |
 //! | [`player`] | what these three share at the receiving end: decode in order, show at the slot |
@@ -15,16 +15,16 @@
 //! | [`encode`], [`decode`] | codec jobs: the cache of encoded streams, the store of decoded units |
 
 pub mod catalogue;
+pub mod cli;
 pub mod clip;
 pub mod control;
 pub mod decode;
 pub mod encode;
 pub mod identity;
 pub mod jobs;
-mod kept;
+pub mod kept;
 pub mod peer;
 pub mod player;
-pub mod reparo;
 pub mod revo;
 pub mod rtp_video;
 pub mod session;

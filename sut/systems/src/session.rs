@@ -79,7 +79,10 @@ pub fn schedule(spec: &RunSpec) -> Schedule {
 }
 
 /// Refuses an option of an own clock that lets a frame wait for longer than any play-out may last.
-pub(crate) fn own_clock(option: &str, ms: u64) -> Result<()> {
+///
+/// # Errors
+/// Names the option and its limit.
+pub fn own_clock(option: &str, ms: u64) -> Result<()> {
     let longest = Playout::LONGEST.as_nanos() / 1_000_000;
     ensure!(ms <= longest / 2, "{option} must be at most {} ms", longest / 2);
     Ok(())

@@ -347,22 +347,32 @@ fn b21_the_receiver_learns_the_gop_from_the_packets() {
     assert_eq!(rgb[20], Status::Rendered);
 }
 
+/// sender-3d.py paces after every packet, the last one too: packet i of n leaves at capture + i T / n, and the second copies of
+/// chunks 0, which follow the last packet's sleep, at capture + T.
 #[test]
-fn pacing_is_even_monotone_and_inside_the_slot() {
+fn chunks_leave_evenly_over_the_slot_and_repeats_at_its_end() {
     let s = session(40, Options::default());
     let sent = send(&s);
     assert!(sent.windows(2).all(|w| w[0].0 <= w[1].0));
-    for (t, datagram) in &sent {
-        if let Some(desc) = chunk_of(datagram) {
-            let capture = s.schedule.capture_time(desc.frame);
-            assert!(*t >= capture && *t < capture + Duration::from_nanos(33_333_334), "frame {}", desc.frame);
+    let slot = 1_000_000_000 / 30;
+    for frame in 0..40 {
+        let chunks: Vec<(u64, Desc)> = sent
+            .iter()
+            .filter_map(|(t, d)| Some((t.0, chunk_of(d)?)))
+            .filter(|(_, d)| d.frame == frame)
+            .collect();
+        let capture = s.schedule.capture_time(frame).0;
+        // Key frames: 5 data and 3 parity chunks of each stream. Others: 2 chunks of RGB, 1 of depth, then both chunks 0 again.
+        let (count, repeats) = if frame % 30 == 0 { (16, 0) } else { (3, 2) };
+        assert_eq!(chunks.len(), count + repeats, "frame {frame}");
+        for (i, (t, desc)) in chunks.iter().enumerate() {
+            let wanted = capture + slot * i.min(count) as u64 / count as u64;
+            assert!(t.abs_diff(wanted) <= 1, "frame {frame}, message {i}: {t} instead of {wanted}");
+            if i >= count {
+                assert_eq!((desc.index, desc.stream), (0, [Stream::Rgb, Stream::Depth][i - count]));
+            }
         }
     }
-    // A key frame: 8 chunks of each stream, evenly.
-    let times: Vec<_> =
-        sent.iter().filter(|(_, d)| chunk_of(d).is_some_and(|c| c.frame == 0)).map(|(t, _)| t.0).collect();
-    assert_eq!(times.len(), 16);
-    assert!(times.windows(2).all(|w| (w[1] - w[0]).abs_diff(33_333_333 / 16) <= 1));
 }
 
 #[test]
@@ -398,4 +408,22 @@ fn equal_runs_give_equal_events() {
     let s = session(65, Options::default());
     let lost = |d: &Desc| (d.frame * 7 + u32::from(d.index) * 3).is_multiple_of(11);
     assert_eq!(run(&s, lost), run(&s, lost));
+}
+
+/// One message of a frame without parity is lost: its first chunk, sent at the beginning of the slot, and the copy meet the channel
+/// a slot apart.
+#[test]
+fn a_channel_that_is_bad_for_one_slot_does_not_take_both_copies() {
+    let s = session(10, Options::default());
+    let bad = (s.schedule.capture_time(4), s.schedule.capture_time(5));
+    let packets: Vec<_> = send(&s)
+        .into_iter()
+        .filter(|(t, d)| {
+            let single = chunk_of(d).is_some_and(|c| c.n == 1);
+            !(single && *t >= bad.0 && *t < bad.1)
+        })
+        .map(|(t, d)| (t + DELAY, d))
+        .collect();
+    let events = receive(&s, &packets, |_, _| true);
+    assert_eq!(statuses(&events, Stream::Depth)[4], Status::Rendered);
 }

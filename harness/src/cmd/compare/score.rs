@@ -7,16 +7,17 @@ use super::rgb::{self, Buffers};
 use super::source::{Shot, Source};
 use super::{feed, vmaf};
 use crate::cmd::weights;
+use crate::networks;
 use anyhow::Result;
+use codecs::networks::Lpips;
 use contract::Metric;
 use media::picture::Picture;
 use media::wide::widen;
+use metrics::lpips::Net;
 use metrics::{Intrinsics, MetricError, Scorer};
-use models::lpips::{Lpips, Net};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::mpsc::{TrySendError, channel, sync_channel};
-use tch::Device;
 
 /// What to compute.
 pub struct Options {
@@ -77,8 +78,6 @@ type Part = (Vec<Row>, BTreeMap<Metric, String>);
 /// # Errors
 /// [`super::source::Unreadable`] pictures, libtorch's failures.
 pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Result<Scored> {
-    // Frames are scored side by side, so that libtorch needs no threads of its own.
-    tch::set_num_threads(1);
     let helpers = options.threads - 1;
     let (work, queue) = sync_channel::<Pair>(2 * helpers);
     let (used, spare) = channel::<Pair>();
@@ -161,7 +160,7 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
 struct Worker<'a> {
     options: &'a Options,
     scorer: Scorer,
-    nets: BTreeMap<Metric, Lpips>,
+    nets: BTreeMap<Metric, (Net, Lpips)>,
     missing: BTreeMap<Metric, String>,
     rgb: Buffers,
     rows: Vec<Row>,
@@ -170,6 +169,8 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     fn new(options: &'a Options) -> Result<Self> {
         let (mut nets, mut missing) = (BTreeMap::new(), BTreeMap::new());
+        // Frames are scored side by side: a process for each thread, with one thread.
+        let mut process = None;
         for net in Net::ALL {
             let metric = Metric::from_name(net.metric()).expect("every net is a metric");
             if !options.metrics.contains(&metric) {
@@ -177,8 +178,11 @@ impl<'a> Worker<'a> {
             }
             match weights::find(net.file()) {
                 Ok(path) => {
-                    let device = if options.cuda { Device::Cuda(0) } else { Device::Cpu };
-                    nets.insert(metric, Lpips::load(net, &path, device)?);
+                    let process = match &process {
+                        Some(process) => process,
+                        None => process.insert(networks::start(1)?),
+                    };
+                    nets.insert(metric, (net, networks::lpips(process, net, &path, options.cuda)?));
                 }
                 Err(absent) => {
                     missing.insert(metric, absent.to_string());
@@ -217,17 +221,16 @@ impl<'a> Worker<'a> {
                     Shot::Picture(..),
                     Shot::Picture(..),
                 ) => {
-                    let Some(net) = self.nets.get(&metric) else {
+                    let Some((net, lpips)) = self.nets.get(&metric) else {
                         values.push(None);
                         continue;
                     };
                     let Some((a, b)) = self.rgb.rounded(reference, shown) else {
                         unreachable!("both are pictures")
                     };
-                    match net.distance(a, b) {
-                        Ok(v) => Ok(v),
-                        Err(e @ models::lpips::LpipsError::Picture { .. }) => Err(e.to_string()),
-                        Err(e) => return Err(e.into()),
+                    match net.compares((a.width, a.height), (b.width, b.height)) {
+                        Ok(()) => Ok(lpips.distance(a, b)?),
+                        Err(reason) => Err(reason),
                     }
                 }
                 (Metric::FfmpegPsnr | Metric::FfmpegSsim, _, Shot::Picture(a, _), Shot::Picture(b, _)) => {

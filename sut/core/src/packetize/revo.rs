@@ -45,6 +45,8 @@ pub struct Chunk {
 #[must_use]
 pub fn cut(payload: &Payload, chunk_size: usize) -> Vec<Chunk> {
     let total = payload.bytes.len();
+    // The header counts chunks in 16 bits.
+    let chunk_size = chunk_size.max(total.div_ceil(usize::from(u16::MAX))).max(1);
     let desc = |index: usize, n: usize, k: usize| Desc {
         stream: payload.stream,
         frame: payload.frame,

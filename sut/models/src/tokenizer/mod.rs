@@ -271,7 +271,8 @@ impl Tokenizer {
     #[must_use]
     pub fn tokens(&self, carry: &mut Carry, features: &Tensor, sent: Option<&[bool]>) -> Vec<u16> {
         let (tokens, _) = no_grad(|| self.quantise(features, carry, sent));
-        let tokens = Vec::<i64>::try_from(&tokens.to_device(Device::Cpu).view([-1])).unwrap_or_default();
+        let tokens = Vec::<i64>::try_from(&tokens.to_device(Device::Cpu).view([-1]))
+            .expect("64-bit integers of one dimension");
         tokens.into_iter().map(|t| t as u16).collect()
     }
 
@@ -289,12 +290,13 @@ impl Tokenizer {
             match &self.net {
                 Net::Lite(_, decoder) => {
                     let patches = decoder.patches(&input).permute([0, 2, 3, 1]).contiguous().view([-1]);
-                    let patches = Vec::<f32>::try_from(&patches.to_device(Device::Cpu)).unwrap_or_default();
+                    let patches = Vec::<f32>::try_from(&patches.to_device(Device::Cpu))
+                        .expect("32-bit floats of one dimension");
                     patches::to_bytes(&patches, columns * TOKEN_PIXELS)
                 }
                 Net::Paper(_, decoder) => {
                     let flat = to_bytes(&decoder.forward(&input)).to_device(Device::Cpu).view([-1]);
-                    Vec::<u8>::try_from(&flat).unwrap_or_default()
+                    Vec::<u8>::try_from(&flat).expect("bytes of one dimension")
                 }
             }
         })

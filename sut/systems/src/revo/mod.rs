@@ -154,7 +154,7 @@ impl Session {
 
     /// One frame's time.
     fn slot(&self) -> Duration {
-        Duration::from_nanos(1_000_000_000 / u64::from(self.schedule.fps))
+        Duration::from_nanos(1_000_000_000 / u64::from(self.schedule.fps.max(1)))
     }
 }
 

@@ -130,7 +130,8 @@ impl Sender {
         self.schedule_frame(now, frame, gop, streams);
     }
 
-    /// Spreads the frame's messages evenly over what is left of its slot; repeats follow the last one at once.
+    /// Spreads the frame's messages evenly over what is left of its slot. The original sleeps after every message, the last one too,
+    /// so that repeats leave together at the slot's end: with the next frame, and in the next state of a channel that has one per frame.
     fn schedule_frame(&mut self, now: Timestamp, frame: u32, gop: u32, streams: Vec<EncodeDone>) {
         let options = &self.session.options;
         let mut cuts = [Vec::new(), Vec::new()];
@@ -151,7 +152,7 @@ impl Sender {
             self.queue.push_back((due(i as u64), chunk));
         }
         for chunk in repeats {
-            self.queue.push_back((due(count - 1), chunk));
+            self.queue.push_back((due(count), chunk));
         }
         if frame == gop && (!options.compat || frame == 0) {
             self.announce(now);
@@ -177,7 +178,9 @@ impl Sender {
             let Some((_, chunk)) = self.queue.pop_front() else { break };
             let bytes = chunk.message.len() as u32;
             let desc = chunk.desc;
-            self.transport.send(now, lane(desc.stream) as u8, &chunk.message);
+            if !self.transport.send(now, lane(desc.stream) as u8, &chunk.message).is_accepted() {
+                continue; // the transport counts it, and says so
+            }
             let (frame, stream, role) = (desc.frame, desc.stream, chunk.role);
             self.event(now, EventKind::Sent { frame, stream, role, index: u32::from(desc.index), bytes });
         }

@@ -152,6 +152,13 @@ impl Receiver {
         // A repair packet has the timestamp of the last frame that it protects.
         let fps = u64::from(self.session.schedule.fps);
         let frame = ((u64::from(header.timestamp) * fps).div_ceil(u64::from(VIDEO_CLOCK))) as u32;
+        if frame >= self.session.schedule.frames {
+            return self.player.malformed(
+                now,
+                bytes as usize,
+                "repair of a frame that this session does not have",
+            );
+        }
         let (stream, role, index) = (Stream::Rgb, Role::Parity, u32::from(header.sequence));
         self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
         let more = self.decoder.repair(repair);

@@ -1,11 +1,7 @@
 //! The neural work: tokens of captured pictures, pictures of arrived tokens.
 
 use super::{Fill, Options, Session};
-use crate::clip;
-use crate::encode::Pictures;
-use crate::identity::tokenizing;
-use crate::kept;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures};
@@ -15,6 +11,10 @@ use std::path::Path;
 use std::time::Duration;
 use sut_core::wire::reparo::Variant;
 use sut_core::{Worker, WorkerError};
+use systems::clip;
+use systems::encode::Pictures;
+use systems::identity::ENCODING_SOURCES;
+use systems::kept;
 
 pub(super) const PRESET: Preset = Preset::Lite;
 
@@ -54,7 +54,13 @@ pub struct Generated {
 
 fn open(options: &Options, variant: Variant, spec: &RunSpec) -> Result<TokenPictures> {
     let size = (spec.clip.width as usize, spec.clip.height as usize);
-    Ok(TokenPictures::open(&options.weights_folder(), format(options, variant), size)?)
+    let pictures = TokenPictures::open(&options.weights_folder(), format(options, variant), size)?;
+    let (have, want) = (pictures.tokenizer().codes(), variant.codes() as usize);
+    ensure!(
+        have == want,
+        "the tokenizer's weights have {have} codes, packets are made for {want}: use weights of that codebook"
+    );
+    Ok(pictures)
 }
 
 fn format(options: &Options, variant: Variant) -> Format {
@@ -130,7 +136,10 @@ fn cached(
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
     let kept = session.kept;
-    let made_by = tokenizing();
+    let hash = |path: &Path| contract::digest::sha256(path, contract::digest::cache_folder().as_deref());
+    let torch = codecs::identity::library("libtorch_cpu", &hash);
+    let made_by =
+        format!("{ENCODING_SOURCES} {} {torch:?} {:?}", crate::SOURCES, codecs::identity::libraries(&hash));
     let key = format!("{made_by}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));

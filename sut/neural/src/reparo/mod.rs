@@ -18,8 +18,6 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 pub use worker::{Encode, Encoded, Generate, Generated};
 
-use crate::catalogue::Description;
-use crate::session::{self, Addresses, End, Mode, own_clock};
 use anyhow::{Context, Result, ensure};
 use contract::{Role, RunSpec};
 use costs::{Charged, Costs};
@@ -30,6 +28,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sut_core::wire::reparo::{Packet, Variant};
+use systems::catalogue::Description;
+use systems::session::{self, Addresses, End, Mode, own_clock};
 use worker::{Receiving, Sending};
 
 /// Reparo's options.

@@ -9,13 +9,13 @@
 
 use super::Session;
 use super::worker::{Generate, Generated};
-use crate::jobs::picture_name;
 use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use sut_core::slot_clock::has_come;
 use sut_core::wire::reparo::{PACKETS, Packet, unwrap_frame};
 use sut_core::{Endpoint, Input, Output, SlotClock};
+use systems::jobs::picture_name;
 
 const STREAM: Stream = Stream::Rgb;
 /// Frames generated or waiting for it at a time. Complete frames beyond that wait for their turn; one whose deadline comes before it
