@@ -9,12 +9,10 @@
 //! | [`evaluate`] | the original's offline evaluation |
 //! | [`masks`] | frame masks of logs and runs |
 //! | [`npy`] | NumPy's files |
-//! | [`restorers`] | the networks behind the trait of the codecs' restorers |
 
 pub mod evaluate;
 pub mod gain;
 pub mod masks;
 pub mod npy;
-pub mod restorers;
 pub mod samples;
 pub mod walk;

@@ -9,10 +9,10 @@ use freezeframe::score::run_dirs;
 use lossrec::evaluate::{Evaluation, Folders, find};
 use lossrec::gain::{Gains, Kind, METRICS, Recovery};
 use lossrec::masks;
-use lossrec::restorers::{LITE, WEIGHTS, all};
 use lossrec::samples::{self, Take};
 use models::lossrec::network::Config;
 use models::lossrec::original::LossRec;
+use models::lossrec::restorers::{LITE, WEIGHTS, all};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Ranges of numbers from which users are taken, where this process may become them: one that systemd's conventions leave to nobody
-/// (`UIDS-GIDS.md` of systemd), and for containers that have few numbers the end of what Debian gives to users.
+/// (systemd, Users, Groups, UIDs and GIDs), and for containers that have few numbers the end of what Debian gives to users.
 const RANGES: [(u32, u32); 2] = [(2_000_000_000, 100_000_000), (60_001, 4_000)];
 
 /// A user that no other running tree has; `None` if this process cannot become one (it is not root).

@@ -1,12 +1,13 @@
 //! What this crate adds to the registry of codecs and restorers.
 
+use crate::lossrec::restorers::{LITE, LOSSREC};
 use crate::token_pictures::TokenPictures;
 use codecs::registry::Extension;
 use codecs::{CodecError, DecoderConfig, Unit, VideoDecoder};
 use media::Yuv420;
 
 /// Codecs and restorers that are networks.
-pub static EXTENSION: Extension = Extension { codecs: &[], named: tokens, restorers: &[] };
+pub static EXTENSION: Extension = Extension { codecs: &[], named: tokens, restorers: &[&LOSSREC, &LITE] };
 
 /// Reparo's tokens, whose names say preset, grid and numbers.
 fn tokens(config: &DecoderConfig) -> Option<Result<Box<dyn VideoDecoder>, CodecError>> {

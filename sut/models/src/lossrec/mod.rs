@@ -7,6 +7,7 @@
 //! | [`clip`] | which frames it looks at, and what pictures are to it |
 //! | [`quality`] | the measures that its evaluation prints |
 //! | [`lite`] | a small network of this project, made for CPUs and trained here |
+//! | [`restorers`] | both as recoveries of the registry |
 //! | [`history`] | what a receiver remembers for it |
 //! | [`samples`] | what that is trained on |
 
@@ -16,4 +17,5 @@ pub mod lite;
 pub mod network;
 pub mod original;
 pub mod quality;
+pub mod restorers;
 pub mod samples;

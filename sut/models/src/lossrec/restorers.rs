@@ -1,16 +1,16 @@
 //! The networks as restorers: slot by slot and causally, what came before is remembered, the future is not known.
 
+use crate::layers::Precision;
+use crate::lossrec::clip::CONTEXT;
+use crate::lossrec::history::{History, Sight};
+use crate::lossrec::lite::{self, Lite};
+use crate::lossrec::network::Config;
+use crate::lossrec::original::{self, LossRec};
+use crate::weights::{WeightsError, find};
 use codecs::restore::{HOLD, NONE, Restorer, RestorerConfig, RestorerEntry, Slot};
 use codecs::{CodecError, Setting};
 use media::Yuv420;
 use media::convert::Colour;
-use models::layers::Precision;
-use models::lossrec::clip::CONTEXT;
-use models::lossrec::history::{History, Sight};
-use models::lossrec::lite::{self, Lite};
-use models::lossrec::network::Config;
-use models::lossrec::original::{self, LossRec};
-use models::weights::{WeightsError, find};
 use std::path::PathBuf;
 use std::time::Duration;
 use tch::Device;
@@ -135,8 +135,8 @@ impl Restorer for Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights;
     use codecs::restore::Arrival;
-    use models::weights;
 
     fn picture(luma: u8) -> Yuv420 {
         Yuv420::filled(32, 32, (luma, 128, 128))
