@@ -529,9 +529,9 @@ fn one_end_fails(part: &str, signal: Signal, words: &[&str], within: Duration) {
     let harness = harness.stderr(Stdio::piped()).spawn().unwrap();
     let end = end_of_run(&place, part);
     let other = end_of_run(&place, if part == "send" { "receive" } else { "send" });
-    // In the middle of the call: the receiver writes its first events once a buffer of them is full.
-    let events = place.path(".out.partial/receiver/events.receiver.jsonl");
-    wait_for("the first events", || fs::metadata(&events).is_ok_and(|m| m.len() > 0).then_some(()));
+    // In the middle of the call: the receiver has decoded something.
+    let units = place.path(".out.partial/receiver/rendered.rgb.units");
+    wait_for("the first units", || fs::metadata(&units).is_ok_and(|m| m.len() > 0).then_some(()));
     kill(Pid::from_raw(end), signal).unwrap();
     let started = Instant::now();
     let Output { status, stderr, .. } = harness.wait_with_output().unwrap();

@@ -124,7 +124,7 @@ mod tests {
         fs::write(shown.join("z/other"), "the clap").unwrap();
         fs::write(shown.join("z/short"), "the cli").unwrap();
         std::os::unix::fs::symlink(&clip, shown.join("z/link")).unwrap();
-        let found = copies(&[shown.clone()], false, &[clip.clone()]).unwrap();
+        let found = copies(std::slice::from_ref(&shown), false, std::slice::from_ref(&clip)).unwrap();
         assert_eq!(found, [shown.join("a/b/spec.toml")]);
         // An earlier run is hidden, what only looks like one is not.
         for (folder, file) in [("run", "scores.json"), (".failed/run", "failure.json"), ("none", "other")] {
@@ -138,6 +138,6 @@ mod tests {
         // A file that is shown by itself, too.
         let alone = path("alone");
         fs::hard_link(&clip, &alone).unwrap();
-        assert_eq!(copies(&[alone.clone()], false, &[clip]).unwrap(), [alone]);
+        assert_eq!(copies(std::slice::from_ref(&alone), false, &[clip]).unwrap(), [alone]);
     }
 }

@@ -134,7 +134,7 @@ mod tests {
             fs::rename(&made, &before).unwrap();
         }
         for closed in ["closed/in", "closed", ""] {
-            fs::set_permissions(top.join(closed), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(top.join(closed), fs::Permissions::from_mode(0o000)).unwrap();
         }
         remove_tree(&top).unwrap();
         assert!(!top.exists());

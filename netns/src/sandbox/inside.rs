@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 use std::ptr::{null, null_mut};
 
 /// What the child is to become.
+#[allow(clippy::large_enum_variant)] // there is one, and it is read after a fork
 pub(super) enum Work {
     /// The program of a tree of its own.
     Boxed(Plan),

@@ -253,7 +253,7 @@ mod tests {
                 2 => events.extend([complete, decoded(false)]),
                 4 | 11 => events.push(lost(1)),
                 5..=7 => {
-                    events.push(EventKind::Lost { frame, stream, cause: LossCause::Dependency, missing: 0 })
+                    events.push(EventKind::Lost { frame, stream, cause: LossCause::Dependency, missing: 0 });
                 }
                 9 => events.extend([lost(1), decoded(true)]),
                 _ => events.extend([complete, decoded(true)]),

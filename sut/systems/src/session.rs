@@ -277,7 +277,8 @@ where
         .with_context(|| format!("failed to bind {} for the {name}", addresses.local))?;
     let path = run_dir.join(format!("events.{name}.jsonl"));
     let file = File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
-    let mut events = BufWriter::with_capacity(1 << 18, file);
+    // What a killed end leaves behind is whole but for its last second or so.
+    let mut events = BufWriter::with_capacity(1 << 15, file);
     let mut error = None;
 
     let (control, to_self, wakeups, epoch_ns) = Control::ready_and_start()?;

@@ -173,14 +173,14 @@ fn associations(profile: Profile, seed: u64) -> (Vec<f64>, transport::sctp::Loss
     let (mut now, mut sequence, mut next) = (Timestamp::ZERO, 0, 0);
     ends[0].connect(now);
     loop {
-        for from in 0..2 {
-            while let Some(packet) = ends[from].poll_transmit() {
+        for (from, end) in ends.iter_mut().enumerate() {
+            while let Some(packet) = end.poll_transmit() {
                 if from == 1 || now < start || f64::from(draw() % 10_000) >= 550.0 {
                     sequence += 1;
                     on_the_way.insert((now + RTT / 2, sequence), (1 - from, packet));
                 }
             }
-            while let Some(message) = ends[from].poll_message() {
+            while let Some(message) = end.poll_message() {
                 let number = u32::from_le_bytes(message.bytes[..4].try_into().expect("four bytes"));
                 if number != u32::MAX {
                     late.push((now - sends[190 + number as usize].0).as_nanos() as f64 / 1e6);

@@ -41,9 +41,9 @@ impl Dcep {
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Option<Dcep> {
-        match bytes.first()? {
-            &ACK => Some(Dcep::Ack),
-            &OPEN => {
+        match *bytes.first()? {
+            ACK => Some(Dcep::Ack),
+            OPEN => {
                 let fixed = bytes.get(..FIXED)?;
                 let length = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
                 Some(Dcep::Open { label: bytes.get(FIXED..FIXED + length)?.to_vec() })

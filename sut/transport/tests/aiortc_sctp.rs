@@ -78,20 +78,20 @@ fn ours(kind: SctpKind, plan: &Plan) -> Vec<Line> {
         ends[0].send(now, message);
     }
     loop {
-        for direction in 0..2 {
-            while let Some(message) = ends[direction].poll_message() {
+        for (direction, end) in ends.iter_mut().enumerate() {
+            while let Some(message) = end.poll_message() {
                 if message.ppid == 50 && direction == 1 {
                     let (stream, bytes) = (message.stream, vec![2]);
                     let ack = Outgoing { stream, ppid: 50, unordered: false, retransmissions: None, bytes };
-                    ends[direction].send(now, ack);
+                    end.send(now, ack);
                 } else if message.ppid == 53 {
                     let number = u32::from_le_bytes(message.bytes[..4].try_into().unwrap());
                     log.push((now.as_nanos() / 1000, format!("message {number}")));
                 }
             }
         }
-        for direction in 0..2 {
-            while let Some(packet) = ends[direction].poll_transmit() {
+        for (direction, end) in ends.iter_mut().enumerate() {
+            while let Some(packet) = end.poll_transmit() {
                 let mut lost = false;
                 if now >= START {
                     lost = plan.lost[direction].contains(&counts[direction]);

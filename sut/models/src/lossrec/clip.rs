@@ -36,7 +36,6 @@ pub fn select(mask: &[i64]) -> Selection {
 
 /// A picture as the network takes it, `[3, side, side]` in 0..1: bytes times the 32-bit value of 1/255, then scaled (bilinear, with
 /// antialiasing) if it is of another size.
-#[must_use]
 pub fn input(picture: &Rgb, side: i64) -> Tensor {
     let (width, height) = (picture.width as i64, picture.height as i64);
     let bytes = Tensor::from_slice(&picture.data).view([height, width, 3]).permute([2, 0, 1]);
@@ -48,13 +47,11 @@ pub fn input(picture: &Rgb, side: i64) -> Tensor {
 }
 
 /// Six inputs as a clip `[1, 3, 6, side, side]`.
-#[must_use]
 pub fn clip(frames: &[Tensor]) -> Tensor {
     Tensor::stack(frames, 1).unsqueeze(0)
 }
 
 /// Mean and spread `[b, tokens, 1, 3]` of each token's pixels in a clip; the divisor of the variance is one less than their number.
-#[must_use]
 pub fn statistics(clip: &Tensor, config: Config) -> (Tensor, Tensor) {
     let patches = patches(clip, config);
     let mean = patches.mean_dim([2i64].as_slice(), true, Kind::Float);
@@ -72,7 +69,6 @@ fn patches(clip: &Tensor, Config { patch, .. }: Config) -> Tensor {
 }
 
 /// Pictures `[b, 3, t, h, w]`, not clamped, of what the network gave for the last tokens of `clip`: those of its last t frames.
-#[must_use]
 pub fn pictures(values: &Tensor, clip: &Tensor, config: Config) -> Tensor {
     let (mean, spread) = statistics(clip, config);
     let size = values.size();

@@ -69,7 +69,6 @@ impl Config {
 }
 
 /// The fixed table of positions `[tokens, width]`: sines and cosines, computed in 64 bits, kept in 32.
-#[must_use]
 pub fn positions(tokens: i64, width: i64) -> Tensor {
     let value = |at: i64, j: i64| {
         let angle = at as f64 / 10000f64.powf((2 * (j / 2)) as f64 / width as f64);
@@ -128,7 +127,6 @@ impl Network {
     }
 
     /// `[b, 3, 6, h, w]` in 0..1 to `[b, tokens, values]`, all tokens.
-    #[must_use]
     pub fn forward(&self, clip: &Tensor) -> Tensor {
         let out = self.decoder.forward(&self.decoder_input(clip)).apply(&self.head);
         probe::show("output", &out);
@@ -136,7 +134,6 @@ impl Network {
     }
 
     /// The last part of [`forward`](Self::forward), the tokens of the last two frames, without computing what only the others need.
-    #[must_use]
     pub fn last(&self, clip: &Tensor) -> Tensor {
         self.decoder.last(&self.decoder_input(clip), self.config.places()).apply(&self.head)
     }

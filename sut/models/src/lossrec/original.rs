@@ -45,7 +45,6 @@ impl LossRec {
     }
 
     /// The damaged picture, repaired: `[3, side, side]`, not clamped, of a clip of [`clip::input`]s.
-    #[must_use]
     pub fn recover(&self, inputs: &[Tensor]) -> Tensor {
         no_grad(|| {
             let clip = clip::clip(inputs).to_device(self.0.store().device());

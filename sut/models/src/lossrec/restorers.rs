@@ -68,6 +68,7 @@ fn file(config: &RestorerConfig, usual: impl FnOnce() -> String) -> Result<PathB
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // for map_err
 fn failed(error: WeightsError) -> CodecError {
     CodecError::Network(error.to_string())
 }

@@ -81,7 +81,7 @@ pub struct Sending {
 
 enum Source {
     Live { pictures: Box<TokenPictures>, carry: Box<Carry>, frames: Pictures },
-    Cached(UnitsReader),
+    Cached(Box<UnitsReader>),
 }
 
 impl Sending {
@@ -91,9 +91,13 @@ impl Sending {
         let pictures = open(options, variant, spec)?;
         let carry = Carry::default();
         let source = match &spec.cache {
-            Some(directory) => {
-                Source::Cached(cached(&pictures, format(options, variant), session, spec, directory)?)
-            }
+            Some(directory) => Source::Cached(Box::new(cached(
+                &pictures,
+                format(options, variant),
+                session,
+                spec,
+                directory,
+            )?)),
             None => {
                 let frames = clip::opener(&spec.clip, Stream::Rgb)()?;
                 Source::Live { pictures: Box::new(pictures), carry: Box::new(carry), frames }

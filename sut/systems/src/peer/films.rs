@@ -32,6 +32,7 @@ pub fn write(dir: &Path, stream: Stream, shown: &BTreeMap<u32, Option<u32>>, fps
     let mut black = 0;
     let mut screen: Option<Yuv420> = None;
     let path = dir.join(film_name(stream));
+    #[allow(clippy::explicit_counter_loop)] // it counts the slots before the first picture alone
     for frame in shown.values() {
         // Slots come in order and show frames in order: decode on until the slot's frame is there.
         while let Some(wanted) = *frame

@@ -469,6 +469,7 @@ impl<Job: Send + 'static, Done: Send + 'static> Running<Job, Done> {
         }
     }
 
+    #[allow(clippy::needless_pass_by_value)] // it is written and gone
     fn event(&mut self, event: Event) {
         if let EventKind::Slot { frame, stream, status, shown, .. } = &event.kind {
             let status = match status {

@@ -352,7 +352,7 @@ impl Association {
             Chunk::HeartbeatAck(_) => self.unanswered = 0,
             Chunk::Abort { .. } => self.close(),
             Chunk::Shutdown { cumulative } if self.inbound.is_some() => {
-                self.shutdown_received(now, cumulative)
+                self.shutdown_received(now, cumulative);
             }
             Chunk::ShutdownAck if matches!(self.state, State::ShutdownSent | State::ShutdownAckSent) => {
                 self.chunks.push(Chunk::ShutdownComplete { reflected: false });

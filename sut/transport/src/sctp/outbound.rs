@@ -202,12 +202,12 @@ impl Outbound {
             if let Some(buffered) = self.buffered.get_mut(&message.stream) {
                 *buffered -= message.bytes.len() as u64;
             }
-            self.cut(message);
+            self.cut(&message);
             self.transmit(now, out);
         }
     }
 
-    fn cut(&mut self, message: Outgoing) {
+    fn cut(&mut self, message: &Outgoing) {
         let ssn = if message.unordered {
             0
         } else {
