@@ -5,7 +5,7 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | [`unit`] | what every codec offers: [`VideoEncoder`], [`VideoDecoder`], [`Unit`] |
+//! | [`mod@unit`] | what every codec offers: [`VideoEncoder`], [`VideoDecoder`], [`Unit`] |
 //! | [`registry`] | codecs and restorers by name |
 //! | [`restore`] | what a receiver makes of lost and damaged pictures: [`Restorer`] |
 //! | [`stage`] | a decoder and the restorer behind it, for receivers, scoring and player alike |
