@@ -243,8 +243,9 @@ fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u3
         return wrong("a half-written run was left");
     }
     // A machine that is busy may make any run in namespaces invalid: that is another finding.
+    let late = ["slots did not come", "the machine is too busy"];
     let busy = |p: &&String| {
-        p.starts_with("the path:") || (backend == "namespaces" && p.contains("slots did not come"))
+        p.starts_with("the path:") || (backend == "namespaces" && late.iter().any(|words| p.contains(words)))
     };
     let own: Vec<&String> = problems.iter().filter(|p| !busy(p)).collect();
     match caught {

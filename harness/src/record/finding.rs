@@ -481,7 +481,7 @@ impl fmt::Display for Finding {
             ),
             Finding::CaptureOffSchedule { count, first } => write!(
                 f,
-                "{count} captures are earlier than the frame clock has them, or more than a second later (first: frame {first})"
+                "{count} captures are not on the frame clock: early, or late by more than a frame (first: frame {first}); the sender lies, or the machine is too busy"
             ),
             Finding::WrongSide { count } => write!(
                 f,
