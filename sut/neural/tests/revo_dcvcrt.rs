@@ -1,6 +1,8 @@
 //! `revo-dcvcrt` with networks of made-up weights on small pictures: everything arrives, parity repairs, chunks become zeros, frames
 //! of both kinds are lost; and what was stored gives the same pictures again.
 
+#[path = "../../models/tests/formula/mod.rs"]
+mod formula;
 #[path = "../../models/tests/synthetic/mod.rs"]
 mod synthetic;
 
@@ -66,7 +68,7 @@ fn settings() -> Settings {
 
 fn picture(t: u32, stream: Stream) -> Yuv420 {
     let seed = if stream == Stream::Rgb { 2 } else { 5 };
-    let data = synthetic::frame(SIDE, SIDE, i64::from(t), seed);
+    let data = formula::frame(SIDE, SIDE, i64::from(t), seed);
     to_yuv420(&Rgb { width: SIDE, height: SIDE, data }, Colour::BT601)
 }
 

@@ -1,20 +1,11 @@
-//! Weights and pictures by formula, the same as beside the reference vectors of DCVC-RT.
+//! DCVC-RT's weights by formula, the same as beside its reference vectors.
 
-/// `SplitMix64`.
-pub fn splitmix(seed: u64, i: u64) -> u64 {
-    let mut z = seed.wrapping_add((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
+use crate::formula::units;
 
 /// The formula that fills every tensor (section 1.1 of the notes beside the vectors).
 pub fn synthetic(model: &str, key: &str, shape: &[i64], seed: u64) -> Vec<f32> {
-    let name = format!("{model}/{key}");
-    let hash =
-        name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let n = shape.iter().product::<i64>() as u64;
-    let u = |i: u64| (splitmix(hash ^ seed, i) >> 40) as f64 / f64::from(1 << 23) - 1.0;
+    let u = units(model, key, seed);
     let ramp = |i: u64, from: u64| 0.15 + 0.25 * ((i - from) % 8) as f64;
     let offset = |i: u64| match (model, key, i) {
         ("DMCI", "y_prior_fusion.3.bias", 2..258) => ramp(i, 2),
@@ -62,32 +53,4 @@ fn gain(model: &str, key: &str) -> f64 {
     let ends =
         [(".dc.3.weight", 0.35), (".ffn.2.weight", 0.25), (".down.weight", 0.5), (".up.conv.0.weight", 0.5)];
     ends.iter().find(|(end, _)| key.ends_with(end)).map_or(1.0, |(_, gain)| *gain)
-}
-
-/// Picture `t` of a case (section 1.3 there), `[h, w, 3]` bytes.
-pub fn frame(w: usize, h: usize, t: i64, seed: u64) -> Vec<u8> {
-    let tri = |v: i64| {
-        let m = v.rem_euclid(512);
-        if m <= 255 { m } else { 511 - m }
-    };
-    let s = (seed % 97) as i64;
-    let mut out = Vec::with_capacity(w * h * 3);
-    let block = 8.max(w.min(h) as i64 / 4);
-    for y in 0..h as i64 {
-        for x in 0..w as i64 {
-            let noise = splitmix(seed, y as u64 * w as u64 + x as u64);
-            for c in 0..3i64 {
-                let a = tri(2 * x + y + 3 * t + 40 * c + s);
-                let b = tri((c + 1) * x + 3 * y - 2 * t + 5 * s);
-                let mut v = (3 * a + b) / 4;
-                if (8 + 3 * t..8 + 3 * t + block).contains(&x) && (6 + 2 * t..6 + 2 * t + block).contains(&y)
-                {
-                    v = 255 - v;
-                }
-                v += ((noise >> (8 * c + 3)) & 31) as i64 - 16;
-                out.push(v.clamp(0, 255) as u8);
-            }
-        }
-    }
-    out
 }
