@@ -40,7 +40,7 @@ pub struct Stored {
     pub codec: String,
     /// What its pictures mean.
     pub meaning: Meaning,
-    /// Slots after these are passed over.
+    /// Slots after these are skipped.
     pub limit: usize,
     rows: Vec<FrameRow>,
     captured: Captured,

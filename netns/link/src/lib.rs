@@ -1,4 +1,4 @@
-//! One direction of an emulated network path: pure, seeded, told the time.
+//! One direction of an emulated network path: pure, seeded, with the time as input.
 //!
 //! ```text
 //!  enqueue ─▶ loss ─▶ bottleneck (FIFO at a rate) ─▶ propagation delay (+ jitter) ─▶ deliver

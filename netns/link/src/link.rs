@@ -13,7 +13,7 @@ use crate::trace::Playback;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-/// One direction of an emulated path: pure, seeded, told the time.
+/// One direction of an emulated path: pure, seeded, with the time as input.
 ///
 /// The whole fate of a packet is decided when it enters. The caller either acts on the [`Fate`] or lets the link
 /// keep the packets in flight: ask [`next_delivery`](Link::next_delivery), and [`deliver`](Link::deliver) when it has come.

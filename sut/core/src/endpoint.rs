@@ -1,4 +1,4 @@
-//! The one shape every system under test has: a state machine that is told the time.
+//! The one shape every system under test has: a state machine that takes the time as input.
 
 use contract::Event;
 use link::Timestamp;

@@ -1,4 +1,4 @@
-//! Systems under test as state machines that are told the time; codecs and neural nets are jobs they emit.
+//! Systems under test as state machines that take the time as input; codecs and neural nets are jobs they emit.
 //!
 //! | room | what |
 //! |---|---|

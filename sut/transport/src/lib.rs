@@ -5,13 +5,13 @@
 //! | [`Datagram`] | one message per UDP datagram, plus a declared overhead | none |
 //! | [`DataChannel`] | ICE, DTLS 1.2, SCTP, two unordered channels without retransmission (RFC 8831) | SCTP's (RFC 9260) |
 //!
-//! Both are state machines that are told the time, so that the same code runs in virtual time and in
+//! Both are state machines that take the time as input, so that the same code runs in virtual time and in
 //! namespaces. Start at [`Transport`]:
 //!
 //! ```text
 //!   handle_start ─┐                                  ┌─▶ poll_signal    to the peer, out of band
 //!   handle_signal ┤                                  ├─▶ poll_transmit  UDP payloads to the peer
-//!   handle_datagram ─▶  Transport (told the time)  ──┼─▶ poll_message   messages of the peer
+//!   handle_datagram ─▶  Transport (time as input)  ──┼─▶ poll_message   messages of the peer
 //!   handle_timeout ┤                                 └─▶ poll_timeout   when to wake it next
 //!   send ──────────┘        drain the polls after every handle and every send
 //! ```

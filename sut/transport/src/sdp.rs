@@ -117,7 +117,7 @@ impl Description {
         lines.iter().flat_map(|line| [line.as_str(), "\r\n"]).collect()
     }
 
-    /// Reads one; lines that do not concern data channels are passed over.
+    /// Reads one; lines that do not concern data channels are skipped.
     ///
     /// # Errors
     /// See [`SdpError`].
@@ -196,14 +196,14 @@ fn foundation(address: IpAddr) -> String {
 }
 
 /// A candidate that this peer could send to, with its priority; `None` within if it is of another kind.
-#[allow(clippy::option_option)] // no candidate, or one that is passed over
+#[allow(clippy::option_option)] // no candidate, or one that is skipped
 fn candidate(value: &str) -> Option<Option<(u32, SocketAddr)>> {
     let fields: Vec<&str> = value.split_ascii_whitespace().collect();
     let [_, component, protocol, priority, address, port, "typ", kind, ..] = fields[..] else { return None };
     let (component, priority, port) =
         (component.parse::<u16>().ok()?, priority.parse().ok()?, port.parse().ok()?);
     let usable = component == 1 && protocol.eq_ignore_ascii_case("udp") && kind == "host";
-    // A name (mDNS) is passed over: nothing here resolves it.
+    // A name (mDNS) is skipped: nothing here resolves it.
     Some(address.parse().ok().filter(|_| usable).map(|ip| (priority, SocketAddr::new(ip, port))))
 }
 

@@ -11,7 +11,7 @@
 //! The run id is `STEM_CATEGORY_TRACE`. A service that cannot start says `ERROR` with the reason, and the sender leaves that session
 //! out. One session at a time: the service takes the next run id when its receiver has ended.
 //!
-//! A `trace_map.txt` has one session per line, `category TAB video stem TAB trace file`; lines with `#` in front are passed over, and
+//! A `trace_map.txt` has one session per line, `category TAB video stem TAB trace file`; lines with `#` in front are skipped, and
 //! trace files are looked for beside the map.
 
 use anyhow::{Context, Result, bail, ensure};

@@ -1,9 +1,9 @@
 //! SCTP (RFC 9260) with partial reliability (RFC 3758) for data channels (RFC 8831): an association as a state
-//! machine that is told the time.
+//! machine that takes the time as input.
 //!
 //! ```text
 //!   connect ──────────┐                                   ┌─▶ poll_transmit  packets, for DTLS
-//!   handle_packet ────┼─▶ Association (told the time) ────┼─▶ poll_message   messages of the peer
+//!   handle_packet ────┼─▶ Association (time as input) ────┼─▶ poll_message   messages of the peer
 //!   handle_timeout ───┤                                   ├─▶ poll_reset     streams that the peer has closed
 //!   send ─────────────┘                                   └─▶ poll_timeout   when to wake it next
 //! ```

@@ -10,7 +10,7 @@ pub enum SctpKind {
     #[default]
     #[serde(rename = "aiortc")]
     Aiortc,
-    /// aiortc 1.16, whose accounting of what is in flight was mended.
+    /// aiortc 1.16, whose accounting of what is in flight was fixed.
     #[serde(rename = "aiortc-1.16")]
     Aiortc116,
     /// RFC 9260 and RFC 3758 as written.
