@@ -1,6 +1,6 @@
 //! The `freezeframe` tool: from what a user asks for to run directories, scores and reports.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`cmd`] | one file per subcommand |
 //! | [`launch`] | one run: resolve, launch, wait, leave a complete run directory or none |

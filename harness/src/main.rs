@@ -95,7 +95,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// Bad files and words are the user's to mend; everything else is a failed run.
+/// Bad files and words are the user's to fix; everything else is a failed run.
 fn exit_code(error: &anyhow::Error) -> i32 {
     if error.chain().any(<dyn std::error::Error + 'static>::is::<Interrupted>) {
         return exit::INTERRUPTED;
