@@ -5,6 +5,7 @@
 //! | [`cmd`] | one file per subcommand |
 //! | [`launch`] | one run: resolve, launch, wait, leave a complete run directory or none |
 //! | [`plan`] | sweeps |
+//! | [`app`] | camera and screen of systems that are not asked what they showed |
 //! | [`record`] | events and fates joined into one row per frame and stream |
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
 //! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
@@ -13,6 +14,7 @@
 //! | [`outcome`] | scores and reports written after a run |
 //! | [`golden`] | what was kept when somebody last looked, and what has moved |
 
+pub mod app;
 pub mod cmd;
 pub mod golden;
 pub mod launch;

@@ -31,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(cmd::run::Args),
+    App(cmd::app::Args),
     Sweep(cmd::sweep::Args),
     Score(cmd::score::Args),
     Report(cmd::report::Args),
@@ -45,6 +46,7 @@ enum Command {
     List(cmd::list::Args),
     Parity(cmd::parity::Args),
     Bench(cmd::bench::Args),
+    Setup(cmd::setup::Args),
     Doctor(cmd::doctor::Args),
     Weights(cmd::weights::Args),
     Lossrec(cmd::lossrec::Args),
@@ -54,7 +56,7 @@ impl Command {
     fn may_build_labs(&self) -> bool {
         match self {
             Command::Run(args) => args.backend == cmd::run::BackendArg::Namespaces,
-            Command::Sweep(_) | Command::Parity(_) => true,
+            Command::App(_) | Command::Sweep(_) | Command::Parity(_) => true,
             _ => false,
         }
     }
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
     }
     let result = match cli.command {
         Command::Run(args) => cmd::run::run(&args),
+        Command::App(args) => cmd::app::run(&args),
         Command::Sweep(args) => cmd::sweep::run(&args),
         Command::Score(args) => cmd::score::run(&args),
         Command::Report(args) => cmd::report::run(&args),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::List(args) => cmd::list::run(&args),
         Command::Parity(args) => cmd::parity::run(&args),
         Command::Bench(args) => cmd::bench::run(&args),
+        Command::Setup(args) => cmd::setup::run(&args),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
         Command::Lossrec(args) => cmd::lossrec::run(&args),
