@@ -161,6 +161,7 @@ impl App {
     pub fn finish(
         mut self,
         spec: &RunSpec,
+        manifest: &Manifest,
         epoch_ns: u64,
         run_dir: &Path,
     ) -> Result<(Vec<Finding>, AppHealth)> {
