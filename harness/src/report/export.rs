@@ -3,12 +3,12 @@
 use super::columns::{Better, COLUMNS};
 use super::group::Group;
 use super::significance::families;
-use super::table::{Row, Shown, Table};
+use super::table::{Row, Shown, Table, UNKNOWN, UNKNOWN_CSV};
 use metrics::stats::Evidence;
 use std::fmt::Write as _;
 
-/// All columns, full precision, one row per line; empty cells where nothing was measured. After the means come, per column,
-/// the ends of the 95 % interval (empty where there is none) and how many runs the mean is over.
+/// All columns, full precision, one row per line; `unknown` where there is no value. After the means come, per column, the ends
+/// of the 95 % interval (empty where the mean has none) and how many runs the mean is over.
 #[must_use]
 pub fn csv(table: &Table) -> String {
     let mut out =
@@ -26,7 +26,8 @@ pub fn csv(table: &Table) -> String {
             [row.budget_differs, row.self_reported, row.not_isolated].map(|m| m.to_string()).join(",");
         let _ = write!(out, "{},{},{},{marks}", names.join(","), row.runs, row.invalid);
         for value in &row.values {
-            let _ = write!(out, ",{}", number(value.map(|v| v.mean)));
+            let mean = value.map_or_else(|| UNKNOWN_CSV.to_owned(), |v| v.mean.to_string());
+            let _ = write!(out, ",{mean}");
         }
         for value in &row.values {
             let interval = value.and_then(|v| v.interval);
@@ -155,7 +156,8 @@ pub fn latex(table: &Table, keys: Option<&[String]>) -> String {
             cells.push(row.runs.to_string());
         }
         for &i in &used {
-            let text = Shown::of(row, i).text("\\,$\\pm$\\,");
+            // LaTeX's own en dash.
+            let text = Shown::of(row, i).text("\\,$\\pm$\\,").replace(UNKNOWN, "--");
             cells.push(if row.best[i] { format!("\\textbf{{{text}}}") } else { text });
         }
         let _ = writeln!(out, "{} \\\\", cells.join(" & "));

@@ -136,6 +136,11 @@ impl Table {
         if cells().any(|(r, v)| left_out(r, v)) {
             notes.push("(n): only n of the runs have this value, the mean is over them alone".into());
         }
+        let used = self.used();
+        let blank = |r: &Row| r.values.iter().zip(&used).any(|(value, used)| *used && value.is_none());
+        if self.rows.iter().any(blank) {
+            notes.push(format!("{UNKNOWN} {UNKNOWN_NOTE}"));
+        }
         if self.rows.iter().any(|r| r.invalid > 0) {
             notes.push("! runs whose record is invalid are left out of means (scores.json: health)".into());
         }
@@ -159,7 +164,7 @@ fn left_out(row: &Row, value: &Estimate) -> bool {
 /// A cell as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Mean; empty where there is none.
+    /// Mean, or [`UNKNOWN`].
     pub mean: String,
     /// Half of the interval.
     pub half: Option<String>,
@@ -171,7 +176,9 @@ impl Shown {
     /// The cell of column `i`.
     #[must_use]
     pub fn of(row: &Row, i: usize) -> Self {
-        let Some(value) = &row.values[i] else { return Self::default() };
+        let Some(value) = &row.values[i] else {
+            return Self { mean: UNKNOWN.to_owned(), ..Self::default() };
+        };
         let half = value.interval.map(|x| show(&COLUMNS[i], Some((x.high - x.low) / 2.0)));
         Self { mean: show(&COLUMNS[i], Some(value.mean)), half, n: left_out(row, value).then_some(value.n) }
     }
@@ -198,9 +205,20 @@ pub fn show(column: &Column, value: Option<f64>) -> String {
                 text
             }
         }
-        None => String::new(),
+        None => UNKNOWN.to_owned(),
     }
 }
+
+/// What stands in a table for people where there is no value; in CSV it is [`UNKNOWN_CSV`], in JSON `null`. Never a zero, never
+/// an empty cell.
+pub const UNKNOWN: &str = "\u{2013}";
+
+/// The same in CSV.
+pub const UNKNOWN_CSV: &str = "unknown";
+
+/// What the sign means.
+pub const UNKNOWN_NOTE: &str =
+    "unknown: not measured, not told by the system's record, or nothing of the kind happened";
 
 /// Beside the system's name of a row with [`Row::budget_differs`].
 pub const BUDGET_MARK: &str = "\u{2020}";

@@ -270,13 +270,12 @@ fn results(out: &mut String, groups: &[Group]) {
                 classes.push("clear");
             } else if row.best[*c] {
                 classes.push("best");
-            } else if shown.mean.is_empty() {
+            } else if row.values[*c].is_none() {
                 classes.push("dim");
             }
             let half = shown.half.map(|h| format!(" <small>±&#8239;{h}</small>")).unwrap_or_default();
             let n = shown.n.map(|n| format!(" <small>({n})</small>")).unwrap_or_default();
-            let mean = if shown.mean.is_empty() { "–" } else { &shown.mean };
-            let _ = write!(out, r#"<td class="{}">{mean}{half}{n}</td>"#, classes.join(" "));
+            let _ = write!(out, r#"<td class="{}">{}{half}{n}</td>"#, classes.join(" "), shown.mean);
         }
         out.push_str("</tr>");
     }
