@@ -2,7 +2,6 @@
 
 mod made_up;
 
-use contract::frames::write_frames;
 use contract::scores::Warning;
 use freezeframe::report::columns::COLUMNS;
 use freezeframe::report::group::group;
@@ -332,13 +331,12 @@ fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
         let dir = root.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let run = run(&MadeUp { seed, frames: 30, ..MadeUp::default() });
-        run.scores.write(&dir.join("scores.json")).unwrap();
-        write_frames(std::fs::File::create(dir.join("frames.csv")).unwrap(), &run.rows).unwrap();
+        made_up::write(&dir, &run);
     }
     let unfinished = root.path().join("c");
     std::fs::create_dir_all(&unfinished).unwrap();
     std::fs::write(unfinished.join("events.jsonl"), "").unwrap();
-    let runs = load_all(root.path()).unwrap();
+    let runs = load_all(root.path()).unwrap().runs;
     assert_eq!(runs.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [1, 2]);
     let again = run(&MadeUp { seed: 1, frames: 30, ..MadeUp::default() });
     assert_eq!(runs[0].rows, again.rows, "frames.csv keeps every bit");
@@ -349,7 +347,8 @@ fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
     std::fs::write(root.path().join("a/seed-1/scores.json"), "{\"schema\": 1").unwrap();
     // The others stand; alone it is an error.
     let left = load_all(root.path()).unwrap();
-    assert_eq!(left.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [2]);
+    assert_eq!(left.damaged, 1);
+    assert_eq!(left.runs.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [2]);
     let error = load_all(&root.path().join("a")).unwrap_err().to_string();
     assert!(error.contains("a/seed-1/scores.json") && error.contains("freezeframe score"), "{error}");
 }
@@ -547,7 +546,7 @@ fn a_little_sweep_over_rates_ends_in_a_bd_rate() {
     let shape = ["--clip", "a.y4m", "--size", "128x96", "--no-video", "--out", "out"];
     let said = tool(&[&["sweep", "./p.toml"], &shape[..]].concat());
     assert!(said.contains("revo-h265 against revo-h264, clean, a:"), "{said}");
-    let runs = load_all(&root.path().join("out")).unwrap();
+    let runs = load_all(&root.path().join("out")).unwrap().runs;
     let found = rows(deltas(&runs, Some("revo-h264")));
     assert_eq!((found.len(), found[0].rates), (1, (4, 4)));
     // What the report shows is what the statistics say of the runs' own numbers.

@@ -133,9 +133,12 @@ fn main() -> ExitCode {
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("freezeframe lossrec: {}", contract::text::lines(&contract::said(&*error)));
-        let bad = error
-            .chain()
-            .any(|e| e.is::<BadInput>() || e.is::<contract::SpecError>() || e.is::<video::Error>());
+        let bad = error.chain().any(|e| {
+            e.is::<BadInput>()
+                || e.is::<contract::SpecError>()
+                || e.is::<contract::seal::SealError>()
+                || e.is::<video::Error>()
+        });
         if bad { exit::BAD_INPUT } else { exit::FAILED }
     });
     ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -150,6 +153,7 @@ fn all_runs(places: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for place in places {
         dirs.extend(run_dirs(place)?);
     }
+    dirs.iter().try_for_each(|dir| contract::seal::check_evidence(dir))?;
     if dirs.is_empty() {
         return Err(BadInput(format!(
             "no run (a directory with spec.toml and events.jsonl) in {}",

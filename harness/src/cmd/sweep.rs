@@ -10,7 +10,7 @@ use crate::plan::{Plan, Planned};
 use crate::score;
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
-use contract::{Backend, ClipSpec, exit};
+use contract::{Backend, ClipSpec, exit, seal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
 An interrupted sweep resumes: the same command skips every finished run. A run whose system, weights, encoder, clip or scenario
-has changed since is done again, with one line per reason; one that lacks a metric is scored again. Runs in virtual time go side by side
+has changed since, or whose files are damaged, is done again, with one line per reason; one that lacks a metric is scored again. Runs in virtual time go side by side
 (--jobs), with the same results in every number of jobs; runs in namespaces follow one at a time. Several
 freezeframe processes may share a cache and a directory of runs: nothing is encoded or scored twice.
 
@@ -124,6 +124,11 @@ fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(8)
 }
 
+/// A stale run can be kept if its files are what was written.
+fn is_whole((dir, _): &(PathBuf, Vec<String>)) -> bool {
+    seal::check_evidence(dir).is_ok()
+}
+
 struct Sweep<'a> {
     out: &'a Path,
     scoring: score::Options,
@@ -203,7 +208,10 @@ impl Sweep<'_> {
                 self.score_if_lacking(&dir, rescore)?;
                 return Ok(dir);
             }
-            Standing::Stale(stale) if self.keep_stale => return self.keep(&dir, &stale),
+            Standing::Stale(stale) if self.keep_stale && stale.iter().any(is_whole) => {
+                return self.keep(&dir, &stale);
+            }
+            Standing::Damaged(why) => vec![(dir.clone(), vec![why])],
             Standing::Stale(stale) => stale,
             Standing::Nothing => Vec::new(),
         };
@@ -222,12 +230,12 @@ impl Sweep<'_> {
     /// Stays with the newest of the stale runs, which is marked.
     fn keep(&self, dir: &Path, stale: &[(PathBuf, Vec<String>)]) -> Result<PathBuf> {
         let made = |path: &Path| std::fs::metadata(path.join("events.jsonl")).and_then(|m| m.modified()).ok();
-        let newest = stale.iter().max_by_key(|(path, _)| made(path));
+        let newest = stale.iter().filter(|run| is_whole(run)).max_by_key(|(path, _)| made(path));
         let (kept, reasons) = newest.with_context(|| format!("nothing stands at {}", dir.display()))?;
         let _held = if kept == dir { None } else { launch::hold(kept)? };
         reasons.iter().for_each(|why| self.say(&format!("kept: {}: {why}", kept.display())));
         stale::mark(kept, reasons)?;
-        if !kept.join("scores.json").is_file() {
+        if seal::check(kept).is_err() {
             crate::outcome::score_and_report(kept, &self.scoring, self.video)?;
         }
         Ok(kept.clone())

@@ -1,5 +1,6 @@
 //! Joins the events of both ends by frame id.
 
+use super::tally::Tally;
 use super::{Finding, Ledger};
 use contract::frames::Traffic;
 use contract::scores::Budget;
@@ -153,28 +154,6 @@ struct Slot {
     status: Status,
     shown: Option<u32>,
     picture: Option<String>,
-}
-
-/// Counts and remembers the first.
-#[derive(Default)]
-struct Tally {
-    count: u32,
-    first: u32,
-}
-
-impl Tally {
-    fn add(&mut self, frame: u32) {
-        if self.count == 0 || frame < self.first {
-            self.first = frame;
-        }
-        self.count += 1;
-    }
-
-    fn report(&self, findings: &mut Vec<Finding>, make: impl FnOnce(u32, u32) -> Finding) {
-        if self.count > 0 {
-            findings.push(make(self.count, self.first));
-        }
-    }
 }
 
 impl<'a> Joiner<'a> {

@@ -301,3 +301,14 @@ pub fn sweep(seeds: u64) -> Vec<Run> {
     }
     runs
 }
+
+/// A run directory with the results of `run`, sealed, without evidence.
+pub fn write(dir: &std::path::Path, run: &Run) {
+    std::fs::create_dir_all(dir).unwrap();
+    let mut frames = Vec::new();
+    contract::frames::write_frames(&mut frames, &run.rows).unwrap();
+    let mut seal = contract::seal::Seal::evidence(dir).unwrap();
+    seal.add_results(dir, &frames, run.scores.to_json().as_bytes()).unwrap();
+    std::fs::write(dir.join("frames.csv"), frames).unwrap();
+    run.scores.write(&dir.join("scores.json")).unwrap();
+}
