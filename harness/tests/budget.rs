@@ -53,10 +53,15 @@ impl Place {
     fn scenario(&self, playout: &str, rate: Option<&str>) -> String {
         let bottleneck =
             rate.map(|r| format!("bottleneck = {{ rate = \"{r}\", queue = \"500ms\" }}")).unwrap_or_default();
+        let path = format!("delay = {{ base = \"20ms\" }}\n{bottleneck}");
+        self.path_of("queue", playout, &path, rate.unwrap_or("none"))
+    }
+
+    fn path_of(&self, kind: &str, playout: &str, path: &str, rate: &str) -> String {
         let text = format!(
-            "name = \"queue\"\ndescription = \"a queue\"\nplayout = \"{playout}\"\n[forward]\ndelay = {{ base = \"20ms\" }}\n{bottleneck}\n"
+            "name = \"{kind}\"\ndescription = \"a {kind}\"\nplayout = \"{playout}\"\n[forward]\n{path}\n"
         );
-        let name = format!("queue-{playout}-{}.toml", rate.unwrap_or("none"));
+        let name = format!("{kind}-{playout}-{rate}.toml");
         std::fs::write(self.path(&name), text).unwrap();
         name
     }
@@ -153,6 +158,28 @@ fn three_budgets_give_the_three_results_that_theory_wants() {
                 assert!(!differs, "{system}, curve of the run at {ms} ms: {curve:?}, runs: {shares:?}");
             }
         }
+    }
+}
+
+/// Packets take 20 to 240 ms, each by itself, so that they overtake each other: at 100 ms a frame has all of its packets with
+/// probability (80 / 220)^n, at 150 ms (130 / 220)^n, at 250 ms always. Each budget gives its own result, for every system.
+#[test]
+fn reordering_gives_three_results_for_all_six() {
+    let place = Place::new();
+    let path = "delay = { base = \"130ms\", jitter = \"110ms\", reorder = true }";
+    for (system, _, options) in SYSTEMS {
+        let (mut whole, mut shares) = (Vec::new(), Vec::new());
+        for ms in [100, 150, 250] {
+            let scenario = place.path_of("jitter", &format!("{ms}ms"), path, "none");
+            let run = place.run(&scenario, system, options, &format!("jitter/{system}-{ms}"));
+            keeps(&run, ms * MS);
+            whole.push(run.scores.streams[&Stream::Rgb].rendered);
+            shares.push(non_rendered(&run));
+        }
+        println!("{system}: {whole:?} of {FRAMES} from complete data, {shares:?} % not rendered");
+        assert!(whole.windows(2).all(|w| w[0] < w[1]), "{system}: {whole:?} of {FRAMES}");
+        assert!(shares.windows(2).all(|w| w[1] <= w[0]), "{system}: {shares:?}");
+        assert!(whole[2] >= FRAMES - 3, "{system}: at 250 ms everything is there in time: {whole:?}");
     }
 }
 
