@@ -37,6 +37,7 @@ fn the_readme_names_every_target_and_no_other() {
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
     let named = rows.flat_map(|names| names.split(['`', ',', ' '])).filter(|name| !name.is_empty());
     let named: std::collections::BTreeSet<&str> = named.collect();
-    let there = fuzz::targets().into_iter().map(|target| target.name).collect();
+    let there: std::collections::BTreeSet<&str> =
+        fuzz::targets().into_iter().map(|target| target.name).collect();
     assert_eq!(named, there);
 }

@@ -169,7 +169,7 @@ fn reordering_gives_three_results_for_all_six() {
     let path = "delay = { base = \"130ms\", jitter = \"110ms\", reorder = true }";
     for (system, _, usual) in SYSTEMS {
         // Few packets a frame, so that some are whole at 150 ms.
-        let options = if system == "revo-h265" { &["qp=48"] } else { usual };
+        let options = if system == "revo-h265" { &["qp=48"][..] } else { usual };
         let (mut whole, mut shares) = (Vec::new(), Vec::new());
         for ms in [100, 150, 250] {
             let scenario = place.path_of("jitter", &format!("{ms}ms"), path, "none");

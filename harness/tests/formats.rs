@@ -23,7 +23,7 @@ impl Place {
     /// Exit code, standard output, standard error.
     fn compare(&self, arguments: &[&str]) -> (i32, String, String) {
         let Said { code, out, err } =
-            self.said(env!("CARGO_BIN_EXE_freezeframe"), &[&["compare"], arguments].concat());
+            self.said(env!("CARGO_BIN_EXE_freezeframe"), &[&["compare"][..], arguments].concat());
         (code, out, err)
     }
 

@@ -71,13 +71,13 @@ fn every_reader_notices_every_damage() {
             let result = RESULTS.contains(file);
             for (words, reads_results) in [
                 (&["report", "hurt/run", "--no-files"][..], true),
-                (&["report", "hurt", "--no-files", "--format", "csv"], true),
-                (&["budget", "hurt/run"], true),
-                (&["diff", "hurt/run", &run], true),
-                (&["diff", &run, "hurt"], true),
-                (&["power", "hurt/run", "--metric", "psnr_mean_db"], true),
-                (&["why", "hurt/run"], false),
-                (&["score", "hurt/run"], false),
+                (&["report", "hurt", "--no-files", "--format", "csv"][..], true),
+                (&["budget", "hurt/run"][..], true),
+                (&["diff", "hurt/run", &run][..], true),
+                (&["diff", &run, "hurt"][..], true),
+                (&["power", "hurt/run", "--metric", "psnr_mean_db"][..], true),
+                (&["why", "hurt/run"][..], false),
+                (&["score", "hurt/run"][..], false),
             ] {
                 if result && !reads_results {
                     continue; // it does not read them, or makes them
