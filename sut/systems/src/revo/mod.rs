@@ -75,7 +75,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            transport: TransportKind::Datagram,
+            transport: TransportKind::Datachannel,
             sctp: SctpKind::Aiortc,
             compat: false,
             gop: 30,
