@@ -84,12 +84,21 @@ struct Recovery {
     precision: Precision,
     cost: Duration,
     history: History,
+    /// What it gave last.
+    screen: Option<Yuv420>,
 }
 
 impl Recovery {
     fn boxed(net: Net, precision: Precision, cost: Duration, config: &RestorerConfig) -> Box<dyn Restorer> {
         let history = History::new(config.codec == "h265", config.depth);
-        Box::new(Self { net, precision, cost, history })
+        Box::new(Self { net, precision, cost, history, screen: None })
+    }
+
+    /// The picture of a damaged slot.
+    fn drawn(&self, frame: u32) -> Option<Yuv420> {
+        let Some(sight) = self.history.sight(frame) else { return self.history.shown().cloned() };
+        let _one = OneThread::begin();
+        Some(self.draw(sight))
     }
 
     fn draw(&self, sight: Sight) -> Yuv420 {
@@ -139,15 +148,18 @@ impl Drop for OneThread {
 
 impl Restorer for Recovery {
     fn restore(&mut self, slot: &Slot, picture: Option<Yuv420>) -> Result<Option<Yuv420>, CodecError> {
-        if let Some(picture) = picture {
-            self.history.decoded(slot.frame, &picture, slot.exact);
-            if slot.exact {
-                return Ok(Some(picture));
+        let drawn = match picture {
+            Some(picture) => {
+                self.history.decoded(slot.frame, &picture, slot.exact);
+                if slot.exact { Some(picture) } else { self.drawn(slot.frame) }
             }
+            // What is on the screen already is no recovered picture: the slot is a frozen one.
+            None => self.drawn(slot.frame).filter(|drawn| self.screen.as_ref() != Some(drawn)),
+        };
+        if drawn.is_some() {
+            self.screen.clone_from(&drawn);
         }
-        let Some(sight) = self.history.sight(slot.frame) else { return Ok(self.history.shown().cloned()) };
-        let _one = OneThread::begin();
-        Ok(Some(self.draw(sight)))
+        Ok(drawn)
     }
 
     fn cost(&self, slot: &Slot) -> Duration {
@@ -174,7 +186,8 @@ mod tests {
         RestorerConfig { codec: codec.into(), depth: false, width: 32, height: 32, settings }
     }
 
-    /// Untrained, the network gives the mean of its sources: of shown, last good, the one before.
+    /// Untrained, the network gives the mean of its sources: of shown, last good, the one before. What is on the screen is not given again
+    /// for a frame of which nothing came.
     #[test]
     fn exact_frames_pass_and_all_others_are_drawn() {
         let folder = tempfile::tempdir().unwrap();
@@ -202,7 +215,7 @@ mod tests {
             drawn.push(shown.map(|p| p.y[0]));
             assert_eq!(restorer.cost(&slot), if exact { Duration::ZERO } else { cost });
         }
-        assert_eq!(drawn, [None, Some(5), Some(10), Some(40), Some(40), Some(40), Some(9)]);
+        assert_eq!(drawn, [None, Some(5), Some(10), Some(40), Some(40), None, Some(9)]);
     }
 
     #[test]
