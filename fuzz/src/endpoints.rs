@@ -164,6 +164,7 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
             let options: revo::Options = options.try_into().expect("described");
             let session = revo::Session {
                 recovery: registry::restorer(&options.recovery).expect("described"),
+                recovery_lead: std::time::Duration::ZERO,
                 options,
                 size: (spec.clip.width as u16, spec.clip.height as u16),
                 depth: spec.clip.depth.is_some(),

@@ -1,5 +1,7 @@
 //! Plans: which systems meet which scenarios, with which clips and seeds.
 
+mod trace_map;
+
 use crate::launch::Request;
 use crate::launch::clip::ClipRequest;
 use crate::{BadInput, bad_input};
@@ -77,6 +79,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("default", include_str!("../plans/default.toml")),
     ("papers", include_str!("../plans/papers.toml")),
     ("readme", include_str!("../plans/readme.toml")),
+    ("recovery", include_str!("../plans/recovery.toml")),
     ("reparo-figures", include_str!("../plans/reparo-figures.toml")),
     ("revo-original", include_str!("../plans/revo-original.toml")),
 ];
@@ -91,8 +94,11 @@ pub struct Planned {
 }
 
 impl Plan {
-    /// The shipped plan of that name, or the file at that path.
+    /// The shipped plan of that name, or the file at that path: a plan, or a `trace_map.txt` of ReVo.
     pub fn find(name_or_path: &str) -> Result<Self> {
+        if name_or_path.ends_with(".txt") {
+            return trace_map::plan(name_or_path.as_ref()).map_err(|e| BadInput(contract::said(&e)).into());
+        }
         let (path, text) = match SHIPPED.iter().find(|(n, _)| *n == name_or_path) {
             Some((name, text)) => ((*name).to_owned(), (*text).to_owned()),
             None if name_or_path.contains('/') || name_or_path.ends_with(".toml") => {
@@ -104,7 +110,7 @@ impl Plan {
             None => {
                 let known: Vec<_> = SHIPPED.iter().map(|(n, _)| *n).collect();
                 bad_input!(
-                    "no plan is called {name_or_path:?}; there are: {}; or give a TOML file",
+                    "no plan is called {name_or_path:?}; there are: {}; or give a TOML file, or a trace_map.txt of ReVo",
                     known.join(", ")
                 );
             }

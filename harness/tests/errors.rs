@@ -79,7 +79,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "manifest.toml: this is a system's manifest",
         "--system manifest.toml",
     ),
-    ("run good.log --system revo-h264 --clip clip.y4m", "good.log", "scenario file"),
+    ("run gone.log --system revo-h264 --clip clip.y4m", "gone.log", "check the path"),
     ("link gone.toml", "gone.toml", "check the path"),
     ("link plan.toml", "this is a plan", "freezeframe sweep plan.toml"),
     ("trace tc manifest.toml", "manifest", "--system manifest.toml"),

@@ -27,6 +27,7 @@ pub mod scores;
 pub mod seal;
 pub mod spec;
 pub mod text;
+pub mod trace_map;
 pub mod units;
 pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 pub use frames::{FrameRow, Metric};

@@ -23,7 +23,7 @@ use std::process::ExitCode;
     version,
     after_help = "\
 Examples:
-  freezeframe lossrec gain runs/lossrec                                        none, hold and lossrec-lite on damaged frames
+  freezeframe lossrec gain runs/lossrec                                        all but the original's network on damaged frames
   freezeframe lossrec gain runs/lossrec --stream rgb --every 4 --methods none,hold,lossrec,lossrec-lite
   freezeframe lossrec masks receiver.log runs/one --into masks                  <stem>_frame_mask.npy
   freezeframe lossrec evaluate --checkpoint h265_rgb.pth --clean_path gt --corrupted_path rgb --mask_path masks --save_path out
@@ -50,7 +50,12 @@ struct GainArgs {
     #[arg(required = true, value_name = "RUNS")]
     runs: Vec<PathBuf>,
     /// Recoveries; those that are networks are compared with all before them
-    #[arg(long, value_delimiter = ',', default_value = "none,hold,lossrec-lite", value_name = "NAMES")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "none,hold,continue,lossrec-lite",
+        value_name = "NAMES"
+    )]
     methods: Vec<String>,
     /// Only this stream
     #[arg(long, value_name = "STREAM", value_parser = stream)]

@@ -8,8 +8,7 @@
 //! Ringmaster's rule for decoding, which knows no slots: what is late for its slot is still decoded, and what waits for a frame
 //! looks at arrivals alone. Pure: the caller carries out the [`Action`]s.
 
-use crate::slot_clock::has_come;
-use crate::{Schedule, SlotClock};
+use crate::{Schedule, Screen, SlotClock};
 use contract::{LossCause, Status};
 use link::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,7 +48,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Playout {
     schedule: Schedule,
-    clock: SlotClock,
+    screen: Screen,
     /// Of an own clock: from the arrival that a frame should have to its slot.
     wait: Duration,
     /// When the first packet of frame 0 should have come.
@@ -64,11 +63,6 @@ pub struct Playout {
     chain: bool,
     decoding: BTreeSet<u32>,
     failed: BTreeSet<u32>,
-    ready: BTreeMap<u32, u128>,
-    shown: Option<(u32, u128)>,
-    next_slot: u32,
-    /// Packets are taken no longer.
-    over: bool,
     actions: VecDeque<Action>,
 }
 
@@ -78,7 +72,7 @@ impl Playout {
     pub fn new(schedule: &Schedule, wait: Duration) -> Self {
         Playout {
             schedule: *schedule,
-            clock: SlotClock::new(schedule),
+            screen: Screen::new(schedule, 1),
             wait,
             arrival: None,
             complete: BTreeMap::new(),
@@ -87,10 +81,6 @@ impl Playout {
             chain: false,
             decoding: BTreeSet::new(),
             failed: BTreeSet::new(),
-            ready: BTreeMap::new(),
-            shown: None,
-            next_slot: 0,
-            over: false,
             actions: VecDeque::new(),
         }
     }
@@ -111,10 +101,8 @@ impl Playout {
     /// When [`Playout::advance`] has something to do even if nothing arrives.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let slot = (self.next_slot < self.schedule.frames).then(|| self.clock.slot(self.next_slot)).flatten();
         let give_up = self.arrival.is_none().then(|| self.give_up_at());
-        let over = (!self.over).then(|| self.schedule.last_packet());
-        [slot, give_up, over].into_iter().flatten().min()
+        [self.screen.poll_timeout(), give_up].into_iter().flatten().min()
     }
 
     fn give_up_at(&self) -> Timestamp {
@@ -124,7 +112,7 @@ impl Playout {
     /// Every slot has come, no frame is in the decoder, and no packet is awaited.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.over && self.next_slot >= self.schedule.frames && self.decoding.is_empty()
+        self.screen.is_finished() && self.decoding.is_empty()
     }
 
     /// A packet of `frame` arrived: the first one says when all others should, and starts a clock of its own.
@@ -132,7 +120,7 @@ impl Playout {
         if self.arrival.is_none() && frame < self.schedule.frames {
             let lead = self.schedule.capture_time(frame) - self.schedule.capture_start;
             self.arrival = Some(Timestamp(now.as_nanos().saturating_sub(lead.as_nanos() as u64)));
-            self.clock.start(frame, now + self.wait);
+            self.screen.clock.start(frame, now + self.wait);
         }
     }
 
@@ -148,24 +136,20 @@ impl Playout {
     /// The decoder is done with `frame`; `picture` is what came out.
     pub fn decoded(&mut self, frame: u32, picture: Option<u128>) {
         self.decoding.remove(&frame);
-        match picture {
+        if let Some(hash) = picture {
             // After its slot a picture is too late to show, but what follows can build on it.
-            Some(hash) if frame >= self.next_slot => {
-                self.ready.insert(frame, hash);
-            }
-            Some(_) => {}
-            None => {
-                self.failed.insert(frame);
-                self.chain = false;
-            }
+            self.screen.bring(0, frame, Status::Rendered, hash);
+        } else {
+            self.failed.insert(frame);
+            self.chain = false;
         }
     }
 
-    /// Decodes what can be decoded and shows what is due ([`has_come`]).
+    /// Decodes what can be decoded and shows what is due ([`has_come`](crate::slot_clock::has_come)).
     pub fn advance(&mut self, now: Timestamp, timeout: bool) {
         if self.arrival.is_none() && now >= self.give_up_at() {
             self.arrival = Some(now);
-            self.clock.start(0, now);
+            self.screen.clock.start(0, now);
         }
         loop {
             let in_order = self.complete.get(&self.next).is_some_and(|(key, _)| *key || self.chain);
@@ -184,20 +168,15 @@ impl Playout {
                 self.actions.push_back(Action::Decode { frame, unit, key });
             }
         }
-        while self.next_slot < self.schedule.frames
-            && self.clock.slot(self.next_slot).is_some_and(|slot| has_come(slot, now, timeout))
-        {
-            self.show(self.next_slot);
-            self.next_slot += 1;
+        while let Some(frame) = self.screen.due(now, timeout) {
+            self.show(frame);
         }
-        self.over |= now >= self.schedule.last_packet();
+        self.screen.note_time(now);
     }
 
     fn show(&mut self, frame: u32) {
-        let status = if let Some(hash) = self.ready.remove(&frame) {
-            self.shown = Some((frame, hash));
-            Status::Rendered
-        } else {
+        let (status, shown) = self.screen.show(0, frame);
+        if status == Status::Frozen {
             let cause = if self.failed.contains(&frame) {
                 LossCause::Decoder
             } else if self.decoding.contains(&frame) {
@@ -208,11 +187,10 @@ impl Playout {
                 LossCause::Network
             };
             self.actions.push_back(Action::Lost { frame, cause });
-            Status::Frozen
-        };
+        }
         self.came.remove(&frame);
         self.failed.remove(&frame);
-        self.actions.push_back(Action::Slot { frame, status, shown: self.shown });
+        self.actions.push_back(Action::Slot { frame, status, shown });
     }
 }
 

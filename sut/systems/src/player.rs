@@ -1,6 +1,6 @@
 //! What the receivers of video whose frames refer to each other share: decode in order, show at the slot, and say so.
 
-use crate::jobs::{DecodeDone, DecodeJob, picture_name};
+use crate::jobs::{DecodeDone, DecodeJob, picture_name, slot};
 use contract::units::Entry;
 use contract::{Event, EventKind, Side, Stream};
 use link::Timestamp;
@@ -68,9 +68,7 @@ impl Player {
                     self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
                 }
                 Action::Slot { frame, status, shown } => {
-                    let picture = shown.map(|(_, hash)| picture_name(hash));
-                    let shown = shown.map(|(frame, _)| frame);
-                    self.event(now, EventKind::Slot { frame, stream, status, shown, picture });
+                    self.event(now, slot(frame, stream, (status, shown)));
                 }
             }
         }
