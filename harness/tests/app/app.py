@@ -34,6 +34,8 @@ def send():
     except OSError as why:
         print("BLOCKED", why, file=sys.stderr)
     tunnel = server() if way == "through_the_server" else None
+    if tunnel:
+        time.sleep(1.5)  # until the receiver listens there, too
     camera = open(os.environ["FREEZEFRAME_CAMERA"], "rb")
     camera.readline()
     print('{"type":"ready"}', flush=True)
