@@ -12,6 +12,7 @@ PIECE = 1100
 stop = threading.Event()
 link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 link.bind(address("--local"))
+link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
 link.settimeout(0.2)
 
 
