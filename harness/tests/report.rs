@@ -167,6 +167,26 @@ fn a_sender_that_drops_frames_is_seen_in_the_table() {
     check_page("unknown", &page("Unknown", &runs, None));
 }
 
+/// A row whose losses are the system's own must never be believed to be the scenario's.
+#[test]
+fn a_system_with_a_loss_model_of_its_own_is_marked_everywhere() {
+    let mut runs = vec![run(&MadeUp { frames: 30, ..MadeUp::default() })];
+    let of = |runs: &[Run]| Table::of(&group(runs));
+    let plain = terminal(&of(&runs), false);
+    assert!(!plain.contains("at sender") && !plain.contains('\u{b6}'), "{plain}");
+    runs[0].scores.lost_at_sender =
+        Some(contract::scores::LostAtSender { packets: 7, bytes: 7000, share: 0.0731 });
+    let table = of(&runs);
+    for text in
+        [terminal(&table, false), markdown(&table, None), latex(&table, None), page("Own", &runs, None)]
+    {
+        assert!(text.contains("loss model of its own"), "{text}");
+        assert!(text.contains("7.31"), "{text}");
+    }
+    assert!(terminal(&table, false).contains(" \u{b6}"));
+    assert!(csv(&table).contains("lost_at_sender_percent"));
+}
+
 #[test]
 fn rows_judged_at_different_budgets_are_marked_and_nobody_is_best() {
     let mut runs = sweep(1);

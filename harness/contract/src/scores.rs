@@ -39,6 +39,9 @@ pub struct Scores {
     pub bitrate: BitrateScores,
     /// What each direction did (`forward`, `reverse`), from the fate ledger.
     pub network: BTreeMap<String, PathScores>,
+    /// What a loss model of the system's own dropped before it was sent; absent if nothing was. The ledger does not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at_sender: Option<LostAtSender>,
     /// What a reader must know before using the numbers.
     pub warnings: Vec<Warning>,
     /// Name of a value to its definition.
@@ -303,6 +306,18 @@ pub struct PathScores {
     pub before: Outside,
     /// What entered after the window: the tail.
     pub after: Outside,
+}
+
+/// What a system lost before the path, by its own word, in the clip's window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LostAtSender {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes, with the system's own headers.
+    pub bytes: u64,
+    /// Of all packets that were sent or dropped so.
+    pub share: f64,
 }
 
 /// Packets that no rate and no loss counts.

@@ -27,6 +27,8 @@ pub struct Row {
     pub self_reported: bool,
     /// True if a plug-in was not kept apart from the machine (warning `not_isolated`) in any of its runs.
     pub not_isolated: bool,
+    /// True if a loss model of the system's own dropped packets before they were sent (warning `lost_at_sender`) in any of its runs.
+    pub own_loss: bool,
     /// One per column of [`COLUMNS`].
     pub values: Vec<Option<Estimate>>,
     /// True where the row has the best mean among the systems of its scenario and clip, at the digits shown. Rows without a
@@ -43,7 +45,8 @@ impl Row {
         let budget = if self.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
         let word = if self.self_reported { format!(" {SELF_REPORTED_MARK}") } else { String::new() };
         let apart = if self.not_isolated { format!(" {NOT_ISOLATED_MARK}") } else { String::new() };
-        budget + &word + &apart + if self.invalid > 0 { " !" } else { "" }
+        let loss = if self.own_loss { format!(" {OWN_LOSS_MARK}") } else { String::new() };
+        budget + &word + &apart + &loss + if self.invalid > 0 { " !" } else { "" }
     }
 }
 
@@ -70,6 +73,7 @@ impl Table {
                 budget_differs: false,
                 self_reported: g.runs.iter().any(|r| r.scores.health.self_reported),
                 not_isolated: g.runs.iter().any(|r| r.scores.warnings.iter().any(|w| w.code == NOT_ISOLATED)),
+                own_loss: g.runs.iter().any(|r| r.scores.lost_at_sender.is_some()),
                 values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
                 clear: vec![false; COLUMNS.len()],
@@ -152,6 +156,9 @@ impl Table {
         }
         if self.rows.iter().any(|r| r.not_isolated) {
             notes.push(format!("{NOT_ISOLATED_MARK} {NOT_ISOLATED_NOTE}"));
+        }
+        if self.rows.iter().any(|r| r.own_loss) {
+            notes.push(format!("{OWN_LOSS_MARK} {OWN_LOSS_NOTE}"));
         }
         notes
     }
@@ -239,6 +246,13 @@ pub const NOT_ISOLATED_MARK: &str = "\u{a7}";
 
 /// What the mark means.
 pub const NOT_ISOLATED_NOTE: &str = "a plug-in on a machine without namespaces, which could see the clip; nothing but its word says that it did not";
+
+/// Beside the system's name of a row with [`Row::own_loss`].
+pub const OWN_LOSS_MARK: &str = "\u{b6}";
+
+/// What the mark means.
+pub const OWN_LOSS_NOTE: &str = "the system dropped packets by a loss model of its own before they were sent (column loss % at sender, by its own \
+                                 word); not the path of the scenario lost them, so the row does not compare with others";
 
 /// Budgets closer than this are one: what clocks of real machines differ by, nanoseconds.
 const SAME_BUDGET_NS: u64 = 5_000_000;

@@ -215,6 +215,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     {
         findings.push(Finding::NoLoss { packets: ledger.forward.packets });
     }
+    let lost_at_sender = session::lost_at_sender(&totals);
     let key = RunKey::of(&spec);
     let asked_fov = options.fov.filter(|_| spec.clip.depth_range_mm.is_some()).map(|f| f.to_string());
     let scores = Scores {
@@ -235,7 +236,14 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
         network: ledger
             .map(|l| BTreeMap::from([("forward".to_owned(), l.forward), ("reverse".to_owned(), l.reverse)]))
             .unwrap_or_default(),
-        warnings: launched.findings.iter().cloned().chain(findings.iter().map(Finding::to_warning)).collect(),
+        lost_at_sender,
+        warnings: launched
+            .findings
+            .iter()
+            .cloned()
+            .chain(findings.iter().map(Finding::to_warning))
+            .chain(lost_at_sender.map(session::lost_at_sender_warning))
+            .collect(),
         definitions: describe::definitions(
             &measured(&rows),
             "as the clip is tagged; untagged: BT.601 limited range",

@@ -277,6 +277,7 @@ pub fn run(what: &MadeUp) -> Run {
             streams,
             bitrate,
             network,
+            lost_at_sender: None,
             warnings: joined.findings.iter().map(freezeframe::record::Finding::to_warning).collect(),
             definitions,
         },

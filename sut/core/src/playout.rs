@@ -4,6 +4,7 @@
 //! ```text
 //! arrival that frame g should have     first packet (of frame f): its arrival + (g - f) T
 //! slot of frame g                      by the SlotClock; of its own, that arrival + wait
+//! ... without a wait of its own        when g is decoded; of a frame that is not, when decoding has passed it
 //! ```
 //! Ringmaster's rule for decoding, which knows no slots: what is late for its slot is still decoded, and what waits for a frame
 //! looks at arrivals alone. Pure: the caller carries out the [`Action`]s.
@@ -49,8 +50,8 @@ pub enum Action {
 pub struct Playout {
     schedule: Schedule,
     screen: Screen,
-    /// Of an own clock: from the arrival that a frame should have to its slot.
-    wait: Duration,
+    /// Of an own clock: from the arrival that a frame should have to its slot; `None`: frames are shown as they are decoded.
+    wait: Option<Duration>,
     /// When the first packet of frame 0 should have come.
     arrival: Option<Timestamp>,
     /// Complete frames that wait for those before them: key, bytes.
@@ -67,9 +68,10 @@ pub struct Playout {
 }
 
 impl Playout {
-    /// A playout before the first packet; `wait` is that of a clock of its own.
+    /// A playout before the first packet; `wait` is that of a clock of its own. Without one, and where the scenario leaves the clock
+    /// to the system, a frame is shown when it is decoded, however late: a player that has no jitter buffer and no deadline.
     #[must_use]
-    pub fn new(schedule: &Schedule, wait: Duration) -> Self {
+    pub fn new(schedule: &Schedule, wait: Option<Duration>) -> Self {
         Playout {
             schedule: *schedule,
             screen: Screen::new(schedule, 1),
@@ -120,7 +122,9 @@ impl Playout {
         if self.arrival.is_none() && frame < self.schedule.frames {
             let lead = self.schedule.capture_time(frame) - self.schedule.capture_start;
             self.arrival = Some(Timestamp(now.as_nanos().saturating_sub(lead.as_nanos() as u64)));
-            self.screen.clock.start(frame, now + self.wait);
+            if let Some(wait) = self.wait {
+                self.screen.clock.start(frame, now + wait);
+            }
         }
     }
 
@@ -149,7 +153,9 @@ impl Playout {
     pub fn advance(&mut self, now: Timestamp, timeout: bool) {
         if self.arrival.is_none() && now >= self.give_up_at() {
             self.arrival = Some(now);
-            self.screen.clock.start(0, now);
+            if self.wait.is_some() {
+                self.screen.clock.start(0, now);
+            }
         }
         loop {
             let in_order = self.complete.get(&self.next).is_some_and(|(key, _)| *key || self.chain);
@@ -172,6 +178,24 @@ impl Playout {
             self.show(frame);
         }
         self.screen.note_time(now);
+        if self.wait.is_none() && !self.screen.clock.is_fixed() {
+            // What is decoded, and what decoding has passed; at the end, all.
+            loop {
+                let frame = self.screen.next_slot();
+                let passed = frame < self.next || self.screen.is_over();
+                if frame >= self.schedule.frames || self.decoding.contains(&frame) || !passed {
+                    break;
+                }
+                self.screen.pass();
+                self.show(frame);
+            }
+        }
+    }
+
+    /// Next frame that decoding waits for; packets of those before it are of no use.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.next
     }
 
     fn show(&mut self, frame: u32) {
@@ -209,7 +233,52 @@ mod tests {
             playout: budget.parse().expect("a budget"),
             end: Timestamp::from_millis(60_000),
         };
-        Playout::new(&schedule, Duration::from_millis(150))
+        Playout::new(&schedule, Some(Duration::from_millis(150)))
+    }
+
+    /// Ringmaster's receiver shows what it decodes: nothing is late, and what a key frame jumps over is never shown.
+    #[test]
+    fn without_a_wait_frames_are_shown_as_they_are_decoded() {
+        let schedule = Schedule { playout: "own".parse().expect("own"), ..playout(6, "own").schedule };
+        let mut p = Playout::new(&schedule, None);
+        let mut slots = Vec::new();
+        // Frame 1 comes after frame 2, frame 3 never, frame 4 is a key frame; frame 5 is lost.
+        for (ms, frame, key) in [(20, 0, true), (220, 2, false), (300, 1, false), (470, 4, true)] {
+            let now = Timestamp::from_millis(ms);
+            p.packet(now, frame);
+            p.complete(frame, key, vec![1]);
+            for _ in 0..2 {
+                p.advance(now, false);
+                while let Some(action) = p.poll_action() {
+                    match action {
+                        Action::Decode { frame, .. } => p.decoded(frame, Some(u128::from(frame))),
+                        Action::Slot { frame, status, shown } => {
+                            slots.push((ms, frame, status, shown.map(|s| s.0)));
+                        }
+                        Action::Lost { cause, .. } => assert_eq!(cause, LossCause::Network),
+                    }
+                }
+            }
+        }
+        let (shown, still) = (Status::Rendered, Status::Frozen);
+        let wanted = [
+            (20, 0, shown, Some(0)),
+            (300, 1, shown, Some(1)),
+            (300, 2, shown, Some(2)),
+            (470, 3, still, Some(2)),
+            (470, 4, shown, Some(4)),
+        ];
+        assert_eq!(slots, wanted);
+        assert!(!p.is_finished());
+        let end = Timestamp::from_millis(1600);
+        assert_eq!(p.poll_timeout(), Some(end));
+        p.advance(end, true);
+        assert!(matches!(p.poll_action(), Some(Action::Lost { frame: 5, .. })));
+        assert!(matches!(
+            p.poll_action(),
+            Some(Action::Slot { frame: 5, status: Status::Frozen, shown: Some((4, 4)) })
+        ));
+        assert!(p.is_finished());
     }
 
     /// Runs a schedule of (ms, frame, key) completions, decoding at once; one letter per slot and the decodes.

@@ -98,6 +98,12 @@ impl Screen {
         self.over |= now >= self.schedule.last_packet();
     }
 
+    /// Packets are taken no longer.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// When a slot comes next, or packets are taken no longer.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {

@@ -17,10 +17,11 @@ pub struct Player {
 }
 
 impl Player {
-    /// A player before the first packet; with a clock of its own, slots are `wait_ms` after the arrivals that frames should have.
+    /// A player before the first packet; with a clock of its own, slots are `wait_ms` after the arrivals that frames should have, or
+    /// ([`Playout::new`]) as frames are decoded.
     #[must_use]
-    pub fn new(schedule: &Schedule, wait_ms: u64) -> Self {
-        let playout = Playout::new(schedule, Duration::from_millis(wait_ms));
+    pub fn new(schedule: &Schedule, wait_ms: Option<u64>) -> Self {
+        let playout = Playout::new(schedule, wait_ms.map(Duration::from_millis));
         Self { out: VecDeque::new(), playout }
     }
 

@@ -13,8 +13,8 @@ use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
 use super::table::{
-    BUDGET_MARK, BUDGET_NOTE, NOT_ISOLATED_MARK, NOT_ISOLATED_NOTE, Row, SELF_REPORTED_MARK,
-    SELF_REPORTED_NOTE, Shown, Table,
+    BUDGET_MARK, BUDGET_NOTE, NOT_ISOLATED_MARK, NOT_ISOLATED_NOTE, OWN_LOSS_MARK, OWN_LOSS_NOTE, Row,
+    SELF_REPORTED_MARK, SELF_REPORTED_NOTE, Shown, Table,
 };
 use contract::{Metric, Stream};
 use overview::{colour, conditions, systems};
@@ -301,9 +301,14 @@ fn marks(row: &Row) -> String {
     } else {
         String::new()
     };
+    let loss = if row.own_loss {
+        format!(r#" <span title="{}">{OWN_LOSS_MARK}</span>"#, escape(OWN_LOSS_NOTE))
+    } else {
+        String::new()
+    };
     match row.invalid {
-        0 => budget + &word + &apart,
-        n => format!(r#"{budget}{word}{apart} <span class="badge bad">{n} invalid</span>"#),
+        0 => budget + &word + &apart + &loss,
+        n => format!(r#"{budget}{word}{apart}{loss} <span class="badge bad">{n} invalid</span>"#),
     }
 }
 
