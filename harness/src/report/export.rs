@@ -11,8 +11,9 @@ use std::fmt::Write as _;
 /// of the 95 % interval (empty where the mean has none) and how many runs the mean is over.
 #[must_use]
 pub fn csv(table: &Table) -> String {
-    let mut out =
-        String::from("clip,scenario,system,runs,invalid_runs,budget_differs,self_reported,not_isolated");
+    let mut out = String::from(
+        "clip,scenario,system,runs,invalid_runs,budget_differs,self_reported,not_isolated,own_loss",
+    );
     for column in &COLUMNS {
         let _ = write!(out, ",{}", column.key);
     }
@@ -22,8 +23,9 @@ pub fn csv(table: &Table) -> String {
     out.push('\n');
     for row in &table.rows {
         let names = [&row.clip, &row.scenario, &row.system].map(|s| quote(s));
-        let marks =
-            [row.budget_differs, row.self_reported, row.not_isolated].map(|m| m.to_string()).join(",");
+        let marks = [row.budget_differs, row.self_reported, row.not_isolated, row.own_loss]
+            .map(|m| m.to_string())
+            .join(",");
         let _ = write!(out, "{},{},{},{marks}", names.join(","), row.runs, row.invalid);
         for value in &row.values {
             let mean = value.map_or_else(|| UNKNOWN_CSV.to_owned(), |v| v.mean.to_string());
@@ -182,6 +184,7 @@ pub fn json(table: &Table) -> serde_json::Value {
         object.insert("budget_differs".into(), row.budget_differs.into());
         object.insert("self_reported".into(), row.self_reported.into());
         object.insert("not_isolated".into(), row.not_isolated.into());
+        object.insert("own_loss".into(), row.own_loss.into());
         for (column, value) in COLUMNS.iter().zip(&row.values) {
             let interval = value.and_then(|v| v.interval);
             object.insert(column.key.into(), value.map(|v| v.mean).into());
@@ -232,6 +235,7 @@ fn tex(text: &str) -> String {
             '\u{2020}' => out.push_str("$^\\dagger$"),
             '\u{2021}' => out.push_str("$^\\ddagger$"),
             '\u{a7}' => out.push_str("\\S{}"),
+            '\u{b6}' => out.push_str("\\P{}"),
             '<' => out.push_str("$<$"),
             '>' => out.push_str("$>$"),
             '\\' => out.push_str("\\textbackslash{}"),
