@@ -182,7 +182,7 @@ fn reordering_gives_three_results_for_all_six() {
         println!("{system}: {whole:?} of {FRAMES} from complete data, {shares:?} % not rendered");
         assert!(whole.windows(2).all(|w| w[0] < w[1]), "{system}: {whole:?} of {FRAMES}");
         assert!(shares.windows(2).all(|w| w[1] <= w[0]), "{system}: {shares:?}");
-        // Reparo needs 31 ms of the budget for recovery and decoding; Tambur's code gives up a frame that is more than three frames late.
+        // Reparo needs 31 ms of the budget for recovery and decoding; Tambur's code gives up a frame that is more than four frames late.
         if !["reparo", "vp9-tambur"].contains(&system) {
             assert!(whole[2] >= FRAMES - 3, "{system}: at 250 ms everything is there in time: {whole:?}");
         }
