@@ -56,7 +56,7 @@ impl Request {
                 self.shaper
             );
         }
-        let scenario = Scenario::find(&self.scenario)?;
+        let scenario = Scenario::find(&self.scenario)?.at_rate(clip.fps);
         let manifest = Manifest::find(&self.system)?;
         if manifest.is_app() && self.backend == Backend::Virtual {
             bad_input!(
