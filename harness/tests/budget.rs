@@ -255,7 +255,7 @@ fn each_systems_own_clock_is_measured_and_marked() {
 fn options_of_an_own_clock_are_refused_where_nothing_would_consume_them() {
     let place = Place::new();
     let (own, fixed) = (place.scenario("own", None), place.scenario("150ms", None));
-    for (system, option) in [("revo-h265", "slack_ms"), ("reparo", "deadline_ms"), ("vp8-flexfec", "wait_ms")]
+    for (system, option) in [("revo-h265", "slack_ms"), ("reparo", "deadline_ms"), ("vp8-flexfec", "playout_delay_ms")]
     {
         let size = format!("{}x{}", SIZE.0, SIZE.1);
         let given = format!("{option}=80");

@@ -102,7 +102,7 @@ impl Sender {
         }
         self.gops.insert(frame, self.gop);
         for &stream in self.session.streams() {
-            self.out.push_back(Output::Job(EncodeJob { frame, stream, key: due }));
+            self.out.push_back(Output::Job(EncodeJob { frame, stream, key: due, target_bps: None }));
         }
     }
 

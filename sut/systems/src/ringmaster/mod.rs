@@ -22,7 +22,7 @@ use crate::encode::{EncodeLane, EncodeWorker};
 use crate::session::{self, Addresses, End, Mode};
 use anyhow::{Context, Result, ensure};
 use codecs::registry::VP9;
-use codecs::{Codec, EncoderConfig};
+use codecs::{Codec, EncoderConfig, VpxSettings};
 use contract::{Role, RunSpec, Stream};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -100,7 +100,8 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
 /// VP9 as Ringmaster configures it, for a target in bits per second.
 #[must_use]
 pub fn encoder((width, height, fps): (u32, u32, u32), bps: u64, cpu_used: i32) -> EncoderConfig {
-    EncoderConfig { cpu_used, ..EncoderConfig::vpx(Codec::Vp9, width, height, fps, bps) }
+    let vpx = Some(VpxSettings { cpu_used, ..VpxSettings::ringmaster(fps) });
+    EncoderConfig { vpx, ..EncoderConfig::vpx(Codec::Vp9, width, height, fps, bps) }
 }
 
 /// The sender's worker.
