@@ -19,6 +19,9 @@ pub struct Plan {
     /// One line.
     #[serde(default)]
     pub description: String,
+    /// What work costs in virtual time, for every run: `ideal`, or a table's name or file (`--costs` of `freezeframe run`).
+    #[serde(default = "ideal")]
+    pub costs: String,
     /// Groups of runs; each is the product of its lists.
     #[serde(rename = "block")]
     pub blocks: Vec<Block>,
@@ -64,6 +67,10 @@ pub struct PlanClip {
     /// Its depth.
     #[serde(default)]
     pub depth: Option<PathBuf>,
+}
+
+fn ideal() -> String {
+    contract::costs::IDEAL.to_owned()
 }
 
 fn one() -> Vec<u64> {
@@ -168,6 +175,7 @@ impl Plan {
                                 shaper: contract::Shaping::Auto,
                                 seed,
                                 options: block.options.clone(),
+                                costs: self.costs.clone(),
                                 cache: true,
                             };
                             runs.push(Planned { request, optional: block.optional });

@@ -161,6 +161,7 @@ mod tests {
             capture_start_ns: 1_000_000_000,
             playout_ns: Some(playout),
             cache: None,
+            costs: contract::Costs::default(),
             given: std::collections::BTreeSet::new(),
             clip: toml::from_str(clip).expect("a clip"),
             options: toml::Table::new(),

@@ -4,6 +4,7 @@ pub mod app;
 pub mod bench;
 pub mod budget;
 pub mod compare;
+pub mod costs;
 pub mod diff;
 pub mod doctor;
 pub mod golden;

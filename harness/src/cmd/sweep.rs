@@ -40,6 +40,9 @@ pub struct Args {
     /// Run seeds 1 to N instead of the plan's own
     #[arg(long, value_name = "N")]
     pub seeds: Option<u64>,
+    /// What work costs in virtual time, for all runs alike; default: as the plan says, else ideal
+    #[arg(long, value_name = "ideal|NAME|FILE")]
+    pub costs: Option<String>,
     /// Directory of the runs and the report; default: runs/PLAN
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -69,7 +72,10 @@ pub struct Args {
 /// Runs the subcommand.
 pub fn run(args: &Args) -> Result<i32> {
     launch::child::catch_interrupts();
-    let plan = Plan::find(&args.plan)?;
+    let mut plan = Plan::find(&args.plan)?;
+    if let Some(costs) = &args.costs {
+        plan.costs.clone_from(costs);
+    }
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
     let only = args.backend.map(Backend::from);
     let mut runs = plan.runs(&args.clip.request(), args.seeds);

@@ -207,8 +207,9 @@ fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
 }
 
 fn scenario_names(runs: &[Run]) -> Vec<String> {
-    let words: [Word; 2] = [
+    let words: [Word; 3] = [
         Box::new(|r| format!(" playout {}", r.scores.key.playout)),
+        Box::new(|r| format!(" costs {}", r.scores.key.costs)),
         Box::new(|r| format!(" #{}", short(&r.scores.key.scenario_hash))),
     ];
     told_apart(runs, |r| r.scores.run.scenario.clone(), &words)

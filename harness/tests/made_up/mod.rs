@@ -267,6 +267,7 @@ pub fn run(what: &MadeUp) -> Run {
                 backend: Backend::Virtual,
                 shaper: Shaping::Auto,
                 playout: "150ms".to_owned(),
+                costs: "ideal".to_owned(),
                 seed: what.seed,
             },
             scoring: Scoring::default(),

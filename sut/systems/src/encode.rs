@@ -189,7 +189,8 @@ impl Worker for EncodeWorker {
         Ok(self.encode(&job)?)
     }
 
-    fn cost(&self, _job: &EncodeJob) -> Duration {
-        self.cost
+    fn cost(&self, job: &EncodeJob) -> Duration {
+        let first = self.lanes.first().is_none_or(|lane| lane.stream == job.stream);
+        if first { self.cost } else { Duration::ZERO }
     }
 }

@@ -206,14 +206,15 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, code: Code, options: &Op
         vpx: Some(options.vpx(width, height, fps)),
         ..EncoderConfig::vpx(Codec::Vp8, width, height, fps, options.first_bps())
     };
+    let cost = spec.costs.of(VP8.name, width * height)?;
     let sender = |_: Addresses| {
         let open = clip::opener(&spec.clip, Stream::Rgb);
         let lane = EncodeLane::live(Stream::Rgb, &VP8, encoder.clone(), open);
-        let worker = EncodeWorker::new(vec![lane], std::time::Duration::ZERO);
+        let worker = EncodeWorker::new(vec![lane], cost.encode);
         Ok(End { endpoint: Sender::new(session.clone()), worker })
     };
     let receiver = |_: Addresses| {
-        let receiving = Receiving::plain(&VP8, (width, height, fps));
+        let receiving = Receiving { cost: cost.decode, ..Receiving::plain(&VP8, (width, height, fps)) };
         let worker = DecodeWorker::new(run_dir, &receiving, &[Stream::Rgb])?;
         Ok(End { endpoint: Receiver::new(session.clone()), worker })
     };
