@@ -8,7 +8,8 @@
 //! | [`app`] | camera and screen of systems that are not asked what they showed |
 //! | [`record`] | events and fates joined into one row per frame and stream |
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
-//! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
+//! | [`report`] | terminal table, CSV, Markdown, LaTeX, HTML |
+//! | [`figure`] | figures of papers, from runs to SVG, PDF, PNG |
 //! | [`tc`] | which words of `tc` this machine takes |
 //! | [`networks`] | decoders, restorers and LPIPS, in a process that has libtorch |
 //! | [`outcome`] | scores and reports written after a run |
@@ -16,6 +17,7 @@
 
 pub mod app;
 pub mod cmd;
+pub mod figure;
 pub mod golden;
 pub mod launch;
 pub mod networks;

@@ -16,6 +16,7 @@ Start here:
   freezeframe list                                   names of systems, scenarios, plans
   freezeframe run ge-high --system revo-h264         one run, scored, with a report
   freezeframe sweep default                          the default evaluation
+  freezeframe figure --list                          figures for papers, from finished runs
   freezeframe compare reference.mp4 shown.mp4        metrics of any two videos
   freezeframe doctor                                 what this machine can do
 
@@ -37,6 +38,7 @@ enum Command {
     Report(cmd::report::Args),
     Why(cmd::why::Args),
     Budget(cmd::budget::Args),
+    Figure(cmd::figure::Args),
     Compare(cmd::compare::Args),
     Diff(cmd::diff::Args),
     Power(cmd::power::Args),
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Report(args) => cmd::report::run(&args),
         Command::Why(args) => cmd::why::run(&args),
         Command::Budget(args) => cmd::budget::run(&args),
+        Command::Figure(args) => cmd::figure::run(&args),
         Command::Compare(args) => cmd::compare::run(&args),
         Command::Diff(args) => cmd::diff::run(&args),
         Command::Power(args) => cmd::power::run(&args),

@@ -247,7 +247,7 @@ fn each_systems_own_clock_is_measured_and_marked() {
         let text = place.succeeds(&["report", "own", "--no-files", "--format", format]);
         assert!(text.contains("different play-out budgets"), "{text}");
     }
-    let page = std::fs::read_to_string(place.path("own/reparo/report.html")).unwrap();
+    let page = std::fs::read_to_string(place.path("own/reparo/report-details.js")).unwrap();
     assert!(page.contains("own asked, kept 86.0 ms"), "the page says what was kept");
 }
 

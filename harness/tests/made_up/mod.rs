@@ -287,6 +287,19 @@ pub fn run(what: &MadeUp) -> Run {
     }
 }
 
+/// The report's page, as it would stand above `runs/`.
+pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
+    freezeframe::report::html::page(title, runs, baseline, std::path::Path::new("."))
+}
+
+/// Writes a made-up run where a real one would be, and returns it as it is loaded from there.
+pub fn on_disk(root: &std::path::Path, run: &Run) -> Run {
+    let id = &run.scores.run;
+    let dir = root.join(&id.scenario).join(&id.system).join(format!("seed-{}", id.seed));
+    write(&dir, run);
+    Run::load(&dir).unwrap()
+}
+
 /// Three systems under four conditions.
 pub fn sweep(seeds: u64) -> Vec<Run> {
     let mut runs = Vec::new();
