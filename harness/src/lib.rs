@@ -10,6 +10,7 @@
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
 //! | [`report`] | terminal table, CSV, Markdown, LaTeX, HTML |
 //! | [`figure`] | figures of papers, from runs to SVG, PDF, PNG |
+//! | [`tidy`] | runs, frames and packets as Parquet and CSV |
 //! | [`tc`] | which words of `tc` this machine takes |
 //! | [`networks`] | decoders, restorers and LPIPS, in a process that has libtorch |
 //! | [`outcome`] | scores and reports written after a run |
@@ -28,6 +29,7 @@ pub mod record;
 pub mod report;
 pub mod score;
 pub mod tc;
+pub mod tidy;
 
 /// Something the user gave is wrong; the message names it and the remedy. Ends the program with
 /// [`contract::exit::BAD_INPUT`].

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod costs;
 pub mod diff;
 pub mod doctor;
+pub mod export;
 pub mod figure;
 pub mod golden;
 pub mod link;
