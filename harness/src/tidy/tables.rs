@@ -40,6 +40,7 @@ pub fn runs() -> Table {
         ("frames", Int, "captured frames"),
         ("backend", Text, "virtual or namespaces"),
         ("playout", Text, "time from capture to screen that was asked for, or own"),
+        ("costs", Text, "what systems were charged for their work: ideal (nothing), or a table of times"),
         ("seed", Int, "seed of everything random"),
         ("valid", Bool, "false: the numbers must not be used"),
         ("problems", Text, "why not, separated by semicolons"),
@@ -95,6 +96,7 @@ pub fn run_row(run: &Run, label: &str) -> Vec<Value> {
         Value::Int(scores.frames.into()),
         Value::Text(key.backend.to_string()),
         text(&key.playout),
+        text(&key.costs),
         int(key.seed),
         Value::Bool(scores.health.valid),
         if scores.health.problems.is_empty() {
