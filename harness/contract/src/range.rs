@@ -114,10 +114,10 @@ pub(crate) fn contradiction(scores: &Scores) -> Option<(String, String)> {
                 }
             }
         }
-        // Slots at capture + budget last as long as the clip, and no freeze longer. Where they come as somebody's own clock has it, or
+        // Slots at capture + budget last as long as the clip, and no freeze longer (but for slots that a clock of a machine makes late). Where they come as somebody's own clock has it, or
         // the run is invalid for where they are, freezes may be longer than the clip.
         let fixed = scores.health.valid && scores.budget.asked_ns.budget().is_some();
-        if let Some((name, freeze)) = of.freezes.iter().find(|(_, f)| fixed && f.ratio > 1.0 + ROUNDING) {
+        if let Some((name, freeze)) = of.freezes.iter().find(|(_, f)| fixed && f.ratio > 1.1) {
             return Some((
                 at(&format!("freezes.{name}.ratio")),
                 format!("it is {}, 0 to 1 is possible", freeze.ratio),
