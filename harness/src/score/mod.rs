@@ -377,8 +377,8 @@ pub fn lacks(dir: &Path, options: &mut Options) -> anyhow::Result<Option<String>
         }
         Err(error) => Ok(Some(error.to_string())),
         Ok(scores) => {
-            let damaged = seal::check(dir).err().map(|e| crate::launch::stale::damage(&e));
-            let why = damaged.or(scores.scoring.lacks(&scoring(&spec, options)));
+            let damaged = || seal::check(dir).err().map(|e| crate::launch::stale::damage(&e));
+            let why = scores.scoring.lacks(&scoring(&spec, options)).or_else(damaged);
             let had = scores.scoring.metrics.into_keys().filter(|m| !options.metrics.contains(m));
             let had: Vec<Metric> = had.collect();
             options.metrics.extend(had);
