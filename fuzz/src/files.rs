@@ -240,7 +240,7 @@ fn seal(input: &[u8]) -> u64 {
 fn event_seeds() -> Vec<Vec<u8>> {
     let kinds = [
         EventKind::Captured { frame: 1 },
-        EventKind::Encoded { frame: 1, stream: Stream::Rgb, bytes: 10, key: true },
+        EventKind::Encoded { frame: 1, stream: Stream::Rgb, bytes: 10, key: Some(true) },
         EventKind::Decoded { frame: 1, stream: Stream::Depth, picture: None },
         EventKind::Note { text: "x".to_owned() },
     ];

@@ -575,7 +575,7 @@ fn run(scores: &Value, dir: &Path) -> Result<Option<Run>, Box<dyn std::error::Er
     let psnr = head.iter().position(|c| *c == "psnr").ok_or("frames.csv has no psnr")?;
     let mut sizes = Vec::new();
     for line in std::io::BufReader::new(std::fs::File::open(dir.join("events.jsonl"))?).lines() {
-        if let EventKind::Encoded { stream: Stream::Rgb, bytes, key, .. } =
+        if let EventKind::Encoded { stream: Stream::Rgb, bytes, key: Some(key), .. } =
             serde_json::from_str::<Event>(&line?)?.kind
         {
             sizes.push((bytes as usize, key));
