@@ -128,7 +128,7 @@ struct Joiner<'a> {
 /// Everything seen about one stream of one frame.
 #[derive(Default)]
 struct Cell {
-    encoded: Option<(Timestamp, u32, bool)>,
+    encoded: Option<(Timestamp, u32, Option<bool>)>,
     traffic: BTreeMap<Role, Traffic>,
     /// By what they carry and its index; the copies of a packet together.
     packets: BTreeMap<(Role, u32), Packet>,
@@ -533,7 +533,10 @@ impl Cell {
             (None, _) if some(row.lost) => LossCause::Network,
             (None, _) if some(row.late) => LossCause::Late,
             (None, _) if gave_none => LossCause::Decoder,
-            (None, _) if reports.complete && row.lost == Some(0) => LossCause::Dependency,
+            // All that was sent of it came in time: it was whole, whoever says so.
+            (None, _) if (reports.complete || row.late == Some(0)) && row.lost == Some(0) => {
+                LossCause::Dependency
+            }
             (None, _) => LossCause::Unknown,
         }
     }

@@ -87,7 +87,7 @@ const SLOT_TOLERANCE: Duration = Duration::from_millis(5);
 pub fn slots_of(spec: &RunSpec) -> Slots {
     Slots {
         frames: spec.clip.frames,
-        capture_start: Timestamp(spec.capture_start_ns),
+        capture_start: Timestamp(spec.first_capture_ns()),
         streams: spec.clip.streams().to_vec(),
         interval: Duration::from_nanos(spec.interval_ns()),
         playout: spec.scenario.playout,
