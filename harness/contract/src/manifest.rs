@@ -219,7 +219,9 @@ impl Manifest {
             return refused(format!("field `warm_s`: {warm_s} is more than {LONGEST_WARM_S}; write less"));
         }
         if manifest.is_app() && manifest.capturing {
-            return refused("field `capturing`: the camera of kind = \"app\" is the harness's; leave it out".to_owned());
+            return refused(
+                "field `capturing`: the camera of kind = \"app\" is the harness's; leave it out".to_owned(),
+            );
         }
         if manifest.simulate {
             // In virtual time the program is the clock, and its packets have no bytes.
@@ -391,7 +393,10 @@ mod tests {
         assert!(parse("playout = 'sometimes'").unwrap_err().contains("adaptive"));
         let plain = parse("").unwrap();
         assert!(!plain.describe, "off unless said");
-        assert_eq!((plain.playout, plain.wire, plain.warm().as_secs()), (ManifestPlayout::Fixed, Wire::Opaque, 0));
+        assert_eq!(
+            (plain.playout, plain.wire, plain.warm().as_secs()),
+            (ManifestPlayout::Fixed, Wire::Opaque, 0)
+        );
     }
 
     #[test]

@@ -159,6 +159,8 @@ mod tests {
             revision: String::new(),
             replay: String::new(),
             capture_start_ns: 1_000_000_000,
+            warm_ns: 0,
+            captured_from_ns: None,
             playout_ns: Some(playout),
             cache: None,
             costs: contract::Costs::default(),

@@ -399,8 +399,9 @@ impl Clock<'_> {
 
     /// When frame 0 was captured, nanoseconds of the run, by a line that says `capturing`.
     fn frame_0(&self, line: &Value) -> Result<u64> {
+        let said: String = line.to_string().chars().take(200).collect();
         let bad = |why: String| {
-            Failure::error("bad_capturing", format!("the sender's line {line}: {why} (docs/PLUGIN.md)"))
+            Failure::error("bad_capturing", format!("the sender's line {said}: {why} (docs/PLUGIN.md)"))
         };
         let Some(at) = line["frame0_ns"].as_u64() else {
             return Err(bad(
