@@ -133,6 +133,12 @@ pub const LONGEST_WARM_S: u64 = 600;
 /// Kinds of traffic that a manifest may allow.
 pub const ALLOWABLE: [&str; 4] = ["tcp", "icmp", "ip", "multicast"];
 
+/// The path without `..` on the way: a sandbox shows what is named, and not the folders that a detour leads through.
+fn without_detours(path: &Path) -> PathBuf {
+    let direct = path.file_name().and_then(|name| Some(path.parent()?.canonicalize().ok()?.join(name)));
+    direct.unwrap_or_else(|| path.to_owned())
+}
+
 fn yes() -> bool {
     true
 }
@@ -258,6 +264,7 @@ impl Manifest {
             }
             let folder = std::path::absolute(&path).map_err(io)?;
             let folder = folder.parent().unwrap_or(Path::new("/"));
+            let folder = &folder.canonicalize().map_err(io)?;
             manifest.find_files(folder);
             manifest.folder = Some(folder.to_owned());
             return Ok(manifest);
@@ -278,11 +285,11 @@ impl Manifest {
             let named = word.contains('/');
             let there = path.is_file() || (named && path.is_dir());
             if Path::new(word).is_relative() && (place > 0 || named) && there {
-                *word = path.to_string_lossy().into_owned();
+                *word = without_detours(&path).to_string_lossy().into_owned();
             }
         }
         for file in &mut self.files {
-            *file = folder.join(&*file);
+            *file = without_detours(&folder.join(&*file));
         }
     }
 
@@ -397,6 +404,24 @@ mod tests {
             (plain.playout, plain.wire, plain.warm().as_secs()),
             (ManifestPlayout::Fixed, Wire::Opaque, 0)
         );
+    }
+
+    #[test]
+    fn a_detour_on_the_way_to_a_manifest_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["mine", "other"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("mine/mine.py"), "").unwrap();
+        std::fs::write(folder.path().join("other/net.bin"), "").unwrap();
+        let text = "name='mine'\nabout=''\ncommand=['python3', 'mine.py']\nfiles=['../other/net.bin']";
+        std::fs::write(folder.path().join("mine/mine.toml"), text).unwrap();
+        let path = folder.path().join("other/../mine/mine.toml");
+        let manifest = Manifest::find(path.to_str().unwrap()).unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        assert_eq!(manifest.command[1], real.join("mine/mine.py").to_str().unwrap());
+        assert_eq!(manifest.files, [real.join("other/net.bin")]);
+        assert_eq!(manifest.folder, Some(real.join("mine")));
     }
 
     #[test]
