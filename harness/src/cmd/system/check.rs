@@ -208,6 +208,7 @@ fn of_a_run(
         shaper: Shaping::Auto,
         seed: 1,
         options: args.options.clone(),
+        costs: contract::costs::IDEAL.to_owned(),
         cache: true,
     };
     let rule =
