@@ -404,7 +404,7 @@ fn a_full_disk_fails_the_run_and_leaves_nothing() {
     let unshare = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["-rm", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_freezeframe"), &clip]);
-        command.current_dir(place.0.path()).env("FREEZEFRAME_CACHE", place.path("cache"));
+        command.current_dir(place.root()).env("FREEZEFRAME_CACHE", place.path("cache"));
         command
     };
     if !unshare(mount).output().is_ok_and(|o| o.status.success()) {

@@ -58,7 +58,7 @@ fn rates() -> Vec<Run> {
 /// Fourteen systems with long names under six scenarios with long names.
 fn crowd() -> Vec<Run> {
     let mut runs = Vec::new();
-    for s in 0..6 {
+    for s in 0..6u32 {
         for i in 0..14u32 {
             let mut run = run(&MadeUp {
                 seed: u64::from(s + 1),
