@@ -82,7 +82,7 @@ fn allowed(path: &[&str]) -> Option<(f64, f64)> {
         ("n", _) => (0.0, f64::INFINITY),
         (_, Some(metric)) => metric.range(),
         ("realised_loss", _) => (0.0, 1.0),
-        _ if name.ends_with("_percent") || path.contains(&"non_rendered_psnr_curve") => (0.0, 100.0),
+        _ if path.iter().any(|p| p.ends_with("_percent") || *p == "non_rendered_psnr_curve") => (0.0, 100.0),
         _ => (0.0, f64::INFINITY),
     })
 }
