@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`cmd`] | one file per subcommand |
 //! | [`launch`] | one run: resolve, launch, wait, leave a complete run directory or none |
-//! | [`plan`] | sweeps |
+//! | [`plan`] | plans: which runs |
+//! | [`sweep`] | the runs of a plan, here or on many machines |
+//! | [`ci`] | JUnit XML and annotations |
 //! | [`record`] | events and fates joined into one row per frame and stream |
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
 //! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
@@ -13,6 +15,7 @@
 //! | [`outcome`] | scores and reports written after a run |
 //! | [`golden`] | what was kept when somebody last looked, and what has moved |
 
+pub mod ci;
 pub mod cmd;
 pub mod golden;
 pub mod launch;
@@ -23,6 +26,7 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod score;
+pub mod sweep;
 pub mod tc;
 
 /// Something the user gave is wrong; the message names it and the remedy. Ends the program with

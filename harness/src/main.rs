@@ -1,6 +1,6 @@
 //! The `freezeframe` tool: a table of contents.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use contract::exit;
 use freezeframe::cmd;
 use freezeframe::launch::child::{Failure, Interrupted, UNSUPPORTED};
@@ -31,7 +31,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(cmd::run::Args),
-    Sweep(cmd::sweep::Args),
+    Sweep(Box<cmd::sweep::Args>),
+    Merge(cmd::merge::Args),
     Score(cmd::score::Args),
     Report(cmd::report::Args),
     Why(cmd::why::Args),
@@ -48,13 +49,17 @@ enum Command {
     Doctor(cmd::doctor::Args),
     Weights(cmd::weights::Args),
     Lossrec(cmd::lossrec::Args),
+    Completions(cmd::man::Completions),
+    Man(cmd::man::Man),
 }
 
 impl Command {
     fn may_build_labs(&self) -> bool {
         match self {
             Command::Run(args) => args.backend == cmd::run::BackendArg::Namespaces,
-            Command::Sweep(_) | Command::Parity(_) => true,
+            // Only lists, or leaves it to other machines.
+            Command::Sweep(args) => !args.list && args.on.is_none(),
+            Command::Parity(_) => true,
             _ => false,
         }
     }
@@ -71,6 +76,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => cmd::run::run(&args),
         Command::Sweep(args) => cmd::sweep::run(&args),
+        Command::Merge(args) => cmd::merge::run(&args),
         Command::Score(args) => cmd::score::run(&args),
         Command::Report(args) => cmd::report::run(&args),
         Command::Why(args) => cmd::why::run(&args),
@@ -87,6 +93,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
         Command::Lossrec(args) => cmd::lossrec::run(&args),
+        Command::Completions(args) => cmd::man::completions(&args, &mut Cli::command()),
+        Command::Man(args) => cmd::man::man(&args, Cli::command()),
     };
     let code = result.unwrap_or_else(|error| {
         eprintln!("freezeframe: {}", contract::text::lines(&contract::said(&*error)));

@@ -8,6 +8,7 @@
 //! | `rendered.*` | receiver | what was shown ([`units`], or a video with one picture per slot) |
 //! | `frames.csv`, `scores.json`, `report.html` | harness | the result |
 
+pub mod data;
 pub mod digest;
 mod event;
 pub mod exit;
