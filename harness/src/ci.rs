@@ -136,7 +136,7 @@ mod tests {
     fn cases() -> Vec<Case> {
         let failed = Verdict::Failed {
             summary: "psnr: 3 beyond, worse".into(),
-            text: "old 30.00, new 29,50\n100 % of <pairs> & \u{1b}more".into(),
+            text: "old 30.00, new 29,50\n100 % of <pairs> & \u{7}more".into(),
             file: Some("golden/a,b.toml".into()),
         };
         let case =
@@ -168,7 +168,7 @@ mod tests {
         let said = github("diff", &cases());
         assert_eq!(
             said,
-            "::error file=golden/a%2Cb.toml,title=freezeframe diff%3A two::psnr: 3 beyond, worse%0Aold 30.00, new 29,50%0A100 %25 of <pairs> & \u{1b}more\n"
+            "::error file=golden/a%2Cb.toml,title=freezeframe diff%3A two::psnr: 3 beyond, worse%0Aold 30.00, new 29,50%0A100 %25 of <pairs> & \u{7}more\n"
         );
     }
 }

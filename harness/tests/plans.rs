@@ -250,3 +250,33 @@ fn what_continuous_integration_reads() {
     let (code, _, err) = place.tool("diff ci b --annotations github");
     assert!(code == 2 && err.contains("no run in common"), "{err}");
 }
+
+/// The manual and the completions are those of this program: every command has a page, every shell its script, with today's options.
+#[test]
+fn manual_pages_and_completions_have_every_command() {
+    let place = Place::new();
+    let (help, _) = place.done("--help");
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|l| *l != "Commands:")
+        .skip(1)
+        .take_while(|l| !l.is_empty())
+        .filter_map(|l| l.strip_prefix("  ").filter(|l| !l.starts_with(' '))?.split(' ').next())
+        .filter(|c| *c != "help")
+        .collect();
+    assert!(commands.len() > 15 && commands.contains(&"merge"), "{commands:?}");
+    place.done("man pages/man1");
+    for command in &commands {
+        let page = fs::read_to_string(place.path(&format!("pages/man1/freezeframe-{command}.1"))).unwrap();
+        assert!(page.contains(".SH OPTIONS") || page.contains(".SH SYNOPSIS"), "{command}");
+    }
+    assert!(
+        fs::read_to_string(place.path("pages/man1/freezeframe-sweep.1")).unwrap().contains("\\-\\-shard")
+    );
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (script, _) = place.done(&format!("completions {shell}"));
+        assert!(commands.iter().all(|c| script.contains(c)) && script.contains("shard"), "{shell}");
+        place.write(shell, &script);
+    }
+    assert!(Command::new("bash").arg("-n").arg(place.path("bash")).status().unwrap().success());
+}

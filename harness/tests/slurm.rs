@@ -163,7 +163,7 @@ fn ns_a_sweep_on_slurm_survives_a_killed_task_and_equals_the_local_one() {
 
     let mut first = sweep("cluster", "cache-1", &on);
     let first = first.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("the first runs", Duration::from_secs(120), || finished(&at("cluster")).len() >= 10);
+    wait_for("the first runs", Duration::from_secs(300), || finished(&at("cluster")).len() >= 10);
     let id = fs::read_to_string(at("cluster/.sweep/slurm.job")).unwrap().trim().to_owned();
     let shown = run(slurm.client("scontrol").args(["show", "job", &format!("{id}_2")]));
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();

@@ -3,7 +3,6 @@
 use super::sweep::{merged_cases, say_missing};
 use crate::bad_input;
 use crate::ci::CiArgs;
-use crate::report::load::{Run, load_all};
 use crate::sweep::merge;
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
@@ -49,11 +48,7 @@ pub fn run(args: &Args) -> Result<i32> {
         (None, _) => bad_input!("name the folder that gets all runs with --into"),
     };
     let merged = merge::merge(&args.dirs, into)?;
-    // What the folder had besides the parts is in its report, too.
-    let mut dirs = merged.dirs.clone();
-    if into.is_dir() {
-        dirs.extend(load_all(into)?.into_iter().map(|r: Run| r.dir).filter(|d| !merged.dirs.contains(d)));
-    }
+    let dirs = [&merged.dirs[..], &merged.others].concat();
     let name = into.file_name().map_or_else(|| "runs".into(), |n| n.to_string_lossy().into_owned());
     crate::outcome::sweep_report(
         into,

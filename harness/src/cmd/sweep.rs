@@ -325,8 +325,8 @@ fn case(planned: &Planned, outcome: &Result<PathBuf>) -> Option<Case> {
 fn records(plan: &Plan, runs: &[Planned], part: Shard) -> Result<Record> {
     let mut ids = Identifier::default();
     let entry = |planned: &Planned| {
-        let Planned { request, optional } = planned;
-        Ok(Entry { id: ids.id(request)?, name: shard::name(request), required: !optional, outcome: None })
+        let request = &planned.request;
+        Ok(Entry { id: ids.id(request)?, name: shard::name(request), outcome: None })
     };
     let runs = runs.iter().map(entry).collect::<Result<_>>()?;
     Ok(Record { plan: plan.name.clone(), shard: part.index, of: part.of, finished: false, runs })
@@ -493,16 +493,15 @@ fn pending(args: &Args, runs: &[Planned], records: &Record, out: &Path) -> Resul
 
 /// The report over all parts, and what is missing in it.
 fn finish(args: &Args, plan: &Plan, merged: &Merged, out: &Path) -> Result<i32> {
-    let mut cases = merged_cases(merged);
-    cases.extend(merged.left_out.iter().map(|(name, why)| Case {
-        group: plan.name.clone(),
-        name: name.clone(),
-        verdict: Verdict::Skipped(why.clone()),
-    }));
-    args.ci.tell("sweep", &cases)?;
-    crate::outcome::sweep_report(out, &plan.name, &merged.dirs, args.baseline.as_deref())
+    args.ci.tell("sweep", &merged_cases(merged))?;
+    let mut dirs = merged.dirs.clone();
+    if !merged.missing.is_empty() {
+        // What a lost part had finished and not noted.
+        dirs.extend(merged.others.iter().cloned());
+    }
+    crate::outcome::sweep_report(out, &plan.name, &dirs, args.baseline.as_deref())
         .context("failed to write the report")?;
-    crate::outcome::print(&merged.dirs, args.json, args.baseline.as_deref())?;
+    crate::outcome::print(&dirs, args.json, args.baseline.as_deref())?;
     say_missing(merged);
     if !args.json {
         eprintln!("report: {}", out.join("report.html").display());
@@ -540,6 +539,11 @@ pub fn merged_cases(merged: &Merged) -> Vec<Case> {
         let name = format!("{} {} {} seed {}", id.scenario, id.system, id.clip, id.seed);
         cases.push(Case { group: id.system.clone(), name, verdict });
     }
+    cases.extend(merged.left_out.iter().map(|(name, why)| Case {
+        group: "left out".into(),
+        name: name.clone(),
+        verdict: Verdict::Skipped(why.clone()),
+    }));
     cases.extend(merged.missing.iter().map(|m| Case {
         group: "missing".into(),
         name: m.name.clone(),

@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 pub struct Merged {
     /// Heading of its report, if its parts are of a plan.
     pub plan: Option<String>,
-    /// Run directories, in the plan's order, then those that no plan names.
+    /// Run directories, in the plan's order.
     pub dirs: Vec<PathBuf>,
+    /// Those that no record names.
+    pub others: Vec<PathBuf>,
     /// What is not there although the plan requires it: the run, and why.
     pub missing: Vec<Missing>,
     /// Runs of optional blocks that a machine could not do, and why.
@@ -53,14 +55,15 @@ struct Found {
 pub fn merge(dirs: &[PathBuf], into: &Path) -> Result<Merged> {
     let mut found: BTreeMap<RunKey, Found> = BTreeMap::new();
     let mut records: Vec<(PathBuf, Record)> = Vec::new();
-    let mut folders: Vec<&PathBuf> = Vec::new();
-    for dir in dirs {
+    let mut folders: Vec<&Path> = Vec::new();
+    // What is in the folder already is one of them.
+    for dir in dirs.iter().map(PathBuf::as_path).chain(into.is_dir().then_some(into)) {
         let real = |d: &Path| d.canonicalize().unwrap_or_else(|_| d.to_owned());
         if folders.iter().any(|known| real(known) == real(dir)) {
             continue;
         }
         folders.push(dir);
-        records.extend(Record::read_all(dir)?.into_iter().map(|r| (dir.clone(), r)));
+        records.extend(Record::read_all(dir)?.into_iter().map(|r| (dir.to_owned(), r)));
         for run in load_all(dir)? {
             let spec = RunSpec::read(&run.dir)?;
             let key = RunKey::of(&spec).without_revision();
@@ -244,7 +247,7 @@ fn in_order(
         }
     }
     merged.plan = plan.map(|p| p.plan);
-    merged.dirs.extend(all);
+    merged.others = all;
     merged
 }
 
@@ -254,12 +257,7 @@ mod tests {
     use crate::sweep::shard::Entry;
 
     fn record(plan: &str, shard: u32, of: u32, ids: &[&str]) -> (PathBuf, Record) {
-        let entry = |id: &&str| Entry {
-            id: (*id).to_owned(),
-            name: format!("run {id}"),
-            required: true,
-            outcome: None,
-        };
+        let entry = |id: &&str| Entry { id: (*id).to_owned(), name: format!("run {id}"), outcome: None };
         let runs = ids.iter().map(entry).collect();
         (PathBuf::from(format!("d{shard}")), Record { plan: plan.into(), shard, of, finished: true, runs })
     }

@@ -129,8 +129,6 @@ pub struct Entry {
     pub id: String,
     /// For people.
     pub name: String,
-    /// False if it is of an optional block.
-    pub required: bool,
     /// What became of it, if it is of this part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

@@ -97,7 +97,7 @@ fn submit(job: &Job) -> Result<String> {
         Command::new("sbatch")
             .args(["--parsable", &format!("--job-name=freezeframe-{}", job.name)])
             .arg(format!("--array={}", ranges(job.pending)))
-            .arg(format!("--output={}", log(job, 0).display().to_string().replace("task-0", "task-%a")))
+            .arg(format!("--output={}", folder.join("task-%a.log").display()))
             .args(job.options)
             .arg(&path),
     )?;

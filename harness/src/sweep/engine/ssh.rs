@@ -37,41 +37,56 @@ pub fn run(job: &Job, hosts: &[String], program: Option<&str>) -> Result<(Vec<Lo
             job.parts,
             if shared { ", into the shared folder" } else { "" }
         );
-        parts.push((part, host, shared.then_some(()), place, log, child.spawn().map_err(no_ssh)?));
+        parts.push(Part {
+            number: part,
+            host,
+            elsewhere: (!shared).then_some(place),
+            log,
+            child: child.spawn().map_err(no_ssh)?,
+        });
     }
     let _ = std::fs::remove_file(&mark);
-    let mut children: Vec<&mut Child> = parts.iter_mut().map(|p| &mut p.5).collect();
-    loop {
+    let mut at_work = true;
+    while at_work {
+        std::thread::sleep(LOOK);
+        at_work = false;
+        for part in &mut parts {
+            at_work |= part.child.try_wait()?.is_none();
+        }
         if interrupted() {
             // The remote half ends when it finds its connection gone; what it has finished is kept there.
-            children.iter_mut().for_each(|c| drop(c.kill().and_then(|()| c.wait())));
+            parts.iter_mut().for_each(|p| drop(p.child.kill().and_then(|()| p.child.wait())));
             return Err(Interrupted.into());
         }
-        let mut all = true;
-        for child in &mut children {
-            all &= child.try_wait()?.is_some();
-        }
-        if all {
-            break;
-        }
-        std::thread::sleep(LOOK);
     }
     let (mut lost, mut fetched) = (Vec::new(), Vec::new());
-    for (part, host, shared, place, log, mut child) in parts {
-        let status = child.wait()?;
-        if shared.is_none() {
-            let into = folder.join("fetched").join(part.to_string());
-            match fetch(job, host, &place, &into) {
+    for mut part in parts {
+        let status = part.child.wait()?;
+        // 1: it came to its end, and runs failed; its record says which.
+        let mut trouble = match status.code() {
+            Some(0 | 1) => None,
+            _ => Some(format!("{status}; {}", last_words(&part.log))),
+        };
+        if let Some(place) = &part.elsewhere {
+            let into = folder.join("fetched").join(part.number.to_string());
+            match fetch(job, part.host, place, &into) {
                 Ok(()) => fetched.push(into),
-                Err(why) => lost.push(Lost { part, why: format!("{host}: {why:#}") }),
+                Err(why) => trouble = trouble.or(Some(format!("{why:#}"))),
             }
         }
-        // 1: it came to its end, and runs failed; its record says which.
-        if !matches!(status.code(), Some(0 | 1)) {
-            lost.push(Lost { part, why: format!("{host}: {status}; {}", last_words(&log)) });
-        }
+        lost.extend(trouble.map(|why| Lost { part: part.number, why: format!("{}: {why}", part.host) }));
     }
     Ok((lost, fetched))
+}
+
+/// A part at work.
+struct Part<'a> {
+    number: u32,
+    host: &'a str,
+    /// Where its runs go, for the shell there, if it does not share the sweep's folder.
+    elsewhere: Option<String>,
+    log: PathBuf,
+    child: Child,
 }
 
 fn no_ssh(why: std::io::Error) -> anyhow::Error {
