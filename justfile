@@ -218,6 +218,37 @@ reparo-figures +CLIPS: build
     ./target/release/freezeframe sweep reparo-figures --clips "$@" --no-depth --no-video --out runs/reparo-figures >&2
     ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files
 
+# Chromium beside the built-in baselines on your clip, same scenarios and seeds, in real time (28 s a run on an idle machine): chromium CLIP [SEED...]; a
+# Markdown table of docs/RESULTS.md
+chromium CLIP *SEEDS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    clip=$1; shift
+    run() { # NAME SCENARIO SEED MANIFEST OPTION...
+        local out=runs/chromium/$2-$3-$1 name=$1 scenario=$2 seed=$3 system=$4
+        shift 4
+        dirs+=("$out")
+        [ -f "$out/scores.json" ] || ./target/release/freezeframe run "$scenario" --system "$system" --seed "$seed" --clip "$clip" --size 320x240 \
+            --frames 300 --no-depth --no-video --metrics psnr --out "$out" "$@" >&2 || [ $? = 4 ]
+    }
+    here=adapters/chromium
+    dirs=()
+    for scenario in clean ge-medium fifo-320k; do
+        for seed in "${@:-1}"; do
+            for fec in ulpfec flexfec; do
+                run "vp8-$fec" "$scenario" "$seed" "vp8-$fec"
+                run "chromium-$fec" "$scenario" "$seed" "$here/chromium-vp8-$fec.toml" --backend namespaces
+                run "chromium-$fec-no-nack" "$scenario" "$seed" "$here/chromium-vp8-$fec.toml" --backend namespaces -o nack=false
+            done
+            run chromium "$scenario" "$seed" "$here/chromium-vp8.toml" --backend namespaces
+        done
+    done
+    python3 $here/compare.py "${dirs[@]}"
+
+# how well the marker of apps is read after heavy compression, and what it costs: marker CLIP...
+marker +CLIPS:
+    cargo run --release -q --workspace --example marker -- "$@"
+
 # systems that lie, cheat and attack, in both backends: how many of them are caught
 hostile *ARGS: build
     cargo test --release --workspace --test hostile -- --nocapture --test-threads 1 "$@" | grep -E "^(ok|FREE|hostile|skipped)|panicked|test result"

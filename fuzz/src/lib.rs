@@ -1,13 +1,13 @@
 //! Fuzzing of everything that reads bytes from a network or a file.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`endpoints`] | both ends of every system, any options, over a network that does anything |
 //! | [`wire`] | message and packet formats, FEC decoders, transports: network bytes |
 //! | [`rans`] | streams of neural video |
 //! | [`files`] | traces, scenarios, specs, run records, pictures: files |
 //! | [`mutate`] | seeded mutations of inputs |
-//! | [`engine`] | the loop: keeps inputs that do something new, catches panics, slowness and hunger |
+//! | [`engine`] | the loop: keeps inputs that do something new, catches panics, slowness and memory use |
 //!
 //! A [`Target`] is a function that takes bytes, with valid inputs to start from. `just fuzz SECONDS` runs them all on stable
 //! Rust; `fuzz/cargo-fuzz` hands the same targets to libFuzzer (nightly).

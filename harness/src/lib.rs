@@ -1,12 +1,13 @@
 //! The `freezeframe` tool: from what a user asks for to run directories, scores and reports.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`cmd`] | one file per subcommand |
 //! | [`launch`] | one run: resolve, launch, wait, leave a complete run directory or none |
 //! | [`plan`] | plans: which runs |
 //! | [`sweep`] | the runs of a plan, here or on many machines |
 //! | [`ci`] | JUnit XML and annotations |
+//! | [`app`] | camera and screen of systems that are not asked what they showed |
 //! | [`record`] | events and fates joined into one row per frame and stream |
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
 //! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
@@ -15,6 +16,7 @@
 //! | [`outcome`] | scores and reports written after a run |
 //! | [`golden`] | what was kept when somebody last looked, and what has moved |
 
+pub mod app;
 pub mod ci;
 pub mod cmd;
 pub mod golden;

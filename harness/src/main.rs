@@ -31,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(cmd::run::Args),
+    App(cmd::app::Args),
     Sweep(Box<cmd::sweep::Args>),
     Merge(cmd::merge::Args),
     Score(cmd::score::Args),
@@ -46,6 +47,7 @@ enum Command {
     List(cmd::list::Args),
     Parity(cmd::parity::Args),
     Bench(cmd::bench::Args),
+    Setup(cmd::setup::Args),
     Doctor(cmd::doctor::Args),
     Weights(cmd::weights::Args),
     Lossrec(cmd::lossrec::Args),
@@ -59,7 +61,7 @@ impl Command {
             Command::Run(args) => args.backend == cmd::run::BackendArg::Namespaces,
             // Only lists, or leaves it to other machines.
             Command::Sweep(args) => !args.list && args.on.is_none(),
-            Command::Parity(_) => true,
+            Command::App(_) | Command::Parity(_) => true,
             _ => false,
         }
     }
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
     }
     let result = match cli.command {
         Command::Run(args) => cmd::run::run(&args),
+        Command::App(args) => cmd::app::run(&args),
         Command::Sweep(args) => cmd::sweep::run(&args),
         Command::Merge(args) => cmd::merge::run(&args),
         Command::Score(args) => cmd::score::run(&args),
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::List(args) => cmd::list::run(&args),
         Command::Parity(args) => cmd::parity::run(&args),
         Command::Bench(args) => cmd::bench::run(&args),
+        Command::Setup(args) => cmd::setup::run(&args),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
         Command::Lossrec(args) => cmd::lossrec::run(&args),
@@ -103,7 +107,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// Bad files and words are the user's to mend; everything else is a failed run.
+/// Bad files and words are the user's to fix; everything else is a failed run.
 fn exit_code(error: &anyhow::Error) -> i32 {
     if error.chain().any(<dyn std::error::Error + 'static>::is::<Interrupted>) {
         return exit::INTERRUPTED;

@@ -1,4 +1,5 @@
-//! A lab: `[sender] ─ veth ─ [emulator] ─ veth ─ [receiver]`, three namespaces that exist as long as this value.
+//! A lab: `[sender] ─ veth ─ [emulator] ─ veth ─ [receiver]`, three namespaces that exist as long as this value; and beside them one for a
+//! third party, if it is asked for, which has no cable to anybody.
 
 use crate::control::{Answer, Bound, Health, Request, Setup, Timing};
 use crate::error::LabError;
@@ -37,6 +38,8 @@ pub struct LabConfig {
     pub timing: Timing,
     /// What lateness makes a run invalid.
     pub bound: Bound,
+    /// A namespace for a third party ([`End::Server`]), too.
+    pub server: bool,
     /// The program that becomes the emulator: its `main` calls [`crate::emulator_main_if_asked`] first. This program if absent.
     pub emulator: Option<PathBuf>,
 }
@@ -53,18 +56,21 @@ impl LabConfig {
             fates: None,
             timing: Timing::default(),
             bound: Bound::default(),
+            server: false,
             emulator: None,
         }
     }
 }
 
-/// An end of the path.
+/// An end of the path, or who is beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Where packets of the forward path come from.
     Sender,
     /// Where they go.
     Receiver,
+    /// No end of the path: a third party with a network of its own, whose only device is its loopback.
+    Server,
 }
 
 impl End {
@@ -72,6 +78,7 @@ impl End {
         match self {
             End::Sender => Role::Tx,
             End::Receiver => Role::Rx,
+            End::Server => Role::Server,
         }
     }
 }
@@ -81,6 +88,18 @@ impl End {
 pub struct Network(std::fs::File);
 
 impl Network {
+    /// Runs `f` inside, on a thread of its own. A socket made there stays there, wherever it is used.
+    ///
+    /// # Errors
+    /// When it cannot be entered.
+    pub fn inside<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T, LabError> {
+        space::on_a_thread_of_its_own(|| {
+            setns(&self.0, CloneFlags::CLONE_NEWNET)
+                .map_err(|e| LabError::io("enter a namespace", e.into()))?;
+            Ok(f())
+        })
+    }
+
     pub(crate) fn handle(&self) -> std::io::Result<std::fs::File> {
         self.0.try_clone()
     }
@@ -91,7 +110,7 @@ impl Network {
 #[derive(Debug)]
 pub struct Lab {
     name: LabName,
-    /// Sender's, emulator's, receiver's; empty once removed.
+    /// Sender's, emulator's, receiver's, and the third party's if there is one; empty once removed.
     spaces: Vec<Space>,
     emulator: Option<Emulator>,
     choice: Choice,
@@ -134,12 +153,15 @@ impl Lab {
         // From here on `Drop` removes what exists.
         let mut lab =
             Lab { name, spaces: Vec::new(), emulator: None, choice, bound: config.bound, stopped: None };
-        for role in Role::ALL {
+        for role in Role::ALL.into_iter().filter(|r| config.server || *r != Role::Server) {
             lab.spaces.push(Space::create(&name.namespace(role))?);
         }
         // The program loads while the cables are laid.
         lab.emulator = Some(lab.start_emulator(config)?);
         wire::lay(&name, &lab.spaces[0], &lab.spaces[1], &lab.spaces[2])?;
+        if let Some(server) = lab.spaces.get(Role::Server as usize) {
+            wire::loopback_alone(server)?;
+        }
         let mut output = lab.set_up_emulator(config)?;
         let first = lab.first_answer(&mut output)?;
         drop(urgent);
@@ -278,6 +300,8 @@ impl Lab {
         self.inside(end, lost::without_room)?.map_err(|e| LabError::io("read the counters of UDP", e))
     }
 
+    /// # Panics
+    /// For [`Role::Server`] in a lab that was not asked for one.
     fn space(&self, role: Role) -> &Space {
         &self.spaces[role as usize]
     }

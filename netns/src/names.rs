@@ -17,22 +17,25 @@ pub enum Role {
     Emulator,
     /// The receiver's namespace.
     Rx,
+    /// A third party's, beside the path; only in labs that were asked for one.
+    Server,
 }
 
 impl Role {
-    /// All three, in the order of the path.
-    pub const ALL: [Role; 3] = [Role::Tx, Role::Emulator, Role::Rx];
+    /// All of them, those of the path first and in its order.
+    pub const ALL: [Role; 4] = [Role::Tx, Role::Emulator, Role::Rx, Role::Server];
 
     const fn word(self) -> &'static str {
         match self {
             Role::Tx => "tx",
             Role::Emulator => "emu",
             Role::Rx => "rx",
+            Role::Server => "srv",
         }
     }
 }
 
-/// The name shared by the three namespaces of one lab.
+/// The name shared by the namespaces of one lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LabName {
     /// Process that created the lab.
@@ -91,13 +94,14 @@ impl LabName {
         start_time(self.owner) == Some(self.started)
     }
 
-    /// Address of the sender (`.1` of the /30) or of the receiver (`.2`).
+    /// Address of the sender (`.1` of the /30) or of the receiver (`.2`). A third party has no cable: it is its own loopback.
     #[must_use]
     pub fn address(&self, role: Role) -> Ipv4Addr {
         let host = match role {
             Role::Tx => 1,
             Role::Rx => 2,
             Role::Emulator => 0,
+            Role::Server => return Ipv4Addr::LOCALHOST,
         };
         Ipv4Addr::from((198 << 24 | 18 << 16) + (u32::from(self.subnet) << 2) + host)
     }

@@ -58,7 +58,7 @@ const PORT: u16 = 4000;
 pub fn run(lab: &Lab, from: End, flow: &Flow) -> Result<Vec<Arrival>, LabError> {
     let to = match from {
         End::Sender => End::Receiver,
-        End::Receiver => End::Sender,
+        End::Receiver | End::Server => End::Sender,
     };
     let socket = |end| {
         let address = lab.address(end);

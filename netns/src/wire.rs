@@ -57,6 +57,15 @@ pub(crate) fn lay(name: &LabName, tx: &Space, emulator: &Space, rx: &Space) -> R
     })
 }
 
+/// A network of which the loopback is all.
+pub(crate) fn loopback_alone(space: &Space) -> Result<(), LabError> {
+    space::on_a_thread_of_its_own(|| {
+        space.enter()?;
+        without_ipv6()?;
+        with_netlink(async |netlink| set_up(&netlink, "lo").await)
+    })
+}
+
 /// Address, neighbour and offloads of an endpoint, from inside its namespace.
 async fn configure(netlink: &Handle, name: &LabName, role: Role, other: Role) -> Result<(), LabError> {
     offload::all_off(ENDPOINT)?;

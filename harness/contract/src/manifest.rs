@@ -49,9 +49,50 @@ pub struct Manifest {
     /// What it may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether it says itself what it captured and showed.
+    #[serde(default)]
+    pub kind: SystemKind,
+    /// Of an app: where it shows its pictures.
+    #[serde(default)]
+    pub screen: Screen,
+    /// Of an app: a server that both ends need beside the path (pages, signalling), in a network of its own. Both reach it as
+    /// `127.0.0.1:serve_port`, by TCP.
+    #[serde(default)]
+    pub serve: Vec<String>,
+    /// Port of that server.
+    #[serde(default = "serve_port")]
+    pub serve_port: u16,
+    /// Delay between that server and either end, one way, milliseconds.
+    #[serde(default = "serve_delay_ms")]
+    pub serve_delay_ms: u64,
+    /// Seconds of media under the channel before frame 0, not scored; absent: 3 for an app, 0 for others.
+    #[serde(default)]
+    pub warm_s: Option<u64>,
     /// Folder of the manifest; absent for a shipped system.
     #[serde(skip)]
     pub folder: Option<PathBuf>,
+}
+
+/// Whose word a system's pictures and their times are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SystemKind {
+    /// The system's: it writes events and what it showed.
+    #[default]
+    Reports,
+    /// The harness's, which owns camera and screen.
+    App,
+}
+
+/// Where an app shows its pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Screen {
+    /// On an X server, whose frame buffer the harness reads.
+    #[default]
+    X11,
+    /// In a pipe, out of which the harness takes them.
+    Pipe,
 }
 
 /// Kinds of traffic that a manifest may allow.
@@ -59,6 +100,14 @@ pub const ALLOWABLE: [&str; 4] = ["tcp", "icmp", "ip", "multicast"];
 
 fn yes() -> bool {
     true
+}
+
+fn serve_port() -> u16 {
+    8080
+}
+
+fn serve_delay_ms() -> u64 {
+    10
 }
 
 /// What can be wrong with a manifest.
@@ -122,6 +171,13 @@ impl Manifest {
             );
             return Err(ManifestError::Invalid { path: path.to_owned(), reason });
         }
+        if !manifest.serve.is_empty() && !manifest.is_app() {
+            let reason =
+                "field `serve`: only a system of kind = \"app\" has a server beside the path".to_owned();
+            return Err(ManifestError::Invalid { path: path.to_owned(), reason });
+        }
+        // There is no camera in virtual time.
+        manifest.simulate &= !manifest.is_app();
         manifest.about = text::line(&manifest.about);
         Ok(manifest)
     }
@@ -162,7 +218,8 @@ impl Manifest {
     /// Arguments that name a file beside the manifest become that file's path, so that a run can be repeated from any folder.
     /// A program without a `/` is one of the `PATH`.
     fn find_files(&mut self, folder: &Path) {
-        for (place, word) in self.command.iter_mut().enumerate() {
+        let words = self.command.iter_mut().enumerate().chain(self.serve.iter_mut().enumerate());
+        for (place, word) in words {
             let path = folder.join(&*word);
             if Path::new(word).is_relative() && (place > 0 || word.contains('/')) && path.is_file() {
                 *word = path.to_string_lossy().into_owned();
@@ -171,6 +228,19 @@ impl Manifest {
         for file in &mut self.files {
             *file = folder.join(&*file);
         }
+    }
+
+    /// True if camera and screen are the harness's.
+    #[must_use]
+    pub fn is_app(&self) -> bool {
+        self.kind == SystemKind::App
+    }
+
+    /// Time between the channel's beginning and frame 0.
+    #[must_use]
+    pub fn warm(&self) -> std::time::Duration {
+        let usual = if self.is_app() { 3 } else { 0 };
+        std::time::Duration::from_secs(self.warm_s.unwrap_or(usual))
     }
 
     /// True for the systems of this project: they are trusted with the cache of encoded streams, and with their word on a run in

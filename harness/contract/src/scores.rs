@@ -126,6 +126,41 @@ pub struct Health {
     pub malformed: u64,
     /// Bytes or messages that a transport refused or dropped itself.
     pub transport_dropped: u64,
+    /// What camera and screen of the harness have seen, of a system of `kind = "app"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppHealth>,
+}
+
+/// What the harness's camera and screen have seen of an app.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AppHealth {
+    /// From the start of the processes to the first picture of the camera on the screen, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_picture_ms: Option<u64>,
+    /// The same until the harness took the call for set up: both ends ready, and that picture seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_up_ms: Option<u64>,
+    /// Frames of the clip that were on the screen, by their markers.
+    pub pictures: u64,
+    /// Pictures on the screen since frame 0 without a marker of this run.
+    pub unmarked: u64,
+    /// Pictures that never held still between two looks at the screen.
+    pub torn: u64,
+    /// Pictures whose content was compared with the clip, the marker's cross-check.
+    pub compared: u64,
+    /// Of these, nearest to the frame that the marker names, or as near as to any.
+    pub nearest: u64,
+    /// Of these, clearly another frame's.
+    pub contradicted: u64,
+    /// Of the first 64 pictures without a marker, how many look like the clip.
+    pub unmarked_alike: u64,
+    /// Blocks of the marker.
+    pub marker_blocks: u64,
+    /// Of these, how many change from picture to picture.
+    pub marker_flips: u64,
+    /// Rows that the marker adds to the picture.
+    pub marker_rows: u64,
 }
 
 /// The play-out budget that a run was judged by, measured from its slots: slot time less capture time.

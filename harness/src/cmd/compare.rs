@@ -86,7 +86,7 @@ pub enum DeviceArg {
     Cuda,
 }
 
-/// Something the user can mend: said on stderr, exit code 2.
+/// Something the user can fix: said on stderr, exit code 2.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("unknown metric \"{0}\"; known: {1}")]
@@ -111,7 +111,7 @@ enum Refusal {
 /// Compares and prints.
 ///
 /// # Errors
-/// When the output cannot be written or libtorch fails; what the user can mend is an exit code with a message.
+/// When the output cannot be written or libtorch fails; what the user can fix is an exit code with a message.
 pub fn run(args: &Args) -> Result<i32> {
     match compare(args) {
         Ok(scored) => {

@@ -1,4 +1,4 @@
-//! `freezeframe doctor`: what this machine can do, what each missing thing disables, and the command that mends it.
+//! `freezeframe doctor`: what this machine can do, what each missing thing disables, and the command that fixes it.
 
 use anyhow::Result;
 use clap::Args as ClapArgs;
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What this machine can do, what each missing thing disables, and the command that mends it
+/// What this machine can do, what each missing thing disables, and the command that fixes it
 #[derive(ClapArgs, Debug)]
 pub struct Args {
     /// Remove what killed runs left behind (namespaces and processes in them)
@@ -43,19 +43,13 @@ struct Finding {
     found: String,
     /// What does not work without it; empty if it is there.
     disables: String,
-    /// The command (or step) that mends it; empty if there is nothing to mend.
-    mend: String,
+    /// The command (or step) that fixes it; empty if there is nothing to fix.
+    fix: String,
 }
 
 impl Finding {
     fn ok(what: &'static str, found: impl Into<String>) -> Finding {
-        Finding {
-            what,
-            status: Status::Ok,
-            found: found.into(),
-            disables: String::new(),
-            mend: String::new(),
-        }
+        Finding { what, status: Status::Ok, found: found.into(), disables: String::new(), fix: String::new() }
     }
 
     fn lacking(
@@ -63,9 +57,9 @@ impl Finding {
         status: Status,
         found: impl Into<String>,
         disables: &str,
-        mend: &str,
+        fix: &str,
     ) -> Finding {
-        Finding { what, status, found: found.into(), disables: disables.to_owned(), mend: mend.to_owned() }
+        Finding { what, status, found: found.into(), disables: disables.to_owned(), fix: fix.to_owned() }
     }
 }
 
@@ -175,7 +169,7 @@ fn sandbox() -> Finding {
 fn rootless() -> Finding {
     let read = |path: &str| fs::read_to_string(path).map(|s| s.trim().to_owned()).unwrap_or_default();
     let disables = "labs for users without rights";
-    for (path, bad, mend) in [
+    for (path, bad, fix) in [
         (
             "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
             "1",
@@ -185,7 +179,7 @@ fn rootless() -> Finding {
         ("/proc/sys/user/max_user_namespaces", "0", "sudo sysctl user.max_user_namespaces=10000"),
     ] {
         if read(path) == bad {
-            return Finding::lacking("rootless", Status::Missing, format!("{path} is {bad}"), disables, mend);
+            return Finding::lacking("rootless", Status::Missing, format!("{path} is {bad}"), disables, fix);
         }
     }
     if !Path::new("/proc/self/ns/user").exists() {
@@ -263,13 +257,13 @@ fn trial() -> Vec<Finding> {
         if health.realtime {
             Finding::ok("SCHED_FIFO", "granted")
         } else {
-            let mend = "run as root, or: echo '* - rtprio 10' | sudo tee /etc/security/limits.d/freezeframe.conf, and log in again";
+            let fix = "run as root, or: echo '* - rtprio 10' | sudo tee /etc/security/limits.d/freezeframe.conf, and log in again";
             Finding::lacking(
                 "SCHED_FIFO",
                 Status::Limited,
                 "not granted",
                 "punctual packets on a busy machine",
-                mend,
+                fix,
             )
         },
         if health.valid {
@@ -416,12 +410,12 @@ fn weights() -> Vec<Finding> {
         .collect();
     WEIGHTS
         .into_iter()
-        .map(|(what, name, disables, mend)| {
+        .map(|(what, name, disables, fix)| {
             let of_name = |f: &&String| f.rsplit('/').next().is_some_and(|n| n.contains(name));
             match files.iter().find(of_name) {
                 Some(file) => Finding::ok(what, file),
                 None => {
-                    Finding::lacking(what, Status::Missing, format!("no {name}*.safetensors"), disables, mend)
+                    Finding::lacking(what, Status::Missing, format!("no {name}*.safetensors"), disables, fix)
                 }
             }
         })
@@ -438,7 +432,7 @@ fn table(findings: &[Finding]) -> String {
             Status::Missing => "missing",
         };
         text.push_str(&format!("{mark}  {:width$}  {}\n", f.what, f.found));
-        for (label, line) in [("disables", &f.disables), ("mend", &f.mend)] {
+        for (label, line) in [("disables", &f.disables), ("fix", &f.fix)] {
             if !line.is_empty() {
                 text.push_str(&format!("{:9}{:width$}  {label}: {line}\n", "", ""));
             }
@@ -452,10 +446,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_says_what_it_disables_and_how_to_mend_it() {
+    fn what_is_missing_says_what_it_disables_and_how_to_fix_it() {
         for finding in [vec![governor(), encoders(), vmaf(), torch(), cuda(), rootless()], weights()].concat()
         {
-            let said = !finding.disables.is_empty() && !finding.mend.is_empty();
+            let said = !finding.disables.is_empty() && !finding.fix.is_empty();
             assert_eq!(finding.status == Status::Ok, !said, "{finding:?}");
         }
     }
@@ -477,7 +471,7 @@ mod tests {
             "ok       lab    built\n\
              missing  netem  no such file\n\
              \x20               disables: the kernel's shaper\n\
-             \x20               mend: modprobe sch_netem\n"
+             \x20               fix: modprobe sch_netem\n"
         );
     }
 }

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub mod app;
 pub mod bench;
 pub mod budget;
 pub mod compare;
@@ -17,6 +18,7 @@ pub mod power;
 pub mod report;
 pub mod run;
 pub mod score;
+pub mod setup;
 pub mod sweep;
 pub mod text_table;
 pub mod trace;

@@ -46,6 +46,12 @@ impl EndFiles {
         Self::new("receiver", run_dir, &["events.receiver.jsonl"], &PICTURES)
     }
 
+    /// Of either end of an app, whose word nobody takes.
+    #[must_use]
+    pub fn of_an_app(name: &'static str, run_dir: &Path) -> Self {
+        Self::new(name, run_dir, &[], &[])
+    }
+
     /// Of a system that simulates both.
     #[must_use]
     pub fn simulated(run_dir: &Path) -> Self {

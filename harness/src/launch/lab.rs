@@ -3,10 +3,11 @@
 use super::child::{Failure, Interrupted, Running, command, interrupted};
 use super::files::{EndFiles, write_new};
 use super::sandbox::{Part, RunPlaces, Surroundings, isolation_but, not_isolated};
+use crate::app::App;
 use crate::bad_input;
 use crate::record::{Finding, read_fates};
 use anyhow::{Context, Result};
-use contract::scores::{Durations, Health, Warning};
+use contract::scores::{AppHealth, Durations, Health, Warning};
 use contract::{Event, Manifest, RunSpec, Shaping};
 use netns::{End, Lab, LabConfig, LabError, Shaper};
 use serde_json::{Value, json};
@@ -27,6 +28,8 @@ const READY_AT_LEAST: Duration = Duration::from_secs(60);
 const LEAD: Duration = Duration::from_millis(100);
 /// Between the last slot and `stop`: a system that ends by itself is not told to.
 const STOP_AFTER: Duration = Duration::from_secs(1);
+/// How long after the clip an app's screen is looked at, if it keeps a clock of its own.
+const APP_TAIL: Duration = Duration::from_secs(3);
 /// How often the counts of the path are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -34,6 +37,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path) -> Result<()> {
     let mut config = LabConfig::new(spec.scenario.forward.clone(), spec.scenario.reverse.clone(), spec.seed);
     config.fates = Some(run_dir.join("fates.jsonl"));
+    config.server = !manifest.serve.is_empty();
     config.shaper = match spec.shaper {
         Shaping::Auto => Shaper::Auto,
         Shaping::User => Shaper::User,
@@ -48,8 +52,7 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     };
     eprintln!("shaper: {}", lab.shaper());
 
-    let mut ends =
-        Ends { signals: [Signals::default(), Signals::default()], ended_ns: 0, isolation: String::new() };
+    let mut ends = Ends::default();
     let outcome = ends.run(&mut lab, spec, manifest, run_dir, final_dir);
     let health = lab.stop().context("the emulator failed");
     if let Ok(health) = &health {
@@ -59,8 +62,15 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     let health = health?;
     let mut findings = path_findings(&health, manifest);
     findings.extend(ends.findings(manifest));
-    let known = (ends.isolation, not_isolated(manifest));
-    write_health(&health, &findings, exits, ends.ended_ns, known, run_dir)?;
+    findings.append(&mut ends.seen);
+    let ends = Known {
+        exits,
+        ended_ns: ends.ended_ns,
+        isolation: ends.isolation,
+        warning: not_isolated(manifest),
+        app: ends.app,
+    };
+    write_health(&health, &findings, ends, run_dir)?;
     merge_events(run_dir)
 }
 
@@ -72,12 +82,27 @@ struct Signals {
 }
 
 /// The two ends of a run, while it lasts.
+#[derive(Default)]
 struct Ends {
     /// The sender's, the receiver's.
     signals: [Signals; 2],
     ended_ns: u64,
     /// What kept them apart.
     isolation: String,
+    /// What the harness's camera and screen saw, of an app.
+    app: Option<AppHealth>,
+    /// What they found.
+    seen: Vec<Finding>,
+}
+
+/// What is known of the ends afterwards.
+#[derive(Default)]
+struct Known {
+    exits: BTreeMap<String, i32>,
+    ended_ns: u64,
+    isolation: String,
+    warning: Option<Warning>,
+    app: Option<AppHealth>,
 }
 
 impl Ends {
@@ -92,14 +117,23 @@ impl Ends {
     ) -> Result<BTreeMap<String, i32>> {
         let address = |end| SocketAddr::from((lab.address(end), PORT));
         let (tx, rx) = (address(End::Sender).to_string(), address(End::Receiver).to_string());
-        let files = [EndFiles::sender(run_dir), EndFiles::receiver(run_dir)];
+        let files = if manifest.is_app() {
+            [EndFiles::of_an_app("sender", run_dir), EndFiles::of_an_app("receiver", run_dir)]
+        } else {
+            [EndFiles::sender(run_dir), EndFiles::receiver(run_dir)]
+        };
         files[0].prepare(&spec_of_the_sender(spec, manifest))?;
-        files[1].prepare(&spec_of_the_receiver(spec))?;
+        files[1].prepare(&without_the_clip(spec))?;
+        let mut app = match manifest.is_app() {
+            true => Some(App::start(spec, manifest, run_dir, [files[0].folder(), files[1].folder()], lab)?),
+            false => None,
+        };
         let start = |end, part, files: &EndFiles, local: &str, peer: &str| -> Result<Running> {
             let own = files.folder();
             let (name, word) = if end == End::Sender { ("sender", "send") } else { ("receiver", "receive") };
-            let command =
+            let mut command =
                 command(manifest, &[word, &own.to_string_lossy(), "--local", local, "--peer", peer])?;
+            command.envs(app.iter().flat_map(|a| a.environment(end)));
             let run = RunPlaces { spec, own, hidden: [run_dir, final_dir] };
             let surroundings = Surroundings::of(manifest, part, Some(run), &run.spec.options)?;
             let network = lab.network(end)?;
@@ -116,22 +150,32 @@ impl Ends {
         let ready_limit = manifest
             .ready_timeout_s
             .map_or_else(|| (READY_PER_FRAME * spec.clip.frames).max(READY_AT_LEAST), Duration::from_secs);
-        self.wait_ready(&mut sender, &mut receiver, manifest, ready_limit)?;
+        self.wait_ready(&mut sender, &mut receiver, manifest, app.as_mut(), ready_limit)?;
 
         let epoch_ns = monotonic_ns() + LEAD.as_nanos() as u64;
-        lab.start_at(epoch_ns, Duration::from_nanos(spec.capture_start_ns))
+        if let Some(app) = &app {
+            app.frame_0_at(epoch_ns + spec.capture_start_ns);
+        }
+        lab.start_at(epoch_ns, Duration::from_nanos(spec.capture_start_ns).saturating_sub(manifest.warm()))
             .context("failed to start the emulator")?;
         let line = json!({"type": "start", "epoch_ns": epoch_ns}).to_string();
         receiver.say(&line);
         sender.say(&line);
         let clip = spec.capture_start_ns + u64::from(spec.clip.frames) * spec.interval_ns();
-        let length = Duration::from_nanos(clip) + spec.scenario.playout.at_most();
-        let exits = self.until_the_end(lab, &mut sender, &mut receiver, manifest, LEAD + length)?;
+        let tail = spec.scenario.playout.at_most();
+        let tail = if app.is_some() { tail.min(APP_TAIL) } else { tail };
+        let length = Duration::from_nanos(clip) + tail;
+        let exits =
+            self.until_the_end(lab, &mut sender, &mut receiver, manifest, app.as_mut(), LEAD + length)?;
         self.ended_ns = monotonic_ns().saturating_sub(epoch_ns);
         self.isolation = isolation_but(&[sender.shared(), receiver.shared()]);
         drop((sender, receiver));
         for files in &files {
             files.collect(run_dir, &manifest.limits)?;
+        }
+        if let Some(app) = app {
+            let (findings, health) = app.finish(spec, manifest, epoch_ns, run_dir)?;
+            (self.seen, self.app) = (findings, Some(health));
         }
         Ok(exits)
     }
@@ -141,11 +185,23 @@ impl Ends {
         sender: &mut Running,
         receiver: &mut Running,
         manifest: &Manifest,
+        mut app: Option<&mut App>,
         limit: Duration,
     ) -> Result<()> {
         let start = Instant::now();
         let mut ready = [false; 2];
-        while ready != [true; 2] {
+        loop {
+            // Of an app the harness sees itself when the call is set up.
+            let seen = match &mut app {
+                Some(app) => {
+                    app.look()?;
+                    app.is_set_up()
+                }
+                None => true,
+            };
+            if ready == [true; 2] && seen {
+                return Ok(());
+            }
             let said = self.relay(sender, receiver, manifest);
             for (ready, lines) in ready.iter_mut().zip(&said) {
                 *ready |= lines.iter().any(|kind| kind == "ready");
@@ -162,6 +218,7 @@ impl Ends {
             }
             if start.elapsed() > limit {
                 let late = match ready {
+                    [true, true] => "no picture of the camera on the screen",
                     [true, _] => "receiver: not ready",
                     [_, true] => "sender: not ready",
                     _ => "sender and receiver: not ready",
@@ -171,7 +228,6 @@ impl Ends {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(())
     }
 
     /// Passes signals between the ends until both have ended well; tells them to stop `length` from now.
@@ -181,6 +237,7 @@ impl Ends {
         sender: &mut Running,
         receiver: &mut Running,
         manifest: &Manifest,
+        mut app: Option<&mut App>,
         length: Duration,
     ) -> Result<BTreeMap<String, i32>> {
         let start = Instant::now();
@@ -196,6 +253,9 @@ impl Ends {
             }
             if interrupted() {
                 return Err(Interrupted.into());
+            }
+            if let Some(app) = &mut app {
+                app.look()?;
             }
             if !told && start.elapsed() > length + STOP_AFTER {
                 told = true;
@@ -282,20 +342,24 @@ fn path_findings(health: &netns::Health, manifest: &Manifest) -> Vec<Finding> {
     }
     let (bytes, limit) =
         (health.forward.setup_bytes.max(health.reverse.setup_bytes), manifest.limits.setup_kb << 10);
-    if bytes > limit {
+    // What an app sends before frame 0 its camera has filmed before it: nothing of the clip.
+    if bytes > limit && !manifest.is_app() {
         findings.push(Finding::SetupTraffic { bytes, limit });
     }
     findings
 }
 
-/// The run as its sender sees it. Only this project's own systems may keep encoded streams.
+/// The run as its sender sees it. Only this project's own systems may keep encoded streams; an app gets its pictures from the camera.
 fn spec_of_the_sender(spec: &RunSpec, manifest: &Manifest) -> RunSpec {
+    if manifest.is_app() {
+        return without_the_clip(spec);
+    }
     let cache = spec.cache.clone().filter(|_| manifest.is_shipped());
     RunSpec { cache, ..spec.clone() }
 }
 
-/// The run as its receiver sees it: without a word of where the clip is.
-fn spec_of_the_receiver(spec: &RunSpec) -> RunSpec {
+/// The run as a receiver sees it: without a word of where the clip is.
+fn without_the_clip(spec: &RunSpec) -> RunSpec {
     let mut spec = RunSpec { cache: None, replay: String::new(), ..spec.clone() };
     spec.clip.rgb = PathBuf::new();
     spec.clip.depth = spec.clip.depth.map(|_| PathBuf::new());
@@ -303,14 +367,7 @@ fn spec_of_the_receiver(spec: &RunSpec) -> RunSpec {
 }
 
 /// What the score needs to know about the machine: a run whose path was late or lost packets of its own is not averaged.
-fn write_health(
-    emulator: &netns::Health,
-    findings: &[Finding],
-    exits: BTreeMap<String, i32>,
-    ended_ns: u64,
-    (isolation, warning): (String, Option<Warning>),
-    run_dir: &Path,
-) -> Result<()> {
+fn write_health(emulator: &netns::Health, findings: &[Finding], known: Known, run_dir: &Path) -> Result<()> {
     let mut late = Vec::new();
     for fate in read_fates(&run_dir.join("fates.jsonl"))? {
         let fate = fate?;
@@ -324,10 +381,11 @@ fn write_health(
     let health = Health {
         valid: emulator.valid && findings.is_empty(),
         problems,
-        isolation,
-        ended_ns: Some(ended_ns),
-        findings: findings.iter().map(Finding::to_warning).chain(warning).collect(),
-        exits,
+        isolation: known.isolation,
+        ended_ns: Some(known.ended_ns),
+        findings: findings.iter().map(Finding::to_warning).chain(known.warning).collect(),
+        exits: known.exits,
+        app: known.app,
         emulator_lateness: Durations::of(late),
         ..Health::default()
     };
@@ -388,8 +446,7 @@ mod tests {
         fs::write(dir.path().join("fates.jsonl"), ledger).expect("a ledger");
         let why = "maximum lateness 40.000 ms is above 33.333 ms".to_owned();
         let emulator = netns::Health { valid: false, why_invalid: vec![why], ..netns::Health::default() };
-        write_health(&emulator, &[], BTreeMap::new(), 0, (String::new(), None), dir.path())
-            .expect("health.json");
+        write_health(&emulator, &[], Known::default(), dir.path()).expect("health.json");
         let text = fs::read_to_string(dir.path().join("health.json")).expect("health.json");
         let health: Health = serde_json::from_str(&text).expect("what the score reads");
         assert!(!health.valid);

@@ -1,6 +1,6 @@
 //! One run: resolve what was asked for, launch the system, wait, and leave a complete run directory or none.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`request`] | what a user asks for, resolved into a [`RunSpec`] |
 //! | [`identity`] | what a run is made with: program, weights, encoders, machine |

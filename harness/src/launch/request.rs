@@ -58,7 +58,13 @@ impl Request {
         }
         let scenario = Scenario::find(&self.scenario)?;
         let manifest = Manifest::find(&self.system)?;
-        if manifest.colour_only {
+        if manifest.is_app() && self.backend == Backend::Virtual {
+            bad_input!(
+                "system {} is an app, with the harness's camera and screen, and these are on the wall clock: add --backend namespaces",
+                manifest.name
+            );
+        }
+        if manifest.colour_only || manifest.is_app() {
             clip.depth = None;
             clip.depth_hash = None;
             clip.depth_range_mm = None;
@@ -87,10 +93,11 @@ impl Request {
         } else {
             (given, manifest.setup_ms, DependsOn::default())
         };
-        if setup_ms > LONGEST_SETUP_MS {
+        let setup_and_warm_ms = setup_ms.saturating_add(manifest.warm_s.unwrap_or(0).saturating_mul(1000));
+        if setup_and_warm_ms > LONGEST_SETUP_MS {
             bad_input!(
-                "system {}: setup_ms is {setup_ms}, more than {LONGEST_SETUP_MS} (ten minutes before frame 0); say less in its manifest or in \
-                 what it answers to describe",
+                "system {}: setup_ms and warm_s are {setup_and_warm_ms} ms, more than {LONGEST_SETUP_MS} (ten minutes before frame 0); say \
+                 less in its manifest or in what it answers to describe",
                 manifest.name
             );
         }
@@ -101,7 +108,7 @@ impl Request {
             seed: self.seed,
             revision: revision(),
             replay: self.replay()?,
-            capture_start_ns: setup_ms * 1_000_000,
+            capture_start_ns: setup_ms * 1_000_000 + manifest.warm().as_nanos() as u64,
             playout_ns: Some(scenario.playout),
             cache: if self.cache { Some(clip::cache_dir()?) } else { None },
             given: names,

@@ -5,7 +5,10 @@
 //! | `describe` | nothing |
 //! | `simulate` | the clip, its own run folder (to write), the program `freezeframe-link` |
 //! | `send` | the clip, its own run folder (to write) |
+//! | the server of an app | nothing |
 //! | `receive` | its own run folder (to write); neither the clip nor a copy of it |
+//!
+//! The camera of an app's sender is the harness's: it sees no clip, as the receiver.
 //!
 //! A plug-in does not see this tool, which can make clips, and runs as a user of its own. The systems of this project are trusted:
 //! they also see their weights, and their senders the cache of encoded streams.
@@ -34,11 +37,13 @@ pub enum Part {
     Send,
     /// `receive`
     Receive,
+    /// The server of an app, beside the path.
+    Serve,
 }
 
 impl Part {
-    fn sees_the_clip(self) -> bool {
-        matches!(self, Part::Simulate | Part::Send)
+    fn sees_the_clip(self, manifest: &Manifest) -> bool {
+        matches!(self, Part::Simulate | Part::Send) && !manifest.is_app()
     }
 }
 
@@ -132,13 +137,7 @@ impl Surroundings {
                 places: places(manifest, part, run, options, &cwd)?,
                 staging: staging.path().to_owned(),
                 cwd: cwd.clone(),
-                limits: TreeLimits {
-                    memory: (limits.memory_mb << 20).min(three_quarters_of_the_memory()),
-                    processes: limits.processes,
-                    open_files: limits.open_files,
-                    file: limits.disk_mb << 20,
-                    tmp: limits.tmp_mb << 20,
-                },
+                limits: limits_of(&limits),
                 // The systems of this project write into the cache.
                 user: unused_user().filter(|_| !manifest.is_shipped()),
             }),
@@ -151,6 +150,41 @@ impl Surroundings {
             }
         }
         Ok(Self { sandbox, limits, run_folder: run.map(|r| r.own.to_owned()), _staging: staging })
+    }
+
+    /// For a program of the machine's that works for the harness and talks to a system: it sees the machine's own programs, and may
+    /// write into `folder`.
+    ///
+    /// # Errors
+    /// When no folder can be made for it.
+    pub fn of_a_tool(folder: &Path) -> Result<Self> {
+        let staging = tempfile::tempdir().context("failed to make a folder for a sandbox")?;
+        let limits = Limits::default();
+        let sandbox = match netns::sandbox::support() {
+            Support::None(_) => None,
+            Support::Full => Some(Sandbox {
+                places: vec![Place::Write(folder.to_owned())],
+                staging: staging.path().to_owned(),
+                cwd: PathBuf::from("/"),
+                limits: limits_of(&limits),
+                user: unused_user(),
+            }),
+        };
+        if let Some(user) = sandbox.as_ref().and_then(|s| s.user) {
+            std::os::unix::fs::chown(folder, Some(user), Some(user))
+                .with_context(|| format!("failed to give {} to a user of its own", folder.display()))?;
+        }
+        Ok(Self { sandbox, limits, run_folder: None, _staging: staging })
+    }
+}
+
+fn limits_of(limits: &Limits) -> TreeLimits {
+    TreeLimits {
+        memory: (limits.memory_mb << 20).min(three_quarters_of_the_memory()),
+        processes: limits.processes,
+        open_files: limits.open_files,
+        file: limits.disk_mb << 20,
+        tmp: limits.tmp_mb << 20,
     }
 }
 
@@ -208,19 +242,19 @@ fn places(
         let seen = |path: &PathBuf| System::holds(path) || shown.iter().any(|s| path.starts_with(real(s)));
         places.extend(originals.iter().filter(|o| seen(o)).cloned().map(Place::Hide));
     }
-    if run.is_some() && !part.sees_the_clip() {
+    if run.is_some() && !part.sees_the_clip(manifest) {
         originals.extend(clip.iter().cloned());
         let searched: Vec<PathBuf> = shown.iter().filter(|s| !System::holds(s)).cloned().collect();
         places.extend(copies(&searched, !trusted, &originals)?.into_iter().map(Place::Hide));
     }
-    if part.sees_the_clip() {
+    if part.sees_the_clip(manifest) {
         shown.extend(clip);
     } else {
         places.extend(clip.into_iter().map(Place::Hide));
     }
     if let Some(cache) = cache {
         // `describe` remembers the hashes of libraries and weights there.
-        let wanted = run.is_none_or(|r| part.sees_the_clip() && r.spec.cache.is_some());
+        let wanted = run.is_none_or(|r| part.sees_the_clip(manifest) && r.spec.cache.is_some());
         if trusted && wanted {
             let _ = fs::create_dir_all(&cache);
             places.push(Place::Write(cache));
@@ -277,7 +311,8 @@ fn own_files(manifest: &Manifest, part: Part, cwd: &Path) -> Result<BTreeSet<Pat
     if let Some(folder) = &manifest.folder {
         folder_or_nothing(folder).into_iter().for_each(&mut add);
     }
-    for (i, word) in manifest.command.iter().enumerate() {
+    let words = manifest.command.iter().enumerate().chain(manifest.serve.iter().enumerate());
+    for (i, word) in words {
         let program = if i > 0 {
             Some(cwd.join(word)).filter(|p| p.exists())
         } else if word == "{sut}" {

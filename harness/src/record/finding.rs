@@ -271,6 +271,34 @@ pub enum Finding {
         /// What the manifest allows in one direction.
         limit: u64,
     },
+    /// Pictures on the harness's screen whose content is another frame's than their marker's.
+    MarkerContradicted {
+        /// How many.
+        count: u64,
+        /// Of so many compared.
+        of: u64,
+        /// Frame of the first one's marker.
+        first: u32,
+    },
+    /// Pictures on the harness's screen that carry no marker of the run.
+    UnmarkedPictures {
+        /// How many.
+        count: u64,
+        /// Of the first 64, how many look like the clip.
+        alike: u64,
+    },
+    /// The harness's screen could not be seen to the end.
+    ScreenBroken {
+        /// Why.
+        reason: String,
+    },
+    /// More passed between an end and the server beside the path than signalling needs.
+    ServerTraffic {
+        /// Bytes of the larger direction since frame 0.
+        bytes: u64,
+        /// What the manifest allows.
+        limit: u64,
+    },
     /// A scenario that promises loss, and a run without any.
     NoLoss {
         /// Packets that passed.
@@ -323,6 +351,10 @@ impl Finding {
             Finding::SetupTraffic { .. } => "setup_traffic",
             Finding::SignalTraffic { .. } => "signal_traffic",
             Finding::PacketFlood { .. } => "packet_flood",
+            Finding::MarkerContradicted { .. } => "marker_contradicted",
+            Finding::UnmarkedPictures { .. } => "unmarked_pictures",
+            Finding::ScreenBroken { .. } => "screen_broken",
+            Finding::ServerTraffic { .. } => "server_traffic",
             Finding::NoLoss { .. } => "no_loss",
             Finding::MetricMissing { .. } => "metric_missing",
         }
@@ -506,6 +538,19 @@ impl fmt::Display for Finding {
             Finding::PacketFlood { packets, limit } => write!(
                 f,
                 "{packets} packets entered the path, {limit} are allowed per direction; limits.packets of the manifest"
+            ),
+            Finding::MarkerContradicted { count, of, first } => write!(
+                f,
+                "{count} of {of} pictures on the screen look clearly like another frame than their marker says (first: frame {first}); they were put together by somebody"
+            ),
+            Finding::UnmarkedPictures { count, alike } => write!(
+                f,
+                "the screen showed {count} pictures without a marker of this run ({alike} of the first 64 look like the clip); what the camera filmed has one"
+            ),
+            Finding::ScreenBroken { reason } => write!(f, "the screen was not seen to the end: {reason}"),
+            Finding::ServerTraffic { bytes, limit } => write!(
+                f,
+                "{bytes} bytes passed between the ends and the server beside the path since the call was set up ({limit} are allowed); media belongs on the path; limits.signal_kb of the manifest"
             ),
             Finding::NoLoss { packets } => write!(
                 f,

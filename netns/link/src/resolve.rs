@@ -248,7 +248,7 @@ pub(crate) enum Source {
 pub(crate) fn source(spec: &LinkSpec) -> Result<Source, LinkError> {
     let Some(trace) = &spec.trace else { return Ok(Source::None) };
     let content = trace.content.as_ref().ok_or_else(|| LinkError::TraceNotLoaded { name: trace.name() })?;
-    // After the file is there: a mistaken path is the first thing to mend.
+    // After the file is there: a mistaken path is the first thing to fix.
     if spec.followers().next().is_none() {
         let problem = match trace.format {
             Format::Mahimahi => {

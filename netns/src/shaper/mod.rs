@@ -3,7 +3,7 @@
 //! ```text
 //!  tx0 ── bridge ── rx0 ▶ netem (loss, delay) ▶ tbf or htb (rate, queue) ▶ cable      and the same on the way out at tx0
 //! ```
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | `choice` | who shapes: what is wished, what the specification needs, what this kernel has |
 //! | `plan` | from a specification to qdiscs; what they cannot do is refused with the reason |

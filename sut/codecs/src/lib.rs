@@ -3,7 +3,7 @@
 //! Everything that could make two machines differ is pinned: one thread, one slice, fixed speed, no
 //! look-ahead, no frame reordering. One picture in gives one encoded frame out, at once.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`mod@unit`] | what every codec offers: [`VideoEncoder`], [`VideoDecoder`], [`Unit`] |
 //! | [`registry`] | codecs and restorers by name |

@@ -1,6 +1,6 @@
 //! Systems under test as state machines that take the time as input; codecs and neural nets are jobs they emit.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`endpoint`] | [`Endpoint`], [`Worker`]: the shape of every sender and receiver |
 //! | [`simulate`](mod@simulate) | both ends and two links on one virtual clock |

@@ -1,6 +1,6 @@
 //! Neural models on libtorch and their training.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`dcvcrt`] | the neural video codec DCVC-RT |
 //! | [`tokenizer`] | picture to 32x32 tokens and back (Reparo's codec), presets `paper` and `lite` |

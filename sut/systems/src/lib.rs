@@ -1,6 +1,6 @@
 //! The systems under test that need no networks, and the program `sut` that runs them.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`catalogue`] | the systems by name: a new system is one file and one line there; those with networks are in the crate `neural` |
 //! | [`cli`] | the programs `sut` and `sut-neural` |

@@ -74,6 +74,7 @@ fn main() {
         ("datagram", (TransportKind::Datagram, SctpKind::default())),
     ] {
         for percent in LOSSES {
+            #[expect(clippy::disallowed_methods, reason = "a benchmark asks the clock")]
             let wall = Instant::now();
             let outcomes: Vec<Outcome> = (1..=seeds).map(|seed| run(kind, percent, seed)).collect();
             let speed = (SECONDS * seeds) as f64 / wall.elapsed().as_secs_f64();

@@ -340,7 +340,7 @@ impl Layout {
         if self.columns.iter().all(|c| c.name.is_empty()) {
             format!("{found} columns; a row is `seconds Mbit/s RTTms loss`, e.g. `0.015 20.59 13.0ms 0.00`")
         } else {
-            format!("{found} fields, the header names {}: mend the row", self.fields)
+            format!("{found} fields, the header names {}: correct the row", self.fields)
         }
     }
 }

@@ -388,7 +388,7 @@ impl TraceSpec {
                 name: self.name(),
                 line: *line,
                 problem: format!(
-                    "loss {loss} is negative; a loss is from 0 to 1. Mend the row, or replay the file as ReVo's own script \
+                    "loss {loss} is negative; a loss is from 0 to 1. Correct the row, or replay the file as ReVo's own script \
                      does, for which it counts as 0: replay = \"compat\""
                 ),
             });

@@ -248,6 +248,7 @@ fn what_follows_a_trace_must_be_in_it() {
 /// bounds the first made 320 GB of rows.)
 #[test]
 fn memory_and_time_are_bounded_by_the_file() {
+    #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
     let began = std::time::Instant::now();
     let far = read(Format::Mahimahi, "0\n999999999999\n").unwrap();
     assert_eq!(far.trace.summary().rate_mean, Bitrate(0));

@@ -3,8 +3,8 @@
 mod adamw;
 pub mod augment;
 mod clips;
-mod critic;
 mod data;
+mod discriminator;
 mod log;
 mod losses;
 mod options;
@@ -16,8 +16,8 @@ mod vq;
 
 pub use adamw::AdamW;
 pub use clips::{Clip, HELD_OUT, decode, list, load_images, load_videos};
-pub use critic::Critic;
 pub use data::{Data, Shape};
+pub use discriminator::Discriminator;
 pub use log::Log;
 pub use losses::{Losses, packet_of};
 pub use options::Options;

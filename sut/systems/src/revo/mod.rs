@@ -6,7 +6,7 @@
 //! assemble ─▶ at the deadline: complete | zero-filled | lost ─▶ decode in order ─▶ show or repeat the last picture
 //! ```
 //!
-//! Facts: the original's public source (umassos/ReVo @ 16027a7). What the original gets wrong is mended here and
+//! Facts: the original's public source (umassos/ReVo @ 16027a7). What the original gets wrong is corrected here and
 //! can be had back with the option `compat = true`; docs/REVO.md lists every point.
 
 mod receiver;

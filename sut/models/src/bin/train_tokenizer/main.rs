@@ -21,7 +21,7 @@ use models::lpips::{Lpips, Net};
 use models::token_recovery::{self, Recovery};
 use models::tokenizer::{MODEL, Tokenizer, codebook_hash};
 use models::train::{
-    AdamW, Clip, Codebook, Critic, Data, Log, Losses, Options, Random, Schedule, Shape, add_gradients,
+    AdamW, Clip, Codebook, Data, Discriminator, Log, Losses, Options, Random, Schedule, Shape, add_gradients,
     checkpoint, place_of,
 };
 use models::{layers, weights};
@@ -107,7 +107,7 @@ const CODEBOOK_DECAY: f64 = 0.99;
 /// From this share of the training on, crops are larger: the network learns to use its surroundings.
 const LARGE_FROM: f64 = 0.75;
 const LARGE_CROP: usize = 256;
-/// From this share of the training on, the critic takes part.
+/// From this share of the training on, the discriminator takes part.
 const CRITIC_FROM: f64 = 0.5;
 /// Minutes between validations and checkpoints.
 const REPORT_MINUTES: f64 = 1.5;
@@ -126,8 +126,8 @@ fn main() -> anyhow::Result<()> {
             true => Some(Lpips::load(Net::Squeeze, &args.lpips, device)?),
             false => None,
         };
-        let critic = (args.adversarial > 0.0).then(|| Critic::new(device));
-        Ok(Worker { tokenizer, recovery: None, critic, perceptual })
+        let discriminator = (args.adversarial > 0.0).then(|| Discriminator::new(device));
+        Ok(Worker { tokenizer, recovery: None, discriminator, perceptual })
     };
     let workers = (0..args.common.workers).map(worker).collect::<anyhow::Result<_>>()?;
     Trainer::new(&args, &data, workers)?.run()
@@ -168,7 +168,7 @@ struct Trainer<'a> {
     workers: Vec<Worker>,
     codebook: Codebook,
     optimiser: AdamW,
-    critic_optimiser: Option<AdamW>,
+    discriminator_optimiser: Option<AdamW>,
     /// Of the recovery network, if it learns.
     recovery_optimiser: Option<AdamW>,
     /// Mean squared error of every clip so far, once it is known.
@@ -182,11 +182,11 @@ struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     fn new(args: &'a Args, data: &'a Data, workers: Vec<Worker>) -> anyhow::Result<Self> {
-        let Worker { tokenizer, critic, .. } = &workers[0];
+        let Worker { tokenizer, discriminator, .. } = &workers[0];
         eprintln!("{} parameters", layers::parameters(tokenizer.store()));
         let optimiser = optimiser(args, tokenizer);
-        let critic_optimiser = critic.as_ref().map(|critic| {
-            AdamW::new(critic.store().variables().into_iter().collect(), (0.5, 0.9), 0.01, 0.999)
+        let discriminator_optimiser = discriminator.as_ref().map(|discriminator| {
+            AdamW::new(discriminator.store().variables().into_iter().collect(), (0.5, 0.9), 0.01, 0.999)
         });
         let codebook = Codebook::new(tokenizer.codebook(), CODEBOOK_DECAY);
         let header =
@@ -198,7 +198,7 @@ impl<'a> Trainer<'a> {
             workers,
             codebook,
             optimiser,
-            critic_optimiser,
+            discriminator_optimiser,
             recovery_optimiser: None,
             clip_errors: vec![None; data.clips()],
             started: BTreeMap::new(),
@@ -283,7 +283,7 @@ impl<'a> Trainer<'a> {
         let (first, others) = self.workers.split_at_mut(1);
         for other in others.iter_mut() {
             let _ = other.tokenizer.store_mut().copy(first[0].tokenizer.store());
-            if let (Some(other), Some(first)) = (&mut other.critic, &first[0].critic) {
+            if let (Some(other), Some(first)) = (&mut other.discriminator, &first[0].discriminator) {
                 let _ = other.store_mut().copy(first.store());
             }
             if let (Some(other), Some(first)) = (&mut other.recovery, &first[0].recovery) {
@@ -333,7 +333,7 @@ impl<'a> Trainer<'a> {
         let first = &self.workers[0];
         for other in &self.workers[1..] {
             add_gradients(first.tokenizer.store(), other.tokenizer.store());
-            if let (Some(first), Some(other)) = (&first.critic, &other.critic) {
+            if let (Some(first), Some(other)) = (&first.discriminator, &other.discriminator) {
                 add_gradients(first.store(), other.store());
             }
             if let (Some(first), Some(other)) = (&first.recovery, &other.recovery) {
@@ -341,7 +341,7 @@ impl<'a> Trainer<'a> {
             }
         }
         let norm = self.optimiser.step(self.step, rate, 1.0);
-        if let Some(optimiser) = self.critic_optimiser.as_mut().filter(|_| adversarial > 0.0) {
+        if let Some(optimiser) = self.discriminator_optimiser.as_mut().filter(|_| adversarial > 0.0) {
             let _ = optimiser.step(self.step, rate, 1.0);
         }
         if let Some(optimiser) = &mut self.recovery_optimiser {
@@ -435,7 +435,7 @@ impl<'a> Trainer<'a> {
         for (name, tensor) in self.codebook.state() {
             state.insert(name.to_owned(), tensor);
         }
-        state.extend(self.critic_optimiser.iter().flat_map(AdamW::state));
+        state.extend(self.discriminator_optimiser.iter().flat_map(AdamW::state));
         state.extend(self.recovery_optimiser.iter().flat_map(AdamW::state));
         checkpoint(&self.state_file(), &state, self.step, minutes)?;
         if self.quantises() {
@@ -492,10 +492,10 @@ impl<'a> Trainer<'a> {
     fn restore(&mut self) -> anyhow::Result<()> {
         let state = weights::Weights::read(&self.state_file())?;
         ensure!(self.optimiser.restore(&state.tensors), "the state is of another network");
-        if let Some(critic) = &mut self.critic_optimiser {
-            // A training that was begun without a critic gets a fresh one.
-            let known = state.tensors.keys().any(|name| name.starts_with("critic."));
-            ensure!(!known || critic.restore(&state.tensors), "the state has another critic");
+        if let Some(discriminator) = &mut self.discriminator_optimiser {
+            // A training that was begun without a discriminator gets a fresh one.
+            let known = state.tensors.keys().any(|name| name.starts_with("discriminator."));
+            ensure!(!known || discriminator.restore(&state.tensors), "the state has another discriminator");
         }
         if let Some(recovery) = &mut self.recovery_optimiser {
             ensure!(recovery.restore(&state.tensors), "the state is without recovery");

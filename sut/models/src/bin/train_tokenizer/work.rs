@@ -4,7 +4,7 @@ use models::layers::floats;
 use models::lpips::Lpips;
 use models::token_recovery::{Copies, Recovery};
 use models::tokenizer::{Carry, Tokenizer, View};
-use models::train::{Critic, Losses, Random};
+use models::train::{Discriminator, Losses, Random};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// A replica of everything that learns, and the judge that does not.
@@ -12,7 +12,7 @@ pub struct Worker {
     pub tokenizer: Tokenizer,
     /// Guesses what got lost; without it, copies do.
     pub recovery: Option<Recovery>,
-    pub critic: Option<Critic>,
+    pub discriminator: Option<Discriminator>,
     pub perceptual: Option<Lpips>,
 }
 
@@ -21,7 +21,7 @@ pub struct Worker {
 pub struct Terms {
     pub commit: f64,
     pub perceptual: f64,
-    /// 0 until the critic takes part.
+    /// 0 until the discriminator takes part.
     pub adversarial: f64,
 }
 
@@ -87,15 +87,15 @@ impl Worker {
         if let Some(perceptual) = &self.perceptual {
             loss += perceptual.loss(batch, &drawn) * terms.perceptual;
         }
-        let critic = self.critic.as_ref().filter(|_| terms.adversarial > 0.0);
-        if let Some(critic) = critic {
-            loss += critic.painter_loss(&drawn) * terms.adversarial;
+        let discriminator = self.discriminator.as_ref().filter(|_| terms.adversarial > 0.0);
+        if let Some(discriminator) = discriminator {
+            loss += discriminator.generator_loss(&drawn) * terms.adversarial;
         }
         (&loss / *workers as f64).backward();
-        if let Some(critic) = critic {
-            // The critic does not learn to be fooled.
-            critic.store().trainable_variables().iter_mut().for_each(Tensor::zero_grad);
-            (critic.own_loss(batch, &drawn) / *workers as f64).backward();
+        if let Some(discriminator) = discriminator {
+            // The discriminator does not learn to be fooled.
+            discriminator.store().trainable_variables().iter_mut().for_each(Tensor::zero_grad);
+            (discriminator.own_loss(batch, &drawn) / *workers as f64).backward();
         }
         let psnr = (mse / 4.0 + 1e-8).log10().mean(Kind::Float).double_value(&[]) * -10.0;
         Found {
@@ -217,7 +217,7 @@ mod tests {
         let _ = no_grad(|| tokenizer.codebook().shallow_clone().normal_(0.0, 1.0));
         let mut recovery = Recovery::new(Preset::Lite, 64, Device::Cpu);
         recovery.adopt(tokenizer.codebook());
-        let worker = Worker { tokenizer, recovery: Some(recovery), critic: None, perceptual: None };
+        let worker = Worker { tokenizer, recovery: Some(recovery), discriminator: None, perceptual: None };
         let frames: Vec<Tensor> =
             (0..3).map(|_| Tensor::rand([2, 3, 64, 64], (Kind::Float, Device::Cpu)) * 2.0 - 1.0).collect();
         let features: Vec<Tensor> = frames.iter().map(|f| worker.tokenizer.features(f)).collect();

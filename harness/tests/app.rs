@@ -1,0 +1,205 @@
+//! Systems of `kind = "app"`: the harness is camera and screen. An honest one and such as cheat, with a screen that is a pipe; Chromium on
+//! an X screen where it is installed.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+use testing::skip;
+
+const SIZE: (usize, usize) = (64, 48);
+const FRAMES: usize = 45;
+
+/// A folder with the program and a clip of noise, new in every frame.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/app");
+        fs::create_dir(place.path("app")).unwrap();
+        for name in ["app.py", "relay.py"] {
+            fs::copy(here.join(name), place.path("app").join(name)).unwrap();
+        }
+        let (width, height) = SIZE;
+        let mut state = 1u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 57) as u8
+        };
+        let mut raw = Vec::new();
+        for _ in 0..FRAMES {
+            raw.extend((0..width * height).map(|_| 60 + noise()));
+            raw.extend(vec![128; width * height / 2]);
+        }
+        let mut clip = format!("YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n").into_bytes();
+        for picture in raw.chunks(width * height * 3 / 2) {
+            clip.extend(b"FRAME\n");
+            clip.extend(picture);
+        }
+        fs::write(place.path("clip.y4m"), clip).unwrap();
+        // What a receiver may have that has seen the clip before: not the file, but its pictures.
+        fs::write(place.path("app/pictures"), raw).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, way: &str, lines: &str) -> Output {
+        let manifest = format!(
+            "name = \"app\"\nabout = \"a small call\"\ncommand = [\"python3\", \"app.py\", \"{way}\"]\nkind = \"app\"\nscreen = \"pipe\"\n\
+             describe = false\nwarm_s = 2\n{lines}\n"
+        );
+        fs::write(self.path("app/app.toml"), manifest).unwrap();
+        let size = format!("{}x{}", SIZE.0, SIZE.1);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
+        command.args(["run", "clean", "--system", "app/app.toml", "--clip", "clip.y4m", "--size", &size]);
+        command.args(["--metrics", "psnr", "--no-video", "--out", "out", "--backend", "namespaces"]);
+        command.current_dir(self.0.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
+        command.env("LOCAL", self.path("app/pictures")).env("ROWS", SIZE.1.to_string());
+        command.output().unwrap()
+    }
+
+    fn read(&self, name: &str) -> Value {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    fn codes(&self) -> Vec<String> {
+        let scores = self.read("out/scores.json");
+        let warnings = scores["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().filter_map(|w| w["code"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+fn said(output: &Output) -> String {
+    [&output.stderr, &output.stdout].map(|t| String::from_utf8_lossy(t).into_owned()).concat()
+}
+
+fn possible() -> bool {
+    let python =
+        Command::new("python3").args(["-c", "import tomllib"]).output().is_ok_and(|o| o.status.success());
+    if !python {
+        skip!("python3", "the app is written in it, and needs 3.11 for tomllib");
+        return false;
+    }
+    if netns::privilege().is_none() {
+        skip!("namespaces", "network namespaces are not permitted here");
+        return false;
+    }
+    true
+}
+
+#[test]
+fn ns_an_honest_app_is_scored_by_what_was_on_the_screen() {
+    if !possible() {
+        return;
+    }
+    let place = Place::new();
+    let output = place.run("honest", "");
+    let text = said(&output);
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{text}");
+    let scores = place.read("out/scores.json");
+    let app = &scores["health"]["app"];
+    let number = |name: &str| app[name].as_u64().unwrap_or(u64::MAX);
+    assert_eq!((number("unmarked"), number("contradicted")), (0, 0), "{app}");
+    assert_eq!(number("compared"), number("nearest"), "noise is like no other noise: {app}");
+    // A clean path shows what the camera filmed; a machine with other work may drop some.
+    assert!(number("pictures") >= FRAMES as u64 * 8 / 10, "{app}\n{text}");
+    assert!(number("first_picture_ms") <= number("set_up_ms"), "{app}");
+    let rows = fs::read_to_string(place.path("out/frames.csv")).unwrap();
+    let mut lines = rows.lines();
+    let head: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let column =
+        |name: &str| head.iter().position(|h| *h == name).unwrap_or_else(|| panic!("{name}: {head:?}"));
+    let psnr: Vec<f64> = lines
+        .filter(|l| l.split(',').nth(column("status")) == Some("rendered"))
+        .filter_map(|l| l.split(',').nth(column("psnr"))?.parse().ok())
+        .collect();
+    assert!(psnr.iter().all(|p| *p >= 60.0), "what is sent uncoded is shown as it was: {psnr:?}");
+    let log = fs::read_to_string(place.path("out/sender.log")).unwrap();
+    assert!(log.contains("BLOCKED") && !log.contains("SUCCEEDED"), "{log}");
+}
+
+/// What each cheat is found out as.
+#[test]
+fn ns_apps_that_cheat_are_caught_under_a_name_of_their_own() {
+    if !possible() {
+        return;
+    }
+    let relay = "serve = [\"python3\", \"relay.py\", \"9000\"]\nserve_port = 9000";
+    for (way, lines, code) in [
+        // It plays its own copy of the clip instead of what it receives.
+        ("local_file", "", "unmarked_pictures"),
+        // The same with markers that it makes up.
+        ("guessed_markers", "", "unmarked_pictures"),
+        // Other pictures above the markers that it receives.
+        ("others_pictures", "", "marker_contradicted"),
+        // Media around the path, by the server that is meant for signalling.
+        ("through_the_server", relay, "server_traffic"),
+    ] {
+        let place = Place::new();
+        let output = place.run(way, lines);
+        let codes = place.codes();
+        assert!(codes.iter().any(|c| c == code), "{way}: {codes:?}\n{}", said(&output));
+        assert_eq!(output.status.code(), Some(4), "{way}: {}", said(&output));
+        assert_eq!(place.read("out/scores.json")["health"]["valid"], false, "{way}");
+    }
+}
+
+#[test]
+fn an_app_runs_in_namespaces_only_and_at_sizes_that_carry_a_marker() {
+    let place = Place::new();
+    let manifest = "name = \"app\"\nabout = \"\"\ncommand = [\"true\"]\nkind = \"app\"\ndescribe = false\n";
+    fs::write(place.path("app/app.toml"), manifest).unwrap();
+    let run = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
+        command.args(["run", "clean", "--system", "app/app.toml", "--clip", "clip.y4m"]).args(more);
+        command.current_dir(place.0.path()).env("FREEZEFRAME_CACHE", place.path("cache"));
+        let output = command.output().unwrap();
+        (output.status.code(), said(&output))
+    };
+    let (code, text) = run(&["--size", "64x48"]);
+    assert_eq!((code, text.contains("--backend namespaces")), (Some(2), true), "{text}");
+    if netns::privilege().is_some() {
+        let (code, text) = run(&["--size", "32x48", "--backend", "namespaces"]);
+        assert_eq!((code, text.contains("64 columns")), (Some(2), true), "{text}");
+    }
+}
+
+/// The newcomer's script, which is also the adapters' smoke test: an unmodified page of two ends, and Chromium with the project's own page.
+#[test]
+fn ns_chromium_brings_a_page_to_a_scored_report() {
+    let needs = freezeframe::cmd::setup::WEBRTC;
+    let missing: Vec<&str> = needs.iter().filter(|n| n.find().is_none()).map(|n| n.name).collect();
+    if !missing.is_empty() {
+        return skip!("chromium", "not installed: {}", missing.join(", "));
+    }
+    if !possible() {
+        return;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let place = tempfile::tempdir().unwrap();
+    let script = root.join("examples/webapp/evaluate.sh");
+    let output = Command::new("bash")
+        .arg(&script)
+        .current_dir(place.path())
+        .env("FREEZEFRAME", env!("CARGO_BIN_EXE_freezeframe"))
+        .env("FREEZEFRAME_CACHE", place.path().join("cache"))
+        .output()
+        .unwrap();
+    let text = said(&output);
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{text}");
+    for run in ["page", "chromium"] {
+        let scores = fs::read_to_string(place.path().join(run).join("scores.json"))
+            .unwrap_or_else(|e| panic!("{run}: {e}\n{text}"));
+        let scores: Value = serde_json::from_str(&scores).unwrap();
+        let app = &scores["health"]["app"];
+        assert!(app["pictures"].as_u64().unwrap_or(0) >= 20, "{run}: {app}\n{text}");
+        assert_eq!(app["contradicted"], 0, "{run}: {app}");
+        assert!(place.path().join(run).join("report.html").is_file(), "{run}");
+    }
+}
