@@ -204,17 +204,20 @@ fn parts_of_a_plan_merge_into_what_one_machine_gives() {
     place.refused("merge part-1 part-of-two --into other", &["one of 3 and one of 2"]);
     place.refused("merge part-1 part-2", &["--into"]);
     place.refused("merge cache", &["no finished run"]);
-    // A part made with another program: its revision is another.
-    let spec = |dir: &PathBuf| {
-        place.path("part-2").join(dir.strip_prefix("part-2").unwrap_or(dir)).join("spec.toml")
-    };
+    // A part made with another encoder: its runs have another revision, and by that other names.
     let mut of_two = Vec::new();
-    run_dirs(&place.path("part-2"), &place.path(""), &mut of_two);
-    let path = spec(&of_two[0]);
-    let text = fs::read_to_string(&path).unwrap();
-    let line =
-        text.lines().find(|l| l.contains("libvpx") || l.contains("vp8 ")).unwrap_or_else(|| panic!("{text}"));
-    fs::write(&path, text.replace(line, &format!("{}0.0.1\"", line.trim_end_matches('"')))).unwrap();
+    run_dirs(&place.path("part-2"), &place.path("part-2"), &mut of_two);
+    let old = place.path("part-2").join(&of_two[0]);
+    let text = fs::read_to_string(old.join("spec.toml")).unwrap();
+    let line = text.lines().find(|l| l.contains("libvpx")).unwrap_or_else(|| panic!("{text}"));
+    fs::write(old.join("spec.toml"), text.replace(line, &format!("{}0.0.1\"", line.trim_end_matches('"'))))
+        .unwrap();
+    let below = freezeframe::cmd::run::relative_dir(&contract::RunSpec::read(&old).unwrap());
+    assert_ne!(below, of_two[0]);
+    fs::rename(&old, place.path("part-2").join(&below)).unwrap();
+    let record = place.path("part-2/.sweep/shard-2-of-3.json");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text.replace(of_two[0].to_str().unwrap(), below.to_str().unwrap())).unwrap();
     place.refused("merge part-1 part-2 part-3 --into other", &["not the same system", "encoder"]);
     assert!(!place.path("other").exists());
 }
