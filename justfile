@@ -115,6 +115,11 @@ lossrec-gain +CLIPS: build
     harness/lossrec/evaluation runs/lossrec "$@"
     ./target/release/freezeframe lossrec gain runs/lossrec
 
+# what the recoveries of ReVo give live, their time charged: recovery-live [--clip FILE ...]; Markdown
+recovery-live *ARGS: build
+    ./target/release/freezeframe sweep recovery --no-video --metrics psnr,ssim --out runs/recovery "$@" >&2
+    ./target/release/freezeframe report runs/recovery --no-files --format markdown --columns psnr_mean_db,psnr_worst10_db,ssim_mean,non_rendered_play_percent,freezes_stall200_count,freezes_stall200_time_percent
+
 # Reparo's models on clips: PSNR per clip without loss, with self-drop, under bursts; milliseconds per stage
 eval-tokens *ARGS: build
     ./target/release/eval_tokens "$@"
@@ -209,6 +214,18 @@ papers +CLIPS: build
     while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
     ./target/release/freezeframe sweep papers --clips "${clips[@]}" --no-depth --no-video --out runs/papers "${@:2}" >&2
     ./target/release/freezeframe report runs/papers --over-clips --no-files --format markdown --columns non_rendered_play_percent,non_rendered_psnr_percent,freezes_stall200_count,freezes_stall200_time_percent,psnr_mean_db,psnr_worst10_db,ssim_mean,ssim_worst10,wire_kbps,realised_loss_forward_percent
+
+# VP9+Tambur from losses on the network to the published figures, one change at a time, beside the original program's figures: Markdown;
+# FIGURE=FILE draws it. Clips of 20 s or more: published CLIP... [-- OPTION OF SWEEP...]
+published +CLIPS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    clips=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
+    for clip in "${clips[@]}"; do
+        ./target/release/freezeframe sweep harness/plans/published.toml --clip "$clip" --no-depth --no-video --metrics psnr --out runs/published "${@:2}" >&2
+    done
+    cargo run --release -q --workspace --example published -- runs/published ${FIGURE:+"$FIGURE"}
 
 # the figures of Reparo's evaluation on your clips: reparo-figures CLIP...; one Markdown row per scenario and system
 # (quality against rate, distribution, not rendered, frame sizes); time series are plotted in runs/reparo-figures/report.html

@@ -51,6 +51,11 @@
       super(...a);
       state.calls.push(this);
     }
+    // The harness reads what the packets are in the descriptions; nobody else does.
+    async setLocalDescription(...a) {
+      await super.setLocalDescription(...a);
+      window.__freezeframe_sdp?.(JSON.stringify({sdp: this.localDescription}));
+    }
   };
   state.stats = async () => {
     const kinds = ['inbound-rtp', 'outbound-rtp', 'remote-inbound-rtp', 'candidate-pair', 'codec'];

@@ -18,7 +18,7 @@ use sut_core::fec::flexfec::Format;
 use sut_core::{Endpoint, Input, Output};
 use systems::jobs::{DecodeDone, DecodeJob, EncodeDone, EncodeJob};
 use systems::session::{Addresses, schedule};
-use systems::{revo, rtp_video, vp9_tambur};
+use systems::{revo, ringmaster, rtp_video, vp9_tambur};
 use transport::{Overhead, Role, Transport};
 
 /// The targets of this file.
@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ends-revo", seeds, run: |i| session("revo-h264", i) },
     Target { name: "ends-reparo", seeds, run: |i| session("reparo", i) },
     Target { name: "ends-tambur", seeds, run: |i| session("vp9-tambur", i) },
+    Target { name: "ends-ringmaster", seeds, run: |i| session("vp9-ringmaster", i) },
     Target { name: "ends-ulpfec", seeds, run: |i| session("vp8-ulpfec", i) },
     Target { name: "ends-flexfec", seeds, run: |i| session("vp8-flexfec", i) },
 ];
@@ -164,6 +165,7 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
             let options: revo::Options = options.try_into().expect("described");
             let session = revo::Session {
                 recovery: registry::restorer(&options.recovery).expect("described"),
+                recovery_lead: std::time::Duration::ZERO,
                 options,
                 size: (spec.clip.width as u16, spec.clip.height as u16),
                 depth: spec.clip.depth.is_some(),
@@ -200,9 +202,16 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
             Call::new(script, &spec, &[Stream::Rgb]).run(sender, receiver, encode, generate)
         }
         "vp9-tambur" => {
-            let session = vp9_tambur::Session { options: options.try_into().expect("described"), schedule };
+            let options = options.try_into().expect("described");
+            let session = vp9_tambur::Session { options, schedule, seed: spec.seed };
             let sender = vp9_tambur::Sender::new(session.clone()).expect("described");
             let receiver = vp9_tambur::Receiver::new(session).expect("described");
+            Call::new(script, &spec, &[Stream::Rgb]).run(sender, receiver, encode, decode)
+        }
+        "vp9-ringmaster" => {
+            let session = ringmaster::Session { options: options.try_into().expect("described"), schedule };
+            let (sender, receiver) =
+                (ringmaster::Sender::new(session.clone()), ringmaster::Receiver::new(session));
             Call::new(script, &spec, &[Stream::Rgb]).run(sender, receiver, encode, decode)
         }
         _ => {

@@ -2,6 +2,7 @@
 
 use crate::{Target, outcome, outcome_of};
 use contract::frames::{FrameRow, read_frames, write_frames};
+use contract::seal::{Seal, SealError};
 use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{Backend, ClipSpec, Event, EventKind, Manifest, RunSpec, Scenario, Scores, Side, Stream};
 use link::trace::{Format, Trace};
@@ -20,11 +21,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "units-of-measure", seeds: measure_seeds, run: measure },
     Target { name: "manifest", seeds: manifest_seeds, run: manifest },
     Target { name: "run-spec", seeds: spec_seeds, run: run_spec },
-    Target {
-        name: "scores",
-        seeds: || vec![br#"{"schema":1,"run":{"system":"x"},"frames":3}"#.to_vec()],
-        run: scores,
-    },
+    Target { name: "scores", seeds: scores_seeds, run: scores },
+    Target { name: "seal", seeds: seal_seeds, run: seal },
     Target { name: "events", seeds: event_seeds, run: events },
     Target { name: "frames-csv", seeds: frames_seeds, run: frames_csv },
     Target { name: "units", seeds: units_seeds, run: units },
@@ -204,8 +202,38 @@ fn run_spec(input: &[u8]) -> u64 {
     }
 }
 
+/// Of a run of eight frames with two streams, shortened; and another version's.
+fn scores_seeds() -> Vec<Vec<u8>> {
+    let whole = include_bytes!("../seeds/scores.json");
+    assert_eq!(scores(whole), 1, "the seed is one that is read");
+    vec![whole.to_vec(), br#"{"schema":1,"run":{"system":"x"},"frames":3}"#.to_vec()]
+}
+
 fn scores(input: &[u8]) -> u64 {
     outcome_of(&as_file("json", input, Scores::read), |_| 1)
+}
+
+fn seal_seeds() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["spec.toml", "events.jsonl"] {
+        std::fs::write(folder.path().join(name), name).expect("a temporary file");
+    }
+    Seal::evidence(folder.path()).expect("a temporary file");
+    vec![std::fs::read(folder.path().join(contract::seal::FILE_NAME)).expect("a temporary file")]
+}
+
+/// Names in a seal are files that are read: none may lead out of the run's folder.
+fn seal(input: &[u8]) -> u64 {
+    let folder =
+        tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder");
+    let path = folder.path().join(contract::seal::FILE_NAME);
+    std::fs::write(path, input).expect("the temporary folder is writable");
+    let kind = |e: &SealError| std::mem::discriminant(e);
+    let read = Seal::read(folder.path());
+    let checked = read.as_ref().map(|seal| seal.check_evidence(folder.path()));
+    let word =
+        format!("{:?} {:?}", read.as_ref().err().map(kind), checked.ok().map(|c| c.err().as_ref().map(kind)));
+    outcome(&word)
 }
 
 fn event_seeds() -> Vec<Vec<u8>> {

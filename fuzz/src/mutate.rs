@@ -1,22 +1,19 @@
 //! Seeded mutations: the same seed gives the same inputs on every machine.
 
-/// A small generator (SplitMix64).
+/// A small generator.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(link::SplitMix64);
 
 impl Random {
     /// Starts from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Random(seed)
+        Random(link::SplitMix64::new(seed))
     }
 
     /// Any 64 bits.
     pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.word()
     }
 
     /// A number below `end`; 0 if `end` is 0.

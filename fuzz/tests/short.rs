@@ -29,3 +29,15 @@ fn every_parser_survives_its_seeds_and_many_mutations() {
 fn every_call_survives_its_seeds_and_some_mutations() {
     round(60, is_a_call);
 }
+
+/// The table of README.md is the list of targets.
+#[test]
+fn the_readme_names_every_target_and_no_other() {
+    let readme = include_str!("../README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let named = rows.flat_map(|names| names.split(['`', ',', ' '])).filter(|name| !name.is_empty());
+    let named: std::collections::BTreeSet<&str> = named.collect();
+    let there: std::collections::BTreeSet<&str> =
+        fuzz::targets().into_iter().map(|target| target.name).collect();
+    assert_eq!(named, there);
+}

@@ -120,6 +120,8 @@ fn exit_code(error: &anyhow::Error) -> i32 {
     }
     let bad_input = error.chain().any(|e| {
         e.is::<contract::SpecError>()
+            || e.is::<contract::seal::SealError>()
+            || e.is::<contract::scores::ScoresError>()
             || e.is::<contract::ManifestError>()
             || e.is::<contract::ScenarioError>()
             || e.is::<link::LinkError>()

@@ -2,7 +2,6 @@
 
 mod made_up;
 
-use contract::frames::write_frames;
 use freezeframe::report::load::Run;
 use made_up::{MadeUp, run};
 use std::path::Path;
@@ -12,8 +11,7 @@ fn write(root: &Path, runs: &[Run]) {
     for (i, run) in runs.iter().enumerate() {
         let dir = root.join(format!("run-{i}"));
         std::fs::create_dir_all(&dir).unwrap();
-        run.scores.write(&dir.join("scores.json")).unwrap();
-        write_frames(std::fs::File::create(dir.join("frames.csv")).unwrap(), &run.rows).unwrap();
+        made_up::write(&dir, run);
     }
 }
 

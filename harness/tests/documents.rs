@@ -277,6 +277,36 @@ fn tests_and_long_names_that_documents_name_exist() {
     assert_eq!(wrong, Vec::<String>::new(), "no such name in the sources");
 }
 
+/// What a document calls a test is one, however short its name.
+#[test]
+fn what_documents_call_a_test_is_one() {
+    let tree = Tree::read();
+    let (mut named, mut wrong) = (0, Vec::new());
+    let is_test = |name: &str| {
+        let function = format!("fn {name}(");
+        tree.texts.iter().any(|(file, text)| file.ends_with(".rs") && text.contains(&function))
+            || tree.names.iter().any(|n| n.ends_with(&format!("/{name}.rs")))
+    };
+    for (file, text) in tree.documents() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let pieces: Vec<&str> = line.split('`').collect();
+            for (before, span) in pieces.iter().step_by(2).zip(pieces.iter().skip(1).step_by(2)) {
+                let before = before.trim_end();
+                let called = ["test", "tests", "Test", "Tests"].iter().any(|w| before.ends_with(w));
+                let name = span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+                if called && name && span.contains('_') {
+                    named += 1;
+                    if !is_test(span) {
+                        wrong.push(format!("{file}:{number}: {span}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(named > 3, "only {named} found: is the test blind?");
+    assert_eq!(wrong, Vec::<String>::new(), "no such test");
+}
+
 /// `cargo ... -p PACKAGE --example NAME` and the like.
 #[test]
 fn packages_and_programs_that_documents_name_exist() {

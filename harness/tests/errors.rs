@@ -1,18 +1,17 @@
 //! Bad input of every kind, given to the built program: the message names the file and what to do, says nothing twice, and the exit code is 2.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use testing::{Said, moving_y4m};
 
-struct Place(tempfile::TempDir);
+testing::place!(Place);
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        let place = Self(testing::Place::new());
         fs::create_dir(place.path("folder")).unwrap();
         fs::create_dir(place.path("folder.toml")).unwrap();
-        let write = |name: &str, content: &[u8]| fs::write(place.path(name), content).unwrap();
-        write("clip.y4m", &y4m());
+        let write = |name: &str, content: &[u8]| place.write(name, content);
+        write("clip.y4m", &moving_y4m((64, 48), 3, 1));
         write("text.mp4", b"no video at all, but some bytes of text");
         write("empty.mp4", b"");
         write("latin.toml", b"name = \"caf\xe9\"\n");
@@ -47,29 +46,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     fn says(&self, words: &str) -> (Option<i32>, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_freezeframe"))
-            .args(words.split_whitespace())
-            .current_dir(self.0.path())
-            .env("FREEZEFRAME_CACHE", self.path("cache"))
-            .output()
-            .unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let Said { code, err, .. } = self.said(env!("CARGO_BIN_EXE_freezeframe"), &words);
+        (Some(code), err)
     }
-}
-
-fn y4m() -> Vec<u8> {
-    let mut bytes = b"YUV4MPEG2 W64 H48 F30:1 Ip A1:1 C420jpeg\n".to_vec();
-    for frame in 0..3u32 {
-        bytes.extend(b"FRAME\n");
-        bytes.extend((0..64 * 48).map(|i| (i % 64 * 2 + i / 64 + frame * 3) as u8));
-        bytes.extend([128; 2 * 32 * 24]);
-    }
-    bytes
 }
 
 /// A sentence, or a reason between colons, that stands twice in a text.
@@ -98,7 +79,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "manifest.toml: this is a system's manifest",
         "--system manifest.toml",
     ),
-    ("run good.log --system revo-h264 --clip clip.y4m", "good.log", "scenario file"),
+    ("run gone.log --system revo-h264 --clip clip.y4m", "gone.log", "check the path"),
     ("link gone.toml", "gone.toml", "check the path"),
     ("link plan.toml", "this is a plan", "freezeframe sweep plan.toml"),
     ("trace tc manifest.toml", "manifest", "--system manifest.toml"),

@@ -6,36 +6,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use testing::skip;
+use testing::{processes, skip};
 
-/// A folder for one test, with a cache of its own.
-struct Place(TempDir);
+testing::place!(Place);
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        Self(testing::Place::new())
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.path(name);
-        fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
+        self.0.write(name, content).to_str().unwrap().to_owned()
     }
 
     /// A moving picture of 64x48 in `name`.
     fn clip(&self, name: &str, frames: u32) -> String {
-        self.write(name, y4m(frames))
+        self.write(name, testing::moving_y4m((64, 48), frames, 1))
     }
 
     fn tool(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
-        command.args(arguments).current_dir(self.0.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
-        command
+        self.command(env!("CARGO_BIN_EXE_freezeframe"), arguments)
     }
 
     /// `freezeframe run` of a small clip into `out`.
@@ -72,16 +62,6 @@ impl Place {
     }
 }
 
-fn y4m(frames: u32) -> Vec<u8> {
-    let mut bytes = b"YUV4MPEG2 W64 H48 F30:1 Ip A1:1 C420jpeg\n".to_vec();
-    for frame in 0..frames {
-        bytes.extend(b"FRAME\n");
-        bytes.extend((0..64 * 48).map(|i| (i % 64 * 2 + i / 64 + frame * 3) as u8));
-        bytes.extend([128; 2 * 32 * 24]);
-    }
-    bytes
-}
-
 /// A video file whose second half is missing.
 fn half_a_video(place: &Place, name: &str) -> String {
     let path = place.path(name);
@@ -102,21 +82,9 @@ fn half_a_video(place: &Place, name: &str) -> String {
 }
 
 fn ends_with(command: &mut Command, code: i32) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let said = String::from_utf8_lossy(&stderr).into_owned();
-    assert_eq!(status.code(), Some(code), "{said}{}", String::from_utf8_lossy(&stdout));
-    assert!(!said.contains("panicked"), "{said}");
-    said
-}
-
-/// Processes whose command line contains `mark`, other than shells' own mention of this test.
-fn processes(mark: &str) -> Vec<i32> {
-    let number = |e: std::io::Result<fs::DirEntry>| e.ok()?.file_name().to_str()?.parse().ok();
-    let has = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).replace('\0', " ").contains(mark)
-    };
-    fs::read_dir("/proc").unwrap().filter_map(number).filter(has).collect()
+    let said = testing::Said::of(command);
+    assert_eq!(said.code, code, "{}{}", said.err, said.out);
+    said.err
 }
 
 fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -162,11 +130,11 @@ fn clips_that_cannot_be_used_are_named() {
     place.refuses(go(&text, &[]), &["text.mp4"]);
     place.refuses(go(&half_a_video(&place, "half.mp4"), &[]), &["half.mp4", "cut"]);
     place.refuses(go(&half_a_video(&place, "half.mkv"), &[]), &["half.mkv", "truncated"]);
-    let whole = y4m(5);
+    let whole = testing::moving_y4m((64, 48), 5, 1);
     let half = place.write("half.y4m", &whole[..whole.len() - 1000]);
     let words = ["half.y4m is truncated", "picture 4 is cut off (3608 of 4608 bytes)", "copy it again"];
     place.refuses(go(&half, &[]), &words);
-    let header = place.write("header.y4m", y4m(0));
+    let header = place.write("header.y4m", testing::moving_y4m((64, 48), 0, 1));
     place.refuses(go(&header, &[]), &["header.y4m", "no pictures (zero length)"]);
     let noise: Vec<u8> = (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     place.refuses(go(&place.write("noise.mkv", &noise), &[]), &["noise.mkv", "not a video"]);

@@ -3,52 +3,28 @@
 
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-use tempfile::TempDir;
+use std::process::Command;
+use testing::Said;
 
-struct Place(TempDir);
+testing::place!(Place);
 
 impl Place {
     /// `None`, and skipped, without the `ffmpeg` program.
     fn new() -> Option<Self> {
-        testing::have("ffmpeg", Command::new("ffmpeg").arg("-version").output())?;
-        Some(Self(tempfile::tempdir().unwrap()))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        testing::ffmpeg()?;
+        Some(Self(testing::Place::new()))
     }
 
     fn sh(&self, command: &str) -> String {
-        let Output { status, stdout, stderr } =
-            Command::new("bash").args(["-c", command]).current_dir(self.0.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&stderr).into_owned();
-        assert!(status.success(), "{command}: {said}");
-        String::from_utf8_lossy(&stdout).into_owned() + &said
-    }
-
-    fn ffmpeg(&self, arguments: &str) -> String {
-        let mut command = Command::new("ffmpeg");
-        command.args(["-hide_banner", "-nostdin", "-y"]).args(arguments.split_whitespace());
-        let Output { status, stderr, .. } = command.current_dir(self.0.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&stderr).into_owned();
-        assert!(status.success(), "{arguments}: {said}");
-        said
+        let Said { out, err, .. } = self.said("bash", &["-c", command]).well();
+        out + &err
     }
 
     /// Exit code, standard output, standard error.
     fn compare(&self, arguments: &[&str]) -> (i32, String, String) {
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_freezeframe"))
-            .arg("compare")
-            .args(arguments)
-            .stdin(Stdio::null())
-            .current_dir(self.0.path())
-            .output()
-            .unwrap();
-        let (out, said) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-        assert!(!said.contains("panicked"), "{said}");
-        (status.code().unwrap(), out, said)
+        let Said { code, out, err } =
+            self.said(env!("CARGO_BIN_EXE_freezeframe"), &[&["compare"][..], arguments].concat());
+        (code, out, err)
     }
 
     fn json(&self, arguments: &[&str]) -> Value {
@@ -374,11 +350,8 @@ fn pipes_are_read_once() {
         assert!(out.contains("\"psnr\": 80.0"), "{command}: {out}");
     }
     place.sh("mkfifo named.y4m");
-    let mut writer = Command::new("bash")
-        .args(["-c", "cat a.y4m > named.y4m"])
-        .current_dir(place.0.path())
-        .spawn()
-        .unwrap();
+    let mut writer =
+        Command::new("bash").args(["-c", "cat a.y4m > named.y4m"]).current_dir(place.root()).spawn().unwrap();
     assert_eq!(place.mean("psnr", &["a.y4m", "named.y4m"]), 80.0);
     assert!(writer.wait().unwrap().success());
 }

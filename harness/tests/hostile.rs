@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
-use testing::skip;
+use testing::{processes, skip};
 
 /// How an attack ends.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,7 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("honest", "vn", "", Honest),
     ("liar", "vn", "", Named("nothing_sent")),
     ("liar_noise", "v", "", Named("better_than_delivered")),
+    ("liar_frugal", "v", "", Named("better_than_delivered")),
     ("tunnel_tcp", "n", "", Named("unexpected_traffic")),
     ("tunnel_multicast", "n", "", Named("unexpected_traffic")),
     ("tunnel_icmp", "n", "", Refused),
@@ -43,6 +44,17 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("root_only", "vn", "", Refused),
     ("makes_the_clip", "n", "", Refused),
     ("more_than_link", "v", "", Refused),
+    ("knows_the_path", "n", "", Refused),
+    ("inherits", "vn", "", Refused),
+    ("escalates", "vn", "", Refused),
+    ("fakes_the_harness", "vn", "", Honest),
+    ("extreme_numbers", "vn", "", Named("beyond_clip")),
+    ("nested_event", "vn", "", Named("bad_events")),
+    ("endless_line", "vn", "", Named("bad_events")),
+    ("playlist_for_pictures", "vn", "", Named("bad_store")),
+    ("bomb_for_pictures", "vn", "", Named("bad_store")),
+    ("units_of_nonsense", "vn", "", Named("bad_store")),
+    ("second_store", "vn", "", Named("bad_store")),
     ("fork_bomb", "vn", "limits.processes = 320", Named("process_limit")),
     ("memory_eater", "vn", "limits.memory_mb = 300", Named("memory_limit")),
     ("shared_memory_eater", "vn", "limits.memory_mb = 300", Named("memory_limit")),
@@ -72,12 +84,7 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("finds_the_clip", "n", "", Refused),
     ("finds_the_clip", "n", "read = [\"../clip.y4m\", \"../programs/../copy.y4m\"]", Refused),
     ("finds_the_clip", "n", "files = [\"../programs/../clip.y4m\", \"../linked.y4m\"]", Refused),
-    (
-        "finds_the_clip",
-        "n",
-        "read = [\"../.out.partial\", \"../.out.partial/sender\", \"../cache\"]",
-        Refused,
-    ),
+    ("finds_the_clip", "n", "read = [\"..\", \"../cache\"]", Refused),
     ("says_nothing", "v", "read = [\"/\"]", BadInput("whole machine")),
     ("says_nothing", "n", "read = [\"/usr/../proc\"]", BadInput("whole machine")),
     ("future", "n", "", Named("events_from_the_future")),
@@ -145,6 +152,11 @@ impl Place {
     }
 
     fn run(&self, attack: &str, lines: &str, backend: &str) -> Output {
+        self.run_by(Command::new(env!("CARGO_BIN_EXE_freezeframe")), attack, lines, backend)
+    }
+
+    /// With the tool started by `command`, whose last word it is.
+    fn run_by(&self, mut command: Command, attack: &str, lines: &str, backend: &str) -> Output {
         let program = self.path("programs/hostile.py");
         let setup = if lines.contains("setup_ms") { "" } else { "setup_ms = 300" };
         let (lines, limits): (Vec<&str>, Vec<&str>) = lines.lines().partition(|l| !l.starts_with("limits."));
@@ -155,7 +167,6 @@ impl Place {
             limits.join("\n")
         );
         fs::write(self.path("programs/hostile.toml"), manifest).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
         command.args([
             "run",
             "ge-low",
@@ -204,16 +215,6 @@ impl Place {
     }
 }
 
-/// Processes whose command line contains `mark`.
-fn processes(mark: &str) -> Vec<i32> {
-    let number = |e: std::io::Result<fs::DirEntry>| e.ok()?.file_name().to_str()?.parse().ok();
-    let has = |pid: &i32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).replace('\0', " ").contains(mark)
-    };
-    fs::read_dir("/proc").unwrap().filter_map(number).filter(has).collect()
-}
-
 /// Why an attack counts as not caught; `None` if it is.
 fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u32) -> Option<String> {
     let place = Place::new(number);
@@ -239,7 +240,11 @@ fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u3
     if !left.is_empty() {
         return wrong("processes were left");
     }
-    if place.path(".out.partial").exists() {
+    if fs::read_dir(place.path("."))
+        .unwrap()
+        .flatten()
+        .any(|e| e.path().extension().is_some_and(|e| e == "partial"))
+    {
         return wrong("a half-written run was left");
     }
     // A machine that is busy may make any run in namespaces invalid: that is another finding.
@@ -301,10 +306,9 @@ fn all_are_caught(backend: &str, letter: char) {
 fn possible() -> bool {
     let python =
         Command::new("python3").args(["-c", "import tomllib"]).output().is_ok_and(|o| o.status.success());
-    let ffmpeg = Command::new("ffmpeg").arg("-version").output().is_ok_and(|o| o.status.success());
     match netns::sandbox::support() {
         _ if !python => skip!("python3", "hostile systems are written in it, and need 3.11 for tomllib"),
-        _ if !ffmpeg => skip!("ffmpeg", "hostile systems read the clip with it"),
+        _ if testing::ffmpeg().is_none() => {}
         netns::sandbox::Support::None(why) => skip!("namespaces", "no sandbox here: {why}"),
         netns::sandbox::Support::Full => return true,
     }
@@ -316,6 +320,39 @@ fn hostile_systems_are_caught_in_virtual_time() {
     if possible() {
         all_are_caught("virtual", 'v');
     }
+}
+
+/// What a machine without namespaces and rights can do: virtual time, with its rows marked; no lab, with the reason and exit code 69.
+#[test]
+fn without_namespaces_rows_are_marked_and_labs_refused() {
+    if !possible() {
+        return;
+    }
+    let bare = || {
+        let mut command = Command::new("unshare");
+        let none = "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --inh-caps=-all --bounding-set=-all --no-new-privs \"$@\"";
+        command.args(["-Ur", "bash", "-c", none, "bare", env!("CARGO_BIN_EXE_freezeframe")]);
+        command
+    };
+    let works = bare().arg("--version").output();
+    if !works.as_ref().is_ok_and(|o| o.status.success()) {
+        return skip!("namespaces", "no namespace in which there are none: {works:?}");
+    }
+    let place = Place::new(9_000);
+    let output = place.run_by(bare(), "honest", "", "virtual");
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (codes, problems, _) = place.outcome();
+    assert_eq!(output.status.code(), Some(0), "{problems:?} {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(codes, ["not_isolated"]);
+    assert!(
+        table.contains("hostile ‡ §") && table.contains("§ a plug-in on a machine without namespaces"),
+        "{table}"
+    );
+    let place = Place::new(9_001);
+    let output = place.run_by(bare(), "honest", "", "namespaces");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(contract::exit::UNAVAILABLE), "{said}");
+    assert!(said.contains("max_user_namespaces") && said.contains("run as root"), "{said}");
 }
 
 #[test]

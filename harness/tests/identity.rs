@@ -3,10 +3,8 @@
 use contract::{RunKey, RunSpec};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use tempfile::TempDir;
 
-struct Place(TempDir);
+testing::place!(Place);
 
 /// A plug-in around `examples/plugin.py`: it describes itself, with what `encoder.txt` says of an encoder.
 const WRAPPER: &str = r#"#!/bin/sh
@@ -20,29 +18,12 @@ fi
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        path
+        Self(testing::Place::new())
     }
 
     /// A moving picture of 64x48; `kind` is another motion.
     fn clip(&self, name: &str, kind: u32) -> PathBuf {
-        let mut bytes = b"YUV4MPEG2 W64 H48 F30:1 Ip A1:1 C420jpeg\n".to_vec();
-        for frame in 0..8u32 {
-            bytes.extend(b"FRAME\n");
-            bytes.extend((0..64 * 48).map(|i: u32| (i % 64 * 2 + i / 64 * kind + frame * 3) as u8));
-            bytes.extend([128; 2 * 32 * 24]);
-        }
-        self.write(name, bytes)
+        self.write(name, testing::moving_y4m((64, 48), 8, kind))
     }
 
     fn wrapper(&self) {
@@ -58,11 +39,8 @@ impl Place {
 
     /// Exit code, standard output and standard error.
     fn tool(&self, arguments: &[&str]) -> (i32, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
-        command.args(arguments).current_dir(self.0.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
-        let output = command.output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+        let said = self.said(env!("CARGO_BIN_EXE_freezeframe"), arguments);
+        (said.code, said.out, said.err)
     }
 
     fn done(&self, arguments: &[&str]) -> (String, String) {
@@ -323,7 +301,7 @@ fn scores_that_lack_something_are_made_again() {
         scored_again(&[], why);
     }
     fs::remove_file(&scores).unwrap();
-    scored_again(&[], "no scores yet");
+    scored_again(&[], "no scores.json");
     scored_again(&["--metrics", "default,ssim_full"], "lacks ssim_full");
     assert!(!place.sweep("revo-h264", &[]).contains("scored again"), "what it has more is no reason");
     // A metric without weights has no value; the weights' arrival is news.

@@ -218,6 +218,31 @@ fn a_frame_given_up_by_the_sender_is_no_freeze() {
     assert_eq!(row.render, None);
 }
 
+/// A system's own loss model is neither the network nor lateness, and what it dropped counts apart from what was sent.
+#[test]
+fn what_a_system_drops_before_sending_is_lost_at_the_sender() {
+    let stream = Stream::Rgb;
+    let at_sender = |index| K::LostAtSender { frame: 0, stream, role: Role::Data, index, bytes: 1000 };
+    let lost = K::Lost { frame: 0, stream, cause: LossCause::Network, missing: 2 };
+    let partly = Script::default()
+        .sent(0)
+        .tx(7, at_sender(2))
+        .tx(7, at_sender(3))
+        .received(25, 0, Role::Data, 0)
+        .received(25, 0, Role::Data, 1)
+        .received(26, 0, Role::Parity, 0);
+    let joined = partly.rx(90, lost.clone()).slot(0, Status::Frozen, None, None).join(1);
+    assert_eq!(joined.rows[0].loss_cause, Some(LossCause::Sender), "what was sent came");
+    assert_eq!(joined.rows[0].lost, Some(0));
+    assert_eq!((joined.totals.lost_at_sender.packets, joined.totals.lost_at_sender.bytes), (2, 2000));
+    let wholly = Script::default().tx(0, K::Captured { frame: 0 }).tx(7, at_sender(0));
+    let row = wholly.rx(90, lost.clone()).slot(0, Status::Frozen, None, None).row();
+    assert_eq!(row.loss_cause, Some(LossCause::Sender));
+    // Where the path lost something too, the receiver's word stands.
+    let row = whole_frame().tx(7, at_sender(2)).rx(90, lost).slot(0, Status::Frozen, None, None).row();
+    assert_eq!((row.lost, row.loss_cause), (Some(1), Some(LossCause::Network)));
+}
+
 /// A slot that nobody judged keeps what the slot before showed; it used to be scored against black.
 #[test]
 fn where_nobody_draws_the_last_picture_stays() {

@@ -2,7 +2,6 @@
 
 mod made_up;
 
-use contract::frames::write_frames;
 use contract::scores::Warning;
 use freezeframe::report::columns::COLUMNS;
 use freezeframe::report::group::group;
@@ -166,6 +165,26 @@ fn a_sender_that_drops_frames_is_seen_in_the_table() {
         assert_eq!(table.rows[0].values[place], None, "{key}");
     }
     check_page("unknown", &page("Unknown", &runs, None));
+}
+
+/// A row whose losses are the system's own must never be believed to be the scenario's.
+#[test]
+fn a_system_with_a_loss_model_of_its_own_is_marked_everywhere() {
+    let mut runs = vec![run(&MadeUp { frames: 30, ..MadeUp::default() })];
+    let of = |runs: &[Run]| Table::of(&group(runs));
+    let plain = terminal(&of(&runs), false);
+    assert!(!plain.contains("at sender") && !plain.contains('\u{b6}'), "{plain}");
+    runs[0].scores.lost_at_sender =
+        Some(contract::scores::LostAtSender { packets: 7, bytes: 7000, share: 0.0731 });
+    let table = of(&runs);
+    for text in
+        [terminal(&table, false), markdown(&table, None), latex(&table, None), page("Own", &runs, None)]
+    {
+        assert!(text.contains("loss model of its own"), "{text}");
+        assert!(text.contains("7.31"), "{text}");
+    }
+    assert!(terminal(&table, false).contains(" \u{b6}"));
+    assert!(csv(&table).contains("lost_at_sender_percent"));
 }
 
 #[test]
@@ -332,13 +351,12 @@ fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
         let dir = root.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let run = run(&MadeUp { seed, frames: 30, ..MadeUp::default() });
-        run.scores.write(&dir.join("scores.json")).unwrap();
-        write_frames(std::fs::File::create(dir.join("frames.csv")).unwrap(), &run.rows).unwrap();
+        made_up::write(&dir, &run);
     }
     let unfinished = root.path().join("c");
     std::fs::create_dir_all(&unfinished).unwrap();
     std::fs::write(unfinished.join("events.jsonl"), "").unwrap();
-    let runs = load_all(root.path()).unwrap();
+    let runs = load_all(root.path()).unwrap().runs;
     assert_eq!(runs.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [1, 2]);
     let again = run(&MadeUp { seed: 1, frames: 30, ..MadeUp::default() });
     assert_eq!(runs[0].rows, again.rows, "frames.csv keeps every bit");
@@ -349,7 +367,8 @@ fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
     std::fs::write(root.path().join("a/seed-1/scores.json"), "{\"schema\": 1").unwrap();
     // The others stand; alone it is an error.
     let left = load_all(root.path()).unwrap();
-    assert_eq!(left.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [2]);
+    assert_eq!(left.damaged, 1);
+    assert_eq!(left.runs.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [2]);
     let error = load_all(&root.path().join("a")).unwrap_err().to_string();
     assert!(error.contains("a/seed-1/scores.json") && error.contains("freezeframe score"), "{error}");
 }
@@ -547,7 +566,7 @@ fn a_little_sweep_over_rates_ends_in_a_bd_rate() {
     let shape = ["--clip", "a.y4m", "--size", "128x96", "--no-video", "--out", "out"];
     let said = tool(&[&["sweep", "./p.toml"], &shape[..]].concat());
     assert!(said.contains("revo-h265 against revo-h264, clean, a:"), "{said}");
-    let runs = load_all(&root.path().join("out")).unwrap();
+    let runs = load_all(&root.path().join("out")).unwrap().runs;
     let found = rows(deltas(&runs, Some("revo-h264")));
     assert_eq!((found.len(), found[0].rates), (1, (4, 4)));
     // What the report shows is what the statistics say of the runs' own numbers.

@@ -144,8 +144,14 @@ fn options(cache: Option<PathBuf>) -> Options {
     Options { cache, threads: 2, ..Options::default() }
 }
 
+/// Scores a run whose files are the test's own: they are sealed as they are.
+fn sealed_score(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync)) -> anyhow::Result<Scores> {
+    contract::seal::Seal::evidence(dir)?;
+    score_run(dir, options, progress)
+}
+
 fn scored(made: &Made, options: &Options) -> (Scores, Run) {
-    let scores = score_run(&made.dir, options, &|_| {}).unwrap();
+    let scores = sealed_score(&made.dir, options, &|_| {}).unwrap();
     (scores, Run::load(&made.dir).unwrap())
 }
 
@@ -408,7 +414,7 @@ fn a_missing_store_or_a_damaged_one_is_said_plainly() {
     let store = made.dir.join("rendered.rgb.units");
     let bytes = std::fs::read(&store).unwrap();
     std::fs::write(&store, &bytes[..bytes.len() - 9]).unwrap();
-    let error = format!("{:#}", score_run(&made.dir, &options(None), &|_| {}).unwrap_err());
+    let error = format!("{:#}", sealed_score(&made.dir, &options(None), &|_| {}).unwrap_err());
     assert!(error.contains("rendered.rgb.units") && error.contains("ends inside a unit"), "{error}");
     assert!(!made.dir.join("scores.json").exists(), "no half result");
     std::fs::remove_file(&store).unwrap();
@@ -424,7 +430,7 @@ fn progress_counts_every_slot_once() {
     let cached = options(Some(root.path().join("cache")));
     for _ in 0..2 {
         let done = AtomicU32::new(0);
-        score_run(&made.dir, &cached, &|n| {
+        sealed_score(&made.dir, &cached, &|n| {
             done.fetch_add(n, Ordering::Relaxed);
         })
         .unwrap();

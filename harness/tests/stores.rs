@@ -3,8 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
-use testing::skip;
 
 /// Runs `examples/plugin.py` and stores its pictures anew, by FFmpeg with the arguments of option `how`.
 const AGAIN: &str = r#"
@@ -34,24 +32,20 @@ fn clip() -> Vec<u8> {
 
 /// Mean PSNR over all slots, or what was said.
 fn run(how: &[&str]) -> Result<f64, String> {
-    let place = tempfile::tempdir().unwrap();
-    let path = |name: &str| place.path().join(name);
+    let place = testing::Place::new();
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugin.py");
-    fs::copy(example, path("plugin.py")).unwrap();
-    fs::write(path("again.py"), AGAIN).unwrap();
-    fs::write(
-        path("again.toml"),
+    place.write("plugin.py", fs::read(example).unwrap());
+    place.write("again.py", AGAIN);
+    place.write(
+        "again.toml",
         "name='again'\nabout='stores anew'\ncommand=['python3','again.py']\ndescribe=false\ncolour_only=true\nsetup_ms=300\nfiles=['plugin.py']\n",
-    )
-    .unwrap();
-    fs::write(path("clip.y4m"), clip()).unwrap();
+    );
+    place.write("clip.y4m", clip());
     let option = format!("how={}", serde_json::to_string(how).unwrap());
-    let mut tool = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
-    tool.args(["run", "clean", "--system", "again.toml", "--clip", "clip.y4m", "--size", "64x48"]);
-    tool.args(["--metrics", "psnr", "--no-video", "--out", "out", "--option", &option]);
-    let output = tool.current_dir(place.path()).env("FREEZEFRAME_CACHE", path("cache")).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let Ok(scores) = fs::read_to_string(path("out/scores.json")) else { return Err(said) };
+    let mut words = vec!["run", "clean", "--system", "again.toml", "--clip", "clip.y4m", "--size", "64x48"];
+    words.extend(["--metrics", "psnr", "--no-video", "--out", "out", "--option", &option]);
+    let said = place.said(env!("CARGO_BIN_EXE_freezeframe"), &words).err;
+    let Ok(scores) = fs::read_to_string(place.path("out/scores.json")) else { return Err(said) };
     let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
     if scores["health"]["valid"] != true {
         return Err(scores["health"]["problems"].to_string());
@@ -61,8 +55,7 @@ fn run(how: &[&str]) -> Result<f64, String> {
 
 #[test]
 fn pictures_are_one_per_slot_with_their_own_colours() {
-    if Command::new("ffmpeg").arg("-version").output().is_err() {
-        skip!("ffmpeg", "no program `ffmpeg`");
+    if testing::ffmpeg().is_none() {
         return;
     }
     let lossless = run(&["rendered.rgb.y4m"]).expect("as the example stores them");
@@ -100,8 +93,7 @@ fn pictures_are_one_per_slot_with_their_own_colours() {
 
 #[test]
 fn what_is_not_the_screen_at_the_clips_size_is_refused() {
-    if Command::new("ffmpeg").arg("-version").output().is_err() {
-        skip!("ffmpeg", "no program `ffmpeg`");
+    if testing::ffmpeg().is_none() {
         return;
     }
     for (how, word) in [

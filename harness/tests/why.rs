@@ -100,6 +100,23 @@ fn every_pattern_of_losses_is_told_as_it_was() {
     }
 }
 
+/// What a system's own loss model dropped is in no ledger, and must not be looked for there.
+#[test]
+fn packets_dropped_before_sending_are_told_as_such() {
+    let (mut events, fates) = back_to_back(&[false, true, false, false, false]);
+    for index in 5..7 {
+        let kind = K::LostAtSender { frame: 1, stream: Stream::Rgb, role: Role::Data, index, bytes: 1000 };
+        events.push(Event { t_ns: Timestamp(33_000_000), side: Side::Sender, kind });
+    }
+    let text = explained(&events, fates, 1);
+    assert!(text.contains("frame 1: 4 of 7 packets arrived"), "{text}");
+    assert!(text.contains("data 1: lost by ge_bad"), "{text}");
+    assert!(
+        text.contains("data 5, data 6: dropped by the system itself before it was sent (its own loss model)"),
+        "{text}"
+    );
+}
+
 #[test]
 fn without_evidence_why_says_what_is_missing() {
     let (events, fates) = back_to_back(&[true, false, true, true, true]);

@@ -1,7 +1,7 @@
 //! Statistics against scipy, against enumeration and against arithmetic done by hand.
 
 use metrics::stats::{
-    Evidence, Interval, Method, Observation, Pair, SplitMix64, Unit, Zeros, compare, crossed, estimate, holm,
+    Evidence, Interval, Method, Observation, Pair, Random, Unit, Zeros, compare, crossed, estimate, holm,
     needed, power, student, wilcoxon_signed_rank,
 };
 use proptest::prelude::*;
@@ -217,7 +217,7 @@ fn power_is_that_of_the_noncentral_t_and_of_the_test_itself() {
     }
     // What `needed` promises, tried out: normal differences of 1 standard deviation.
     let wanted = needed(1.0, 1.0, 1000, 1).unwrap();
-    let mut random = SplitMix64::new(3);
+    let mut random = Random::new(3);
     let found = (0..400)
         .filter(|_| {
             let values: Vec<(f64, f64)> = (0..wanted.units).map(|_| (1.0 + random.normal(), 0.0)).collect();

@@ -13,6 +13,9 @@
 //! lines of `testing/things.tsv`, which says of each how to get it; shell scripts use `testing/skip.sh` and the same table.
 //! A test that is skipped in any other way is a fault.
 
+mod place;
+pub use place::{Place, Said, ffmpeg, moving_y4m, processes};
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

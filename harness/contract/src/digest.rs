@@ -1,7 +1,8 @@
 //! SHA-256 of files, remembered in the cache folder so that a large program is read once and not once per run.
 //!
-//! A remembered value holds while device, inode, size, time of modification and time of change are the same. The last one is the
-//! kernel's own: no program can set it. A file changed a moment ago is not remembered, for it could change again within one tick.
+//! A remembered value holds while path, inode, size, time of modification and time of change are the same. The last one is the
+//! kernel's own: no program can set it. (The device is not asked: each sandbox sees the machine's files through an overlay with another
+//! number, while the rest is the file's own.) A file changed a moment ago is not remembered, for it could change again within one tick.
 
 use sha2::{Digest, Sha256};
 use std::fs::{File, Metadata};
@@ -58,7 +59,7 @@ pub fn sha256(path: &Path, cache: Option<&Path>) -> io::Result<String> {
 
 fn state(of: &Metadata) -> String {
     let (mtime, ctime) = ((of.mtime(), of.mtime_nsec()), (of.ctime(), of.ctime_nsec()));
-    format!("{} {} {} {}.{} {}.{}", of.dev(), of.ino(), of.size(), mtime.0, mtime.1, ctime.0, ctime.1)
+    format!("{} {} {}.{} {}.{}", of.ino(), of.size(), mtime.0, mtime.1, ctime.0, ctime.1)
 }
 
 fn recall(kept: &Path, state: &str) -> Option<String> {

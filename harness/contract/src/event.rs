@@ -63,7 +63,7 @@ pub enum LossCause {
     Late,
     /// The decoder gave no picture.
     Decoder,
-    /// The sender dropped it.
+    /// The sender dropped it, or packets of it ([`EventKind::LostAtSender`]).
     Sender,
     /// A frame it refers to was lost.
     Dependency,
@@ -96,6 +96,9 @@ pub enum EventKind {
     Sent { frame: u32, stream: Stream, role: Role, index: u32, bytes: u32 },
     /// A message or packet of the system arrived; `duplicate` if nothing in it was new.
     Received { frame: u32, stream: Stream, role: Role, index: u32, bytes: u32, duplicate: bool },
+    /// A packet that the system's own loss model dropped before it was sent: it is in no ledger, and counts as lost at the sender,
+    /// apart from what the path loses.
+    LostAtSender { frame: u32, stream: Stream, role: Role, index: u32, bytes: u32 },
     /// The sender gave up a whole frame.
     SenderDrop { frame: u32, reason: String },
     /// Everything needed to decode this stream of the frame is there; `recovered` source symbols came from repair symbols.
@@ -127,6 +130,7 @@ impl EventKind {
             | K::Encoded { frame, .. }
             | K::Sent { frame, .. }
             | K::Received { frame, .. }
+            | K::LostAtSender { frame, .. }
             | K::SenderDrop { frame, .. }
             | K::Complete { frame, .. }
             | K::Decoded { frame, .. }

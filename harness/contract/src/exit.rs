@@ -8,7 +8,8 @@ pub const FAILED: i32 = 1;
 pub const BAD_INPUT: i32 = 2;
 /// A comparison found a difference beyond its tolerance (`golden --check`, parity).
 pub const DIFFERENT: i32 = 3;
-/// The run finished but is invalid (the emulator was later than its bound): never averaged silently.
+/// A run finished but is invalid (the emulator was later than its bound), or its files are damaged: never averaged, never left
+/// out silently.
 pub const INVALID: i32 = 4;
 /// The machine cannot do it (no privilege, a package is missing); `doctor` says what to do.
 pub const UNAVAILABLE: i32 = 69;

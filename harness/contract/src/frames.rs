@@ -307,7 +307,9 @@ pub enum FramesError {
         column: String,
     },
     /// A cell makes no sense.
-    #[error("failed to read frames.csv: line {line}: column {column}: `{value}` makes no sense")]
+    #[error(
+        "failed to read frames.csv: line {line}: column {column}: `{value}` makes no sense; run `freezeframe score` on the directory again"
+    )]
     Cell {
         /// Line in the file, from 1.
         line: usize,
@@ -496,7 +498,7 @@ fn read_row(text: &str, line: usize) -> Result<FrameRow, FramesError> {
     row.captured_picture = cells.optional(|s| Some(s.to_owned()))?;
     row.shown_picture = cells.optional(|s| Some(s.to_owned()))?;
     for metric in Metric::ALL {
-        if let Some(value) = cells.optional(|s| s.parse::<f64>().ok())? {
+        if let Some(value) = cells.optional(|s| s.parse::<f64>().ok().filter(|v| metric.can_be(*v)))? {
             row.metrics.insert(metric, value);
         }
     }
@@ -547,11 +549,17 @@ mod tests {
     fn row() -> impl Strategy<Value = FrameRow> {
         let times = proptest::collection::vec(proptest::option::of(any::<u64>()), 10);
         let counts = proptest::collection::vec(any::<u32>(), 12);
-        let metrics = proptest::collection::btree_map(
-            proptest::sample::select(Metric::ALL.to_vec()),
-            proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL,
-            0..14,
-        );
+        // One has all numbers for its range; the others have 0 to 1 in theirs.
+        let any_number =
+            proptest::num::f64::NORMAL | proptest::num::f64::ZERO | proptest::num::f64::SUBNORMAL;
+        let metrics = (
+            proptest::collection::btree_map(proptest::sample::select(Metric::ALL.to_vec()), 0.0..1.0, 0..14),
+            any_number,
+        )
+            .prop_map(|(mut metrics, any)| {
+                metrics.entry(Metric::DepthD1).and_modify(|v| *v = any);
+                metrics
+            });
         (any::<u32>(), any::<bool>(), 0..4usize, 0..7usize, times, counts, metrics).prop_map(
             |(id, flag, status, cause, t, n, metrics)| {
                 let mut row = FrameRow::new(id, if flag { Stream::Depth } else { Stream::Rgb });
@@ -595,10 +603,16 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         let bad = text.replace("0,rgb,0,frozen", "0,rgb,0,frosen");
         let error = read_frames(bad.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, "failed to read frames.csv: line 2: column status: `frosen` makes no sense");
+        assert_eq!(
+            error,
+            "failed to read frames.csv: line 2: column status: `frosen` makes no sense; run `freezeframe score` on the directory again"
+        );
         let short = text.lines().next().unwrap().to_owned() + "\n0,rgb,0\n";
         let error = read_frames(short.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, "failed to read frames.csv: line 2: column status: `` makes no sense");
+        assert_eq!(
+            error,
+            "failed to read frames.csv: line 2: column status: `` makes no sense; run `freezeframe score` on the directory again"
+        );
         let other = text.replace("shown_frame_id", "shown");
         assert!(read_frames(other.as_bytes()).unwrap_err().to_string().contains("column shown_frame_id"));
     }

@@ -147,7 +147,8 @@ pub fn changed(what: &str, name: &str, old: Option<&String>, new: Option<&String
         Some(v) => v.clone(),
     };
     let space = if name.is_empty() { "" } else { " " };
-    format!("{what} changed: {name}{space}{} -> {}", short(old), short(new))
+    // Names and versions are a system's own words.
+    crate::text::line(&format!("{what} changed: {name}{space}{} -> {}", short(old), short(new)))
 }
 
 #[cfg(test)]
@@ -196,6 +197,13 @@ mod tests {
             ["library changed: libavcodec 59.37.100 55 -> none"]
         );
         assert_eq!(differences(&old, &identity()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_systems_own_words_command_no_terminal() {
+        let mut new = identity();
+        new.depends_on.encoders.insert("libx264".into(), "\u{1b}]0;owned\u{7}\n164".into());
+        assert_eq!(differences(&identity(), &new), ["encoder changed: libx264 164 44 ->  ]0;owned  164"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `fates.jsonl` | emulator or virtual link | one line per packet and direction |
 //! | `rendered.*` | receiver | what was shown ([`units`], or a video with one picture per slot) |
 //! | `frames.csv`, `scores.json`, `report.html` | harness | the result |
+//! | `seal.sha256` | harness | hashes of all that the result rests on ([`seal`]) |
 
 pub mod data;
 pub mod digest;
@@ -21,10 +22,13 @@ pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod playout;
+mod range;
 mod scenario;
 pub mod scores;
+pub mod seal;
 pub mod spec;
 pub mod text;
+pub mod trace_map;
 pub mod units;
 pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 pub use frames::{FrameRow, Metric};

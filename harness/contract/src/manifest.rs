@@ -149,6 +149,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("reparo", include_str!("../../../sut/systems/manifests/reparo.toml")),
     ("vp8-flexfec", include_str!("../../../sut/systems/manifests/vp8-flexfec.toml")),
     ("vp8-ulpfec", include_str!("../../../sut/systems/manifests/vp8-ulpfec.toml")),
+    ("vp9-ringmaster", include_str!("../../../sut/systems/manifests/vp9-ringmaster.toml")),
     ("vp9-tambur", include_str!("../../../sut/systems/manifests/vp9-tambur.toml")),
 ];
 

@@ -45,7 +45,7 @@ fn clean_path() -> LinkSpec {
 pub enum ScenarioError {
     /// Neither a shipped name nor a file.
     #[error(
-        "no scenario is called {name:?}; there are: {known}; or give the path of a scenario file (docs/NETWORK.md)"
+        "no scenario is called {name:?}; there are: {known}; or give the path of a scenario file, or of a trace of ReVo (.log; docs/NETWORK.md)"
     )]
     Unknown {
         /// What was asked for.
@@ -97,6 +97,9 @@ impl Scenario {
             return Self::parse(name_or_path, text, Path::new(""));
         }
         let path = Path::new(name_or_path);
+        if path.extension().is_some_and(|e| e == "log") {
+            return Self::of_trace(path);
+        }
         if path.extension().is_none_or(|e| e != "toml") {
             let known = SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
             return Err(ScenarioError::Unknown { name: name_or_path.into(), known });
@@ -105,6 +108,29 @@ impl Scenario {
         let text = std::fs::read_to_string(path).map_err(io)?;
         let base = std::path::absolute(path).map_err(io)?;
         Self::parse(name_or_path, &text, base.parent().unwrap_or(Path::new("")))
+    }
+
+    /// A trace in ReVo's format as ReVo's own script sets the path: the sender's side only. Its name is that of folder and file.
+    fn of_trace(path: &Path) -> Result<Self, ScenarioError> {
+        let io = |source| ScenarioError::Io { path: path.into(), source };
+        std::fs::File::open(path).map_err(io)?;
+        let path = std::path::absolute(path).map_err(io)?;
+        let odd = |c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c);
+        let (folder, file) = (path.parent().and_then(Path::file_name), path.file_stem());
+        let name =
+            [folder, file].map(|part| part.unwrap_or_default().to_string_lossy().replace(odd, "-")).join("-");
+        let place = path.to_string_lossy().into_owned();
+        let values = [("format", "revo"), ("replay", "compat"), ("file", &place)];
+        let trace: toml::Table =
+            values.map(|(key, value)| (key.to_owned(), value.into())).into_iter().collect();
+        let forward = toml::Table::from_iter([("trace".to_owned(), trace.into())]);
+        let description = format!("{} as ReVo's own script sets tc, sender's side only", path.display());
+        let text = toml::Table::from_iter([
+            ("name".to_owned(), name.clone().into()),
+            ("description".to_owned(), description.into()),
+            ("forward".to_owned(), forward.into()),
+        ]);
+        Self::parse(&name, &text.to_string(), Path::new(""))
     }
 
     /// A scenario from its text; `name` is for messages, files are looked for from `base`.

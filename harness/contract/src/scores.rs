@@ -4,7 +4,7 @@
 //! bits, and nothing here depends on the wall clock or on the machine (what does is in [`Health`], and is
 //! empty in virtual time).
 
-use crate::{LossCause, Metric, Playout, RunKey, Stream, text};
+use crate::{LossCause, Metric, Playout, RunKey, Stream, range, text};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -39,6 +39,9 @@ pub struct Scores {
     pub bitrate: BitrateScores,
     /// What each direction did (`forward`, `reverse`), from the fate ledger.
     pub network: BTreeMap<String, PathScores>,
+    /// What a loss model of the system's own dropped before it was sent; absent if nothing was. The ledger does not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at_sender: Option<LostAtSender>,
     /// What a reader must know before using the numbers.
     pub warnings: Vec<Warning>,
     /// Name of a value to its definition.
@@ -305,6 +308,18 @@ pub struct PathScores {
     pub after: Outside,
 }
 
+/// What a system lost before the path, by its own word, in the clip's window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LostAtSender {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes, with the system's own headers.
+    pub bytes: u64,
+    /// Of all packets that were sent or dropped so.
+    pub share: f64,
+}
+
 /// Packets that no rate and no loss counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -339,12 +354,24 @@ pub enum ScoresError {
         source: std::io::Error,
     },
     /// The text is no `scores.json`.
-    #[error("failed to read {path}: {source}; run `freezeframe score` on the directory again")]
+    #[error("failed to read {path}: {field}{source}; run `freezeframe score` on the directory again")]
     Json {
         /// The file.
         path: String,
+        /// The field where reading ended, with a colon, where one stands there.
+        field: String,
         /// Why.
         source: serde_json::Error,
+    },
+    /// A number that cannot be.
+    #[error("failed to read {path}: {field}: {why}; run `freezeframe score` on the directory again")]
+    Value {
+        /// The file.
+        path: String,
+        /// Where it stands.
+        field: String,
+        /// Why it cannot be.
+        why: String,
     },
     /// Another version wrote it.
     #[error(
@@ -398,12 +425,23 @@ impl Scores {
         let name = || path.display().to_string();
         let text =
             std::fs::read_to_string(path).map_err(|source| ScoresError::Io { path: name(), source })?;
-        let json = |source| ScoresError::Json { path: name(), source };
+        let json = |source: serde_json::Error| ScoresError::Json {
+            path: name(),
+            field: field_at(&text, source.line()),
+            source,
+        };
         let Versioned { schema } = serde_json::from_str(&text).map_err(json)?;
         if schema != SCHEMA {
             return Err(ScoresError::Schema { path: name(), found: schema });
         }
+        let value = |(field, why)| ScoresError::Value { path: name(), field, why };
+        if let Some(found) = range::impossible(&serde_json::from_str(&text).map_err(json)?) {
+            return Err(value(found));
+        }
         let mut scores: Scores = serde_json::from_str(&text).map_err(json)?;
+        if let Some(found) = range::contradiction(&scores) {
+            return Err(value(found));
+        }
         scores.clean();
         Ok(scores)
     }
@@ -420,9 +458,25 @@ impl Scores {
     }
 }
 
+/// The field that a line of the file begins with, and a colon; empty if it begins with none.
+fn field_at(text: &str, line: usize) -> String {
+    let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim_start();
+    let name = line.strip_prefix('"').and_then(|rest| rest.split_once("\":"));
+    name.map(|(name, _)| format!("{}: ", text::line(name))).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_json_has_no_word_for_is_named_by_its_field() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("scores.json");
+        std::fs::write(&path, "{\n  \"schema\": 2,\n  \"mean\": NaN\n}").unwrap();
+        let error = Scores::read(&path).unwrap_err().to_string();
+        assert!(error.contains("scores.json: mean: ") && error.contains("freezeframe score"), "{error}");
+    }
 
     #[test]
     fn another_version_is_refused_by_name() {

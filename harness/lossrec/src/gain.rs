@@ -106,7 +106,7 @@ impl Gains {
                 settings: settings.clone(),
             };
             // The restorer, and the screen behind it.
-            restorers.push(((entry.open)(&config)?, None));
+            restorers.push(((entry.open)(&config)?, entry.goes_on, None));
         }
         let name = spec.clip.name.to_string();
         let clip = self.clips.iter().position(|c| *c == name).unwrap_or(self.clips.len());
@@ -119,9 +119,11 @@ impl Gains {
         let times = &mut self.times;
         let mut seen = 0usize;
         stored.walk(|slot| {
-            for ((restorer, screen), (spent, count)) in restorers.iter_mut().zip(times.iter_mut()) {
+            for ((restorer, goes_on, screen), (spent, count)) in restorers.iter_mut().zip(times.iter_mut()) {
+                let view = if *goes_on { slot.going_on } else { slot.plain };
+                let decoded = view.decoded.cloned();
                 let begin = processor_time();
-                let drawn = restorer.restore(&slot.slot, slot.decoded.cloned())?;
+                let drawn = restorer.restore(&slot.slot, decoded)?;
                 if slot.damage.is_some() {
                     *spent += processor_time().saturating_sub(begin);
                     *count += 1;
@@ -129,14 +131,15 @@ impl Gains {
                 *screen = drawn.or(screen.take());
             }
             // Before the first good picture there is nothing to recover from, for anybody.
-            let (Some(damage), Some(_)) = (slot.damage, slot.sight) else { return Ok(()) };
+            let (Some(damage), Some(_)) = (slot.damage, slot.plain.sight) else { return Ok(()) };
             seen += 1;
             if !(seen - 1).is_multiple_of(every.max(1)) {
                 return Ok(());
             }
             let mut values = Vec::new();
-            for (_, screen) in &restorers {
-                let picture = screen.as_ref().unwrap_or(slot.shown);
+            for (_, goes_on, screen) in &restorers {
+                let view = if *goes_on { slot.going_on } else { slot.plain };
+                let picture = screen.as_ref().unwrap_or(view.shown);
                 let found = scorer.score(stream, meaning, (slot.captured, picture), &METRICS)?;
                 values.push(METRICS.map(|m| found.get(&m).copied().unwrap_or(f64::NAN)));
             }

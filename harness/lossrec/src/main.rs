@@ -23,7 +23,7 @@ use std::process::ExitCode;
     version,
     after_help = "\
 Examples:
-  freezeframe lossrec gain runs/lossrec                                        none, hold and lossrec-lite on damaged frames
+  freezeframe lossrec gain runs/lossrec                                        all but the original's network on damaged frames
   freezeframe lossrec gain runs/lossrec --stream rgb --every 4 --methods none,hold,lossrec,lossrec-lite
   freezeframe lossrec masks receiver.log runs/one --into masks                  <stem>_frame_mask.npy
   freezeframe lossrec evaluate --checkpoint h265_rgb.pth --clean_path gt --corrupted_path rgb --mask_path masks --save_path out
@@ -50,7 +50,12 @@ struct GainArgs {
     #[arg(required = true, value_name = "RUNS")]
     runs: Vec<PathBuf>,
     /// Recoveries; those that are networks are compared with all before them
-    #[arg(long, value_delimiter = ',', default_value = "none,hold,lossrec-lite", value_name = "NAMES")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "none,hold,continue,lossrec-lite",
+        value_name = "NAMES"
+    )]
     methods: Vec<String>,
     /// Only this stream
     #[arg(long, value_name = "STREAM", value_parser = stream)]
@@ -133,9 +138,12 @@ fn main() -> ExitCode {
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("freezeframe lossrec: {}", contract::text::lines(&contract::said(&*error)));
-        let bad = error
-            .chain()
-            .any(|e| e.is::<BadInput>() || e.is::<contract::SpecError>() || e.is::<video::Error>());
+        let bad = error.chain().any(|e| {
+            e.is::<BadInput>()
+                || e.is::<contract::SpecError>()
+                || e.is::<contract::seal::SealError>()
+                || e.is::<video::Error>()
+        });
         if bad { exit::BAD_INPUT } else { exit::FAILED }
     });
     ExitCode::from(u8::try_from(code).unwrap_or(1))
@@ -150,6 +158,7 @@ fn all_runs(places: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for place in places {
         dirs.extend(run_dirs(place)?);
     }
+    dirs.iter().try_for_each(|dir| contract::seal::check_evidence(dir))?;
     if dirs.is_empty() {
         return Err(BadInput(format!(
             "no run (a directory with spec.toml and events.jsonl) in {}",

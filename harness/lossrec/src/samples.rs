@@ -46,13 +46,15 @@ pub fn write(dir: &Path, out: &Path, take: Take) -> anyhow::Result<usize> {
         let hash = xxhash_rust::xxh3::xxh3_64(format!("{} {}", name(dir), stream.name()).as_bytes());
         let mut random = Random::of_step(take.seed ^ hash, 0);
         Stored::open(dir, stream)?.walk(|slot| {
-            let (Some(damage), Some(sight)) = (slot.damage, slot.sight) else { return Ok(()) };
+            // LossRec-lite's decoder goes on where a reference is missing.
+            let view = slot.going_on;
+            let (Some(damage), Some(sight)) = (slot.damage, view.sight) else { return Ok(()) };
             let Sight { last, before, situation, .. } = sight;
             let captured = &slot.captured.picture;
             if !random.chance(take.share) {
                 return Ok(());
             }
-            let whole = [captured, slot.shown, last, before].map(|p| part_of(p, (0, 0), (width, height)));
+            let whole = [captured, view.shown, last, before].map(|p| part_of(p, (0, 0), (width, height)));
             let about = About {
                 situation,
                 damage,
@@ -61,7 +63,7 @@ pub fn write(dir: &Path, out: &Path, take: Take) -> anyhow::Result<usize> {
             };
             let place = place(captured, last, take.side, &mut random);
             let pictures =
-                [captured, slot.shown, last, before].map(|p| part_of(p, place, (take.side, take.side)));
+                [captured, view.shown, last, before].map(|p| part_of(p, place, (take.side, take.side)));
             let [a, b, c, d] = &pictures;
             writer.add(&about, [a, b, c, d])?;
             count += 1;

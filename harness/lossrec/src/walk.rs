@@ -1,8 +1,9 @@
 //! Through the slots of a finished run: what was captured, what was on the screen, and what of it is damaged.
 
 use anyhow::{Context as _, ensure};
-use codecs::restore::{Arrival, NONE};
-use contract::units::UnitsReader;
+use codecs::restore::{Arrival, CONTINUE, NONE};
+use codecs::{DecoderConfig, Unit, VideoDecoder, registry};
+use contract::units::{Entry, UnitsReader};
 use contract::{FrameRow, LossCause, RunSpec, Status, Stream};
 use freezeframe::record::{join, read_events};
 use freezeframe::score::pictures::{Captured, Meaning, Shot, Shown, black};
@@ -10,6 +11,7 @@ use freezeframe::score::slots_of;
 use media::Yuv420;
 use models::lossrec::history::{History, Sight};
 use models::lossrec::samples::Damage;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A slot of a run, in order.
@@ -22,7 +24,16 @@ pub struct Slot<'a> {
     pub captured: &'a Shot,
     /// As a restorer is told.
     pub slot: codecs::restore::Slot,
-    /// What the decoder gave for it in time.
+    /// With the decoder as it was.
+    pub plain: View<'a>,
+    /// With a decoder that goes on from its latest picture where the one that is referred to is missing.
+    pub going_on: View<'a>,
+}
+
+/// What a decoder made of a slot.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// What it gave for it in time.
     pub decoded: Option<&'a Yuv420>,
     /// What the screen shows without recovery.
     pub shown: &'a Yuv420,
@@ -45,6 +56,73 @@ pub struct Stored {
     rows: Vec<FrameRow>,
     captured: Captured,
     shown: Shown,
+    going_on: Option<GoingOn>,
+}
+
+/// Decodes the units of a run once more.
+struct GoingOn {
+    units: BTreeMap<u32, Entry>,
+    decoder: Box<dyn VideoDecoder>,
+}
+
+impl GoingOn {
+    /// `None` for a codec whose decoder goes on in any case.
+    fn open(dir: &Path, stream: Stream, codec: &str) -> anyhow::Result<Option<Self>> {
+        let settings = CONTINUE.decoder_settings(codec);
+        if settings.is_empty() {
+            return Ok(None);
+        }
+        let mut reader = UnitsReader::open(&dir.join(contract::units::file_name(stream)))?;
+        let (width, height) = (reader.header().width, reader.header().height);
+        let decoder =
+            registry::open_decoder(&DecoderConfig { codec: codec.to_owned(), width, height, settings })?;
+        let mut units = BTreeMap::new();
+        while let Some(entry) = reader.read()? {
+            units.insert(entry.frame, entry);
+        }
+        Ok(Some(Self { units, decoder }))
+    }
+
+    fn decode(&mut self, frame: u32) -> anyhow::Result<Option<Yuv420>> {
+        let Some(entry) = self.units.remove(&frame) else { return Ok(None) };
+        if codecs::Slot::of(&entry).is_fresh() {
+            self.decoder.reset()?;
+        }
+        let Entry { key, qp, unit: Some(bytes), .. } = entry else { return Ok(None) };
+        Ok(self.decoder.decode(frame, &Unit { bytes, key, qp })?)
+    }
+}
+
+/// What a screen without recovery has come to.
+struct Past {
+    history: History,
+    decoded: Option<Yuv420>,
+}
+
+impl Past {
+    fn new(codec: &str, stream: Stream) -> Self {
+        Self { history: History::new(codec == "h265", stream == Stream::Depth), decoded: None }
+    }
+
+    fn decoded(&mut self, frame: u32, picture: Option<Yuv420>, damaged: bool) {
+        if let Some(picture) = picture.as_ref().filter(|_| damaged) {
+            self.history.decoded(frame, picture, false);
+        }
+        self.decoded = picture;
+    }
+
+    fn view<'a>(&'a self, frame: u32, black: &'a Yuv420) -> View<'a> {
+        let decoded = self.decoded.as_ref();
+        let shown = decoded.or(self.history.shown()).unwrap_or(black);
+        View { decoded, shown, sight: self.history.sight(frame) }
+    }
+
+    /// The slot is over: what was good about it is there for the next ones.
+    fn pass(&mut self, frame: u32, damaged: bool) {
+        if let Some(picture) = self.decoded.as_ref().filter(|_| !damaged) {
+            self.history.decoded(frame, picture, true);
+        }
+    }
 }
 
 impl Stored {
@@ -61,7 +139,8 @@ impl Stored {
         let meaning = captured.meaning();
         let shown = Shown::open(dir, &spec.clip, stream, meaning.colour)?
             .with_context(|| format!("{} holds no {} pictures", dir.display(), stream.name()))?;
-        Ok(Self { meaning, limit: usize::MAX, spec, stream, codec, rows, captured, shown })
+        let going_on = GoingOn::open(dir, stream, &codec)?;
+        Ok(Self { going_on, meaning, limit: usize::MAX, spec, stream, codec, rows, captured, shown })
     }
 
     /// Calls `visit` with every slot.
@@ -71,35 +150,34 @@ impl Stored {
     pub fn walk(mut self, mut visit: impl FnMut(&Slot) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let size = (self.spec.clip.width as usize, self.spec.clip.height as usize);
         let black = black(size, self.meaning.colour.range);
-        let mut history = History::new(self.codec == "h265", self.stream == Stream::Depth);
+        let [mut plain, mut going_on] = [0, 1].map(|_| Past::new(&self.codec, self.stream));
         for row in self.rows.iter().take(self.limit) {
             let frame = row.frame_id;
             let captured = self.captured.frame(frame)?;
             let damage = damage(row);
-            let mut decoded = None;
-            if let Some(of) = row.shown_frame_id
-                && matches!(row.status, Status::Rendered | Status::Concealed)
-            {
-                let picture = self.shown.picture(frame, of)?;
-                let picture = picture.with_context(|| format!("the store of the run lacks frame {of}"))?;
-                if damage.is_some() {
-                    history.decoded(frame, &picture, false);
+            let decoded = match row.shown_frame_id {
+                Some(of) if matches!(row.status, Status::Rendered | Status::Concealed) => {
+                    let picture = self.shown.picture(frame, of)?;
+                    Some(picture.with_context(|| format!("the store of the run lacks frame {of}"))?)
                 }
-                decoded = Some(picture);
-            }
-            let decoded = decoded.as_ref();
-            let shown = decoded.or(history.shown()).unwrap_or(&black);
-            let arrival = match (damage, decoded) {
+                _ => None,
+            };
+            let arrival = match (damage, &decoded) {
                 (_, None) => Arrival::Nothing,
                 (Some(Damage::Partial), _) => Arrival::Partial,
                 _ => Arrival::Whole,
             };
-            let slot = codecs::restore::Slot { frame, key: row.is_key, arrival, exact: damage.is_none() };
-            let sight = history.sight(frame);
-            visit(&Slot { frame, damage, captured: &captured, slot, decoded, shown, sight })?;
-            if let (None, Some(picture)) = (damage, decoded) {
-                history.decoded(frame, picture, true);
+            if let Some(decoder) = &mut self.going_on {
+                let again = decoder.decode(frame)?.filter(|_| decoded.is_some());
+                going_on.decoded(frame, again, damage.is_some());
             }
+            plain.decoded(frame, decoded, damage.is_some());
+            let slot = codecs::restore::Slot { frame, key: row.is_key, arrival, exact: damage.is_none() };
+            let view = plain.view(frame, &black);
+            let other = if self.going_on.is_some() { going_on.view(frame, &black) } else { view };
+            visit(&Slot { frame, damage, captured: &captured, slot, plain: view, going_on: other })?;
+            plain.pass(frame, damage.is_some());
+            going_on.pass(frame, damage.is_some());
         }
         Ok(())
     }

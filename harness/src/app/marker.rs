@@ -5,35 +5,40 @@
 //!  ┌────────────────────────────┐
 //!  │ the clip's picture         │ height
 //!  ├────────────────────────────┤
-//!  │▓░░▓▓░▓░ ... 32 blocks      │ strip
-//!  │░▓▓░░▓░▓ ... 32 blocks      │
+//!  │▓░░▓▓░▓░ ... 20 blocks      │ strip
+//!  │░▓▓░░▓░▓ ... 20 blocks      │
 //!  └────────────────────────────┘
 //! ```
 //! A strip of grey blocks below the picture holds a word of [`BITS`] bits, dark or light. Words are drawn from a secret of the run, one
 //! after the other: each differs from the one before in [`FLIPS`] blocks that the secret picks (few, so that an encoder has little to
 //! send), and from the [`WINDOW`] before it in at least [`DISTANCE`]. A reader takes the nearest word of those that may be on the screen,
-//! and none if more than [`ERRORS`] blocks are wrong: with `DISTANCE` 12 two words cannot both be that near.
+//! and none if more than [`ERRORS`] blocks are wrong: with `DISTANCE` 8 two words cannot both be that near.
 //!
-//! Chances: an unrelated picture is taken for one of 1000 words with `1000 * sum(C(64, k), k <= 4) / 2^64` = 4e-11. Who has seen
-//! a word and draws the next one unseen has to pick 10 of its 12 blocks: 3e-8.
+//! Blocks are whole macroblocks of 16 pixels (8 in small pictures) on the codecs' own grid: one costs little more than its mean, a third of what
+//! blocks of 8 cost.
+//!
+//! Chances: an unrelated picture is taken for one of 1000 words with `1000 * sum(C(40, k), k <= 2) / 2^40` = 7e-7. Who has seen
+//! a word and draws the next one unseen has to pick 7 of its 8 blocks: `(1 + 8 * 32) / C(40, 8)` = 3e-6.
 
 use media::Yuv420;
 use sha2::{Digest, Sha256};
 
 /// Blocks of a word.
-pub const BITS: usize = 64;
+pub const BITS: usize = 40;
 /// Blocks by which a word differs from the one before.
-pub const FLIPS: usize = 12;
+pub const FLIPS: usize = 8;
 /// Least number of blocks by which two words differ that can be on the screen at about the same time.
-pub const DISTANCE: u32 = 12;
+pub const DISTANCE: u32 = 8;
 /// Wrong blocks that are put right.
-pub const ERRORS: u32 = 4;
+pub const ERRORS: u32 = 2;
 /// So many words before a word are far from it.
 pub const WINDOW: usize = 1024;
 /// Luma of the blocks.
-const LEVELS: [u8; 2] = [64, 192];
+const LEVELS: [u8; 2] = [80, 176];
+/// Every word has at least so many blocks of either level.
+const EITHER: usize = 10;
 /// Dark and light must be so far apart on the screen, in codes.
-const CONTRAST: f32 = 40.0;
+const CONTRAST: f32 = 32.0;
 /// Luma of what the blocks leave of the strip.
 const GREY: u8 = 128;
 
@@ -48,6 +53,8 @@ pub struct Layout {
     pub strip: usize,
     columns: usize,
     block: (usize, usize),
+    /// Grey rows between picture and blocks, so that these lie on the grid.
+    gap: usize,
 }
 
 impl Layout {
@@ -57,12 +64,12 @@ impl Layout {
         if width < 64 {
             return None;
         }
-        // Blocks begin at multiples of 8: those of codecs do.
-        let wide = width / 32 / 8 * 8;
-        let (columns, block) =
-            if wide >= 8 { (32, (wide, if wide > 16 { 16 } else { 8 })) } else { (width / 8, (8, 8)) };
-        let strip = BITS.div_ceil(columns) * block.1;
-        Some(Self { width, height, strip, columns, block })
+        // Blocks of the codecs' own grid; larger ones only where the picture is likely to be scaled down.
+        let side = if width < 256 { 8 } else { (width / 80 / 16 * 16).max(16) };
+        let (columns, block) = (width / side, (side, side));
+        let gap = (side - height % side) % side;
+        let strip = gap + BITS.div_ceil(columns) * side;
+        Some(Self { width, height, strip, columns, block, gap })
     }
 
     /// Rows of the whole picture.
@@ -73,7 +80,7 @@ impl Layout {
 
     /// First column and row (of the strip) of a block.
     fn place(&self, bit: usize) -> (usize, usize) {
-        (bit % self.columns * self.block.0, bit / self.columns * self.block.1)
+        (bit % self.columns * self.block.0, self.gap + bit / self.columns * self.block.1)
     }
 
     /// The picture with a word below it.
@@ -135,11 +142,13 @@ impl Layout {
             let value = sum as f32 / f32::from(n);
             *mean = value;
         }
-        // Every word has at least sixteen blocks of either level, so that the extremes show where these are.
+        // So many are dark, and so many light: the extremes show where these are.
         let mut sorted = means;
         sorted.sort_by(f32::total_cmp);
-        let (dark, light) =
-            (sorted[..16].iter().sum::<f32>() / 16.0, sorted[BITS - 16..].iter().sum::<f32>() / 16.0);
+        let (dark, light) = (
+            sorted[..EITHER].iter().sum::<f32>() / EITHER as f32,
+            sorted[BITS - EITHER..].iter().sum::<f32>() / EITHER as f32,
+        );
         if light - dark < CONTRAST {
             return None;
         }
@@ -191,7 +200,10 @@ impl Draws {
     fn flips(&mut self) -> u64 {
         let mut flips = 0u64;
         while (flips.count_ones() as usize) < FLIPS {
-            flips |= 1 << (self.byte() % 64);
+            let block = usize::from(self.byte() % 64);
+            if block < BITS {
+                flips |= 1 << block;
+            }
         }
         flips
     }
@@ -203,12 +215,14 @@ impl Words {
     pub fn new(secret: [u8; 32], frames: u32) -> Self {
         let mut draws = Draws { secret, counter: 0, block: Vec::new() };
         let mut words: Vec<u64> = Vec::with_capacity(FILLERS + frames as usize);
-        let mut last = (0..8).fold(0u64, |word, _| word << 8 | u64::from(draws.byte()));
+        let mut last = (0..BITS / 8).fold(0u64, |word, _| word << 8 | u64::from(draws.byte()));
         while words.len() < FILLERS + frames as usize {
             let next = last ^ draws.flips();
             let near = words.len().saturating_sub(WINDOW).max(FILLERS.min(words.len()));
             let mut before = words[..FILLERS.min(words.len())].iter().chain(&words[near..]);
-            if (16..=48).contains(&next.count_ones()) && before.all(|w| (w ^ next).count_ones() >= DISTANCE) {
+            if (EITHER..=BITS - EITHER).contains(&(next.count_ones() as usize))
+                && before.all(|w| (w ^ next).count_ones() >= DISTANCE)
+            {
                 words.push(next);
                 last = next;
             } else if words.is_empty() {
@@ -292,7 +306,8 @@ mod tests {
     fn words_are_far_apart_balanced_and_change_little() {
         let words = Words::new([1; 32], 3000);
         for (i, word) in words.words.iter().enumerate() {
-            assert!((16..=48).contains(&word.count_ones()));
+            assert!((EITHER..=BITS - EITHER).contains(&(word.count_ones() as usize)));
+            assert_eq!(word >> BITS, 0);
             let near = i.saturating_sub(WINDOW);
             for before in words.words[near..i].iter().chain(&words.words[..FILLERS.min(i)]) {
                 assert!((before ^ word).count_ones() >= DISTANCE);
@@ -305,17 +320,17 @@ mod tests {
     }
 
     #[test]
-    fn four_wrong_blocks_are_put_right_and_a_frame_that_is_yet_to_come_is_none() {
+    fn two_wrong_blocks_are_put_right_and_a_frame_that_is_yet_to_come_is_none() {
         let words = Words::new([3; 32], 400);
         let word = words.of(Shot::Frame(200));
-        assert_eq!(words.identify(word ^ 0b1111, Some(200)), Some(Shot::Frame(200)));
-        assert_eq!(words.identify(word ^ 0b1_1111, Some(399)), None);
+        assert_eq!(words.identify(word ^ 0b11, Some(200)), Some(Shot::Frame(200)));
+        assert_eq!(words.identify(word ^ 0b111, Some(399)), None);
         assert_eq!(words.identify(word, Some(199)), None);
         assert_eq!(words.identify(word, None), None);
         assert_eq!(words.identify(words.of(Shot::Filler(5)), None), Some(Shot::Filler(5)));
         // Between two words, as a picture that is half the last one: neither.
         let change = word ^ words.of(Shot::Frame(201));
-        let half = (0..64).filter(|b| change >> b & 1 == 1).take(6).fold(word, |w, b| w ^ 1 << b);
+        let half = (0..BITS).filter(|b| change >> b & 1 == 1).take(4).fold(word, |w, b| w ^ 1 << b);
         assert_eq!(words.identify(half, Some(399)), None);
     }
 

@@ -5,7 +5,7 @@
 
 use super::marker::Shot;
 use super::screen::Recording;
-use crate::record::evidence::capture_time;
+use crate::score::slots_of;
 use anyhow::{Context, Result};
 use contract::{Event, EventKind, RunSpec, Side, Status, Stream};
 use link::Timestamp;
@@ -134,6 +134,11 @@ fn write_events(path: &Path, events: impl Iterator<Item = Event>) -> Result<()> 
         Ok(out.flush()?)
     };
     write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// When a frame is captured, by the run's frame clock, nanoseconds.
+fn capture_time(spec: &RunSpec, frame: u32) -> u64 {
+    slots_of(spec).capture_time(frame).as_nanos()
 }
 
 #[cfg(test)]

@@ -3,18 +3,20 @@
 use super::run::ClipArgs;
 use crate::launch::{self, Request, clip};
 use crate::score;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args as ClapArgs;
 use contract::{Backend, exit};
 use serde::Deserialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
 /// Measure virtual runs against real time, split by stage
 #[derive(ClapArgs, Debug)]
 #[command(after_help = "\
-`cold` encodes; `warm` reads the encoded streams from the cache, as every later seed of a sweep does.
+`cold` encodes; `warm` reads the encoded streams from the cache, as every later seed of a sweep does. Then whole commands, as they are
+typed, start-up and all: medians of several, wall clock and processor time of all their processes.
 
 Examples:
   freezeframe bench
@@ -96,8 +98,71 @@ pub fn run(args: &Args) -> Result<i32> {
             score,
         });
     }
-    print(args, length, &rows)?;
+    print(args, length, &rows, &commands(args)?)?;
     Ok(exit::OK)
+}
+
+/// A command as it is typed, and how long it takes: by the clock, and of the processor.
+struct Command {
+    words: String,
+    wall: Duration,
+    processor: Duration,
+}
+
+/// Start-up, and a whole run whose clip, encoded streams and scores are in the cache.
+fn commands(args: &Args) -> Result<Vec<Command>> {
+    let tool = std::env::current_exe().context("failed to find this program")?;
+    let sut = tool.with_file_name("sut");
+    let out = args.out.join("whole").to_string_lossy().into_owned();
+    let mut run = ["run", &args.scenario, "--system", &args.system, "--no-video", "--out", &out]
+        .map(str::to_owned)
+        .to_vec();
+    run.extend(args.clip.words());
+    let words = |list: &[&str]| list.iter().map(|&w| w.to_owned()).collect::<Vec<_>>();
+    let mut all = vec![(&tool, words(&["--help"]), 15)];
+    if sut.is_file() {
+        all.push((&sut, words(&[&args.system, "describe"]), 15));
+    }
+    all.push((&tool, run, 5));
+    all.into_iter().map(|(program, words, times)| command(program, &words, times, Path::new(&out))).collect()
+}
+
+/// Medians of several calls after one that warms up; each finds `out` gone.
+fn command(program: &Path, words: &[String], times: usize, out: &Path) -> Result<Command> {
+    let (mut wall, mut processor) = (Vec::new(), Vec::new());
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for _ in 0..=times {
+        let _ = std::fs::remove_dir_all(out);
+        let (began, before) = (Instant::now(), processor_time_of_children());
+        let done = Process::new(program).args(words).stdin(Stdio::null()).output();
+        let done = done.with_context(|| format!("failed to start {name}"))?;
+        ensure!(
+            done.status.success(),
+            "{name} {}: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&done.stderr)
+        );
+        wall.push(began.elapsed());
+        processor.push(processor_time_of_children().saturating_sub(before));
+    }
+    let median = |mut times: Vec<Duration>| {
+        times.remove(0);
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
+    Ok(Command {
+        words: format!("{name} {}", words.join(" ")),
+        wall: median(wall),
+        processor: median(processor),
+    })
+}
+
+fn processor_time_of_children() -> Duration {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN);
+    let time = |t: nix::sys::time::TimeVal| {
+        Duration::from_micros(u64::try_from(t.tv_sec() * 1_000_000 + t.tv_usec()).unwrap_or_default())
+    };
+    usage.map_or(Duration::ZERO, |usage| time(usage.user_time()) + time(usage.system_time()))
 }
 
 fn profile(dir: &Path) -> Result<Profile> {
@@ -107,7 +172,7 @@ fn profile(dir: &Path) -> Result<Profile> {
     serde_json::from_str(&text).with_context(|| format!("{} makes no sense", path.display()))
 }
 
-fn print(args: &Args, length: Duration, rows: &[Row]) -> Result<()> {
+fn print(args: &Args, length: Duration, rows: &[Row], commands: &[Command]) -> Result<()> {
     let faster = |d: Duration| length.as_secs_f64() / d.as_secs_f64();
     if args.json {
         let rows: Vec<_> = rows
@@ -120,6 +185,9 @@ fn print(args: &Args, length: Duration, rows: &[Row]) -> Result<()> {
                     "times_real_time": faster(r.whole), "times_real_time_scored": faster(r.whole + r.score),
                 })
             })
+            .chain(commands.iter().map(|c| {
+                json!({ "command": c.words, "wall_s": c.wall.as_secs_f64(), "processor_s": c.processor.as_secs_f64() })
+            }))
             .collect();
         println!("{}", serde_json::to_string_pretty(&rows)?);
         return Ok(());
@@ -142,6 +210,11 @@ fn print(args: &Args, length: Duration, rows: &[Row]) -> Result<()> {
             faster(r.whole),
             faster(r.whole + r.score)
         );
+    }
+    println!("\n{:>8} {:>10}  whole commands, milliseconds", "wall", "processor");
+    for c in commands {
+        let ms = |d: Duration| format!("{:.0}", d.as_secs_f64() * 1e3);
+        println!("{:>8} {:>10}  {}", ms(c.wall), ms(c.processor), c.words);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::report::budget::{Curve, RECORDED, RULE, curves, ms, plotted, usual};
 use crate::report::group::group;
 use crate::report::html::budget::page;
 use crate::report::load::load_all;
+use crate::report::table::{UNKNOWN, UNKNOWN_CSV};
 use anyhow::Context as _;
 use contract::{Playout, Stream, exit};
 use link::Span;
@@ -48,9 +49,11 @@ pub struct Args {
 /// # Errors
 /// When a run's results are damaged, or the page cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<i32> {
-    let mut runs = Vec::new();
+    let (mut runs, mut damaged) = (Vec::new(), 0);
     for dir in &args.runs {
-        runs.extend(load_all(dir)?);
+        let loaded = load_all(dir)?;
+        runs.extend(loaded.runs);
+        damaged += loaded.damaged;
     }
     if runs.is_empty() {
         bad_input!("no finished run (a directory with scores.json) there; `freezeframe score` makes them");
@@ -82,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         std::fs::write(path, page(&curves(&groups, stream, &plotted())))
             .with_context(|| format!("failed to write {}", path.display()))?;
     }
-    Ok(exit::OK)
+    Ok(if damaged == 0 { exit::OK } else { exit::INVALID })
 }
 
 fn as_json(curves: &[Curve], stream: Stream) -> serde_json::Value {
@@ -120,7 +123,7 @@ fn as_csv(curves: &[Curve], stream: Stream) -> String {
                 names.join(","),
                 stream.name(),
                 curve.runs,
-                curve.kept_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+                curve.kept_ms.map_or_else(|| UNKNOWN_CSV.to_owned(), |ms| ms.to_string()),
                 curve.decided_at_deadline,
                 ms(p.budget.as_nanos()),
                 p.non_rendered_percent,
@@ -151,7 +154,7 @@ fn text(curves: &[Curve], budgets: &[Span]) -> String {
             });
             out.push('\n');
             for curve in together {
-                let kept = curve.kept_ms.map_or("-".to_owned(), |ms| format!("{ms:.1}ms"));
+                let kept = curve.kept_ms.map_or(UNKNOWN.to_owned(), |ms| format!("{ms:.1}ms"));
                 let _ = write!(out, "  {:w$} {kept:>8}", curve.system, w = width.max(what.len()));
                 match &curve.points {
                     Ok(points) => points.iter().for_each(|p| {

@@ -5,7 +5,8 @@ use crate::bad_input;
 use crate::ci::{Case, CiArgs, Verdict};
 use crate::report::columns::COLUMNS;
 use crate::report::diff::{Diff, Row, Tolerance, diff};
-use crate::report::load::{Run, load_all};
+use crate::report::load::{Loaded, load_all};
+use crate::report::table::UNKNOWN;
 use contract::exit;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Runs are paired by what they are (system and its options, scenario, clip, seed, clock), whatever revision made them. A pair is
 beyond tolerance if one value of it is: nothing is averaged first. Exit code 3: a value is beyond its tolerance, a run of OLD is
-missing in NEW, or a run is valid in only one of them. Runs that only NEW has are listed and change nothing.
+missing in NEW, a run is valid in only one of them, or one was left out because its files are damaged. Runs that only NEW has are listed and change nothing.
 
 Default tolerances: PSNR and other dB 0.1, SSIM 0.001, LPIPS 0.002, percentages 0.5, freezes 0, ms and mm 1, rates 1 %.
 
@@ -50,7 +51,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<i32> {
     let given = tolerances(&args.tolerances)?;
     let (old, new) = (load(&args.old)?, load(&args.new)?);
-    let mut found = diff(&old, &new, |column| {
+    let damaged = old.damaged + new.damaged;
+    let mut found = diff(&old.runs, &new.runs, |column| {
         let said = given.iter().rev().find(|(key, _)| key == column.key || key == "all");
         said.map_or_else(|| Tolerance::default_of(column), |(_, tolerance)| *tolerance)
     });
@@ -72,7 +74,8 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         found.missing.clear();
     }
     args.ci.tell("diff", &cases(&found))?;
-    Ok(if found.differs() { exit::DIFFERENT } else { exit::OK })
+    // Nobody can say that what was left out is the same.
+    Ok(if found.differs() || damaged > 0 { exit::DIFFERENT } else { exit::OK })
 }
 
 /// A case per system, scenario and clip that both folders have, and one per run that only one has or that is valid in only one.
@@ -110,15 +113,15 @@ fn cases(found: &Diff) -> Vec<Case> {
     cases
 }
 
-fn load(dir: &Path) -> anyhow::Result<Vec<Run>> {
-    let runs = load_all(dir)?;
-    if runs.is_empty() {
+fn load(dir: &Path) -> anyhow::Result<Loaded> {
+    let loaded = load_all(dir)?;
+    if loaded.runs.is_empty() {
         bad_input!(
             "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
             dir.display()
         );
     }
-    Ok(runs)
+    Ok(loaded)
 }
 
 fn tolerances(words: &[String]) -> anyhow::Result<Vec<(String, Tolerance)>> {
@@ -172,7 +175,7 @@ fn text(found: &Diff) -> String {
 }
 
 fn cells(row: &Row) -> [String; 10] {
-    let number = |v: f64| if v.is_nan() { "-".to_owned() } else { format!("{v:.*}", row.digits) };
+    let number = |v: f64| if v.is_nan() { UNKNOWN.to_owned() } else { format!("{v:.*}", row.digits) };
     let largest = match row.largest {
         f64::INFINITY => "appeared".to_owned(),
         f64::NEG_INFINITY => "gone".to_owned(),

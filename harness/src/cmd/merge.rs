@@ -63,5 +63,5 @@ pub fn run(args: &Args) -> Result<i32> {
     if !args.json {
         eprintln!("report: {}", into.join("report.html").display());
     }
-    Ok(if merged.missing.is_empty() { exit::OK } else { exit::FAILED })
+    Ok(if merged.missing.is_empty() && merged.damaged == 0 { exit::OK } else { exit::FAILED })
 }

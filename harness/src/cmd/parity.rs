@@ -22,7 +22,9 @@ differ, 4 if the run in namespaces is invalid (its emulator was late or lost pac
 
 Examples:
   freezeframe parity
-  freezeframe parity ge-high-packet --system revo-h264 --frames 90")]
+  freezeframe parity ge-high-packet --system revo-h264 --option transport=datagram --frames 90
+
+Keys of DTLS are drawn at random and its timers are the machine's: data channels do not agree to the packet.")]
 pub struct Args {
     /// Scenario: a name or a TOML file
     #[arg(default_value = "ge-medium-packet")]

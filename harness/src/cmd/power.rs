@@ -3,7 +3,7 @@
 use crate::bad_input;
 use crate::report::columns::{Better, COLUMNS, Column};
 use crate::report::group::group;
-use crate::report::load::load_all;
+use crate::report::load::{Loaded, load_all};
 use crate::report::significance::{Compared, Family, families};
 use contract::exit;
 use metrics::stats::{MOST_UNITS, Needed, needed};
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
             args.difference.unwrap_or(0.0)
         );
     }
-    let runs = load_all(&args.dir)?;
+    let Loaded { runs, damaged } = load_all(&args.dir)?;
     let groups = group(&runs);
     if let Some(name) = &args.baseline
         && !groups.iter().any(|g| g.system == *name)
@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
     } else {
         print!("{}", text(column, &lines));
     }
-    Ok(exit::OK)
+    Ok(if damaged == 0 { exit::OK } else { exit::INVALID })
 }
 
 /// A result column by its key.

@@ -2,7 +2,7 @@
 
 use crate::report;
 use crate::report::columns::COLUMNS;
-use crate::report::load::load_all;
+use crate::report::load::{Loaded, load_all};
 use crate::report::rate::Deltas;
 use anyhow::Context as _;
 use contract::exit;
@@ -68,7 +68,7 @@ pub enum Format {
 /// # Errors
 /// When a run's results are damaged, or a file cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<i32> {
-    let runs = load_all(&args.dir)?;
+    let Loaded { runs, damaged } = load_all(&args.dir)?;
     if runs.is_empty() {
         crate::bad_input!(
             "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
@@ -110,5 +110,5 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         eprintln!("report: {}", args.dir.join("report.html").display());
     }
     let all_valid = runs.iter().all(|r| r.scores.health.valid);
-    Ok(if all_valid { exit::OK } else { exit::INVALID })
+    Ok(if all_valid && damaged == 0 { exit::OK } else { exit::INVALID })
 }

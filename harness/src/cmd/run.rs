@@ -106,6 +106,23 @@ impl ClipArgs {
             fov: self.fov,
         }
     }
+
+    /// As they are typed.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = vec!["--size".to_owned(), format!("{}x{}", self.size.0, self.size.1)];
+        let mut add = |name: &str, value: Option<String>| {
+            words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+        };
+        add("--fps", Some(self.fps.to_string()));
+        add("--clip", self.clip.clone());
+        add("--depth", self.depth.as_ref().map(|path| path.to_string_lossy().into_owned()));
+        add("--depth-unit", self.depth.as_ref().map(|_| self.depth_unit.to_string()));
+        add("--frames", self.frames.map(|n| n.to_string()));
+        add("--fov", self.fov.map(|fov| fov.to_string()));
+        words.extend(self.no_depth.then(|| "--no-depth".to_owned()));
+        words
+    }
 }
 
 fn parse_size(text: &str) -> Result<(u32, u32), String> {

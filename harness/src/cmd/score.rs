@@ -5,6 +5,7 @@ use crate::bad_input;
 use crate::report;
 use crate::report::load::Run;
 use crate::score::{Options, run_dirs, score_run};
+use contract::seal::{self, Seal};
 use contract::{RunSpec, exit};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal as _;
@@ -39,6 +40,9 @@ pub struct Args {
     /// Score against the clip's files as they are, even if they have changed since the run
     #[arg(long)]
     pub allow_changed_clip: bool,
+    /// Take the run's files as they are, even if they are not those that the run wrote: they are sealed anew
+    #[arg(long)]
+    pub reseal: bool,
     /// Compute everything, believe no cache
     #[arg(long)]
     pub no_cache: bool,
@@ -59,6 +63,9 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
     }
     let mut valid = true;
     for dir in &dirs {
+        if args.reseal {
+            Seal::evidence(dir)?;
+        }
         let bar = progress_bar(dir)?;
         let scores = score_run(dir, &options, &|slots| bar.inc(u64::from(slots)))?;
         bar.finish_and_clear();
@@ -103,6 +110,7 @@ fn progress_bar(dir: &Path) -> anyhow::Result<ProgressBar> {
     if !std::io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());
     }
+    seal::check_evidence(dir)?;
     let spec = RunSpec::read(dir)?;
     let slots = u64::from(spec.clip.frames) * spec.clip.streams().len() as u64;
     let style = ProgressStyle::with_template("scoring {msg} {bar:30} {pos}/{len} {per_sec}")?;

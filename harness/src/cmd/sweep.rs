@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 #[derive(ClapArgs, Clone, Debug)]
 #[command(after_help = "\
 An interrupted sweep resumes: the same command skips every finished run. A run whose system, weights, encoder, clip or scenario
-has changed since is done again, with one line per reason; one that lacks a metric is scored again. Runs in virtual time go side by side
+has changed since, or whose files are damaged, is done again, with one line per reason; one that lacks a metric is scored again. Runs in virtual time go side by side
 (--jobs), with the same results in every number of jobs; runs in namespaces follow one at a time. Several
 freezeframe processes may share a cache and a directory of runs: nothing is encoded or scored twice.
 
@@ -506,7 +506,7 @@ fn finish(args: &Args, plan: &Plan, merged: &Merged, out: &Path) -> Result<i32> 
     if !args.json {
         eprintln!("report: {}", out.join("report.html").display());
     }
-    Ok(if merged.missing.is_empty() { exit::OK } else { exit::FAILED })
+    Ok(if merged.missing.is_empty() && merged.damaged == 0 { exit::OK } else { exit::FAILED })
 }
 
 /// Names what a merged folder lacks.

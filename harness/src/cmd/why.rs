@@ -1,5 +1,6 @@
 //! `freezeframe why`: why a frame did not render.
 
+use crate::launch::is_run_dir;
 use crate::record::{Ledger, join, read_events, read_fates, why};
 use crate::score::slots_of;
 use contract::{FrameRow, RunSpec, Status, Stream, exit};
@@ -35,6 +36,10 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
 }
 
 fn answer(args: &Args) -> anyhow::Result<String> {
+    if !is_run_dir(&args.run) {
+        crate::bad_input!("{} is no run directory", args.run.display());
+    }
+    contract::seal::check_evidence(&args.run)?;
     let spec = RunSpec::read(&args.run)?;
     let slots = slots_of(&spec);
     let events = args.run.join("events.jsonl");

@@ -18,7 +18,7 @@ pub struct Case {
     pub scenario: String,
     /// System name.
     pub system: String,
-    /// Clip name; absent: the embedded one.
+    /// Clip name, or a file relative to the folder; absent: the embedded one.
     #[serde(default)]
     pub clip: Option<String>,
     /// Columns and rows of captured frames.
@@ -114,6 +114,9 @@ impl Case {
             toml::from_str(&text).map_err(|e| CaseError::Invalid { path, reason: e.to_string() })?;
         if Path::new(&case.scenario).extension().is_some_and(|e| e == "toml") {
             case.scenario = folder.join(&case.scenario).display().to_string();
+        }
+        if let Some(clip) = case.clip.as_mut().filter(|clip| Path::new(clip).extension().is_some()) {
+            *clip = folder.join(&clip).display().to_string();
         }
         Ok(case)
     }

@@ -1,10 +1,10 @@
 //! What a run directory gives to the goldens.
 
 use super::{Case, Keep, Moment, Product, flatten, ladder, statuses, timeline};
-use crate::score::pictures::Shown;
+use crate::score::pictures::{Shown, colour_of};
 use anyhow::{Context, Result, bail};
 use contract::{Event, EventKind, RunSpec, Scores};
-use media::convert::{Colour, to_rgb};
+use media::convert::to_rgb;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -60,10 +60,11 @@ fn picture(run_dir: &Path, events: &[Event], moment: Moment) -> Result<media::Rg
         );
     };
     let spec = RunSpec::read(run_dir)?;
-    let store = Shown::open(run_dir, &spec.clip, moment.stream, Colour::BT601)?;
+    let colour = colour_of(&spec.clip, moment.stream)?;
+    let store = Shown::open(run_dir, &spec.clip, moment.stream, colour)?;
     let picture = store.map(|mut s| s.picture(moment.slot, shown)).transpose()?.flatten();
     let picture = picture.with_context(|| {
         format!("frame {shown} is shown, but the store of {} has no picture of it", moment.stream.name())
     })?;
-    Ok(to_rgb(&picture, Colour::BT601))
+    Ok(to_rgb(&picture, colour))
 }

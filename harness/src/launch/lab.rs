@@ -8,7 +8,8 @@ use crate::bad_input;
 use crate::record::{Finding, read_fates};
 use anyhow::{Context, Result};
 use contract::scores::{AppHealth, Durations, Health, Warning};
-use contract::{Event, Manifest, RunSpec, Shaping};
+use contract::{Event, Manifest, RunSpec, Scenario, Shaping};
+use link::LinkSpec;
 use netns::{End, Lab, LabConfig, LabError, Shaper};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -123,7 +124,7 @@ impl Ends {
             [EndFiles::sender(run_dir), EndFiles::receiver(run_dir)]
         };
         files[0].prepare(&spec_of_the_sender(spec, manifest))?;
-        files[1].prepare(&without_the_clip(spec))?;
+        files[1].prepare(&without_the_clip(&without_the_path(spec, manifest)))?;
         let mut app = match manifest.is_app() {
             true => Some(App::start(spec, manifest, run_dir, [files[0].folder(), files[1].folder()], lab)?),
             false => None,
@@ -351,11 +352,19 @@ fn path_findings(health: &netns::Health, manifest: &Manifest) -> Vec<Finding> {
 
 /// The run as its sender sees it. Only this project's own systems may keep encoded streams; an app gets its pictures from the camera.
 fn spec_of_the_sender(spec: &RunSpec, manifest: &Manifest) -> RunSpec {
-    if manifest.is_app() {
-        return without_the_clip(spec);
+    let spec = without_the_path(spec, manifest);
+    if manifest.is_app() { without_the_clip(&spec) } else { spec }
+}
+
+/// A plug-in does not learn what the path will do: the model is public and its draws follow from the seed, so that who knows both knows
+/// which packets will be lost.
+fn without_the_path(spec: &RunSpec, manifest: &Manifest) -> RunSpec {
+    if manifest.is_shipped() {
+        return spec.clone();
     }
-    let cache = spec.cache.clone().filter(|_| manifest.is_shipped());
-    RunSpec { cache, ..spec.clone() }
+    let path = LinkSpec::default;
+    let scenario = Scenario { forward: path(), reverse: path(), ..spec.scenario.clone() };
+    RunSpec { cache: None, seed: 0, replay: String::new(), scenario, ..spec.clone() }
 }
 
 /// The run as a receiver sees it: without a word of where the clip is.

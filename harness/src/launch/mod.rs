@@ -36,8 +36,11 @@ pub use request::Request;
 use crate::bad_input;
 use anyhow::{Context, Result};
 use contract::lock::Lock;
-use contract::{Backend, RunSpec, spec};
+use contract::seal::{self, Seal};
+use contract::{Backend, Manifest, RunSpec, spec};
 use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Keeps other processes and threads away from a run directory until it is dropped. The lock is in the cache folder, so that nothing
@@ -73,11 +76,11 @@ pub fn hold(run_dir: &Path) -> Result<Option<Lock>> {
 ///
 /// Everything is written beside the final place and moved there at the end, so that a run directory is complete
 /// whenever it exists. What a failed run has written is kept, in `.failed` beside it.
-pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path) -> Result<()> {
+pub fn launch(spec: &RunSpec, manifest: &Manifest, run_dir: &Path) -> Result<()> {
     if !is_run_dir(run_dir) && fs::read_dir(run_dir).is_ok_and(|mut d| d.next().is_some()) {
         bad_input!("{} exists and is no run directory; choose another --out", run_dir.display());
     }
-    let partial = partial_path(run_dir);
+    let partial = partial_path(run_dir, manifest);
     remove::remove_tree(&partial).with_context(|| {
         format!("failed to remove {}, which a run left that was cut off", partial.display())
     })?;
@@ -87,7 +90,8 @@ pub fn launch(spec: &RunSpec, manifest: &contract::Manifest, run_dir: &Path) -> 
         Backend::Virtual => simulated::run(spec, manifest, &partial, run_dir),
         Backend::Namespaces => lab::run(spec, manifest, &partial, run_dir),
     };
-    if let Err(error) = result {
+    let sealed = result.and_then(|()| Ok(Seal::evidence(&partial)?));
+    if let Err(error) = sealed {
         return Err(failed::keep(error, &partial, run_dir, manifest));
     }
     move_into_place(&partial, run_dir)
@@ -118,15 +122,41 @@ fn move_into_place(new: &Path, place: &Path) -> std::io::Result<()> {
     }
 }
 
-fn partial_path(run_dir: &Path) -> PathBuf {
+/// Where a run is made: the same place for the same run, so that what a killed one has left is found. A plug-in sees this name, from
+/// which it must not learn the seed that stands in the run directory's own: it is hashed with a number that only this user knows.
+fn partial_path(run_dir: &Path, manifest: &Manifest) -> PathBuf {
     let name = run_dir.file_name().map_or_else(|| "run".into(), |n| n.to_string_lossy().into_owned());
+    let secret = if manifest.is_shipped() { None } else { secret() };
+    let name = match secret {
+        Some(mut secret) => {
+            secret.extend(name.as_bytes());
+            format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&secret))
+        }
+        None => name,
+    };
     run_dir.with_file_name(format!(".{name}.partial"))
 }
 
-/// Files of a run directory that a re-run replaces; used in messages and by `score`.
+/// 32 random bytes, made once and kept in the cache folder, which no plug-in sees; `None` where nothing can be kept there.
+fn secret() -> Option<Vec<u8>> {
+    let path = clip::cache_dir().ok()?.join("secret");
+    let read = || fs::read(&path).ok().filter(|bytes| bytes.len() == 32);
+    read().or_else(|| {
+        let mut bytes = vec![0; 32];
+        fs::File::open("/dev/urandom").ok()?.read_exact(&mut bytes).ok()?;
+        fs::create_dir_all(path.parent()?).ok()?;
+        files::write_new(&path, &bytes).ok()?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).ok()?;
+        read()
+    })
+}
+
+/// Whether a directory is a run's, whole or damaged: a re-run replaces it. One file of a run may have been lost.
 #[must_use]
 pub fn is_run_dir(path: &Path) -> bool {
-    path.join(spec::FILE_NAME).is_file()
+    let has = |name: &&&str| path.join(name).is_file();
+    [spec::FILE_NAME, seal::FILE_NAME].iter().any(|name| has(&name))
+        || ["events.jsonl", "fates.jsonl", "frames.csv", "scores.json"].iter().filter(has).count() > 1
 }
 
 #[cfg(test)]

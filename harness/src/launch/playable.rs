@@ -1,11 +1,10 @@
 //! `rendered.<stream>.mp4`: what was on the screen, slot by slot, for any player.
 
 use crate::record::read_events;
-use crate::score::pictures::{Shown, black};
+use crate::score::pictures::{Shown, black, colour_of};
 use anyhow::{Context, Result};
 use contract::units::file_name;
 use contract::{EventKind, RunSpec, Stream};
-use media::convert::Colour;
 use std::collections::BTreeMap;
 use std::path::Path;
 use video::{Quality, Writer};
@@ -38,10 +37,7 @@ fn video_name(stream: Stream) -> String {
 fn write_stream(run_dir: &Path, spec: &RunSpec, stream: Stream) -> Result<()> {
     let slots = shown_frames(run_dir, stream)?;
     let path = run_dir.join(video_name(stream));
-    let colour = match stream {
-        Stream::Rgb => video::probe(&spec.clip.rgb)?.captured_colour(),
-        Stream::Depth => Colour::BT601,
-    };
+    let colour = colour_of(&spec.clip, stream)?;
     let Some(mut shown) = Shown::open(run_dir, &spec.clip, stream, colour)? else { return Ok(()) };
     let size = (spec.clip.width as usize, spec.clip.height as usize);
     let mut writer = Writer::create(&path, size, (spec.clip.fps, 1), colour, Quality::Crf(18))?;

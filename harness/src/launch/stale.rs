@@ -3,6 +3,7 @@
 use super::is_run_dir;
 use anyhow::{Context, Result};
 use contract::identity::{changed, differences};
+use contract::seal::{self, Seal, SealError};
 use contract::{Backend, RunKey, RunSpec};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ pub enum Standing {
     Nothing,
     /// The same run.
     Same,
+    /// A run whose files are not what was written, and how.
+    Damaged(String),
     /// Another one at these places, each with the reasons why it is no longer what was asked for.
     Stale(Vec<(PathBuf, Vec<String>)>),
 }
@@ -26,18 +29,14 @@ pub enum Standing {
 #[must_use]
 pub fn standing(run_dir: &Path, spec: &RunSpec) -> Standing {
     if is_run_dir(run_dir) {
-        return match RunSpec::read(run_dir) {
-            Ok(old) => {
-                let reasons = changes(&old, spec);
-                if reasons.is_empty() {
-                    Standing::Same
-                } else {
-                    Standing::Stale(vec![(run_dir.into(), reasons)])
-                }
-            }
-            Err(error) => {
-                Standing::Stale(vec![(run_dir.into(), vec![format!("spec.toml is unreadable: {error}")])])
-            }
+        let reasons = seal::check_evidence(run_dir)
+            .map_err(|e| damage(&e))
+            .and_then(|()| RunSpec::read(run_dir).map_err(|e| contract::text::line(&contract::said(&e))))
+            .map(|old| changes(&old, spec));
+        return match reasons {
+            Ok(reasons) if reasons.is_empty() => Standing::Same,
+            Ok(reasons) => Standing::Stale(vec![(run_dir.into(), reasons)]),
+            Err(why) => Standing::Damaged(why),
         };
     }
     let beside = run_dir.parent().and_then(|folder| fs::read_dir(folder).ok());
@@ -49,7 +48,8 @@ pub fn standing(run_dir: &Path, spec: &RunSpec) -> Standing {
             && let Ok(old) = RunSpec::read(&path)
             && old.replay == spec.replay
         {
-            let reasons = changes(&old, spec);
+            let reasons =
+                seal::check_evidence(&path).map_or_else(|e| vec![damage(&e)], |()| changes(&old, spec));
             if !reasons.is_empty() {
                 stale.push((path, reasons));
             }
@@ -57,6 +57,22 @@ pub fn standing(run_dir: &Path, spec: &RunSpec) -> Standing {
     }
     stale.sort();
     if stale.is_empty() { Standing::Nothing } else { Standing::Stale(stale) }
+}
+
+/// What is wrong with a run, without what to do: that is done.
+#[must_use]
+pub fn damage(error: &SealError) -> String {
+    let name = |path: &str| Path::new(path).file_name().map(|n| n.to_string_lossy().into_owned());
+    match error {
+        SealError::Missing { .. } => {
+            format!("it has no {}, made by an earlier version or removed", seal::FILE_NAME)
+        }
+        SealError::Broken { path, why } => format!("{} is damaged: {why}", name(path).unwrap_or_default()),
+        SealError::Evidence { path, why } | SealError::Result { path, why } => {
+            format!("{} {why}", name(path).unwrap_or_default())
+        }
+        SealError::Io { .. } => contract::said(error),
+    }
 }
 
 /// Why results of `old` are not those that `new` would give; empty if they are.
@@ -111,7 +127,9 @@ pub fn refresh(run_dir: &Path, spec: &RunSpec) -> Result<bool> {
     unmark(run_dir)?;
     let now = RunSpec { identity: old.identity.clone(), revision: old.revision.clone(), ..spec.clone() };
     if now != old {
+        let mut seal = Seal::read(run_dir)?;
         now.write(run_dir)?;
+        seal.renew(run_dir, contract::spec::FILE_NAME)?;
     }
     Ok(now.clip.depth_fov_degrees != old.clip.depth_fov_degrees)
 }

@@ -6,12 +6,14 @@
 //! | [`options`] | sets of options |
 //! | [`clips`] | clips: one by one, folders, lists, splits |
 //! | [`rules`] | what is left out |
+//! | `trace_map` | ReVo's own lists of sessions |
 //!
 //! docs/PLANS.md is the user's page.
 
 pub mod clips;
 pub mod options;
 pub mod rules;
+mod trace_map;
 pub mod values;
 
 use crate::launch::Request;
@@ -113,6 +115,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("default", include_str!("../../plans/default.toml")),
     ("papers", include_str!("../../plans/papers.toml")),
     ("readme", include_str!("../../plans/readme.toml")),
+    ("recovery", include_str!("../../plans/recovery.toml")),
     ("reparo-figures", include_str!("../../plans/reparo-figures.toml")),
     ("revo-original", include_str!("../../plans/revo-original.toml")),
 ];
@@ -138,11 +141,14 @@ pub struct Instead {
 }
 
 impl Plan {
-    /// The shipped plan of that name, or the file at that path.
+    /// The shipped plan of that name, or the file at that path: a plan, or a `trace_map.txt` of ReVo.
     ///
     /// # Errors
     /// [`BadInput`] that names the file, the block, the key and what to write.
     pub fn find(name_or_path: &str) -> Result<Self> {
+        if name_or_path.ends_with(".txt") {
+            return trace_map::plan(name_or_path.as_ref()).map_err(|e| BadInput(contract::said(&e)).into());
+        }
         match SHIPPED.iter().find(|(n, _)| *n == name_or_path) {
             Some((name, text)) => Self::parse(name, text),
             None if is_path(name_or_path) => {
@@ -154,7 +160,7 @@ impl Plan {
             None => {
                 let known: Vec<_> = SHIPPED.iter().map(|(n, _)| *n).collect();
                 bad_input!(
-                    "no plan is called {name_or_path:?}; there are: {}; or give a TOML file",
+                    "no plan is called {name_or_path:?}; there are: {}; or give a TOML file, or a trace_map.txt of ReVo",
                     known.join(", ")
                 );
             }

@@ -1,5 +1,6 @@
 //! What a system says, compared with what the harness saw itself: the ledger of the path, and the clock.
 
+use super::tally::Tally;
 use super::{Finding, Slots};
 use contract::{Event, EventKind, FrameRow, Role, RunSpec, Side, Status, Stream};
 use link::{Direction, FateRecord, Link, Outcome, Timestamp};
@@ -94,13 +95,7 @@ impl Delivered {
     }
 
     /// Holds the joined rows against the path.
-    pub fn check(
-        &mut self,
-        spec: &RunSpec,
-        slots: &Slots,
-        rows: &[FrameRow],
-        promises_loss: bool,
-    ) -> Vec<Finding> {
+    pub fn check(&mut self, slots: &Slots, rows: &[FrameRow], promises_loss: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.not_the_models > 0 {
             findings.push(Finding::LedgerNotTheModels { count: self.not_the_models });
@@ -117,7 +112,7 @@ impl Delivered {
             let (mut last, mut before) = (0, (None, None));
             for row in rows.iter().filter(|r| r.stream == stream) {
                 let Some(render) = row.render.map(Timestamp::as_nanos) else { continue };
-                let captured = capture_time(spec, row.frame_id);
+                let captured = slots.capture_time(row.frame_id).as_nanos();
                 if render < captured {
                     early.add(row.frame_id);
                 }
@@ -160,7 +155,7 @@ impl Delivered {
                 count,
                 first,
             });
-            if let Some(finding) = later_pictures(spec, stream, rows) {
+            if let Some(finding) = later_pictures(slots, stream, rows) {
                 findings.push(finding);
             }
         }
@@ -169,7 +164,7 @@ impl Delivered {
 }
 
 /// Slots that show, to the bit, the picture of a frame that was captured only after them, and of none before.
-fn later_pictures(spec: &RunSpec, stream: Stream, rows: &[FrameRow]) -> Option<Finding> {
+fn later_pictures(slots: &Slots, stream: Stream, rows: &[FrameRow]) -> Option<Finding> {
     let mut first_captured: BTreeMap<&str, u32> = BTreeMap::new();
     for row in rows.iter().filter(|r| r.stream == stream) {
         if let Some(picture) = &row.captured_picture {
@@ -180,17 +175,11 @@ fn later_pictures(spec: &RunSpec, stream: Stream, rows: &[FrameRow]) -> Option<F
     for row in rows.iter().filter(|r| r.stream == stream) {
         let (Some(picture), Some(render)) = (&row.shown_picture, row.render) else { continue };
         let of = first_captured.get(picture.as_str()).copied();
-        if of.is_some_and(|frame| capture_time(spec, frame) > render.as_nanos()) {
+        if of.is_some_and(|frame| slots.capture_time(frame) > render) {
             tally.add(row.frame_id);
         }
     }
     (tally.count > 0).then_some(Finding::ShowsLater { stream, count: tally.count, first: tally.first })
-}
-
-/// When frame `frame` is captured, by the harness's own schedule.
-#[must_use]
-pub fn capture_time(spec: &RunSpec, frame: u32) -> u64 {
-    spec.capture_start_ns + u64::from(frame) * 1_000_000_000 / u64::from(spec.clip.fps.max(1))
 }
 
 /// What events say about time and traffic, gathered one at a time.
@@ -216,14 +205,14 @@ impl Claims {
     }
 
     /// Takes one event.
-    pub fn add(&mut self, spec: &RunSpec, event: &Event) {
+    pub fn add(&mut self, (spec, slots): (&RunSpec, &Slots), event: &Event) {
         let t = event.t_ns.as_nanos();
         if self.ended_ns.is_some_and(|end| t > end) {
             self.future += 1;
         }
         match &event.kind {
             EventKind::Captured { frame } if *frame < spec.clip.frames => {
-                let at = capture_time(spec, *frame);
+                let at = slots.capture_time(*frame).as_nanos();
                 // In virtual time nothing is ever late.
                 let (allowed, slack) = match spec.backend {
                     contract::Backend::Virtual => (TOLERANCE_NS, TOLERANCE_NS),
@@ -279,28 +268,6 @@ impl Claims {
             }
         }
         findings
-    }
-}
-
-/// Counts and remembers the first.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    count: u32,
-    first: u32,
-}
-
-impl Tally {
-    fn add(&mut self, frame: u32) {
-        if self.count == 0 || frame < self.first {
-            self.first = frame;
-        }
-        self.count += 1;
-    }
-
-    fn report(&self, findings: &mut Vec<Finding>, make: impl FnOnce(u32, u32) -> Finding) {
-        if self.count > 0 {
-            findings.push(make(self.count, self.first));
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Joins the events of both ends by frame id.
 
+use super::tally::Tally;
 use super::{Finding, Ledger};
 use contract::frames::Traffic;
 use contract::scores::Budget;
@@ -76,6 +77,8 @@ pub struct Totals {
     pub sent_before: Traffic,
     /// The same after the window.
     pub sent_after: Traffic,
+    /// What the system's own loss model dropped before it was sent, in the window.
+    pub lost_at_sender: Traffic,
     /// Datagrams that made no sense.
     pub malformed: u64,
     /// What the transports dropped themselves, at the end.
@@ -129,6 +132,7 @@ struct Cell {
     traffic: BTreeMap<Role, Traffic>,
     /// By what they carry and its index; the copies of a packet together.
     packets: BTreeMap<(Role, u32), Packet>,
+    lost_at_sender: u32,
     first_sent: Option<Timestamp>,
     last_sent: Option<Timestamp>,
     first_received: Option<Timestamp>,
@@ -153,28 +157,6 @@ struct Slot {
     status: Status,
     shown: Option<u32>,
     picture: Option<String>,
-}
-
-/// Counts and remembers the first.
-#[derive(Default)]
-struct Tally {
-    count: u32,
-    first: u32,
-}
-
-impl Tally {
-    fn add(&mut self, frame: u32) {
-        if self.count == 0 || frame < self.first {
-            self.first = frame;
-        }
-        self.count += 1;
-    }
-
-    fn report(&self, findings: &mut Vec<Finding>, make: impl FnOnce(u32, u32) -> Finding) {
-        if self.count > 0 {
-            findings.push(make(self.count, self.first));
-        }
-    }
 }
 
 impl<'a> Joiner<'a> {
@@ -219,6 +201,15 @@ impl<'a> Joiner<'a> {
                 self.capture[*frame as usize].get_or_insert(t);
             }
             K::SenderDrop { frame, .. } => self.dropped[*frame as usize] = true,
+            K::LostAtSender { frame, stream, bytes, .. } if event.side == Side::Sender => {
+                if self.slots.window().place(t.as_nanos()) == Place::Within {
+                    self.totals.lost_at_sender.add(*bytes);
+                }
+                if let Some(cell) = self.cell(*frame, *stream) {
+                    cell.lost_at_sender += 1;
+                }
+            }
+            K::LostAtSender { .. } => {}
             K::Encoded { frame, stream, bytes, key } => {
                 if let Some(cell) = self.cell(*frame, *stream) {
                     cell.encoded.get_or_insert((t, *bytes, *key));
@@ -506,6 +497,10 @@ impl Cell {
             Status::Frozen if self.was_late(&row) => Some(LossCause::Late),
             // The receiver knows its own reasons best; without a word of it the packets tell.
             Status::Concealed | Status::Frozen => match self.lost {
+                // Nor what was dropped before it was sent.
+                Some((LossCause::Network, _)) if self.lost_at_sender > 0 && row.lost.unwrap_or(0) == 0 => {
+                    Some(LossCause::Sender)
+                }
                 // It cannot know at the deadline what is still on its way.
                 Some((LossCause::Network, _)) if row.lost == Some(0) && row.last_received.is_some() => {
                     Some(LossCause::Late)
@@ -525,7 +520,8 @@ impl Cell {
 
     /// What the events prove. A system that does not report packets, or when frames are complete, leaves it unknown.
     fn derive_cause(&self, row: &FrameRow, reports: Reports) -> LossCause {
-        if row.sent().is_some_and(|sent| sent.packets == 0) {
+        let before_the_path = self.lost_at_sender > 0 && row.lost.unwrap_or(0) == 0 && row.complete.is_none();
+        if before_the_path || row.sent().is_some_and(|sent| sent.packets == 0) {
             return LossCause::Sender;
         }
         let gave_none = matches!(self.decoded, Some((_, None)));

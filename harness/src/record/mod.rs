@@ -14,6 +14,7 @@ pub mod evidence;
 mod fates;
 mod finding;
 mod join;
+mod tally;
 pub mod why;
 
 pub use events::{EventsError, read_events};

@@ -16,6 +16,8 @@ struct Packet {
     bytes: u32,
     received: Option<Timestamp>,
     fate: Option<FateRecord>,
+    /// The system dropped it itself, before the path.
+    at_sender: bool,
 }
 
 /// The frames that `frame` needs, oldest first, itself last: back to the last key frame sent before it. Itself alone if the
@@ -86,7 +88,8 @@ fn headline(text: &mut String, row: &FrameRow) {
         Some(LossCause::Late) => " (its packets came too late)",
         Some(LossCause::Decoder) => " (the decoder gave no picture)",
         Some(LossCause::Dependency) => " (a frame that it refers to was lost)",
-        Some(LossCause::Sender) => " (it was never sent)",
+        Some(LossCause::Sender) if row.status == Status::DroppedSender => " (it was never sent)",
+        Some(LossCause::Sender) => " (the sender dropped it, or packets of it)",
         Some(LossCause::Unknown) => " (why is unknown)",
         None => "",
     };
@@ -149,14 +152,29 @@ impl Evidence {
         // Of all frames and streams and of the set-up: packets of equal time and size are told apart in the ledger by
         // their order alone, so each must be there to take its own line.
         let mut sends: Vec<Sent> = Vec::new();
+        let mut lost_at_sender: Vec<Sent> = Vec::new();
         let mut arrivals: BTreeMap<(u32, Stream, Role, u32), VecDeque<Timestamp>> = BTreeMap::new();
         let mut received = false;
+        let packet = |role, index, sent, bytes| Packet {
+            role,
+            index,
+            sent,
+            bytes,
+            received: None,
+            fate: None,
+            at_sender: false,
+        };
         for event in events {
             let event = event?;
             match event.kind {
                 EventKind::Sent { frame, stream, role, index, bytes } if event.side == Side::Sender => {
-                    let packet = Packet { role, index, sent: event.t_ns, bytes, received: None, fate: None };
-                    sends.push(Sent { frame, stream, packet });
+                    sends.push(Sent { frame, stream, packet: packet(role, index, event.t_ns, bytes) });
+                }
+                EventKind::LostAtSender { frame, stream, role, index, bytes }
+                    if event.side == Side::Sender =>
+                {
+                    let packet = Packet { at_sender: true, ..packet(role, index, event.t_ns, bytes) };
+                    lost_at_sender.push(Sent { frame, stream, packet });
                 }
                 EventKind::Received { frame, stream, role, index, .. }
                     if !matches!(role, Role::Control | Role::Feedback) =>
@@ -176,6 +194,8 @@ impl Evidence {
             .collect::<Result<_, _>>()?;
         sends.sort_by_key(|s| s.packet.sent);
         attach_fates(&mut sends, &forward);
+        sends.append(&mut lost_at_sender);
+        sends.sort_by_key(|s| s.packet.sent);
         let sent = !sends.is_empty();
         let mut packets: BTreeMap<u32, Vec<Packet>> = BTreeMap::new();
         for Sent { frame, stream: of, mut packet } in sends {
@@ -183,7 +203,7 @@ impl Evidence {
                 continue;
             }
             // Arrivals belong to the copies that the path let through, oldest first.
-            if packet.fate.as_ref().is_none_or(|f| f.loss().is_none()) {
+            if !packet.at_sender && packet.fate.as_ref().is_none_or(|f| f.loss().is_none()) {
                 let key = (frame, of, carried(packet.role), packet.index);
                 packet.received = arrivals.get_mut(&key).and_then(VecDeque::pop_front);
             }
@@ -205,6 +225,7 @@ impl Evidence {
             return;
         }
         let gone = |p: &&Packet| match (&p.fate, self.received) {
+            _ if p.at_sender => true,
             (_, true) => p.received.is_none(),
             (Some(fate), false) => fate.loss().is_some(),
             (None, false) => true,
@@ -249,6 +270,9 @@ impl Evidence {
     }
 
     fn reason(&self, packet: &Packet) -> String {
+        if packet.at_sender {
+            return "dropped by the system itself before it was sent (its own loss model)".to_owned();
+        }
         match &packet.fate {
             Some(fate) => match fate.loss() {
                 Some(_) => lost_by(fate),

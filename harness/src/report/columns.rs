@@ -52,7 +52,7 @@ pub struct Column {
 /// The freezes that lead are those of `stall200`: it needs no gap before a freeze to judge it by, so it sees the time
 /// before the first picture, a freeze right after frame 0 and the one that ends the clip. W3C's rule sees none of them (it
 /// counts 0 for a clip that shows frame 0 and nothing else) and stays in CSV, JSON and the page.
-pub const COLUMNS: [Column; 38] = [
+pub const COLUMNS: [Column; 39] = [
     column("PSNR dB", "mean", "psnr_mean_db", 2, Better::Higher, |r| {
         quality(r, Stream::Rgb, Metric::Psnr, mean)
     }),
@@ -158,6 +158,12 @@ pub const COLUMNS: [Column; 38] = [
     }),
     column("loss %", "fwd", "realised_loss_forward_percent", 2, Better::Neither, |r| loss(r, "forward")),
     column("loss %", "rev", "realised_loss_reverse_percent", 2, Better::Neither, |r| loss(r, "reverse")),
+    shown(
+        Show::WhenNotZero,
+        column("loss %", "at sender", "lost_at_sender_percent", 2, Better::Neither, |r| {
+            Some(r.scores.lost_at_sender.map_or(0.0, |lost| 100.0 * lost.share))
+        }),
+    ),
     column("depth", "SSIM", "depth_ssim_mean", 4, Better::Higher, |r| {
         quality(r, Stream::Depth, Metric::Ssim, mean)
     }),

@@ -3,16 +3,17 @@
 use super::columns::{Better, COLUMNS};
 use super::group::Group;
 use super::significance::families;
-use super::table::{Row, Shown, Table};
+use super::table::{Row, Shown, Table, UNKNOWN, UNKNOWN_CSV};
 use metrics::stats::Evidence;
 use std::fmt::Write as _;
 
-/// All columns, full precision, one row per line; empty cells where nothing was measured. After the means come, per column,
-/// the ends of the 95 % interval (empty where there is none) and how many runs the mean is over.
+/// All columns, full precision, one row per line; `unknown` where there is no value. After the means come, per column, the ends
+/// of the 95 % interval (empty where the mean has none) and how many runs the mean is over.
 #[must_use]
 pub fn csv(table: &Table) -> String {
-    let mut out =
-        String::from("clip,scenario,system,runs,invalid_runs,budget_differs,self_reported,not_isolated");
+    let mut out = String::from(
+        "clip,scenario,system,runs,invalid_runs,budget_differs,self_reported,not_isolated,own_loss",
+    );
     for column in &COLUMNS {
         let _ = write!(out, ",{}", column.key);
     }
@@ -22,11 +23,13 @@ pub fn csv(table: &Table) -> String {
     out.push('\n');
     for row in &table.rows {
         let names = [&row.clip, &row.scenario, &row.system].map(|s| quote(s));
-        let marks =
-            [row.budget_differs, row.self_reported, row.not_isolated].map(|m| m.to_string()).join(",");
+        let marks = [row.budget_differs, row.self_reported, row.not_isolated, row.own_loss]
+            .map(|m| m.to_string())
+            .join(",");
         let _ = write!(out, "{},{},{},{marks}", names.join(","), row.runs, row.invalid);
         for value in &row.values {
-            let _ = write!(out, ",{}", number(value.map(|v| v.mean)));
+            let mean = value.map_or_else(|| UNKNOWN_CSV.to_owned(), |v| v.mean.to_string());
+            let _ = write!(out, ",{mean}");
         }
         for value in &row.values {
             let interval = value.and_then(|v| v.interval);
@@ -155,7 +158,8 @@ pub fn latex(table: &Table, keys: Option<&[String]>) -> String {
             cells.push(row.runs.to_string());
         }
         for &i in &used {
-            let text = Shown::of(row, i).text("\\,$\\pm$\\,");
+            // LaTeX's own en dash.
+            let text = Shown::of(row, i).text("\\,$\\pm$\\,").replace(UNKNOWN, "--");
             cells.push(if row.best[i] { format!("\\textbf{{{text}}}") } else { text });
         }
         let _ = writeln!(out, "{} \\\\", cells.join(" & "));
@@ -180,6 +184,7 @@ pub fn json(table: &Table) -> serde_json::Value {
         object.insert("budget_differs".into(), row.budget_differs.into());
         object.insert("self_reported".into(), row.self_reported.into());
         object.insert("not_isolated".into(), row.not_isolated.into());
+        object.insert("own_loss".into(), row.own_loss.into());
         for (column, value) in COLUMNS.iter().zip(&row.values) {
             let interval = value.and_then(|v| v.interval);
             object.insert(column.key.into(), value.map(|v| v.mean).into());
@@ -230,6 +235,7 @@ fn tex(text: &str) -> String {
             '\u{2020}' => out.push_str("$^\\dagger$"),
             '\u{2021}' => out.push_str("$^\\ddagger$"),
             '\u{a7}' => out.push_str("\\S{}"),
+            '\u{b6}' => out.push_str("\\P{}"),
             '<' => out.push_str("$<$"),
             '>' => out.push_str("$>$"),
             '\\' => out.push_str("\\textbackslash{}"),

@@ -4,7 +4,7 @@
 //! colours every result of a report. `just false-alarms` prints the table of docs/METRICS.md.
 
 use super::significance::{Compared, family};
-use metrics::stats::{Pair, SplitMix64};
+use metrics::stats::{Pair, Random};
 use rayon::prelude::*;
 use std::fmt::Write as _;
 
@@ -88,21 +88,21 @@ impl World {
     }
 
     /// One system's values, by clip and seed.
-    fn values(self, system: usize, (clips, seeds): (usize, usize), random: &mut SplitMix64) -> Vec<Vec<f64>> {
+    fn values(self, system: usize, (clips, seeds): (usize, usize), random: &mut Random) -> Vec<Vec<f64>> {
         let clip_effect = match self {
             Self::ClipsOf5Seeds | Self::ClipsOf5SharedSeeds | Self::ClipsOf1Seed => 1.0,
             _ => 0.0,
         };
         let seed_effect = if self == Self::ClipsOf5SharedSeeds { 1.0 } else { 0.0 };
         let by_seed: Vec<f64> = (0..seeds).map(|_| seed_effect * random.normal()).collect();
-        let clip = |random: &mut SplitMix64| {
+        let clip = |random: &mut Random| {
             let of_clip = clip_effect * random.normal();
             by_seed.iter().map(|s| of_clip + s + self.noise(system, random)).collect()
         };
         (0..clips).map(|_| clip(random)).collect()
     }
 
-    fn noise(self, system: usize, random: &mut SplitMix64) -> f64 {
+    fn noise(self, system: usize, random: &mut Random) -> f64 {
         let whole = |n: usize| u32::try_from(n).map_or(0.0, f64::from);
         match self {
             Self::HeavyTails => {
@@ -129,7 +129,7 @@ impl World {
 
 /// One made-up report: `systems` systems, of which the first is better by `shift`.
 fn experiment(world: World, size: usize, systems: usize, shift: f64, seed: u64) -> Vec<Compared> {
-    let mut random = SplitMix64::new(seed);
+    let mut random = Random::new(seed);
     let shape = world.clips_and_seeds(size);
     let values: Vec<Vec<Vec<f64>>> =
         (0..systems).map(|system| world.values(system, shape, &mut random)).collect();

@@ -1,7 +1,9 @@
 //! Finding and loading finished runs.
 
+use crate::launch::is_run_dir;
 use anyhow::Context as _;
 use contract::frames::{FrameRow, read_frames};
+use contract::seal::{self, Seal};
 use contract::{Scores, Stream};
 use std::fs::File;
 use std::io::BufReader;
@@ -24,8 +26,9 @@ impl Run {
     /// Loads one run directory.
     ///
     /// # Errors
-    /// When `scores.json` or `frames.csv` is missing or makes no sense (the message names the file and what to do).
+    /// When a file is missing, has changed since it was written, or makes no sense (the message names it and what to do).
     pub fn load(dir: &Path) -> anyhow::Result<Self> {
+        seal::check(dir)?;
         let scores = Scores::read(&dir.join("scores.json"))?;
         let path = dir.join("frames.csv");
         let file = File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
@@ -45,20 +48,34 @@ impl Run {
     }
 }
 
-/// All finished runs in `dir` and below, in the order of their paths. A directory without `scores.json` is no run (one
-/// that was interrupted, or a folder of runs). One that is damaged does not take the others with it: standard error names it.
+/// What [`load_all`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// In the order of their paths.
+    pub runs: Vec<Run>,
+    /// How many more there are, whose files are damaged; each was named on standard error.
+    pub damaged: usize,
+}
+
+/// All finished runs in `dir` and below. A run that was never scored is not finished. One that is damaged does not take the
+/// others with it: standard error names it.
 ///
 /// # Errors
 /// When a directory cannot be read, or no run in it can be loaded.
-pub fn load_all(dir: &Path) -> anyhow::Result<Vec<Run>> {
+pub fn load_all(dir: &Path) -> anyhow::Result<Loaded> {
     let (mut runs, mut damaged) = (Vec::new(), Vec::new());
     collect(dir, &mut runs, &mut damaged)?;
-    if runs.is_empty()
-        && let Some(first) = damaged.into_iter().next()
-    {
-        return Err(first);
+    let first = (runs.is_empty() && !damaged.is_empty()).then(|| damaged.remove(0));
+    damaged.iter().for_each(|why| eprintln!("freezeframe: left out: {}", contract::said(&**why)));
+    match first {
+        Some(why) => Err(why),
+        None => Ok(Loaded { runs, damaged: damaged.len() }),
     }
-    Ok(runs)
+}
+
+/// Whether a directory is one of a run whose scores were written, here or not.
+fn was_finished(dir: &Path) -> bool {
+    dir.join("scores.json").is_file() || Seal::read(dir).is_ok_and(|seal| seal.has_results())
 }
 
 /// Runs in the making are in directories whose names begin with a point.
@@ -68,15 +85,15 @@ pub fn is_hidden(path: &Path) -> bool {
 }
 
 fn collect(dir: &Path, runs: &mut Vec<Run>, damaged: &mut Vec<anyhow::Error>) -> anyhow::Result<()> {
-    if dir.join("scores.json").is_file() {
+    if was_finished(dir) {
         match Run::load(dir) {
             Ok(run) => runs.push(run),
-            Err(why) => {
-                eprintln!("freezeframe: left out: {}", contract::said(&*why));
-                damaged.push(why);
-            }
+            Err(why) => damaged.push(why),
         }
         return Ok(()); // runs do not nest
+    }
+    if is_run_dir(dir) {
+        return Ok(()); // not scored yet
     }
     let entries = std::fs::read_dir(dir)
         .with_context(|| format!("failed to read the directory {}", dir.display()))

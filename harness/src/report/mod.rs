@@ -36,7 +36,7 @@ use std::path::Path;
 /// # Errors
 /// When a run's results are damaged, or a file cannot be written; a former report then stays as it was.
 pub fn write(dir: &Path) -> anyhow::Result<()> {
-    let runs = load_all(dir)?;
+    let runs = load_all(dir)?.runs;
     write_runs(dir, &title(dir, &runs), &runs, None)
 }
 

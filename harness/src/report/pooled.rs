@@ -2,6 +2,7 @@
 
 use super::group::Group;
 use super::load::Run;
+use super::table::UNKNOWN;
 use crate::score::session;
 use contract::scores::{Dist, StreamScores};
 use contract::{Metric, Stream};
@@ -16,7 +17,8 @@ struct Pool<'a> {
 }
 
 /// A GitHub-flavoured table. Pictures and sizes are pooled: their percentiles and worst tenths are those of the frames of all
-/// valid runs together. Everything else is a mean over these runs. Columns without a value are left out.
+/// valid runs together. Everything else is a mean over these runs. Columns without a value are left out; where a row has none, `–`
+/// stands.
 #[must_use]
 pub fn pooled(groups: &[Group]) -> String {
     let mut pools: Vec<Pool> = Vec::new();
@@ -30,7 +32,7 @@ pub fn pooled(groups: &[Group]) -> String {
     }
     let rows: Vec<Vec<(String, String)>> = pools.iter().map(Pool::cells).collect();
     let Some(first) = rows.first() else { return String::new() };
-    let used: Vec<usize> = (0..first.len()).filter(|&c| rows.iter().any(|r| !r[c].1.is_empty())).collect();
+    let used: Vec<usize> = (0..first.len()).filter(|&c| rows.iter().any(|r| r[c].1 != UNKNOWN)).collect();
     let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
     let mut out = line(used.iter().map(|&c| first[c].0.as_str()).collect());
     let rules = used.iter().map(|&c| if c < 2 { "---" } else { "--:" }).collect::<Vec<_>>();
@@ -54,7 +56,10 @@ impl Pool<'_> {
             ),
         ];
         let mut add = |name: &str, digits: usize, value: Option<f64>| {
-            cells.push((name.to_owned(), value.map(|v| format!("{v:.digits$}")).unwrap_or_default()));
+            cells.push((
+                name.to_owned(),
+                value.map_or_else(|| UNKNOWN.to_owned(), |v| format!("{v:.digits$}")),
+            ));
         };
         let psnr = self.dist(Metric::Psnr);
         for (name, of) in [

@@ -27,6 +27,8 @@ pub struct Row {
     pub self_reported: bool,
     /// True if a plug-in was not kept apart from the machine (warning `not_isolated`) in any of its runs.
     pub not_isolated: bool,
+    /// True if a loss model of the system's own dropped packets before they were sent (warning `lost_at_sender`) in any of its runs.
+    pub own_loss: bool,
     /// One per column of [`COLUMNS`].
     pub values: Vec<Option<Estimate>>,
     /// True where the row has the best mean among the systems of its scenario and clip, at the digits shown. Rows without a
@@ -43,7 +45,8 @@ impl Row {
         let budget = if self.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
         let word = if self.self_reported { format!(" {SELF_REPORTED_MARK}") } else { String::new() };
         let apart = if self.not_isolated { format!(" {NOT_ISOLATED_MARK}") } else { String::new() };
-        budget + &word + &apart + if self.invalid > 0 { " !" } else { "" }
+        let loss = if self.own_loss { format!(" {OWN_LOSS_MARK}") } else { String::new() };
+        budget + &word + &apart + &loss + if self.invalid > 0 { " !" } else { "" }
     }
 }
 
@@ -70,6 +73,7 @@ impl Table {
                 budget_differs: false,
                 self_reported: g.runs.iter().any(|r| r.scores.health.self_reported),
                 not_isolated: g.runs.iter().any(|r| r.scores.warnings.iter().any(|w| w.code == NOT_ISOLATED)),
+                own_loss: g.runs.iter().any(|r| r.scores.lost_at_sender.is_some()),
                 values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
                 clear: vec![false; COLUMNS.len()],
@@ -136,6 +140,11 @@ impl Table {
         if cells().any(|(r, v)| left_out(r, v)) {
             notes.push("(n): only n of the runs have this value, the mean is over them alone".into());
         }
+        let used = self.used();
+        let blank = |r: &Row| r.values.iter().zip(&used).any(|(value, used)| *used && value.is_none());
+        if self.rows.iter().any(blank) {
+            notes.push(format!("{UNKNOWN} {UNKNOWN_NOTE}"));
+        }
         if self.rows.iter().any(|r| r.invalid > 0) {
             notes.push("! runs whose record is invalid are left out of means (scores.json: health)".into());
         }
@@ -148,6 +157,9 @@ impl Table {
         if self.rows.iter().any(|r| r.not_isolated) {
             notes.push(format!("{NOT_ISOLATED_MARK} {NOT_ISOLATED_NOTE}"));
         }
+        if self.rows.iter().any(|r| r.own_loss) {
+            notes.push(format!("{OWN_LOSS_MARK} {OWN_LOSS_NOTE}"));
+        }
         notes
     }
 }
@@ -159,7 +171,7 @@ fn left_out(row: &Row, value: &Estimate) -> bool {
 /// A cell as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Mean; empty where there is none.
+    /// Mean, or [`UNKNOWN`].
     pub mean: String,
     /// Half of the interval.
     pub half: Option<String>,
@@ -171,7 +183,9 @@ impl Shown {
     /// The cell of column `i`.
     #[must_use]
     pub fn of(row: &Row, i: usize) -> Self {
-        let Some(value) = &row.values[i] else { return Self::default() };
+        let Some(value) = &row.values[i] else {
+            return Self { mean: UNKNOWN.to_owned(), ..Self::default() };
+        };
         let half = value.interval.map(|x| show(&COLUMNS[i], Some((x.high - x.low) / 2.0)));
         Self { mean: show(&COLUMNS[i], Some(value.mean)), half, n: left_out(row, value).then_some(value.n) }
     }
@@ -198,9 +212,20 @@ pub fn show(column: &Column, value: Option<f64>) -> String {
                 text
             }
         }
-        None => String::new(),
+        None => UNKNOWN.to_owned(),
     }
 }
+
+/// What stands in a table for people where there is no value; in CSV it is [`UNKNOWN_CSV`], in JSON `null`. Never a zero, never
+/// an empty cell.
+pub const UNKNOWN: &str = "\u{2013}";
+
+/// The same in CSV.
+pub const UNKNOWN_CSV: &str = "unknown";
+
+/// What the sign means.
+pub const UNKNOWN_NOTE: &str =
+    "unknown: not measured, not told by the system's record, or nothing of the kind happened";
 
 /// Beside the system's name of a row with [`Row::budget_differs`].
 pub const BUDGET_MARK: &str = "\u{2020}";
@@ -221,6 +246,13 @@ pub const NOT_ISOLATED_MARK: &str = "\u{a7}";
 
 /// What the mark means.
 pub const NOT_ISOLATED_NOTE: &str = "a plug-in on a machine without namespaces, which could see the clip; nothing but its word says that it did not";
+
+/// Beside the system's name of a row with [`Row::own_loss`].
+pub const OWN_LOSS_MARK: &str = "\u{b6}";
+
+/// What the mark means.
+pub const OWN_LOSS_NOTE: &str = "the system dropped packets by a loss model of its own before they were sent (column loss % at sender, by its own \
+                                 word); not the path of the scenario lost them, so the row does not compare with others";
 
 /// Budgets closer than this are one: what clocks of real machines differ by, nanoseconds.
 const SAME_BUDGET_NS: u64 = 5_000_000;

@@ -120,8 +120,7 @@ fn starts_group(columns: &[(usize, &Column)], index: usize) -> bool {
 }
 
 fn cell(row: &Row, i: usize) -> String {
-    let shown = Shown::of(row, i);
-    if shown.mean.is_empty() { "-".to_owned() } else { shown.text("±") }
+    Shown::of(row, i).text("±")
 }
 
 fn style(row: &Row, i: usize, column: &Column) -> &'static str {

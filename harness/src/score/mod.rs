@@ -15,6 +15,7 @@ mod stream;
 mod strip;
 
 use crate::launch::clip;
+use crate::launch::files::write_new;
 use crate::networks;
 use crate::record::evidence::{Claims, Delivered};
 use crate::record::{Finding, Ledger, Slots, join, read_events, read_fates};
@@ -22,13 +23,12 @@ use anyhow::Context as _;
 use codecs::networks::Lpips;
 use contract::frames::write_frames;
 use contract::scores::{Health, SCHEMA, Scores, Scoring};
+use contract::seal::{self, Seal};
 use contract::{Backend, FrameRow, Metric, RunKey, RunSpec, Stream};
 use link::Timestamp;
 use metrics::lpips::Net;
 use pair::{Nets, Variants};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,11 +108,14 @@ pub fn slots_of(spec: &RunSpec) -> Slots {
 /// # Errors
 /// When a file of the run is missing or damaged; results of an earlier scoring are then gone, not mixed with new ones.
 pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync)) -> anyhow::Result<Scores> {
+    let mut seal = Seal::read(dir)?;
+    seal.check_evidence(dir)?;
     let spec = RunSpec::read(dir)?;
     if !options.allow_changed_clip {
         clip::check_unchanged(&spec).with_context(|| format!("{}", dir.display()))?;
     }
     // `scores.json` says that a run is finished: it goes first and comes last.
+    seal.without_results(dir)?;
     for stale in ["scores.json", "frames.csv"] {
         remove(&dir.join(stale))?;
     }
@@ -141,7 +144,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     let path = dir.join("events.jsonl");
     let events = read_events(&path)?.inspect(|event| {
         if let Ok(event) = event {
-            claims.add(&spec, event);
+            claims.add((&spec, &slots), event);
         }
     });
     let joined = join(events, ledger.as_ref(), &slots)?;
@@ -198,9 +201,14 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     findings.extend(of_depth?);
     findings.extend(claims.check(delivered.as_ref()));
     if let Some(delivered) = &mut delivered {
-        findings.extend(delivered.check(&spec, &slots, &rows, describe::promises_loss(&spec)));
+        findings.extend(delivered.check(&slots, &rows, describe::promises_loss(&spec)));
         for &stream in &slots.streams {
-            findings.extend(plausible::check(&spec.clip, stream, &rows, delivered.bytes())?);
+            findings.extend(plausible::check(
+                &spec.clip,
+                stream,
+                &rows,
+                (delivered.bytes(), launched.self_reported),
+            )?);
         }
     }
     if let Some(ledger) = &ledger
@@ -210,6 +218,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     {
         findings.push(Finding::NoLoss { packets: ledger.forward.packets });
     }
+    let lost_at_sender = session::lost_at_sender(&totals);
     let key = RunKey::of(&spec);
     let asked_fov = options.fov.filter(|_| spec.clip.depth_range_mm.is_some()).map(|f| f.to_string());
     let scores = Scores {
@@ -230,14 +239,24 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
         network: ledger
             .map(|l| BTreeMap::from([("forward".to_owned(), l.forward), ("reverse".to_owned(), l.reverse)]))
             .unwrap_or_default(),
-        warnings: launched.findings.iter().cloned().chain(findings.iter().map(Finding::to_warning)).collect(),
+        lost_at_sender,
+        warnings: launched
+            .findings
+            .iter()
+            .cloned()
+            .chain(findings.iter().map(Finding::to_warning))
+            .chain(lost_at_sender.map(session::lost_at_sender_warning))
+            .collect(),
         definitions: describe::definitions(
             &measured(&rows),
             "as the clip is tagged; untagged: BT.601 limited range",
             &camera,
         ),
     };
-    write_rows(dir, &rows)?;
+    let mut table = Vec::new();
+    write_frames(&mut table, &rows)?;
+    seal.add_results(dir, &table, scores.to_json().as_bytes())?;
+    write_new(&dir.join("frames.csv"), &table)?;
     scores.write(&dir.join("scores.json"))?;
     Ok(scores)
 }
@@ -247,7 +266,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
 /// # Errors
 /// When a directory cannot be read.
 pub fn run_dirs(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if dir.join("spec.toml").is_file() {
+    if crate::launch::is_run_dir(dir) {
         return Ok(vec![dir.to_owned()]);
     }
     let entries = std::fs::read_dir(dir)
@@ -276,18 +295,6 @@ fn remove(path: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn write_rows(dir: &Path, rows: &[FrameRow]) -> anyhow::Result<()> {
-    let (path, partial) = (dir.join("frames.csv"), dir.join("frames.csv.part"));
-    let write = || -> anyhow::Result<()> {
-        // Made anew: a link that somebody left under this name is never written through.
-        let _ = std::fs::remove_file(&partial);
-        let file = File::options().write(true).create_new(true).open(&partial)?;
-        write_frames(BufWriter::new(file), rows)?;
-        Ok(std::fs::rename(&partial, &path)?)
-    };
-    write().with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// What the launcher found out about the machine and the processes (`health.json`), and what the record itself says.
@@ -371,11 +378,12 @@ pub fn lacks(dir: &Path, options: &mut Options) -> anyhow::Result<Option<String>
         Err(contract::scores::ScoresError::Io { source, .. })
             if source.kind() == std::io::ErrorKind::NotFound =>
         {
-            Ok(Some("it has no scores yet".to_owned()))
+            Ok(Some("it has no scores.json".to_owned()))
         }
         Err(error) => Ok(Some(error.to_string())),
         Ok(scores) => {
-            let why = scores.scoring.lacks(&scoring(&spec, options));
+            let damaged = seal::check(dir).err().map(|e| crate::launch::stale::damage(&e));
+            let why = damaged.or(scores.scoring.lacks(&scoring(&spec, options)));
             let had = scores.scoring.metrics.into_keys().filter(|m| !options.metrics.contains(m));
             let had: Vec<Metric> = had.collect();
             options.metrics.extend(had);

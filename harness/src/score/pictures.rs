@@ -1,5 +1,6 @@
 //! Where the two pictures of a slot come from: the clip that was captured, and the store of what was shown.
 
+use crate::launch::child::Failure;
 use crate::record::read_events;
 use anyhow::{Context as _, bail};
 use codecs::{Slot, Stage};
@@ -133,6 +134,22 @@ impl Captured {
     }
 }
 
+/// How pictures of a stream are coded: as the clip's file says.
+///
+/// # Errors
+/// When the clip cannot be read.
+pub fn colour_of(clip: &ClipSpec, stream: Stream) -> anyhow::Result<Colour> {
+    Ok(match stream {
+        Stream::Rgb => video::probe(&clip.rgb)?.captured_colour(),
+        Stream::Depth => Colour::BT601,
+    })
+}
+
+/// What a system stored as its pictures is none of the contract's stores: the run has failed by this code.
+fn bad_store(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    Failure::error("bad_store", contract::said(&*error.into()))
+}
+
 /// What a receiver showed.
 pub enum Shown {
     /// What its decoder was fed, to be decoded again.
@@ -196,18 +213,17 @@ impl Shown {
         let found: Vec<PathBuf> =
             ["units", "mkv", "y4m"].map(with).into_iter().filter(|p| p.is_file()).collect();
         let [store] = &found[..] else {
-            anyhow::ensure!(
-                found.is_empty(),
-                "{} and {} say both what was shown: write one of them",
-                found[0].display(),
-                found[1].display()
-            );
-            return Ok(None);
+            let [first, second, ..] = &found[..] else { return Ok(None) };
+            let (first, second) = (first.display(), second.display());
+            return Err(bad_store(anyhow::anyhow!(
+                "{first} and {second} say both what was shown: write one of them"
+            )));
         };
         if store.extension().is_some_and(|e| e == "units") {
             Units::open(dir, stream).map(|u| Some(Self::Units(Box::new(u))))
         } else {
-            SlotVideo::open(store, clip, captured).map(|video| Some(Self::Slots(Box::new(video))))
+            let video = SlotVideo::open(store, clip, captured).map_err(bad_store)?;
+            Ok(Some(Self::Slots(Box::new(video))))
         }
     }
 
@@ -226,7 +242,7 @@ impl Shown {
     /// When the store cannot be read or decoded.
     pub fn surplus(&mut self, slots: u32) -> anyhow::Result<u32> {
         let Self::Slots(video) = self else { return Ok(0) };
-        while video.reader.next_picture()?.is_some() {
+        while video.reader.next_picture().map_err(bad_store)?.is_some() {
             video.next = video.next.saturating_add(1);
         }
         Ok(video.next.saturating_sub(slots))
@@ -243,7 +259,7 @@ impl Shown {
             Self::Slots(video) => {
                 let mut picture = None;
                 while video.next <= slot {
-                    picture = video.reader.next_picture()?.and_then(Picture::into_yuv420);
+                    picture = video.reader.next_picture().map_err(bad_store)?.and_then(Picture::into_yuv420);
                     video.next += 1;
                 }
                 if let Some(picture) = &mut picture {
@@ -292,7 +308,7 @@ impl Units {
     fn open(dir: &Path, stream: Stream) -> anyhow::Result<Self> {
         crate::networks::register();
         let path = dir.join(file_name(stream));
-        let mut reader = UnitsReader::open(&path)?;
+        let mut reader = UnitsReader::open(&path).map_err(bad_store)?;
         let header = reader.header().clone();
         let whole_keys = if reader.has_flags() { None } else { Some(whole_keys(dir, stream)?) };
         check_files(&path, &header)?;
@@ -304,7 +320,7 @@ impl Units {
         let mut places = HashMap::new();
         let mut hash = Xxh3::new();
         let mut start = 0;
-        while let Some(entry) = next_entry(&mut reader, whole_keys.as_ref())? {
+        while let Some(entry) = next_entry(&mut reader, whole_keys.as_ref()).map_err(bad_store)? {
             let begins = stage.is_stateless() || Slot::of(&entry).is_fresh();
             if index.is_empty() || (begins && !everything) {
                 start = index.len();

@@ -2,7 +2,9 @@
 
 use crate::record::{Ledger, Reports, Slots, Totals};
 use contract::frames::{FrameRow, Metric, Traffic};
-use contract::scores::{BitrateScores, Dist, Durations, FreezeScores, Quality, StreamScores};
+use contract::scores::{
+    BitrateScores, Dist, Durations, FreezeScores, LostAtSender, Quality, StreamScores, Warning,
+};
 use contract::{Role, Status, Stream};
 use link::Timestamp;
 use metrics::{Better, FreezeRule, FreezeSummary, Screen};
@@ -138,6 +140,32 @@ pub fn bitrate_scores(
         frame_bytes_p95: sizes.map(|s| s.p95_ns),
         frame_bytes_max: sizes.map(|s| s.max_ns),
     }
+}
+
+/// What the system lost before the path; `None` if it says of nothing.
+#[must_use]
+pub fn lost_at_sender(totals: &Totals) -> Option<LostAtSender> {
+    let Traffic { packets, bytes } = totals.lost_at_sender;
+    let sent: u64 = totals.sent.values().map(|t| u64::from(t.packets)).sum();
+    let packets = u64::from(packets);
+    #[allow(clippy::cast_precision_loss)] // counts of packets are far below 2^53
+    let share = packets as f64 / (packets + sent) as f64;
+    (packets > 0).then_some(LostAtSender { packets, bytes, share })
+}
+
+/// Code of the warning that a system brought losses of its own.
+pub const LOST_AT_SENDER: &str = "lost_at_sender";
+
+/// What a reader must know of such a run.
+#[must_use]
+pub fn lost_at_sender_warning(lost: LostAtSender) -> Warning {
+    let LostAtSender { packets, share, .. } = lost;
+    let text = format!(
+        "the system's own loss model dropped {packets} packets ({:.2} %) before they were sent; the path's ledger and its realised loss know \
+         nothing of them, and the scenario is not what this system lost its packets to",
+        100.0 * share
+    );
+    Warning { code: LOST_AT_SENDER.to_owned(), text }
 }
 
 /// How late each frame was captured against the frame clock, and the frames (how many, the first) that came more than a

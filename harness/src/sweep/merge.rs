@@ -27,6 +27,8 @@ pub struct Merged {
     pub others: Vec<PathBuf>,
     /// What is not there although the plan requires it: the run, and why.
     pub missing: Vec<Missing>,
+    /// Runs that were left out because their files are damaged; each was named on standard error.
+    pub damaged: usize,
     /// Runs of optional blocks that a machine could not do, and why.
     pub left_out: Vec<(String, String)>,
 }
@@ -56,6 +58,7 @@ pub fn merge(dirs: &[PathBuf], into: &Path) -> Result<Merged> {
     let mut found: BTreeMap<RunKey, Found> = BTreeMap::new();
     let mut records: Vec<(PathBuf, Record)> = Vec::new();
     let mut folders: Vec<&Path> = Vec::new();
+    let mut damaged = 0;
     // What is in the folder already is one of them.
     for dir in dirs.iter().map(PathBuf::as_path).chain(into.is_dir().then_some(into)) {
         let real = |d: &Path| d.canonicalize().unwrap_or_else(|_| d.to_owned());
@@ -64,7 +67,9 @@ pub fn merge(dirs: &[PathBuf], into: &Path) -> Result<Merged> {
         }
         folders.push(dir);
         records.extend(Record::read_all(dir)?.into_iter().map(|r| (dir.to_owned(), r)));
-        for run in load_all(dir)? {
+        let loaded = load_all(dir)?;
+        damaged += loaded.damaged;
+        for run in loaded.runs {
             let spec = RunSpec::read(&run.dir)?;
             let key = RunKey::of(&spec).without_revision();
             match found.get(&key) {
@@ -98,7 +103,7 @@ pub fn merge(dirs: &[PathBuf], into: &Path) -> Result<Merged> {
     for (_, record) in records.iter().filter(|(dir, _)| dir != into) {
         record.write(into)?;
     }
-    Ok(in_order(plan, &found, &places, into))
+    Ok(Merged { damaged, ..in_order(plan, &found, &places, into) })
 }
 
 /// Fails unless two runs of one key have the same results.

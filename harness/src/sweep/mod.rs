@@ -21,7 +21,7 @@ use crate::launch::{self, clip};
 use crate::plan::Planned;
 use crate::score;
 use anyhow::{Context, Result};
-use contract::{Backend, ClipSpec, Manifest, RunSpec};
+use contract::{Backend, ClipSpec, Manifest, RunSpec, seal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -51,12 +51,17 @@ struct Shared {
 pub enum State {
     /// Nothing.
     ToDo,
-    /// Another revision's, which will be replaced.
+    /// Another revision's, or a damaged one, which will be replaced.
     Stale,
     /// The run, without scores.
     ToScore,
     /// The run and its scores.
     Finished,
+}
+
+/// A stale run can be kept if its files are what was written.
+fn is_whole((dir, _): &(PathBuf, Vec<String>)) -> bool {
+    seal::check_evidence(dir).is_ok()
 }
 
 impl<'a> Sweep<'a> {
@@ -141,8 +146,8 @@ impl<'a> Sweep<'a> {
     pub fn state(&self, spec: &RunSpec, dir: &Path) -> Result<State> {
         Ok(match stale::standing(dir, spec) {
             Standing::Nothing => State::ToDo,
-            Standing::Stale(_) if !self.keep_stale => State::Stale,
-            Standing::Stale(_) => State::Finished,
+            Standing::Stale(stale) if self.keep_stale && stale.iter().any(is_whole) => State::Finished,
+            Standing::Stale(_) | Standing::Damaged(_) => State::Stale,
             Standing::Same if score::lacks(dir, &mut self.scoring.clone())?.is_some() => State::ToScore,
             Standing::Same => State::Finished,
         })
@@ -165,7 +170,10 @@ impl<'a> Sweep<'a> {
                 self.score_if_lacking(&dir, rescore)?;
                 return Ok(dir);
             }
-            Standing::Stale(stale) if self.keep_stale => return self.keep(&dir, &stale),
+            Standing::Stale(stale) if self.keep_stale && stale.iter().any(is_whole) => {
+                return self.keep(&dir, &stale);
+            }
+            Standing::Damaged(why) => vec![(dir.clone(), vec![why])],
             Standing::Stale(stale) => stale,
             Standing::Nothing => Vec::new(),
         };
@@ -186,12 +194,12 @@ impl<'a> Sweep<'a> {
     /// Stays with the newest of the stale runs, which is marked.
     fn keep(&self, dir: &Path, stale: &[(PathBuf, Vec<String>)]) -> Result<PathBuf> {
         let made = |path: &Path| std::fs::metadata(path.join("events.jsonl")).and_then(|m| m.modified()).ok();
-        let newest = stale.iter().max_by_key(|(path, _)| made(path));
+        let newest = stale.iter().filter(|run| is_whole(run)).max_by_key(|(path, _)| made(path));
         let (kept, reasons) = newest.with_context(|| format!("nothing stands at {}", dir.display()))?;
         let _held = if kept == dir { None } else { launch::hold(kept)? };
         reasons.iter().for_each(|why| self.say(&format!("kept: {}: {why}", kept.display())));
         stale::mark(kept, reasons)?;
-        if !kept.join("scores.json").is_file() {
+        if seal::check(kept).is_err() {
             crate::outcome::score_and_report(kept, &self.scoring, self.video)?;
         }
         Ok(kept.clone())

@@ -12,6 +12,7 @@ PIECE = 1100
 stop = threading.Event()
 link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 link.bind(address("--local"))
+link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
 link.settimeout(0.2)
 
 
@@ -34,6 +35,8 @@ def send():
     except OSError as why:
         print("BLOCKED", why, file=sys.stderr)
     tunnel = server() if way == "through_the_server" else None
+    if tunnel:
+        time.sleep(1.5)  # until the receiver listens there, too
     camera = open(os.environ["FREEZEFRAME_CAMERA"], "rb")
     camera.readline()
     print('{"type":"ready"}', flush=True)

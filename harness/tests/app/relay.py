@@ -9,7 +9,10 @@ def hand_on(client, number):
     while data := client.recv(65536):
         for other in clients:
             if other is not client:
-                other.sendall(data)
+                try:
+                    other.sendall(data)
+                except OSError:  # who only looked whether somebody is here
+                    pass
 
 
 while True:

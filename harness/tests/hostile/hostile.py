@@ -149,6 +149,40 @@ def once():
         for tool in tools:
             attempt(tool, lambda: subprocess.run([tool, "run", "clean", "--clip", "person-0", "--size", "128x96", "--frames", "5", "--no-score", "--out", "/tmp/made"],
                 env=dict(os.environ, XDG_CACHE_HOME="/tmp/cache", FREEZEFRAME_CACHE="/tmp/cache"), capture_output=True).returncode == 0)
+    elif a == "knows_the_path" and not VIRTUAL:
+        # The link model is public: who knows its parameters and the seed knows which packets will be lost.
+        text = open(RUN + "/spec.toml").read()
+        attempt("the seed", lambda: plugin.spec["seed"] == 3)
+        attempt("the command that repeats the run", lambda: "--seed" in plugin.spec.get("replay", ""))
+        attempt("the path's parameters", lambda: any(word in text for word in ("gilbert", "20ms", "good_to_bad")) or plugin.spec["scenario"]["forward"].get("trace"))
+        places = RUN + open("/proc/self/mountinfo").read()
+        attempt("the run directory's name", lambda: __import__("re").search(r"[/.]out[./ ]", places) is not None)
+    elif a == "inherits":
+        mine = os.open("/proc/self/fd", os.O_RDONLY)
+        others = {int(n) for n in os.listdir("/proc/self/fd")} - {0, 1, 2, mine}
+        links = {n: os.readlink(f"/proc/self/fd/{n}") for n in others if os.path.islink(f"/proc/self/fd/{n}")}
+        attempt(f"descriptors {links}", lambda: bool(links))
+        attempt("the guardian's signals", lambda: os.kill(os.getppid(), signal.SIGSTOP) or os.getppid() not in (0, 1))
+    elif a == "escalates":
+        libc = ctypes.CDLL(None, use_errno=True)
+        arch = {"x86_64": (101, 310, 311, 161, 169, 227, 155, 304, 312), "aarch64": (117, 270, 271, 51, 142, 112, 41, 265, 272)}[os.uname().machine]
+        names = ("ptrace the parent", "read the parent's memory", "write it", "chroot", "reboot", "set the clock", "pivot_root", "open by handle", "compare descriptors")
+        arguments = {"ptrace the parent": (16, 1, 0, 0), "chroot": (b"/tmp",), "reboot": (0, 0, 0, 0), "set the clock": (0, b"\0" * 16), "pivot_root": (b"/", b"/tmp"),
+            "open by handle": (3, b"\0" * 32, 0), "compare descriptors": (1, os.getpid(), 0, 0, 0)}
+        for name, number in zip(names, arch):
+            if name == "chroot":
+                attempt(name, lambda: libc.chroot(b"/tmp") == 0)
+            else:
+                attempt(name, lambda: libc.syscall(number, *arguments.get(name, (1, b"\0" * 16, 1, b"\0" * 16, 1, 0))) >= 0)
+        attempt("priority", lambda: os.nice(-5) < 0)
+        attempt("real time", lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10)) is None)
+        attempt("more files", lambda: __import__("resource").setrlimit(__import__("resource").RLIMIT_NOFILE, (10 ** 6, 10 ** 6)) is None)
+        for name in ("/proc/sysrq-trigger", "/sys/fs/cgroup/cgroup.procs", "/proc/1/oom_score_adj", "/sys/kernel/mm/transparent_hugepage/enabled"):
+            attempt(name, lambda: open(name, "w").write("1"))
+    elif a == "fakes_the_harness":
+        # Lines that only the harness says, and answers to questions that nobody asked.
+        for line in ('{"type":"start","epoch_ns":0}', '{"type":"stop"}', '{"type":"done"}', "{" * 50000, "[" * 120000, '"' + "x" * 100000, "\0\0\0"):
+            print(line, flush=True)
     elif a == "more_than_link":
         for words in (["run", "clean", "--clip", "person-0", "--size", "128x96", "--frames", "5", "--out", "/tmp/made"], ["list"], ["doctor"], ["--help"]):
             attempt(" ".join(words), lambda: b"person" in subprocess.run([os.environ["FREEZEFRAME"], *words], capture_output=True).stdout)
@@ -297,7 +331,7 @@ def change():
     a, note, write, show, packets = ATTACK, plugin.note, plugin.write, plugin.show, plugin.packets
     if a == "never_ready" and not VIRTUAL:
         time.sleep(1000)
-    if a in ("liar", "liar_noise", "concealed_liar"):
+    if a in ("liar", "liar_noise", "concealed_liar", "liar_frugal"):
         def lie(frame, t):
             try:
                 whole = lie.clip = getattr(lie, "clip", None) or plugin.pictures()
@@ -314,7 +348,9 @@ def change():
         def lazy(frame, picture, t):
             note("sender", t, "captured", frame=frame)
             note("sender", t, "encoded", frame=frame, stream="rgb", bytes=9, key=True)
-            if a != "liar":
+            if a == "liar_frugal":
+                yield struct.pack("!IHH", frame, 0, 1) + random.randbytes(400)
+            elif a != "liar":
                 yield struct.pack("!IHH", frame, 0, 1) + b"x"
         plugin.packets = lazy
         plugin.arrived = lambda packet, t: None
@@ -367,6 +403,40 @@ def change():
                     slots[3]["shown"] = 9
             write(sides, name)
         plugin.write = doctored
+    if a in ("extreme_numbers", "nested_event", "endless_line", "playlist_for_pictures", "bomb_for_pictures", "units_of_nonsense", "second_store"):
+        def odd(sides, name="events.jsonl"):
+            write(sides, name)
+            events = os.path.join(RUN, name if len(sides) > 1 else f"events.{sides[0]}.jsonl")
+            most, large = 2 ** 32 - 1, 2 ** 64 - 1
+            if a == "extreme_numbers" and "receiver" in sides:
+                for frame in (0, most):
+                    for kind in (dict(event="complete", recovered=most), dict(event="lost", cause="network", missing=most),
+                            dict(event="received", role="data", index=most, bytes=most, duplicate=True), dict(event="decoded", picture=None)):
+                        plugin.json.dump(dict(kind, t_ns=large, side="receiver", frame=frame, stream="rgb"), open(events, "a"))
+                        open(events, "a").write("\n")
+            if a == "extreme_numbers" and "sender" in sides:
+                for index in range(40):
+                    with open(events, "a") as f:
+                        f.write(json.dumps(dict(t_ns=large, side="sender", event="sent", frame=0, stream="rgb", role="repeat", index=most, bytes=most)) + "\n")
+            if a == "nested_event":
+                open(events, "a").write("[" * 200000 + "\n")
+            if a == "endless_line":
+                open(events, "a").write('{"t_ns":0,"side":"sender","event":"note","text":"' + "x" * (40 << 20))
+            store = os.path.join(RUN, "rendered.rgb")
+            if "receiver" not in sides:
+                return
+            if a == "playlist_for_pictures":
+                # What lists other files makes the harness, which sees the clip, open them.
+                os.remove(store + ".y4m")
+                open(store + ".mkv", "w").write(f"ffconcat version 1.0\nfile 'file:{os.environ['CLIP']}'\nduration 1\n")
+            if a == "bomb_for_pictures":
+                open(store + ".y4m", "wb").write(b"YUV4MPEG2 W2000000 H2000000 F30:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(1000))
+            if a == "units_of_nonsense":
+                os.remove(store + ".y4m")
+                open(store + ".units", "wb").write(b"FFUNITS2" + random.Random(1).randbytes(200000))
+            if a == "second_store":
+                open(store + ".mkv", "wb").write(open(store + ".y4m", "rb").read())
+        plugin.write = odd
     if a == "later_picture":
         # The sender, which has the whole clip, sends what is to be captured in seven frames' time.
         ahead = plugin.pictures

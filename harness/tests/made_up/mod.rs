@@ -277,6 +277,7 @@ pub fn run(what: &MadeUp) -> Run {
             streams,
             bitrate,
             network,
+            lost_at_sender: None,
             warnings: joined.findings.iter().map(freezeframe::record::Finding::to_warning).collect(),
             definitions,
         },
@@ -300,4 +301,15 @@ pub fn sweep(seeds: u64) -> Vec<Run> {
         }
     }
     runs
+}
+
+/// A run directory with the results of `run`, sealed, without evidence.
+pub fn write(dir: &std::path::Path, run: &Run) {
+    std::fs::create_dir_all(dir).unwrap();
+    let mut frames = Vec::new();
+    contract::frames::write_frames(&mut frames, &run.rows).unwrap();
+    let mut seal = contract::seal::Seal::evidence(dir).unwrap();
+    seal.add_results(dir, &frames, run.scores.to_json().as_bytes()).unwrap();
+    std::fs::write(dir.join("frames.csv"), frames).unwrap();
+    run.scores.write(&dir.join("scores.json")).unwrap();
 }

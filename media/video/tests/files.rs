@@ -3,7 +3,6 @@ use media::convert::{Colour, Range};
 use media::{Depth16, Format, Yuv420, still};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use testing::skip;
 use video::{
     DepthReader, DepthSource, DepthUnit, DepthWriter, Error, Quality, Reader, Retime, Target, Writer, probe,
 };
@@ -50,15 +49,11 @@ fn psnr(a: &Yuv420, b: &Yuv420) -> f64 {
 
 /// Makes a file with the `ffmpeg` program; `false` (with a reason) where there is none.
 fn ffmpeg(arguments: &[&str], out: &Path) -> bool {
-    let made = Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(out).output();
-    match made {
-        Ok(output) if output.status.success() => true,
-        Ok(output) => panic!("ffmpeg {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(e) => {
-            skip!("ffmpeg", "no ffmpeg program: {e}");
-            false
-        }
-    }
+    testing::ffmpeg().is_some_and(|()| {
+        let mut command = Command::new("ffmpeg");
+        let _ = testing::Said::of(command.args(["-v", "error", "-y"]).args(arguments).arg(out)).well();
+        true
+    })
 }
 
 fn clips(name: &str) -> Option<PathBuf> {

@@ -1,29 +1,17 @@
 //! Files as cameras, telephones, calls and data sets make them; the right values come from FFmpeg's own conversions of the same
 //! files, or from how the file was made.
 use media::{Depth16, Yuv420, still};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use tempfile::TempDir;
 use video::{DepthReader, DepthSource, DepthUnit, DepthWriter, Error, Quality, Reader, SampleReader, Target};
 
-struct Place(TempDir);
+testing::place!(Place);
 
 impl Place {
     /// `None`, and skipped, without the `ffmpeg` program.
     fn new() -> Option<Self> {
-        testing::have("ffmpeg", Command::new("ffmpeg").arg("-version").output())?;
-        Some(Self(tempfile::tempdir().unwrap()))
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn ffmpeg(&self, arguments: &str) {
-        let mut command = Command::new("ffmpeg");
-        command.args(["-v", "error", "-nostdin", "-y"]).args(arguments.split_whitespace());
-        let made = command.current_dir(self.0.path()).output().unwrap();
-        assert!(made.status.success(), "{arguments}: {}", String::from_utf8_lossy(&made.stderr));
+        testing::ffmpeg()?;
+        Some(Self(testing::Place::new()))
     }
 
     fn frames(&self, name: &str, target: &Target) -> Vec<Yuv420> {

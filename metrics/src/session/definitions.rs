@@ -4,7 +4,7 @@
 
 /// Name of a field and its definition. N is the number of captured frames, T the time between captures; the *window* is
 /// [`Window`](super::Window).
-pub const SESSION_DEFINITIONS: [(&str, &str); 53] = [
+pub const SESSION_DEFINITIONS: [(&str, &str); 54] = [
     ("rendered", "slots that showed their own frame from complete data"),
     ("concealed", "slots that showed their own frame from partial data"),
     ("frozen", "slots in which the last picture stayed (or black, before the first)"),
@@ -14,7 +14,7 @@ pub const SESSION_DEFINITIONS: [(&str, &str); 53] = [
     ),
     (
         "causes",
-        "why slots were not rendered: network (packets lost), late, decoder, sender (never sent), dependency (a frame it refers to), unknown (the system's events do not tell)",
+        "why slots were not rendered: network (packets lost), late, decoder, sender (never sent, or dropped in part before the path), dependency (a frame it refers to), unknown (the system's events do not tell)",
     ),
     (
         "non_rendered_play_percent",
@@ -105,6 +105,10 @@ pub const SESSION_DEFINITIONS: [(&str, &str); 53] = [
         "those that did not, by cause; corrupted: came out damaged, and the receiver's kernel discards it by UDP's checksum",
     ),
     ("realised_loss", "(packets - delivered) / packets; none: no packet entered"),
+    (
+        "lost_at_sender",
+        "packets that the system dropped by a loss model of its own before they were sent, by its own word, in the window; share: of those and of the packets it sent; in no ledger and no loss of a path",
+    ),
     ("states", "packets that met each state of the channel"),
     ("delay", "time in the path of the packets that came out intact"),
     ("before", "packets that entered before the window (set-up): counted here and nowhere else"),

@@ -1,6 +1,6 @@
 //! Intervals of a mean.
 
-use super::random::SplitMix64;
+use super::random::Random;
 use super::replicates::{Observation, Replicates, Unit};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
@@ -144,7 +144,7 @@ pub struct Tested {
 /// "Bootstrap Methods and their Application", 1997, chapter 3.8 (resampling of a hierarchy).
 pub(super) fn studentised_bootstrap(tree: &Replicates) -> Option<Tested> {
     let (mean, error) = mean_and_error(&tree.means())?;
-    let mut random = SplitMix64::new(SEED);
+    let mut random = Random::new(SEED);
     let mut means = Vec::new();
     // A resample of equal values has no scale: it counts as farther out than any other, on both sides.
     let (mut statistics, mut without_scale) = (Vec::with_capacity(RESAMPLES), 0);

@@ -17,7 +17,7 @@ pub use interval::{Estimate, Interval, LEAST_UNITS, Tested, crossed, estimate, j
 pub use paired::{Comparison, Evidence, Pair, compare};
 pub use pchip::Pchip;
 pub use power::{MOST_UNITS, Needed, needed, power};
-pub use random::SplitMix64;
+pub use random::Random;
 pub use replicates::{Observation, Unit};
 pub use wilcoxon::{Method, Wilcoxon, Zeros, wilcoxon_signed_rank};
 

@@ -1,23 +1,19 @@
 //! Random numbers that are the same on every machine, for ever.
 
-/// Steele, Lea, Flood, OOPSLA 2014.
+/// Numbers made of the words of [`link::SplitMix64`].
 #[derive(Clone, Debug)]
-pub struct SplitMix64(u64);
+pub struct Random(link::SplitMix64);
 
-impl SplitMix64 {
+impl Random {
     /// A generator; equal seeds give equal numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(link::SplitMix64::new(seed))
     }
 
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.word()
     }
 
     /// Uniform below `n`; the bias of at most `n / 2^64` is beyond any resample count.

@@ -5,7 +5,7 @@
 //! topmost level that really varies: the clip where there are several, else the trace, else the seed. Everything below it is
 //! averaged, and each unit counts once, however many runs it has.
 
-use super::random::SplitMix64;
+use super::random::Random;
 use std::collections::BTreeMap;
 
 /// Which level of the tree is the unit of replication.
@@ -95,7 +95,7 @@ impl Replicates {
     }
 
     /// A resample: units with replacement, in each of them what is below with replacement, and so on.
-    pub(super) fn resample(&self, random: &mut SplitMix64, means: &mut Vec<f64>) {
+    pub(super) fn resample(&self, random: &mut Random, means: &mut Vec<f64>) {
         means.clear();
         for _ in 0..self.units.len() {
             means.push(self.units[random.below(self.units.len())].resampled_mean(random));
@@ -116,7 +116,7 @@ impl Node {
         }
     }
 
-    fn resampled_mean(&self, random: &mut SplitMix64) -> f64 {
+    fn resampled_mean(&self, random: &mut Random) -> f64 {
         match self {
             Self::Leaf(value) => *value,
             Self::Branch(below) => {

@@ -49,7 +49,7 @@ pub use fate::{Channel, DropCause, Fate, FateRecord, Outcome, State};
 pub use ledger::{LedgerError, LedgerWriter, read_ledger};
 pub use link::{Delivery, Link, Stats};
 pub use netem::{Netem, NetemEntry, NetemLoss, Prandom, row_seed};
-pub use rng::Direction;
+pub use rng::{Direction, SplitMix64};
 pub use said::said;
 pub use spec::{
     BottleneckSpec, DelayBase, DelaySpec, Epoch, LinkSpec, LossBy, LossSpec, Model, Order, Pattern,

@@ -20,6 +20,24 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The generator itself, one word after the other: the same numbers on every machine, for ever.
+#[derive(Clone, Debug)]
+pub struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// A generator; equal seeds give equal words.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next 64 bits.
+    pub const fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GAMMA);
+        mix(self.0)
+    }
+}
+
 /// What a random word decides. Numbers are part of the format: fates of a seed depend on them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
@@ -121,6 +139,8 @@ mod tests {
         for (k, want) in expected.into_iter().enumerate() {
             assert_eq!(stream.word(k as u64), want);
         }
+        let mut generator = SplitMix64::new(1_234_567);
+        assert_eq!(expected.map(|_| generator.word()), expected);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Decoding that survives anything the network does to a bitstream.
 
 use crate::encoder::is_again;
+use crate::hevc::Renumber;
 use crate::{Codec, CodecError, Unit, VideoDecoder, ff::read_frame};
 use ffmpeg_next as ff;
 use media::Yuv420;
@@ -14,6 +15,7 @@ pub struct Decoder {
     inner: ff::decoder::Video,
     frame: ff::frame::Video,
     errors: u64,
+    renumber: Option<Renumber>,
 }
 
 impl Decoder {
@@ -34,7 +36,14 @@ impl Decoder {
             .open_as(found)
             .and_then(ff::decoder::Opened::video)
             .map_err(|source| CodecError::Ffmpeg { codec, doing: "open the decoder", source })?;
-        Ok(Self { codec, inner, frame: ff::frame::Video::empty(), errors: 0 })
+        Ok(Self { codec, inner, frame: ff::frame::Video::empty(), errors: 0, renumber: None })
+    }
+
+    /// The decoder, which goes on from its latest picture where the one that is referred to is missing. FFmpeg's H.264 decoder does so by
+    /// itself, those of VP8 and VP9 know no missing pictures.
+    #[must_use]
+    pub fn going_on(self) -> Self {
+        Self { renumber: (self.codec == Codec::H265).then(Renumber::default), ..self }
     }
 
     /// Units that the decoder refused so far.
@@ -56,7 +65,8 @@ impl Decoder {
 impl VideoDecoder for Decoder {
     /// If several pictures come (a decoder that had held one back), the newest counts.
     fn decode(&mut self, _frame: u32, unit: &Unit) -> Result<Option<Yuv420>, CodecError> {
-        let unit = &unit.bytes;
+        let renumbered = self.renumber.as_mut().map(|renumber| renumber.unit(&unit.bytes));
+        let unit = renumbered.as_ref().unwrap_or(&unit.bytes);
         if unit.is_empty() {
             return Ok(None); // FFmpeg reads an empty packet as "end of stream"
         }
@@ -85,9 +95,8 @@ impl VideoDecoder for Decoder {
     }
 
     fn reset(&mut self) -> Result<(), CodecError> {
-        let errors = self.errors;
-        *self = Self::new(self.codec)?;
-        self.errors = errors;
+        let renumber = self.renumber.take().map(|_| Renumber::default());
+        *self = Self { errors: self.errors, renumber, ..Self::new(self.codec)? };
         Ok(())
     }
 }

@@ -19,6 +19,7 @@
 pub mod decoder;
 pub mod encoder;
 mod ff;
+mod hevc;
 pub mod identity;
 pub mod networks;
 pub mod registry;

@@ -3,7 +3,9 @@
 //! The built-in ones need no networks. A program that links networks adds its own with [`extend`] as it starts; one that does not
 //! says with [`fall_back`] who works for it.
 
-use crate::restore::{HOLD, NONE, Restorer, RestorerConfig, RestorerEntry};
+use crate::restore::{
+    CONTINUE, HOLD, LATEST, MISSING_REFERENCE, NONE, Restorer, RestorerConfig, RestorerEntry,
+};
 use crate::unit::Setting;
 use crate::{Codec, CodecError, Decoder, DecoderConfig, Encoder, EncoderConfig, Quantisers};
 use crate::{Settings, VideoDecoder, VideoEncoder};
@@ -52,7 +54,11 @@ const fn ffmpeg(name: &'static str, most_qp: u8, libraries: &'static [&'static s
         default_qp: Quantisers::both(30),
         settings: &[],
         encoder: |config| Ok(Box::new(Encoder::new(config)?)),
-        decoder: |config| Ok(Box::new(Decoder::new(config.codec.parse()?)?)),
+        decoder: |config| {
+            let decoder = Decoder::new(config.codec.parse()?)?;
+            let goes_on = config.settings.get(MISSING_REFERENCE).is_some_and(|value| value == LATEST);
+            Ok(Box::new(if goes_on { decoder.going_on() } else { decoder }))
+        },
         libraries,
         files: |_| Ok(Vec::new()),
         sources: "",
@@ -69,7 +75,7 @@ pub static VP8: CodecEntry = ffmpeg("vp8", 63, &["libvpx"]);
 pub static VP9: CodecEntry = ffmpeg("vp9", 63, &["libvpx"]);
 
 static CODECS: [&CodecEntry; 4] = [&H264, &H265, &VP8, &VP9];
-static RESTORERS: [&RestorerEntry; 2] = [&NONE, &HOLD];
+static RESTORERS: [&RestorerEntry; 3] = [&NONE, &HOLD, &CONTINUE];
 
 /// Codecs and restorers of a program that links networks.
 pub struct Extension {

@@ -60,13 +60,21 @@ impl Slot {
     }
 }
 
-/// See the module.
-pub trait Restorer: Send {
+/// See the module. `Picture`: what it works on; Reparo's works on tokens, before they are decoded.
+pub trait Restorer<Picture = Yuv420>: Send {
     /// What is shown of a frame: `picture` is the decoder's, if it gave one. `None` leaves the screen as it is.
     ///
     /// # Errors
     /// A network or library that fails.
-    fn restore(&mut self, slot: &Slot, picture: Option<Yuv420>) -> Result<Option<Yuv420>, CodecError>;
+    fn restore(&mut self, slot: &Slot, picture: Option<Picture>) -> Result<Option<Picture>, CodecError>;
+
+    /// Work that the last call left and nobody waits for, before the next call. Not charged.
+    ///
+    /// # Errors
+    /// As for [`restore`](Self::restore).
+    fn settle(&mut self) -> Result<(), CodecError> {
+        Ok(())
+    }
 
     /// Time that this call is charged in virtual time; known before it runs.
     fn cost(&self, _slot: &Slot) -> Duration {
@@ -95,6 +103,20 @@ pub struct RestorerConfig {
     pub settings: Settings,
 }
 
+/// Setting of H.265's decoder: what stands for a picture that is referred to and never came. `grey` (FFmpeg's choice) or [`LATEST`].
+pub const MISSING_REFERENCE: &str = "missing_reference";
+/// The latest picture that was decoded.
+pub const LATEST: &str = "latest";
+
+impl RestorerEntry {
+    /// What the decoder of `codec` is told so that this restorer gets the pictures that it wants.
+    #[must_use]
+    pub fn decoder_settings(&self, codec: &str) -> Settings {
+        let told = self.goes_on && codec == crate::Codec::H265.name();
+        told.then(|| (MISSING_REFERENCE.to_owned(), LATEST.to_owned())).into_iter().collect()
+    }
+}
+
 /// A kind of restorer, for the [registry](crate::registry).
 #[derive(Clone, Copy)]
 pub struct RestorerEntry {
@@ -105,8 +127,13 @@ pub struct RestorerEntry {
     /// It makes pictures of its own. Otherwise what it shows is always the decoder's picture of that frame, and only frames that the
     /// decoder was fed come to it: lost ones would be shown as nothing in any case.
     pub makes_pictures: bool,
+    /// It wants pictures of a decoder that goes on from its latest picture where the one that is referred to is missing
+    /// ([`MISSING_REFERENCE`]). H.264's does so by itself.
+    pub goes_on: bool,
     /// The most that one call may be charged; receivers decide a frame that much earlier before its slot.
-    pub lead: Duration,
+    ///
+    /// Fails on settings that [`open`](Self::open) refuses.
+    pub lead: fn(&RestorerConfig) -> Result<Duration, CodecError>,
     /// Opens one.
     pub open: fn(&RestorerConfig) -> Result<Box<dyn Restorer>, CodecError>,
     /// Files that its pictures depend on besides the settings: weights.
@@ -118,7 +145,8 @@ pub const NONE: RestorerEntry = RestorerEntry {
     name: "none",
     settings: &[],
     makes_pictures: false,
-    lead: Duration::ZERO,
+    goes_on: false,
+    lead: |_| Ok(Duration::ZERO),
     open: |_| Ok(Box::new(Nothing)),
     files: |_| Ok(Vec::new()),
 };
@@ -128,10 +156,14 @@ pub const HOLD: RestorerEntry = RestorerEntry {
     name: "hold",
     settings: &[],
     makes_pictures: false,
-    lead: Duration::ZERO,
+    goes_on: false,
+    lead: |_| Ok(Duration::ZERO),
     open: |_| Ok(Box::new(Hold)),
     files: |_| Ok(Vec::new()),
 };
+
+/// Nothing is restored, but the decoder goes on from its latest picture where the one that is referred to is missing.
+pub const CONTINUE: RestorerEntry = RestorerEntry { name: "continue", goes_on: true, ..NONE };
 
 struct Nothing;
 

@@ -14,16 +14,12 @@ use sut_core::rtp::Header;
 
 const FRAMES: u32 = 4_000;
 
-/// A generator of uniform numbers below 1 (SplitMix64).
-struct Random(u64);
+/// A generator of uniform numbers below 1.
+struct Random(link::SplitMix64);
 
 impl Random {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ z >> 31) >> 11) as f64 / (1u64 << 53) as f64
+        (self.0.word() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
@@ -39,7 +35,13 @@ struct Channel {
 
 impl Channel {
     fn new(loss_in_bad: f64, per_frame: bool) -> Self {
-        Channel { states: Random(1), losses: Random(2), bad: false, loss_in_bad, per_frame }
+        Channel {
+            states: Random(link::SplitMix64::new(1)),
+            losses: Random(link::SplitMix64::new(2)),
+            bad: false,
+            loss_in_bad,
+            per_frame,
+        }
     }
 
     fn step(&mut self) {
@@ -63,7 +65,7 @@ impl Channel {
 
 /// Sizes around `mean` bytes, the same for every code.
 fn size(frame: u32, mean: usize) -> usize {
-    let r = Random(u64::from(frame) + 1000).next();
+    let r = Random(link::SplitMix64::new(u64::from(frame) + 1000)).next();
     (mean as f64 * (0.5 + r)) as usize
 }
 

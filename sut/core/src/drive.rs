@@ -1,6 +1,6 @@
 //! One end on the wall clock and a UDP socket: the same state machines as in [`simulate`](mod@crate::simulate).
 //!
-//! Jobs run on a thread of their own, in order; the endpoint's thread only waits for the socket, the worker, the
+//! Jobs run on a thread of their own, in order (one for each of the worker's cores); the endpoint's thread only waits for the socket, the worker, the
 //! control channel or the next timeout.
 
 use crate::endpoint::{Endpoint, Input, Output, Worker, WorkerError};
@@ -60,7 +60,7 @@ pub struct Wiring<'a> {
 /// A socket that breaks, or the first error that the worker meets; the run ends there.
 pub fn drive<E, W>(
     endpoint: &mut E,
-    mut worker: W,
+    worker: W,
     clock: &impl Clock,
     wiring: Wiring<'_>,
     (to_self, wakeups): (Sender<Wakeup<E::Done>>, Receiver<Wakeup<E::Done>>),
@@ -72,19 +72,24 @@ where
     W: Worker<Job = E::Job, Done = E::Done> + Send + 'static,
 {
     let Wiring { socket, peer, captures, end, event, signal } = wiring;
-    let (jobs, job_queue) = channel::<E::Job>();
-    let worker_out = to_self.clone();
-    let working = thread::Builder::new().name("worker".into()).spawn(move || {
-        for job in job_queue {
-            let done = worker.run(job).map_or_else(Wakeup::WorkerError, Wakeup::JobDone);
-            if worker_out.send(done).is_err() {
-                break;
+    let core = W::core;
+    let (mut jobs, mut working) = (Vec::new(), Vec::new());
+    for mut worker in worker.cores() {
+        let (sender, queue) = channel::<E::Job>();
+        jobs.push(sender);
+        let worker_out = to_self.clone();
+        working.push(thread::Builder::new().name("worker".into()).spawn(move || {
+            for job in queue {
+                let done = worker.run(job).map_or_else(Wakeup::WorkerError, Wakeup::JobDone);
+                if worker_out.send(done).is_err() {
+                    break;
+                }
+                if let Err(error) = worker.settle() {
+                    let _ = worker_out.send(Wakeup::WorkerError(error));
+                }
             }
-            if let Err(error) = worker.settle() {
-                let _ = worker_out.send(Wakeup::WorkerError(error));
-            }
-        }
-    })?;
+        })?);
+    }
     let reading = socket.try_clone()?;
     reading.set_read_timeout(Some(Duration::from_millis(100)))?;
     let (stop_reading, stopped) = channel::<()>();
@@ -115,7 +120,7 @@ where
 
     let mut next_frame = 0;
     let mut finished = false;
-    let mut outlet = Outlet { socket, peer, jobs, event, signal };
+    let mut outlet = Outlet { socket, peer, jobs, core, event, signal };
     outlet.feed(endpoint, clock.now(), Input::Start)?;
     loop {
         let all_captured = captures.as_ref().is_none_or(|s| next_frame >= s.frames);
@@ -162,7 +167,9 @@ where
     drop(outlet); // no more jobs
     drop(stop_reading);
     let _ = reader.join();
-    working.join().map_err(|_| io::Error::other("the worker thread panicked"))?;
+    for thread in working {
+        thread.join().map_err(|_| io::Error::other("the worker thread panicked"))?;
+    }
     Ok(finished)
 }
 
@@ -170,7 +177,9 @@ where
 struct Outlet<'a, Job> {
     socket: UdpSocket,
     peer: SocketAddr,
-    jobs: Sender<Job>,
+    /// Per core.
+    jobs: Vec<Sender<Job>>,
+    core: fn(&Job) -> usize,
     event: &'a mut dyn FnMut(Event),
     signal: &'a mut dyn FnMut(Vec<u8>),
 }
@@ -190,7 +199,7 @@ impl<Job> Outlet<'_, Job> {
                 Output::Signal(message) => (self.signal)(message),
                 Output::Event(e) => (self.event)(e),
                 Output::Job(job) => {
-                    self.jobs
+                    self.jobs[(self.core)(&job)]
                         .send(job)
                         .map_err(|_| io::Error::other("the worker thread ended (a codec panicked?)"))?;
                 }

@@ -75,6 +75,17 @@ pub trait Worker {
     fn settle(&mut self) -> Result<(), WorkerError> {
         Ok(())
     }
+    /// Which of several processor cores does the job; each does its jobs in order.
+    fn core(_job: &Self::Job) -> usize {
+        0
+    }
+    /// The part of the work that each core does.
+    fn cores(self) -> Vec<Self>
+    where
+        Self: Sized,
+    {
+        vec![self]
+    }
 }
 
 /// Why a worker cannot go on.

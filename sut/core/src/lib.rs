@@ -11,6 +11,7 @@
 //! | [`fec`] | erasure codes |
 //! | [`frame_masks`] | which frames of a ReVo session are damaged, as its loss recovery is told |
 //! | [`playout`] | in-order decoding and slots for streams whose frames refer to each other |
+//! | [`screen`] | the slots of a session, and what its screens show |
 //! | [`slot_clock`] | when each frame is due on the screen |
 //! | [`rans`] | the entropy coder of DCVC-RT |
 //! | [`rtp`] | RTP, payload descriptors, RED, RTCP |
@@ -23,6 +24,7 @@ pub mod packetize;
 pub mod playout;
 pub mod rans;
 pub mod rtp;
+pub mod screen;
 pub mod self_drop;
 pub mod simulate;
 pub mod slot_clock;
@@ -30,5 +32,6 @@ pub mod wire;
 
 pub use drive::drive;
 pub use endpoint::{Endpoint, Input, Output, Worker, WorkerError};
+pub use screen::Screen;
 pub use simulate::{Recorder, Schedule, simulate};
 pub use slot_clock::SlotClock;

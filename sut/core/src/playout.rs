@@ -4,12 +4,12 @@
 //! ```text
 //! arrival that frame g should have     first packet (of frame f): its arrival + (g - f) T
 //! slot of frame g                      by the SlotClock; of its own, that arrival + wait
+//! ... without a wait of its own        when g is decoded; of a frame that is not, when decoding has passed it
 //! ```
 //! Ringmaster's rule for decoding, which knows no slots: what is late for its slot is still decoded, and what waits for a frame
 //! looks at arrivals alone. Pure: the caller carries out the [`Action`]s.
 
-use crate::slot_clock::has_come;
-use crate::{Schedule, SlotClock};
+use crate::{Schedule, Screen, SlotClock};
 use contract::{LossCause, Status};
 use link::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,9 +49,9 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Playout {
     schedule: Schedule,
-    clock: SlotClock,
-    /// Of an own clock: from the arrival that a frame should have to its slot.
-    wait: Duration,
+    screen: Screen,
+    /// Of an own clock: from the arrival that a frame should have to its slot; `None`: frames are shown as they are decoded.
+    wait: Option<Duration>,
     /// When the first packet of frame 0 should have come.
     arrival: Option<Timestamp>,
     /// Complete frames that wait for those before them: key, bytes.
@@ -64,21 +64,17 @@ pub struct Playout {
     chain: bool,
     decoding: BTreeSet<u32>,
     failed: BTreeSet<u32>,
-    ready: BTreeMap<u32, u128>,
-    shown: Option<(u32, u128)>,
-    next_slot: u32,
-    /// Packets are taken no longer.
-    over: bool,
     actions: VecDeque<Action>,
 }
 
 impl Playout {
-    /// A playout before the first packet; `wait` is that of a clock of its own.
+    /// A playout before the first packet; `wait` is that of a clock of its own. Without one, and where the scenario leaves the clock
+    /// to the system, a frame is shown when it is decoded, however late: a player that has no jitter buffer and no deadline.
     #[must_use]
-    pub fn new(schedule: &Schedule, wait: Duration) -> Self {
+    pub fn new(schedule: &Schedule, wait: Option<Duration>) -> Self {
         Playout {
             schedule: *schedule,
-            clock: SlotClock::new(schedule),
+            screen: Screen::new(schedule, 1),
             wait,
             arrival: None,
             complete: BTreeMap::new(),
@@ -87,10 +83,6 @@ impl Playout {
             chain: false,
             decoding: BTreeSet::new(),
             failed: BTreeSet::new(),
-            ready: BTreeMap::new(),
-            shown: None,
-            next_slot: 0,
-            over: false,
             actions: VecDeque::new(),
         }
     }
@@ -111,10 +103,8 @@ impl Playout {
     /// When [`Playout::advance`] has something to do even if nothing arrives.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let slot = (self.next_slot < self.schedule.frames).then(|| self.clock.slot(self.next_slot)).flatten();
         let give_up = self.arrival.is_none().then(|| self.give_up_at());
-        let over = (!self.over).then(|| self.schedule.last_packet());
-        [slot, give_up, over].into_iter().flatten().min()
+        [self.screen.poll_timeout(), give_up].into_iter().flatten().min()
     }
 
     fn give_up_at(&self) -> Timestamp {
@@ -124,7 +114,7 @@ impl Playout {
     /// Every slot has come, no frame is in the decoder, and no packet is awaited.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.over && self.next_slot >= self.schedule.frames && self.decoding.is_empty()
+        self.screen.is_finished() && self.decoding.is_empty()
     }
 
     /// A packet of `frame` arrived: the first one says when all others should, and starts a clock of its own.
@@ -132,7 +122,9 @@ impl Playout {
         if self.arrival.is_none() && frame < self.schedule.frames {
             let lead = self.schedule.capture_time(frame) - self.schedule.capture_start;
             self.arrival = Some(Timestamp(now.as_nanos().saturating_sub(lead.as_nanos() as u64)));
-            self.clock.start(frame, now + self.wait);
+            if let Some(wait) = self.wait {
+                self.screen.clock.start(frame, now + wait);
+            }
         }
     }
 
@@ -148,24 +140,22 @@ impl Playout {
     /// The decoder is done with `frame`; `picture` is what came out.
     pub fn decoded(&mut self, frame: u32, picture: Option<u128>) {
         self.decoding.remove(&frame);
-        match picture {
+        if let Some(hash) = picture {
             // After its slot a picture is too late to show, but what follows can build on it.
-            Some(hash) if frame >= self.next_slot => {
-                self.ready.insert(frame, hash);
-            }
-            Some(_) => {}
-            None => {
-                self.failed.insert(frame);
-                self.chain = false;
-            }
+            self.screen.bring(0, frame, Status::Rendered, hash);
+        } else {
+            self.failed.insert(frame);
+            self.chain = false;
         }
     }
 
-    /// Decodes what can be decoded and shows what is due ([`has_come`]).
+    /// Decodes what can be decoded and shows what is due ([`has_come`](crate::slot_clock::has_come)).
     pub fn advance(&mut self, now: Timestamp, timeout: bool) {
         if self.arrival.is_none() && now >= self.give_up_at() {
             self.arrival = Some(now);
-            self.clock.start(0, now);
+            if self.wait.is_some() {
+                self.screen.clock.start(0, now);
+            }
         }
         loop {
             let in_order = self.complete.get(&self.next).is_some_and(|(key, _)| *key || self.chain);
@@ -184,20 +174,33 @@ impl Playout {
                 self.actions.push_back(Action::Decode { frame, unit, key });
             }
         }
-        while self.next_slot < self.schedule.frames
-            && self.clock.slot(self.next_slot).is_some_and(|slot| has_come(slot, now, timeout))
-        {
-            self.show(self.next_slot);
-            self.next_slot += 1;
+        while let Some(frame) = self.screen.due(now, timeout) {
+            self.show(frame);
         }
-        self.over |= now >= self.schedule.last_packet();
+        self.screen.note_time(now);
+        if self.wait.is_none() && !self.screen.clock.is_fixed() {
+            // What is decoded, and what decoding has passed; at the end, all.
+            loop {
+                let frame = self.screen.next_slot();
+                let passed = frame < self.next || self.screen.is_over();
+                if frame >= self.schedule.frames || self.decoding.contains(&frame) || !passed {
+                    break;
+                }
+                self.screen.pass();
+                self.show(frame);
+            }
+        }
+    }
+
+    /// Next frame that decoding waits for; packets of those before it are of no use.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.next
     }
 
     fn show(&mut self, frame: u32) {
-        let status = if let Some(hash) = self.ready.remove(&frame) {
-            self.shown = Some((frame, hash));
-            Status::Rendered
-        } else {
+        let (status, shown) = self.screen.show(0, frame);
+        if status == Status::Frozen {
             let cause = if self.failed.contains(&frame) {
                 LossCause::Decoder
             } else if self.decoding.contains(&frame) {
@@ -208,11 +211,10 @@ impl Playout {
                 LossCause::Network
             };
             self.actions.push_back(Action::Lost { frame, cause });
-            Status::Frozen
-        };
+        }
         self.came.remove(&frame);
         self.failed.remove(&frame);
-        self.actions.push_back(Action::Slot { frame, status, shown: self.shown });
+        self.actions.push_back(Action::Slot { frame, status, shown });
     }
 }
 
@@ -231,7 +233,52 @@ mod tests {
             playout: budget.parse().expect("a budget"),
             end: Timestamp::from_millis(60_000),
         };
-        Playout::new(&schedule, Duration::from_millis(150))
+        Playout::new(&schedule, Some(Duration::from_millis(150)))
+    }
+
+    /// Ringmaster's receiver shows what it decodes: nothing is late, and what a key frame jumps over is never shown.
+    #[test]
+    fn without_a_wait_frames_are_shown_as_they_are_decoded() {
+        let schedule = Schedule { playout: "own".parse().expect("own"), ..playout(6, "own").schedule };
+        let mut p = Playout::new(&schedule, None);
+        let mut slots = Vec::new();
+        // Frame 1 comes after frame 2, frame 3 never, frame 4 is a key frame; frame 5 is lost.
+        for (ms, frame, key) in [(20, 0, true), (220, 2, false), (300, 1, false), (470, 4, true)] {
+            let now = Timestamp::from_millis(ms);
+            p.packet(now, frame);
+            p.complete(frame, key, vec![1]);
+            for _ in 0..2 {
+                p.advance(now, false);
+                while let Some(action) = p.poll_action() {
+                    match action {
+                        Action::Decode { frame, .. } => p.decoded(frame, Some(u128::from(frame))),
+                        Action::Slot { frame, status, shown } => {
+                            slots.push((ms, frame, status, shown.map(|s| s.0)));
+                        }
+                        Action::Lost { cause, .. } => assert_eq!(cause, LossCause::Network),
+                    }
+                }
+            }
+        }
+        let (shown, still) = (Status::Rendered, Status::Frozen);
+        let wanted = [
+            (20, 0, shown, Some(0)),
+            (300, 1, shown, Some(1)),
+            (300, 2, shown, Some(2)),
+            (470, 3, still, Some(2)),
+            (470, 4, shown, Some(4)),
+        ];
+        assert_eq!(slots, wanted);
+        assert!(!p.is_finished());
+        let end = Timestamp::from_millis(1600);
+        assert_eq!(p.poll_timeout(), Some(end));
+        p.advance(end, true);
+        assert!(matches!(p.poll_action(), Some(Action::Lost { frame: 5, .. })));
+        assert!(matches!(
+            p.poll_action(),
+            Some(Action::Slot { frame: 5, status: Status::Frozen, shown: Some((4, 4)) })
+        ));
+        assert!(p.is_finished());
     }
 
     /// Runs a schedule of (ms, frame, key) completions, decoding at once; one letter per slot and the decodes.

@@ -10,38 +10,19 @@
 //! `below(n)` is the upper half of `n * (next() >> 32)` as a 64-bit product (Lemire 2019), drawn again while
 //! the lower half is below `2^32 mod n`, which makes it exactly uniform. `golden/reparo` has vectors.
 
-/// SplitMix64 (Steele, Lea, Flood 2014), integers only.
-#[derive(Clone, Debug)]
-pub struct SplitMix64(u64);
+use link::SplitMix64;
 
-impl SplitMix64 {
-    /// A generator with this state.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
+/// Uniform in `0..bound`; 0 for a bound of 0.
+pub fn below(random: &mut SplitMix64, bound: u32) -> u32 {
+    let bound = u64::from(bound);
+    if bound == 0 {
+        return 0;
     }
-
-    /// The next 64 bits.
-    pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in `0..bound`; 0 for a bound of 0.
-    pub fn below(&mut self, bound: u32) -> u32 {
-        let bound = u64::from(bound);
-        if bound == 0 {
-            return 0;
-        }
-        let unfair = (1u64 << 32) % bound;
-        loop {
-            let product = (self.next_u64() >> 32) * bound;
-            if product & 0xffff_ffff >= unfair {
-                return (product >> 32) as u32;
-            }
+    let unfair = (1u64 << 32) % bound;
+    loop {
+        let product = (random.word() >> 32) * bound;
+        if product & 0xffff_ffff >= unfair {
+            return (product >> 32) as u32;
         }
     }
 }
@@ -56,7 +37,7 @@ pub fn kept_positions(frame: u32, packet: u8, tokens: u16, kept: u16) -> Vec<u16
     }
     let mut random = SplitMix64::new(4 * u64::from(frame) + u64::from(packet));
     for i in 0..kept {
-        let j = i + random.below(u32::from(tokens - i)) as u16;
+        let j = i + below(&mut random, u32::from(tokens - i)) as u16;
         positions.swap(usize::from(i), usize::from(j));
     }
     positions.truncate(usize::from(kept));
@@ -75,7 +56,7 @@ mod tests {
     fn generator_matches_the_published_values() {
         // First outputs of the reference implementation for state 1234567.
         let mut random = SplitMix64::new(1_234_567);
-        let found: Vec<u64> = (0..5).map(|_| random.next_u64()).collect();
+        let found: Vec<u64> = (0..5).map(|_| random.word()).collect();
         let published = [
             6_457_827_717_110_365_317,
             3_203_168_211_198_807_973,
@@ -138,7 +119,7 @@ mod tests {
 
         #[test]
         fn below_is_below(seed: u64, bound in 1u32..) {
-            prop_assert!(SplitMix64::new(seed).below(bound) < bound);
+            prop_assert!(below(&mut SplitMix64::new(seed), bound) < bound);
         }
     }
 }

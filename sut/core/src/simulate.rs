@@ -136,13 +136,15 @@ impl Way {
 
 struct Running<'a, E: Endpoint, W> {
     peer: Peer<'a, E, W>,
-    busy_until: Timestamp,
+    /// Per core.
+    busy_until: Vec<Timestamp>,
+    /// In the order of time.
     done: VecDeque<(Timestamp, E::Done)>,
 }
 
 impl<E: Endpoint, W: Worker<Job = E::Job, Done = E::Done>> Running<'_, E, W> {
     fn new(peer: Peer<'_, E, W>) -> Running<'_, E, W> {
-        Running { peer, busy_until: Timestamp::ZERO, done: VecDeque::new() }
+        Running { peer, busy_until: Vec::new(), done: VecDeque::new() }
     }
 
     fn next_done(&self) -> Option<Timestamp> {
@@ -166,11 +168,16 @@ impl<E: Endpoint, W: Worker<Job = E::Job, Done = E::Done>> Running<'_, E, W> {
                 Output::Signal(message) => signals.push_back(message),
                 Output::Event(event) => recorder.event(event),
                 Output::Job(job) => {
-                    let cost = self.peer.worker.cost(&job);
-                    self.busy_until = self.busy_until.max(now) + cost;
+                    let (cost, core) = (self.peer.worker.cost(&job), W::core(&job));
+                    if self.busy_until.len() <= core {
+                        self.busy_until.resize(core + 1, Timestamp::ZERO);
+                    }
+                    let at = self.busy_until[core].max(now) + cost;
+                    self.busy_until[core] = at;
                     let done = self.peer.worker.run(job)?;
                     self.peer.worker.settle()?;
-                    self.done.push_back((self.busy_until, done));
+                    let place = self.done.partition_point(|(earlier, _)| *earlier <= at);
+                    self.done.insert(place, (at, done));
                 }
             }
         }

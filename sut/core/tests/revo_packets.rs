@@ -154,3 +154,15 @@ fn shuffle<T>(items: &mut [T], mut seed: u64) {
         items.swap(i, (seed >> 33) as usize % (i + 1));
     }
 }
+
+/// The header counts chunks in 16 bits: a frame of more has larger ones.
+#[test]
+fn no_frame_has_more_chunks_than_its_header_can_count() {
+    for gop in [0, 1] {
+        let payload = Payload { stream: Stream::Rgb, frame: 1, gop, qp: 30, bytes: vec![7; 200_000] };
+        let chunks = cut(&payload, 1);
+        // 200000 / 65535 = 3.05: four bytes each.
+        assert_eq!(chunks.len(), 50_000, "gop {gop}");
+        assert!(chunks.iter().enumerate().all(|(i, c)| usize::from(c.desc.index) == i && c.desc.n == 50_000));
+    }
+}

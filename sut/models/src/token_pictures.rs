@@ -45,7 +45,8 @@ impl std::fmt::Display for Format {
 
 impl TokenPictures {
     /// Loads `reparo-tokenizer-<preset>.safetensors` of `folder` for pictures of width x height, and sets libtorch to one thread: sender, receiver and scores often share a machine of few
-    /// cores, where threads of one layer wait for each other longer than they work.
+    /// cores, where threads of one layer wait for each other longer than they work. Always on the CPU, also beside a GPU: a run's pictures
+    /// and hashes shall not depend on what else a machine has.
     ///
     /// # Errors
     /// See [`WeightsError`].
@@ -53,7 +54,7 @@ impl TokenPictures {
         tch::set_num_threads(1);
         crate::memory::keep_freed();
         let path = folder.join(format!("reparo-tokenizer-{}.safetensors", format.preset.name()));
-        let tokenizer = Tokenizer::load(&path, format.preset, Device::cuda_if_available())?;
+        let tokenizer = Tokenizer::load(&path, format.preset, Device::Cpu)?;
         format.precision.set(tokenizer.store());
         let bytes = std::fs::read(&path).map_err(|source| WeightsError::Io { path, source })?;
         let weights = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();

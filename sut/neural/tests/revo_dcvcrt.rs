@@ -165,7 +165,15 @@ fn session() -> Session {
         Schedule { capture_start: Timestamp::ZERO, frames: FRAMES, fps: 30, playout, end: Timestamp::ZERO };
     schedule.end = schedule.capture_time(FRAMES) + Duration::from_secs(5);
     let options = Options { gop: GOP, chunk_size: 64, ..Options::default() };
-    Session { options, recovery: &NONE, size: (SIDE as u16, SIDE as u16), depth: true, schedule }
+    let recovery_lead = std::time::Duration::ZERO;
+    Session {
+        options,
+        recovery: &NONE,
+        recovery_lead,
+        size: (SIDE as u16, SIDE as u16),
+        depth: true,
+        schedule,
+    }
 }
 
 fn transport(role: Role) -> Transport {

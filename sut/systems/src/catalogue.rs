@@ -2,11 +2,12 @@
 
 use crate::identity::video;
 use crate::session::Mode;
-use crate::{revo, rtp_video, vp8_flexfec, vp8_ulpfec, vp9_tambur};
+use crate::{revo, ringmaster, rtp_video, vp8_flexfec, vp8_ulpfec, vp9_tambur};
 use anyhow::{Result, bail};
 use codecs::registry::{H264, H265, VP8, VP9};
 use contract::RunSpec;
 use contract::identity::DependsOn;
+use link::LossSpec;
 use std::path::Path;
 
 /// A system under test.
@@ -56,10 +57,18 @@ pub const SYSTEMS: &[System] = &[
     System {
         name: vp9_tambur::NAME,
         about: "Tambur on Ringmaster: VP9, streaming code over four frames",
-        own_clock: vp9_tambur::OWN_CLOCK,
+        own_clock: &[],
         describe: vp9_tambur::describe,
         depends_on: |_| video(&VP9),
         run: vp9_tambur::run,
+    },
+    System {
+        name: ringmaster::NAME,
+        about: "Ringmaster: VP9, datagrams sent again when acknowledgements overtake them, no FEC",
+        own_clock: &[],
+        describe: ringmaster::describe,
+        depends_on: |_| video(&VP9),
+        run: ringmaster::run,
     },
     System {
         name: vp8_ulpfec::NAME,
@@ -99,6 +108,14 @@ impl System {
                 spec.scenario.playout
             );
         }
+        let channel = spec.options.get("channel").and_then(toml::Value::as_str).unwrap_or_default();
+        if channel.starts_with("sender") && spec.scenario.forward.loss != LossSpec::None {
+            bail!(
+                "option channel={channel} loses packets in the sender, and the scenario {} on the path, so that they would be lost \
+                 twice; take a scenario without loss, such as clean, or channel=network",
+                spec.scenario.name
+            );
+        }
         Ok(())
     }
 }
@@ -118,7 +135,9 @@ mod option_tests {
             ("revo-h264", "slices", 0),
             ("revo-h264", "slack_ms", i64::MAX),
             ("vp9-tambur", "key_after_frames", i64::MAX),
-            ("vp9-tambur", "wait_ms", i64::MAX),
+            ("vp9-tambur", "key_after_ms", i64::MAX),
+            ("vp9-tambur", "target_kbps", 0),
+            ("vp9-ringmaster", "target_kbps", 0),
             ("vp8-ulpfec", "pacing_percent", 1),
             ("vp8-flexfec", "wait_ms", 6000),
         ] {
@@ -127,6 +146,28 @@ mod option_tests {
             let refused = (system.describe)(&table).expect_err(option);
             assert!(format!("{refused:#}").contains(option), "{refused:#}");
         }
+    }
+
+    /// Parameters of a channel in the sender mean nothing without it, and with it all four stand in the record.
+    #[test]
+    fn the_channel_in_the_sender_is_named_and_complete() {
+        let describe = |text: &str| {
+            let table: toml::Table = toml::from_str(text).expect("TOML");
+            (find("vp9-tambur").expect("a system").describe)(&table)
+        };
+        let refused = format!("{:#}", describe("loss_bad = \"75%\"").expect_err("no channel"));
+        assert!(refused.contains("loss_bad") && refused.contains("channel=sender"), "{refused}");
+        let refused = format!("{:#}", describe("channel = \"wire\"").expect_err("no such channel"));
+        assert!(refused.contains("network") && refused.contains("sender-remembers"), "{refused}");
+        let options = describe("channel = \"sender\"\nloss_bad = \"75%\"").expect("good").options;
+        for (name, value) in
+            [("good_to_bad", "6.8%"), ("bad_to_good", "85.2%"), ("loss_good", "4%"), ("loss_bad", "75%")]
+        {
+            assert_eq!(options[name].as_str(), Some(value), "{name}");
+        }
+        let default = describe("").expect("good").options;
+        assert_eq!(default["channel"].as_str(), Some("network"));
+        assert!(!default.contains_key("loss_bad"));
     }
 
     #[test]

@@ -55,7 +55,10 @@ impl Receiving {
             })
         };
         Ok(UnitsHeader {
-            settings: self.settings.clone(),
+            settings: {
+                let told = self.recovery.decoder_settings(self.codec.name);
+                self.settings.clone().into_iter().chain(told).collect()
+            },
             files: hashes(&(self.codec.files)(&self.settings)?)?,
             recovery,
             ..UnitsHeader::new(self.codec.name, self.format)
@@ -111,5 +114,18 @@ impl Worker for DecodeWorker {
     fn cost(&self, job: &DecodeJob) -> Duration {
         let lane = self.lanes.iter().find(|l| l.stream == job.stream);
         self.cost + lane.map_or(Duration::ZERO, |lane| lane.stage.cost(&job.entry))
+    }
+
+    /// Colour and depth need nothing of each other.
+    fn core(job: &DecodeJob) -> usize {
+        match job.stream {
+            Stream::Rgb => 0,
+            Stream::Depth => 1,
+        }
+    }
+
+    fn cores(self) -> Vec<Self> {
+        let cost = self.cost;
+        self.lanes.into_iter().map(|lane| Self { lanes: vec![lane], cost }).collect()
     }
 }

@@ -1,8 +1,9 @@
 //! Codec work as jobs, the same for every system that codes whole pictures.
 
 use codecs::Unit;
-use contract::Stream;
 use contract::units::Entry;
+use contract::{EventKind, Status, Stream};
+use sut_core::screen::Shown;
 
 /// Encode one stream of a captured frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,4 +53,11 @@ pub struct DecodeDone {
 #[must_use]
 pub fn picture_name(hash: u128) -> String {
     format!("{hash:032x}")
+}
+
+/// A slot that came, as the record has it.
+#[must_use]
+pub fn slot(frame: u32, stream: Stream, (status, shown): (Status, Option<Shown>)) -> EventKind {
+    let picture = shown.map(|(_, hash)| picture_name(hash));
+    EventKind::Slot { frame, stream, status, shown: shown.map(|(frame, _)| frame), picture }
 }

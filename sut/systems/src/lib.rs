@@ -5,9 +5,10 @@
 //! | [`catalogue`] | the systems by name: a new system is one file and one line there; those with networks are in the crate `neural` |
 //! | [`cli`] | the programs `sut` and `sut-neural` |
 //! | [`revo`] | ReVo |
-//! | [`vp9_tambur`] | VP9 + Tambur's streaming code |
+//! | [`ringmaster`] | Ringmaster: VP9, retransmission on acknowledgement |
+//! | [`vp9_tambur`] | VP9 + Tambur's streaming code on Ringmaster |
 //! | [`vp8_ulpfec`], [`vp8_flexfec`], [`rtp_video`] | VP8 + ULPFEC or FlexFEC over RTP |
-//! | [`player`] | what these three share at the receiving end: decode in order, show at the slot |
+//! | [`player`] | what these share at the receiving end: decode in order, show at the slot |
 //! | [`session`] | any pair of endpoints on either clock |
 //! | [`peer`] | ReVo between two machines over a signalling server, the original among the peers |
 //! | [`control`] | the line protocol with the harness |
@@ -26,6 +27,7 @@ pub mod kept;
 pub mod peer;
 pub mod player;
 pub mod revo;
+pub mod ringmaster;
 pub mod rtp_video;
 pub mod session;
 pub mod vp8_flexfec;

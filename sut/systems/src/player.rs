@@ -1,6 +1,6 @@
 //! What the receivers of video whose frames refer to each other share: decode in order, show at the slot, and say so.
 
-use crate::jobs::{DecodeDone, DecodeJob, picture_name};
+use crate::jobs::{DecodeDone, DecodeJob, picture_name, slot};
 use contract::units::Entry;
 use contract::{Event, EventKind, Side, Stream};
 use link::Timestamp;
@@ -17,10 +17,11 @@ pub struct Player {
 }
 
 impl Player {
-    /// A player before the first packet; with a clock of its own, slots are `wait_ms` after the arrivals that frames should have.
+    /// A player before the first packet; with a clock of its own, slots are `wait_ms` after the arrivals that frames should have, or
+    /// ([`Playout::new`]) as frames are decoded.
     #[must_use]
-    pub fn new(schedule: &Schedule, wait_ms: u64) -> Self {
-        let playout = Playout::new(schedule, Duration::from_millis(wait_ms));
+    pub fn new(schedule: &Schedule, wait_ms: Option<u64>) -> Self {
+        let playout = Playout::new(schedule, wait_ms.map(Duration::from_millis));
         Self { out: VecDeque::new(), playout }
     }
 
@@ -68,9 +69,7 @@ impl Player {
                     self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
                 }
                 Action::Slot { frame, status, shown } => {
-                    let picture = shown.map(|(_, hash)| picture_name(hash));
-                    let shown = shown.map(|(frame, _)| frame);
-                    self.event(now, EventKind::Slot { frame, stream, status, shown, picture });
+                    self.event(now, slot(frame, stream, (status, shown)));
                 }
             }
         }

@@ -198,6 +198,10 @@ impl<W: Worker> Worker for Timed<W> {
         self.inner.cost(job)
     }
 
+    fn core(job: &W::Job) -> usize {
+        W::core(job)
+    }
+
     fn settle(&mut self) -> Result<(), WorkerError> {
         let started = Instant::now();
         let settled = self.inner.settle();

@@ -22,7 +22,14 @@ fn session(frames: u32, options: Options) -> Session {
     let (capture_start, playout) = (Timestamp::ZERO, Playout::OWN);
     let mut schedule = Schedule { capture_start, frames, fps: 30, playout, end: Timestamp::ZERO };
     schedule.end = schedule.capture_time(frames) + Duration::from_secs(5);
-    Session { options, recovery: &NONE, size: (512, 512), depth: true, schedule }
+    Session {
+        options,
+        recovery: &NONE,
+        recovery_lead: Duration::ZERO,
+        size: (512, 512),
+        depth: true,
+        schedule,
+    }
 }
 
 fn transport(role: Role) -> Transport {

@@ -26,17 +26,14 @@ struct Plan {
 /// One line of the record: microseconds, then "direction bytes" or "message number".
 type Line = (u64, String);
 
-/// SplitMix64's upper half.
-fn draw(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)) >> 32
+/// The upper half of a word.
+fn draw(random: &mut link::SplitMix64) -> u64 {
+    random.word() >> 32
 }
 
 /// Messages of ReVo's sizes and rate, some bursts, bursty losses of about `percent` each way at most.
 fn plan(seed: u64, percent: u64) -> Plan {
-    let mut state = seed;
+    let mut state = link::SplitMix64::new(seed);
     let (mut sends, mut at) = (Vec::new(), START.as_nanos() / 1000 + 1);
     for number in 0..900u64 {
         at += if number % 100 < 20 { 137 + draw(&mut state) % 50 } else { 5000 + draw(&mut state) % 2000 };

@@ -4,6 +4,7 @@ use super::strips::strips;
 use super::svg::escape;
 use super::timeline::timeline;
 use crate::report::load::Run;
+use crate::report::table::UNKNOWN;
 use contract::scores::{Durations, StreamScores};
 use contract::{Metric, Scores, Stream};
 use std::fmt::Write as _;
@@ -185,7 +186,7 @@ fn quality_table(stream: Stream, scores: &StreamScores) -> String {
             q.all.p5,
             q.all.p50,
             q.all.p95,
-            q.rendered.map(|r| format!("{:.d$}", r.mean)).unwrap_or_default()
+            q.rendered.map_or_else(|| UNKNOWN.to_owned(), |r| format!("{:.d$}", r.mean))
         );
     }
     out.push_str("</tbody></table>");

@@ -13,8 +13,8 @@ use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
 use super::table::{
-    BUDGET_MARK, BUDGET_NOTE, NOT_ISOLATED_MARK, NOT_ISOLATED_NOTE, Row, SELF_REPORTED_MARK,
-    SELF_REPORTED_NOTE, Shown, Table,
+    BUDGET_MARK, BUDGET_NOTE, NOT_ISOLATED_MARK, NOT_ISOLATED_NOTE, OWN_LOSS_MARK, OWN_LOSS_NOTE, Row,
+    SELF_REPORTED_MARK, SELF_REPORTED_NOTE, Shown, Table,
 };
 use contract::{Metric, Stream};
 use overview::{colour, conditions, systems};
@@ -270,13 +270,12 @@ fn results(out: &mut String, groups: &[Group]) {
                 classes.push("clear");
             } else if row.best[*c] {
                 classes.push("best");
-            } else if shown.mean.is_empty() {
+            } else if row.values[*c].is_none() {
                 classes.push("dim");
             }
             let half = shown.half.map(|h| format!(" <small>±&#8239;{h}</small>")).unwrap_or_default();
             let n = shown.n.map(|n| format!(" <small>({n})</small>")).unwrap_or_default();
-            let mean = if shown.mean.is_empty() { "–" } else { &shown.mean };
-            let _ = write!(out, r#"<td class="{}">{mean}{half}{n}</td>"#, classes.join(" "));
+            let _ = write!(out, r#"<td class="{}">{}{half}{n}</td>"#, classes.join(" "), shown.mean);
         }
         out.push_str("</tr>");
     }
@@ -302,9 +301,14 @@ fn marks(row: &Row) -> String {
     } else {
         String::new()
     };
+    let loss = if row.own_loss {
+        format!(r#" <span title="{}">{OWN_LOSS_MARK}</span>"#, escape(OWN_LOSS_NOTE))
+    } else {
+        String::new()
+    };
     match row.invalid {
-        0 => budget + &word + &apart,
-        n => format!(r#"{budget}{word}{apart} <span class="badge bad">{n} invalid</span>"#),
+        0 => budget + &word + &apart + &loss,
+        n => format!(r#"{budget}{word}{apart}{loss} <span class="badge bad">{n} invalid</span>"#),
     }
 }
 

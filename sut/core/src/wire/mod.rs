@@ -2,4 +2,4 @@
 
 pub mod reparo;
 pub mod revo;
-pub mod tambur;
+pub mod ringmaster;

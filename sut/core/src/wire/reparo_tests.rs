@@ -9,8 +9,8 @@ fn variants() -> impl Strategy<Value = Variant> {
 }
 
 fn grid(variant: Variant, seed: u64) -> Vec<u16> {
-    let mut random = crate::self_drop::SplitMix64::new(seed);
-    (0..variant.tokens()).map(|_| random.below(variant.codes()) as u16).collect()
+    let mut random = link::SplitMix64::new(seed);
+    (0..variant.tokens()).map(|_| crate::self_drop::below(&mut random, variant.codes()) as u16).collect()
 }
 
 #[test]

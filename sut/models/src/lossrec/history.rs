@@ -14,6 +14,8 @@ pub struct History {
     good: VecDeque<(u32, Yuv420)>,
     /// The decoder's latest picture.
     shown: Option<(u32, Yuv420)>,
+    /// Pictures since the last good one.
+    since: u32,
 }
 
 /// What there is to recover a slot from.
@@ -39,7 +41,9 @@ impl History {
     /// A frame was decoded; `good` if all that it needs was there.
     pub fn decoded(&mut self, frame: u32, picture: &Yuv420, good: bool) {
         self.shown = Some((frame, picture.clone()));
+        self.since += 1;
         if good {
+            self.since = 0;
             self.good.push_front((frame, picture.clone()));
             self.good.truncate(CONTEXT);
         }
@@ -70,6 +74,7 @@ impl History {
             last_age: age(last_frame),
             before_age: age(before_frame),
             shown_age: age(shown_frame),
+            lost: age(last_frame).saturating_sub(self.since),
         };
         Some(Sight { shown, last, before, situation })
     }
@@ -94,7 +99,8 @@ mod tests {
         let expected = Situation { h265: true, last_age: 1, before_age: 3, ..Situation::default() };
         assert_eq!(sight.situation, expected);
         assert_eq!([sight.shown, sight.last, sight.before], [&picture(3), &picture(2), &picture(0)]);
-        let expected = Situation { frozen: true, last_age: 3, before_age: 5, shown_age: 2, ..expected };
+        let expected =
+            Situation { frozen: true, last_age: 3, before_age: 5, shown_age: 2, lost: 2, ..expected };
         assert_eq!(history.sight(5).unwrap().situation, expected);
         assert_eq!(history.good().len(), 2);
     }

@@ -6,10 +6,14 @@
 //! sum of weight x source warped by its flow, plus residual
 //! ```
 //!
+//! The last line is there twice: on tensors for training ([`Lite::forward`]), on bytes for a receiver (the module `draw`), which takes a
+//! fifth of the time; a test compares them.
+//!
 //! Pictures are 4:2:0 as they come out of the decoder; a depth view has neutral chroma. One network serves H.264 and H.265,
 //! colour and depth: it is told which. It starts as the mean of its sources: flows and residual are zero before training.
 
-use crate::layers::{Block, Conv, Precision, channels_last};
+use super::draw::{self, Field, Plan, Plane};
+use crate::layers::{Block, Conv, Precision, channels_last, floats};
 use crate::weights::{Weights, WeightsError};
 use media::Yuv420;
 use std::path::Path;
@@ -21,7 +25,7 @@ pub const MODEL: &str = "lossrec-lite";
 pub const FILE: &str = "lossrec-lite.safetensors";
 
 /// Pictures that are blended.
-const SOURCES: i64 = 3;
+pub(super) const SOURCES: i64 = 3;
 /// Pixels of a side of the finest features.
 const STEM: i64 = 8;
 /// Sides of pictures are padded to multiples of this.
@@ -31,6 +35,8 @@ const MIDDLE: i64 = 96;
 const COARSE: i64 = 128;
 /// Pixels that a flow of 1 moves by.
 const REACH: f64 = 8.0;
+/// What a residual of 1 adds, in 0..1.
+const RESIDUAL: f64 = 0.25;
 
 /// What is known of a damaged frame besides pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,10 +53,12 @@ pub struct Situation {
     pub before_age: u32,
     /// Frames since the frame whose picture is on the screen.
     pub shown_age: u32,
+    /// Frames since the last good picture of which nothing was decoded: their motion is what the picture on the screen lacks.
+    pub lost: u32,
 }
 
 /// Values of a [`Situation`] as the network takes them.
-const FLAGS: i64 = 7;
+const FLAGS: i64 = 8;
 
 impl Situation {
     /// How many kinds of situations a [`Gate`] tells apart.
@@ -80,13 +88,16 @@ impl Situation {
             slow(self.before_age),
             slow(self.shown_age),
             (self.last_age as f32 / 8.0).min(2.0),
+            slow(self.lost),
         ]
     }
 
-    /// How far a motion between the two good pictures goes on until now.
-    fn stretch(self) -> f32 {
+    /// How far a motion between the two good pictures goes on, for each source: what the frames that were lost would have moved for the
+    /// picture on the screen, which has moved with all others; all frames until now for the good pictures.
+    fn stretch(self) -> [f32; SOURCES as usize] {
         let gap = self.before_age.saturating_sub(self.last_age);
-        if gap == 0 { 0.0 } else { (self.last_age as f32 / gap as f32).min(4.0) }
+        [self.lost, self.last_age, self.last_age]
+            .map(|frames| if gap == 0 { 0.0 } else { (frames as f32 / gap as f32).min(4.0) })
     }
 }
 
@@ -171,29 +182,6 @@ impl Planes {
         Self { luma: all(0, luma, [1, h, w]), chroma: all(luma, luma + luma / 2, [2, h / 2, w / 2]) }
     }
 
-    /// Of one picture, its edges repeated to sides that are multiples of 32.
-    #[must_use]
-    pub fn of(picture: &Yuv420) -> Self {
-        let (width, height) = (picture.width, picture.height);
-        let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
-        let plane = |samples: &[u8], w: usize, h: usize| {
-            let shape = [1, 1, h as i64, w as i64];
-            Tensor::from_slice(samples).view(shape).to_kind(Kind::Float) * (1.0 / 255.0)
-        };
-        let luma = plane(&picture.y, width, height);
-        let chroma = [&picture.u, &picture.v].map(|p| plane(p, chroma_width, chroma_height));
-        let chroma = Tensor::cat(&chroma, 1);
-        let (full_width, full_height) = (width.next_multiple_of(SIDE), height.next_multiple_of(SIDE));
-        let pad = |t: Tensor, right: usize, down: usize| match (right, down) {
-            (0, 0) => t,
-            _ => t.replication_pad2d([0, right as i64, 0, down as i64]),
-        };
-        Self {
-            luma: pad(luma, full_width - width, full_height - height),
-            chroma: pad(chroma, full_width / 2 - chroma_width, full_height / 2 - chroma_height),
-        }
-    }
-
     /// A square part of every picture, at an even row and column.
     #[must_use]
     pub fn part(&self, [row, column]: [i64; 2], side: i64) -> Self {
@@ -201,25 +189,6 @@ impl Planes {
             t.narrow(2, row / by, side / by).narrow(3, column / by, side / by).contiguous()
         };
         Self { luma: cut(&self.luma, 1), chroma: cut(&self.chroma, 2) }
-    }
-
-    /// The first picture of the batch, cut to a size.
-    #[must_use]
-    pub fn picture(&self, (width, height): (usize, usize)) -> Yuv420 {
-        let bytes = |t: &Tensor, w: usize, h: usize| {
-            let t = t.narrow(0, 0, h as i64).narrow(1, 0, w as i64) * 255.0;
-            let t = t.round().clamp(0.0, 255.0).to_kind(Kind::Uint8).contiguous().view([-1]);
-            Vec::<u8>::try_from(&t).expect("bytes on the CPU")
-        };
-        let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
-        let chroma = self.chroma.get(0);
-        Yuv420 {
-            width,
-            height,
-            y: bytes(&self.luma.get(0).get(0), width, height),
-            u: bytes(&chroma.get(0), chroma_width, chroma_height),
-            v: bytes(&chroma.get(1), chroma_width, chroma_height),
-        }
     }
 }
 
@@ -314,37 +283,44 @@ impl Lite {
 
     /// Pictures of a batch, one [`Situation`] each: on the screen, last good, the one before; sides are multiples of 32.
     pub fn forward(&self, sources: [&Planes; 3], situations: &[Situation]) -> Planes {
-        let device = self.store.device();
-        let flags: Vec<f32> = situations.iter().flat_map(|s| s.flags()).collect();
-        let flags = Tensor::from_slice(&flags).view([-1, FLAGS]).to_device(device);
-        let stretch: Vec<f32> = situations.iter().map(|s| s.stretch()).collect();
-        let stretch = Tensor::from_slice(&stretch).view([-1, 1, 1, 1]).to_device(device);
-
-        let x = self.trunk(sources, &flags);
-        let flow = self.flow.forward(&x);
-        let flow = flow.narrow(1, 0, 2 * SOURCES) + flow.narrow(1, 2 * SOURCES, 2 * SOURCES) * stretch;
-        let weight = self.weight.forward(&x).pixel_shuffle(2);
-        let residual = self.residual.forward(&x).contiguous();
+        let luma = sources.map(|s| s.luma.pixel_unshuffle(STEM));
+        let chroma = sources.map(|s| s.chroma.pixel_unshuffle(STEM / 2));
+        let seen = Tensor::cat(&[&luma[0], &luma[1], &luma[2], &chroma[0], &chroma[1], &chroma[2]], 1);
+        let Said { flow, weight, residual } = self.say(&channels_last(&(seen * 2.0 - 1.0)), situations);
         let fine = STEM * STEM;
         let luma = blend(sources.map(|s| &s.luma), &flow, &weight, REACH);
         let chroma = blend(sources.map(|s| &s.chroma), &flow, &weight, REACH / 2.0);
         Planes {
-            luma: luma + residual.narrow(1, 0, fine).pixel_shuffle(STEM) * 0.25,
-            chroma: chroma + residual.narrow(1, fine, fine / 2).pixel_shuffle(STEM / 2) * 0.25,
+            luma: luma + residual.narrow(1, 0, fine).pixel_shuffle(STEM) * RESIDUAL,
+            chroma: chroma + residual.narrow(1, fine, fine / 2).pixel_shuffle(STEM / 2) * RESIDUAL,
         }
     }
 
-    fn trunk(&self, sources: [&Planes; 3], flags: &Tensor) -> Tensor {
-        let luma = sources.map(|s| s.luma.pixel_unshuffle(STEM));
-        let chroma = sources.map(|s| s.chroma.pixel_unshuffle(STEM / 2));
-        let seen = Tensor::cat(&[&luma[0], &luma[1], &luma[2], &chroma[0], &chroma[1], &chroma[2]], 1);
+    /// What the network says of the squares that it sees.
+    fn say(&self, seen: &Tensor, situations: &[Situation]) -> Said {
+        let device = self.store.device();
+        let flags: Vec<f32> = situations.iter().flat_map(|s| s.flags()).collect();
+        let flags = Tensor::from_slice(&flags).view([-1, FLAGS]).to_device(device);
+        // A column and a row of each source.
+        let stretch: Vec<f32> =
+            situations.iter().flat_map(|s| s.stretch().map(|part| [part; 2])).flatten().collect();
+        let stretch = Tensor::from_slice(&stretch).view([-1, 2 * SOURCES, 1, 1]).to_device(device);
+
+        let x = self.trunk(seen, &flags);
+        let flow = self.flow.forward(&x);
+        let flow = flow.narrow(1, 0, 2 * SOURCES) + flow.narrow(1, 2 * SOURCES, 2 * SOURCES) * stretch;
+        let weight = self.weight.forward(&x).pixel_shuffle(2).softmax(1, Kind::Float);
+        Said { flow, weight, residual: self.residual.forward(&x).contiguous() }
+    }
+
+    fn trunk(&self, seen: &Tensor, flags: &Tensor) -> Tensor {
         let known = flags.apply(&self.flags).unsqueeze(2).unsqueeze(3);
         let through = |blocks: &[Block], x: Tensor| blocks.iter().fold(x, |x, block| block.forward(&x));
         let larger = |x: &Tensor| {
             let size = x.size();
             x.to_kind(Kind::Float).upsample_nearest2d([2 * size[2], 2 * size[3]], None, None)
         };
-        let fine = through(&self.fine, self.stem.forward(&channels_last(&(seen * 2.0 - 1.0))) + known);
+        let fine = through(&self.fine, self.stem.forward(seen) + known);
         let middle = through(&self.middle, self.down.forward(&fine).to_kind(Kind::Float));
         let coarse = through(&self.coarse, self.down_again.forward(&middle).to_kind(Kind::Float));
         let middle = through(&self.middle_again, middle + larger(&self.up.forward(&coarse)));
@@ -359,17 +335,51 @@ impl Lite {
     pub fn restore(&self, shown: &Yuv420, last: &Yuv420, before: &Yuv420, situation: Situation) -> Yuv420 {
         let size = (shown.width, shown.height);
         assert!([last, before].iter().all(|p| (p.width, p.height) == size), "pictures of one size");
+        let too_small = size.0.div_ceil(2).min(size.1.div_ceil(2)) < draw::SMALLEST;
         match self.gate.of(situation) {
+            _ if too_small => return shown.clone(),
             Choice::Shown => return shown.clone(),
             Choice::Hold => return last.clone(),
             Choice::Net => {}
         }
-        no_grad(|| {
-            let sources = [shown, last, before].map(Planes::of);
-            let [shown, last, before] = &sources;
-            self.forward([shown, last, before], &[situation]).picture(size)
-        })
+        let sources = [shown, last, before];
+        let (seen, rows, columns) = draw::seen(sources, STEM as usize, SIDE);
+        let (flow, weight, residual) = no_grad(|| {
+            let seen = Tensor::from_slice(&seen).view([1, rows as i64, columns as i64, SEEN]);
+            let Said { flow, weight, residual } = self.say(&seen.permute([0, 3, 1, 2]), &[situation]);
+            (floats(&flow), floats(&weight), floats(&residual))
+        });
+        let planes = sources.map(Plane::of);
+        let drawn = [0, 1, 2].map(|plane| {
+            // Chroma has half the pixels.
+            let by = if plane == 0 { 1 } else { 2 };
+            let (stem, fine) = (STEM as usize, (STEM * STEM) as usize);
+            let grid = |values, step| Field {
+                values,
+                width: columns * stem / step,
+                height: rows * stem / step,
+                step: step / by,
+            };
+            let plan = Plan {
+                flow: grid(&flow, stem),
+                reach: REACH as f32 / by as f32,
+                weight: grid(&weight, stem / 2),
+                residual: grid(&residual, stem),
+                first: [0, fine, fine + fine / 4][plane],
+                scale: RESIDUAL as f32 * 255.0,
+            };
+            draw::plane(planes.map(|p| p[plane]), &plan)
+        });
+        let [y, u, v] = drawn;
+        Yuv420 { width: size.0, height: size.1, y, u, v }
     }
+}
+
+/// What the network says of a batch: flows at 1/8, weights at 1/4 that add up to 1, residual.
+struct Said {
+    flow: Tensor,
+    weight: Tensor,
+    residual: Tensor,
 }
 
 /// The weighted sum of sources `[n, c, h, w]`, each moved by its part of `flow` `[n, 6, .., ..]`; a flow of 1 is `reach` pixels.
@@ -388,7 +398,7 @@ fn blend(sources: [&Tensor; 3], flow: &Tensor, weight: &Tensor, reach: f64) -> T
     );
     let scale = Tensor::from_slice(&[2.0 * reach as f32 / w as f32, 2.0 * reach as f32 / h as f32])
         .to_device(flow.device());
-    let weights = weight.upsample_bilinear2d([h, w], false, None, None).softmax(1, Kind::Float);
+    let weights = weight.upsample_bilinear2d([h, w], false, None, None);
     let moved = (0..SOURCES).map(|i| {
         let flow = channels_last(&flow.narrow(1, 2 * i, 2)).upsample_bilinear2d([h, w], false, None, None);
         let grid = flow.permute([0, 2, 3, 1]) * &scale + at.unsqueeze(0).expand([n, h, w, 2], false);
@@ -437,12 +447,43 @@ mod tests {
         let flow = Tensor::zeros([1, 6, 2, 4], (Kind::Float, Device::Cpu));
         let _ = flow.narrow(1, 0, 1).fill_(1.0);
         let weight = Tensor::zeros([1, 3, 4, 8], (Kind::Float, Device::Cpu));
-        let _ = weight.narrow(1, 0, 1).fill_(100.0);
+        let _ = weight.narrow(1, 0, 1).fill_(1.0);
         for (width, step, reach) in [(32, 1.0, REACH), (16, 2.0, REACH / 2.0)] {
             let source = ramp(width, step);
             let moved = blend([&source, &source, &source], &flow, &weight, reach);
             let difference = moved.narrow(3, 0, width / 2) - source.narrow(3, 0, width / 2);
             assert!((&difference - REACH).abs().max().double_value(&[]) < 1e-3, "{difference}");
+        }
+    }
+
+    /// Training differentiates one form of the last step, receivers run another: levels differ by rounding alone.
+    #[test]
+    fn bytes_and_tensors_draw_the_same() {
+        tch::manual_seed(3);
+        let net = Lite::new(Device::Cpu);
+        no_grad(|| {
+            for (name, mut variable) in net.store().variables() {
+                if ["flow", "weight", "residual"].iter().any(|head| name.starts_with(head)) {
+                    let _ = variable.normal_(0.0, 0.1);
+                }
+            }
+        });
+        let size = (96, 64);
+        let pictures = [1, 90, 170].map(|seed| picture(size.0, size.1, seed));
+        let bytes = pictures.each_ref().map(|p| [&p.y[..], &p.u, &p.v].concat());
+        let planes = bytes.each_ref().map(|b| Planes::of_bytes(&[b], size));
+        let situation =
+            Situation { last_age: 3, before_age: 4, shown_age: 1, lost: 2, ..Situation::default() };
+        let [shown, last, before] = &planes;
+        let Planes { luma, chroma } = no_grad(|| net.forward([shown, last, before], &[situation]));
+        let wanted = [floats(&luma), floats(&chroma)].concat();
+        let [shown, last, before] = &pictures;
+        let drawn = net.restore(shown, last, before, situation);
+        let drawn = [drawn.y, drawn.u, drawn.v].concat();
+        assert_ne!(drawn, bytes[0]);
+        for (at, (drawn, wanted)) in drawn.iter().zip(wanted).enumerate() {
+            let wanted = (wanted * 255.0).clamp(0.0, 255.0);
+            assert!((f32::from(*drawn) - wanted).abs() < 0.51, "{at}: {drawn} for {wanted}");
         }
     }
 
@@ -460,7 +501,11 @@ mod tests {
 
     #[test]
     fn motion_goes_on_as_long_as_it_is_old() {
-        let at = |last_age, before_age| Situation { last_age, before_age, ..Situation::default() }.stretch();
-        assert_eq!([at(2, 3), at(2, 4), at(1, 1), at(30, 31)], [2.0, 1.0, 0.0, 4.0]);
+        let at = |last_age, before_age, lost| {
+            Situation { last_age, before_age, lost, ..Situation::default() }.stretch()
+        };
+        assert_eq!(at(2, 3, 1), [1.0, 2.0, 2.0]);
+        assert_eq!(at(2, 4, 1), [0.5, 1.0, 1.0]);
+        assert_eq!([at(1, 1, 1), at(30, 31, 5)], [[0.0; 3], [4.0; 3]]);
     }
 }

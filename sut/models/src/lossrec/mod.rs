@@ -8,10 +8,13 @@
 //! | [`quality`] | the measures that its evaluation prints |
 //! | [`lite`] | a small network of this project, made for CPUs and trained here |
 //! | [`restorers`] | both as recoveries of the registry |
+//! | [`costs`] | what they are charged in virtual time |
 //! | [`history`] | what a receiver remembers for it |
 //! | [`samples`] | what that is trained on |
 
 pub mod clip;
+pub mod costs;
+mod draw;
 pub mod history;
 pub mod lite;
 pub mod network;

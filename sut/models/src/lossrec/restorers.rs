@@ -2,38 +2,37 @@
 
 use crate::layers::Precision;
 use crate::lossrec::clip::CONTEXT;
+use crate::lossrec::costs::{self, charged};
 use crate::lossrec::history::{History, Sight};
 use crate::lossrec::lite::{self, Lite};
 use crate::lossrec::network::Config;
 use crate::lossrec::original::{self, LossRec};
 use crate::weights::{WeightsError, find};
-use codecs::restore::{HOLD, NONE, Restorer, RestorerConfig, RestorerEntry, Slot};
+use codecs::restore::{CONTINUE, HOLD, NONE, Restorer, RestorerConfig, RestorerEntry, Slot};
 use codecs::{CodecError, Setting};
 use media::Yuv420;
 use media::convert::Colour;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tch::Device;
 
 /// The option that names a weight file; empty: the one that the method is shipped or published with.
 pub const WEIGHTS: &str = "recovery_weights";
-const SETTINGS: &[Setting] = &[Setting { name: WEIGHTS, default: "" }];
-
-/// What a recovered frame is charged, on a clock that does not wait for it: about what LossRec-lite takes on one core
-/// (docs/LOSSREC.md). The original's network is charged the same, as if it ran on a GPU: a CPU needs seconds.
-pub const COST: Duration = Duration::from_millis(50);
+const SETTING: Setting = Setting { name: WEIGHTS, default: "" };
 
 /// Everything that can stand between decoder and screen.
 pub fn all() -> impl Iterator<Item = &'static RestorerEntry> {
-    [&NONE, &HOLD, &LOSSREC, &LITE].into_iter()
+    [&NONE, &HOLD, &CONTINUE, &LOSSREC, &LITE].into_iter()
 }
 
 /// This project's small network.
 pub static LITE: RestorerEntry = RestorerEntry {
     name: "lossrec-lite",
-    settings: SETTINGS,
+    settings: &[SETTING, costs::LITE],
     makes_pictures: true,
-    lead: COST,
+    goes_on: true,
+    lead: |config| charged(&config.settings, costs::LITE, (config.width, config.height)),
     open: |config| {
         if !["h264", "h265"].contains(&config.codec.as_str()) {
             let reason = format!("lossrec-lite was trained for h264 and h265, not for {}", config.codec);
@@ -42,7 +41,7 @@ pub static LITE: RestorerEntry = RestorerEntry {
         let net = Lite::load(&file(config, || lite::FILE.into())?, Device::Cpu).map_err(failed)?;
         let precision = Precision::of_this_cpu();
         net.set_precision(precision);
-        Ok(Recovery::boxed(Net::Lite(Box::new(net)), precision, config))
+        Ok(Recovery::boxed(Net::Lite(Box::new(net)), precision, (LITE.lead)(config)?, config))
     },
     files: |config| Ok(vec![file(config, || lite::FILE.into())?]),
 };
@@ -50,13 +49,14 @@ pub static LITE: RestorerEntry = RestorerEntry {
 /// The original's network.
 pub static LOSSREC: RestorerEntry = RestorerEntry {
     name: "lossrec",
-    settings: SETTINGS,
+    settings: &[SETTING, costs::LOSSREC],
     makes_pictures: true,
-    lead: COST,
+    goes_on: false,
+    lead: |config| charged(&config.settings, costs::LOSSREC, (config.width, config.height)),
     open: |config| {
         let path = file(config, || original::file(&config.codec, config.depth))?;
         let net = LossRec::load(&path, Config::PUBLISHED, Device::Cpu).map_err(failed)?;
-        Ok(Recovery::boxed(Net::LossRec(Box::new(net)), Precision::Fp32, config))
+        Ok(Recovery::boxed(Net::LossRec(Box::new(net)), Precision::Fp32, (LOSSREC.lead)(config)?, config))
     },
     files: |config| Ok(vec![file(config, || original::file(&config.codec, config.depth))?]),
 };
@@ -82,13 +82,23 @@ enum Net {
 struct Recovery {
     net: Net,
     precision: Precision,
+    cost: Duration,
     history: History,
+    /// What it gave last.
+    screen: Option<Yuv420>,
 }
 
 impl Recovery {
-    fn boxed(net: Net, precision: Precision, config: &RestorerConfig) -> Box<dyn Restorer> {
+    fn boxed(net: Net, precision: Precision, cost: Duration, config: &RestorerConfig) -> Box<dyn Restorer> {
         let history = History::new(config.codec == "h265", config.depth);
-        Box::new(Self { net, precision, history })
+        Box::new(Self { net, precision, cost, history, screen: None })
+    }
+
+    /// The picture of a damaged slot.
+    fn drawn(&self, frame: u32) -> Option<Yuv420> {
+        let Some(sight) = self.history.sight(frame) else { return self.history.shown().cloned() };
+        let _one = OneThread::begin();
+        Some(self.draw(sight))
     }
 
     fn draw(&self, sight: Sight) -> Yuv420 {
@@ -107,25 +117,53 @@ impl Recovery {
     }
 }
 
+/// While it lives, libtorch works on one thread, whatever else this process does: the number of threads shows in the last bits. Streams
+/// may be recovered side by side.
+struct OneThread;
+
+/// How many of them there are, and the number of threads before the first.
+static ONE_THREAD: Mutex<(usize, i32)> = Mutex::new((0, 0));
+
+impl OneThread {
+    fn begin() -> Self {
+        let mut state = ONE_THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 == 0 {
+            state.1 = tch::get_num_threads();
+        }
+        state.0 += 1;
+        tch::set_num_threads(1); // counts for this thread alone
+        Self
+    }
+}
+
+impl Drop for OneThread {
+    fn drop(&mut self) {
+        let mut state = ONE_THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 -= 1;
+        if state.0 == 0 {
+            tch::set_num_threads(state.1);
+        }
+    }
+}
+
 impl Restorer for Recovery {
     fn restore(&mut self, slot: &Slot, picture: Option<Yuv420>) -> Result<Option<Yuv420>, CodecError> {
-        if let Some(picture) = picture {
-            self.history.decoded(slot.frame, &picture, slot.exact);
-            if slot.exact {
-                return Ok(Some(picture));
+        let drawn = match picture {
+            Some(picture) => {
+                self.history.decoded(slot.frame, &picture, slot.exact);
+                if slot.exact { Some(picture) } else { self.drawn(slot.frame) }
             }
+            // What is on the screen already is no recovered picture: the slot is a frozen one.
+            None => self.drawn(slot.frame).filter(|drawn| self.screen.as_ref() != Some(drawn)),
+        };
+        if drawn.is_some() {
+            self.screen.clone_from(&drawn);
         }
-        let Some(sight) = self.history.sight(slot.frame) else { return Ok(self.history.shown().cloned()) };
-        // One core, whatever else this process does: the number of threads shows in the last bits.
-        let threads = tch::get_num_threads();
-        tch::set_num_threads(1);
-        let drawn = self.draw(sight);
-        tch::set_num_threads(threads);
-        Ok(Some(drawn))
+        Ok(drawn)
     }
 
     fn cost(&self, slot: &Slot) -> Duration {
-        if slot.exact { Duration::ZERO } else { COST }
+        if slot.exact { Duration::ZERO } else { self.cost }
     }
 
     fn made_by(&self) -> String {
@@ -148,7 +186,8 @@ mod tests {
         RestorerConfig { codec: codec.into(), depth: false, width: 32, height: 32, settings }
     }
 
-    /// Untrained, the network gives the mean of its sources: of shown, last good, the one before.
+    /// Untrained, the network gives the mean of its sources: of shown, last good, the one before. What is on the screen is not given again
+    /// for a frame of which nothing came.
     #[test]
     fn exact_frames_pass_and_all_others_are_drawn() {
         let folder = tempfile::tempdir().unwrap();
@@ -157,6 +196,8 @@ mod tests {
         let about = [("model", lite::MODEL), ("gate", &lite::Gate::default().text() as &str)];
         weights::write(&path, &net.store().variables().into_iter().collect(), &about, false).unwrap();
         let mut restorer = (LITE.open)(&config("h264", &path.to_string_lossy())).unwrap();
+        // 32x32 of 512x512 pixels.
+        let cost = Duration::from_micros(costs::TABLE[0].frame_us / 256);
         let slots = [
             (None, false),
             (Some(5), false),
@@ -172,9 +213,9 @@ mod tests {
             let slot = Slot { frame: frame as u32, key: false, arrival, exact };
             let shown = restorer.restore(&slot, luma.map(picture)).unwrap();
             drawn.push(shown.map(|p| p.y[0]));
-            assert_eq!(restorer.cost(&slot), if exact { Duration::ZERO } else { COST });
+            assert_eq!(restorer.cost(&slot), if exact { Duration::ZERO } else { cost });
         }
-        assert_eq!(drawn, [None, Some(5), Some(10), Some(40), Some(40), Some(40), Some(9)]);
+        assert_eq!(drawn, [None, Some(5), Some(10), Some(40), Some(40), None, Some(9)]);
     }
 
     #[test]

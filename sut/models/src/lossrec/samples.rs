@@ -2,7 +2,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8 | `FFLOSS01` |
+//! | 8 | `FFLOSS02` |
 //! | 4 | pixels of a side, little-endian |
 //! | rest | records: 32 bytes of [`About`], then four 4:2:0 pictures: captured, shown, last good, the one before |
 
@@ -13,7 +13,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-const MAGIC: &[u8; 8] = b"FFLOSS01";
+const MAGIC: &[u8; 8] = b"FFLOSS02";
 const HEAD: u64 = 12;
 const ABOUT: usize = 32;
 
@@ -68,6 +68,7 @@ impl About {
         }
         bytes[16..20].copy_from_slice(&self.shown.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.hold.to_le_bytes());
+        bytes[24..28].copy_from_slice(&s.lost.to_le_bytes());
         bytes
     }
 
@@ -82,6 +83,7 @@ impl About {
             last_age: age(4)?,
             before_age: age(8)?,
             shown_age: age(12)?,
+            lost: age(24)?,
         };
         let [shown, hold] = [16, 20].map(|i| word(i).map(f32::from_le_bytes));
         Some(Self { situation, damage, shown: shown?, hold: hold? })
@@ -237,6 +239,7 @@ mod tests {
                 last_age: age,
                 before_age: 70_000,
                 shown_age: 2,
+                lost: 7,
                 depth: false,
             },
             damage: Damage::Frozen,

@@ -1,25 +1,23 @@
 //! Seeded random numbers for training: SplitMix64, one stream per (seed, step), so that a resumed
 //! training draws what an uninterrupted one would have drawn.
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+use link::SplitMix64;
+
+/// Draws of one step.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(SplitMix64);
 
 impl Random {
     /// The stream of one step of one training.
     #[must_use]
     pub fn of_step(seed: u64, step: u64) -> Self {
-        let mut mixed = Self(seed ^ step.wrapping_mul(0xd1b5_4a32_d192_ed03));
-        Self(mixed.next_u64())
+        let mut mixed = SplitMix64::new(seed ^ step.wrapping_mul(0xd1b5_4a32_d192_ed03));
+        Self(SplitMix64::new(mixed.word()))
     }
 
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.word()
     }
 
     /// A whole number below `bound` (> 0); the bias of a plain remainder does not matter here.

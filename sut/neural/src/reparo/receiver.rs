@@ -14,8 +14,8 @@ use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use sut_core::slot_clock::has_come;
 use sut_core::wire::reparo::{PACKETS, Packet, unwrap_frame};
-use sut_core::{Endpoint, Input, Output, SlotClock};
-use systems::jobs::picture_name;
+use sut_core::{Endpoint, Input, Output, Screen};
+use systems::jobs::{picture_name, slot};
 
 const STREAM: Stream = Stream::Rgb;
 /// Frames generated or waiting for it at a time. Complete frames beyond that wait for their turn; one whose deadline comes before it
@@ -28,17 +28,12 @@ pub struct Receiver {
     out: VecDeque<Output<Generate>>,
     /// Frames before their deadline: packets that are there, and their tokens.
     arriving: BTreeMap<u32, Arriving>,
-    clock: SlotClock,
+    screen: Screen,
     /// Frames whose deadline has passed.
     decided: u32,
     /// Something arrived before: there is something to generate from.
     started: bool,
     generating: BTreeMap<u32, Status>,
-    ready: BTreeMap<u32, (Status, u128)>,
-    shown: Option<(u32, u128)>,
-    next_slot: u32,
-    /// Packets are taken no longer.
-    over: bool,
 }
 
 struct Arriving {
@@ -51,17 +46,13 @@ impl Receiver {
     #[must_use]
     pub fn new(session: Session) -> Self {
         Self {
-            clock: SlotClock::new(&session.schedule),
+            screen: Screen::new(&session.schedule, 1),
             session,
             out: VecDeque::new(),
             arriving: BTreeMap::new(),
             decided: 0,
             started: false,
             generating: BTreeMap::new(),
-            ready: BTreeMap::new(),
-            shown: None,
-            next_slot: 0,
-            over: false,
         }
     }
 
@@ -75,7 +66,7 @@ impl Receiver {
 
     /// When `frame` is generated from what is there.
     fn deadline(&self, frame: u32) -> Option<Timestamp> {
-        self.clock.before(frame, self.session.render)
+        self.screen.clock.before(frame, self.session.render)
     }
 
     fn datagram(&mut self, now: Timestamp, datagram: &[u8]) {
@@ -96,7 +87,7 @@ impl Receiver {
         }
         // Of an own clock, the first packet is taken for one that came without extra delay; deadlines of frames before it may have
         // passed already.
-        self.clock.start(frame, now + self.session.deadline + self.session.render);
+        self.screen.clock.start(frame, now + self.session.deadline + self.session.render);
         let late = frame < self.decided;
         let tokens = self.session.variant.tokens();
         let mut duplicate = late;
@@ -118,9 +109,9 @@ impl Receiver {
 
     /// Generates and shows everything whose time has come, in the order of time.
     fn advance(&mut self, now: Timestamp, timeout: bool) {
-        self.over |= now >= self.session.schedule.last_packet();
-        if self.clock.give_up_at().is_some_and(|at| at <= now) {
-            self.clock.start(0, now + self.session.render);
+        self.screen.note_time(now);
+        if self.screen.clock.give_up_at().is_some_and(|at| at <= now) {
+            self.screen.clock.start(0, now + self.session.render);
         }
         while self.decided < self.frames()
             && ((self.is_complete(self.decided) && self.generating.len() < BEHIND)
@@ -128,10 +119,9 @@ impl Receiver {
         {
             self.decide(now);
         }
-        while self.next_slot < self.frames()
-            && self.clock.slot(self.next_slot).is_some_and(|slot| has_come(slot, now, timeout))
-        {
-            self.show(now);
+        while let Some(frame) = self.screen.due(now, timeout) {
+            let shown = self.screen.show(0, frame);
+            self.event(now, slot(frame, STREAM, shown));
         }
     }
 
@@ -168,35 +158,15 @@ impl Receiver {
         self.event(now, EventKind::Decoded { frame, stream, picture: done.picture.map(picture_name) });
         let status = self.generating.remove(&frame).unwrap_or(Status::Concealed);
         let cause = match done.picture {
-            Some(picture) if frame >= self.next_slot => {
-                self.ready.insert(frame, (status, picture));
-                return;
-            }
+            Some(picture) if self.screen.bring(0, frame, status, picture) => return,
             Some(picture) => {
                 // Too late for its own slot, but fresher than what the screen repeats.
-                if self.shown.is_none_or(|(shown, _)| shown < frame) {
-                    self.shown = Some((frame, picture));
-                }
+                self.screen.refresh(0, frame, picture);
                 LossCause::Late
             }
             None => LossCause::Decoder,
         };
         self.event(now, EventKind::Lost { frame, stream, cause, missing: 0 });
-    }
-
-    fn show(&mut self, now: Timestamp) {
-        let (frame, stream) = (self.next_slot, STREAM);
-        self.next_slot += 1;
-        let status = match self.ready.remove(&frame) {
-            Some((status, picture)) => {
-                self.shown = Some((frame, picture));
-                status
-            }
-            None => Status::Frozen,
-        };
-        let shown = self.shown.map(|(frame, _)| frame);
-        let picture = self.shown.map(|(_, picture)| picture_name(picture));
-        self.event(now, EventKind::Slot { frame, stream, status, shown, picture });
     }
 }
 
@@ -230,12 +200,10 @@ impl Endpoint for Receiver {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let decide = (self.decided < self.frames()).then(|| self.deadline(self.decided)).flatten();
-        let slot = (self.next_slot < self.frames()).then(|| self.clock.slot(self.next_slot)).flatten();
-        let over = (!self.over).then(|| self.session.schedule.last_packet());
-        [self.clock.give_up_at(), decide, slot, over].into_iter().flatten().min()
+        [self.screen.clock.give_up_at(), decide, self.screen.poll_timeout()].into_iter().flatten().min()
     }
 
     fn is_finished(&self) -> bool {
-        self.over && self.next_slot >= self.frames() && self.generating.is_empty() && self.out.is_empty()
+        self.screen.is_finished() && self.generating.is_empty() && self.out.is_empty()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Fill, Options, Session};
 use anyhow::{Context, Result, bail, ensure};
+use codecs::{Arrival, CodecError, Restorer, Slot};
 use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
 use models::token_pictures::{Format, TokenPictures};
@@ -174,27 +175,92 @@ impl Worker for Sending {
     }
 }
 
-/// The receiver's worker; stores what the decoder was fed.
+/// The receiver's worker: recovers tokens, decodes, and stores what the decoder was fed.
 pub struct Receiving {
     pictures: TokenPictures,
-    filler: Filler,
+    recovery: Box<dyn Restorer<Tokens>>,
     memory: Memory,
     store: UnitsWriter,
-    recover: Duration,
     decode: Duration,
 }
 
-enum Filler {
-    Recovery { network: Box<Recovery>, history: Box<History>, unseen: Option<Vec<Option<u16>>> },
-    Copy(Copies),
+/// The tokens of a frame, and guesses of those that did not arrive: their features, one after the other.
+struct Tokens {
+    grid: Vec<Option<u16>>,
+    guesses: Vec<f32>,
+}
+
+/// Guesses with a network.
+struct Guessing {
+    network: Recovery,
+    history: History,
+    /// A complete frame that it has not seen yet.
+    unseen: Option<Vec<Option<u16>>>,
+    cost: Duration,
+}
+
+impl Restorer<Tokens> for Guessing {
+    fn restore(&mut self, slot: &Slot, tokens: Option<Tokens>) -> Result<Option<Tokens>, CodecError> {
+        let Some(mut tokens) = tokens else { return Ok(None) };
+        if slot.exact {
+            // A complete frame is shown before the network has seen it: only later frames need that.
+            self.unseen = Some(tokens.grid.clone());
+        } else {
+            tokens.guesses = self.network.fill(&mut self.history, &tokens.grid);
+        }
+        Ok(Some(tokens))
+    }
+
+    fn settle(&mut self) -> Result<(), CodecError> {
+        if let Some(grid) = self.unseen.take() {
+            self.network.remember(&mut self.history, &grid);
+        }
+        Ok(())
+    }
+
+    fn cost(&self, slot: &Slot) -> Duration {
+        if slot.exact { Duration::ZERO } else { self.cost }
+    }
+}
+
+/// Takes the last token that arrived at a place.
+struct Copying {
+    copies: Copies,
+    cost: Duration,
+}
+
+impl Restorer<Tokens> for Copying {
+    fn restore(&mut self, _slot: &Slot, tokens: Option<Tokens>) -> Result<Option<Tokens>, CodecError> {
+        let Some(mut tokens) = tokens else { return Ok(None) };
+        tokens.guesses = self.copies.fill(&tokens.grid);
+        Ok(Some(tokens))
+    }
+
+    fn cost(&self, slot: &Slot) -> Duration {
+        if slot.exact { Duration::ZERO } else { self.cost }
+    }
+}
+
+/// A frame that came to be generated. Reparo has neither key frames nor drift: tokens are exact if all are there.
+fn slot(job: &Generate) -> Slot {
+    let exact = job.grid.iter().all(Option::is_some);
+    let arrival = match (exact, job.grid.iter().any(Option::is_some)) {
+        (true, _) => Arrival::Whole,
+        (false, true) => Arrival::Partial,
+        (false, false) => Arrival::Nothing,
+    };
+    Slot { frame: job.frame, key: true, arrival, exact }
 }
 
 impl Receiving {
     /// Loads the networks and opens the store.
     pub fn new(options: &Options, variant: Variant, spec: &RunSpec, run_dir: &Path) -> Result<Self> {
         let pictures = open(options, variant, spec)?;
-        let filler = match options.fill {
-            Fill::Copy => Filler::Copy(Copies::new(pictures.tokenizer(), variant.tokens())),
+        let cost = Duration::from_micros(options.charged().recover_us);
+        let recovery: Box<dyn Restorer<Tokens>> = match options.fill {
+            Fill::Copy => {
+                Box::new(Copying { copies: Copies::new(pictures.tokenizer(), variant.tokens()), cost })
+            }
             Fill::Recovery => {
                 let path =
                     options.weights_folder().join(format!("reparo-recovery-{}.safetensors", PRESET.name()));
@@ -202,11 +268,8 @@ impl Receiving {
                 let network = Recovery::load(&path, PRESET, pictures.tokenizer(), device)?;
                 options.precision.set(network.store());
                 let (columns, rows) = grid(variant);
-                Filler::Recovery {
-                    history: Box::new(network.history(columns, rows)),
-                    network: Box::new(network),
-                    unseen: None,
-                }
+                let history = network.history(columns, rows);
+                Box::new(Guessing { network, history, unseen: None, cost })
             }
         };
         let clip = &spec.clip;
@@ -216,9 +279,8 @@ impl Receiving {
         Ok(Self {
             memory: pictures.tokenizer().memory(variant.tokens()),
             pictures,
-            filler,
+            recovery,
             store,
-            recover: Duration::from_micros(options.charged().recover_us),
             decode: Duration::from_micros(options.charged().decode_us),
         })
     }
@@ -229,31 +291,21 @@ impl Worker for Receiving {
     type Done = Generated;
 
     fn run(&mut self, job: Generate) -> Result<Generated, WorkerError> {
-        let guesses = match &mut self.filler {
-            // A complete frame is shown before the network has seen it: only later frames need that.
-            Filler::Recovery { unseen, .. } if job.grid.iter().all(Option::is_some) => {
-                *unseen = Some(job.grid.clone());
-                Vec::new()
-            }
-            Filler::Recovery { network, history, .. } => network.fill(history, &job.grid),
-            Filler::Copy(copies) => copies.fill(&job.grid),
+        let slot = slot(&job);
+        let tokens = Tokens { grid: job.grid, guesses: Vec::new() };
+        let Some(Tokens { grid, guesses }) = self.recovery.restore(&slot, Some(tokens))? else {
+            return Ok(Generated { frame: slot.frame, picture: None });
         };
-        let view = self.memory.see(&job.grid, &guesses);
-        self.store.append(&Entry::whole(job.frame, true, 0, view.to_bytes()))?;
-        Ok(Generated { frame: job.frame, picture: Some(self.pictures.picture(&view).content_hash()) })
+        let view = self.memory.see(&grid, &guesses);
+        self.store.append(&Entry::whole(slot.frame, true, 0, view.to_bytes()))?;
+        Ok(Generated { frame: slot.frame, picture: Some(self.pictures.picture(&view).content_hash()) })
     }
 
     fn cost(&self, job: &Generate) -> Duration {
-        let complete = job.grid.iter().all(Option::is_some);
-        if complete { self.decode } else { self.recover + self.decode }
+        self.recovery.cost(&slot(job)) + self.decode
     }
 
     fn settle(&mut self) -> Result<(), WorkerError> {
-        if let Filler::Recovery { network, history, unseen } = &mut self.filler
-            && let Some(grid) = unseen.take()
-        {
-            network.remember(history, &grid);
-        }
-        Ok(())
+        Ok(self.recovery.settle()?)
     }
 }

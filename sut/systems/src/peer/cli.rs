@@ -3,7 +3,7 @@
 use super::evaluation;
 use super::session::{self, Clip, Meeting};
 use super::signalling::Server;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, Parser, Subcommand};
 use codecs::registry::{CodecEntry, H264, H265};
 use contract::exit;
@@ -181,7 +181,7 @@ fn talk(codec: &'static CodecEntry, session: Session) -> Result<()> {
         }
         Session::Receive { dir, with } => print(&session::receive(&with.meeting(codec, dir)?)?),
         Session::Evaluate { map, with, service, rgb, depth, out, frames, cooldown, shaper } => {
-            let entries = evaluation::read_map(&map)?;
+            let entries = contract::trace_map::read(&map)?;
             let mut failed = 0;
             for (number, entry) in entries.iter().enumerate() {
                 if number > 0 {
@@ -194,7 +194,9 @@ fn talk(codec: &'static CodecEntry, session: Session) -> Result<()> {
                     frames,
                 };
                 let meeting = with.meeting(codec, out.join(&id))?;
-                let sent = evaluation::ask(&service, &id).and_then(|()| {
+                let there = [&clip.rgb, &clip.depth].into_iter().find(|file| !file.is_file());
+                let there = there.map_or(Ok(()), |file| Err(anyhow!("there is no {}", file.display())));
+                let sent = there.and_then(|()| evaluation::ask(&service, &id)).and_then(|()| {
                     let _shaper = shaper.as_deref().map(|s| Shaper::start(s, entry)).transpose()?;
                     session::send(&meeting, &clip)
                 });
@@ -216,7 +218,7 @@ fn talk(codec: &'static CodecEntry, session: Session) -> Result<()> {
 struct Shaper(std::process::Child);
 
 impl Shaper {
-    fn start(command: &str, entry: &evaluation::Entry) -> Result<Self> {
+    fn start(command: &str, entry: &contract::trace_map::Entry) -> Result<Self> {
         ensure!(entry.trace.is_file(), "there is no trace {}", entry.trace.display());
         let command = command.replace("{trace}", &entry.trace.display().to_string());
         let child = Process::new("sh").args(["-c", &format!("exec {command}")]).spawn();

@@ -11,13 +11,12 @@
 //! The run id is `STEM_CATEGORY_TRACE`. A service that cannot start says `ERROR` with the reason, and the sender leaves that session
 //! out. One session at a time: the service takes the next run id when its receiver has ended.
 //!
-//! A `trace_map.txt` has one session per line, `category TAB video stem TAB trace file`; lines with `#` in front are skipped, and
-//! trace files are looked for beside the map.
+//! The list is a [`trace_map.txt`](contract::trace_map).
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use contract::trace_map::{LONGEST, check_run_id};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,71 +24,8 @@ use std::time::{Duration, Instant};
 pub const PORT: u16 = 6000;
 /// From the start of the receiver to READY: the original's, in which its receiver joins the room.
 const START: Duration = Duration::from_secs(1);
-/// Longest run id.
-const LONGEST: usize = 200;
 /// Silence after which a run id is complete: the protocol has no end mark.
 const QUIET: Duration = Duration::from_millis(200);
-
-/// A line of a map.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// `wifi`, `cell`, `eth`, or any other word.
-    pub category: String,
-    /// Name of the video without its ending.
-    pub stem: String,
-    /// The trace.
-    pub trace: PathBuf,
-}
-
-impl Entry {
-    /// Name of the session on both machines.
-    #[must_use]
-    pub fn run_id(&self) -> String {
-        let trace = self.trace.file_stem().unwrap_or_default().to_string_lossy();
-        format!("{}_{}_{trace}", self.stem, self.category)
-    }
-}
-
-/// Reads a map; names what is wrong with which line.
-///
-/// # Errors
-/// No such file; a line without three fields; words that make no run id; the same run id twice.
-pub fn read_map(path: &Path) -> Result<Vec<Entry>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let beside = path.parent().unwrap_or(Path::new(""));
-    let mut entries: Vec<Entry> = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let at = || format!("{}, line {}", path.display(), number + 1);
-        let fields: Vec<&str> = line.split('\t').map(str::trim).collect();
-        let [category, stem, trace] = fields[..] else {
-            bail!("{} has {} fields; write category TAB video stem TAB trace file", at(), fields.len());
-        };
-        let entry = Entry { category: category.into(), stem: stem.into(), trace: beside.join(trace) };
-        check_run_id(&entry.run_id()).with_context(at)?;
-        ensure!(
-            entries.iter().all(|e| e.run_id() != entry.run_id()),
-            "{} gives the run {} a second time; its results would overwrite the first's",
-            at(),
-            entry.run_id()
-        );
-        entries.push(entry);
-    }
-    ensure!(!entries.is_empty(), "{} has no line with a session", path.display());
-    Ok(entries)
-}
-
-/// A run id becomes the name of a folder, and comes from another machine.
-fn check_run_id(id: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    ensure!(
-        (1..=LONGEST).contains(&id.len()) && id.chars().all(plain) && !id.starts_with('.'),
-        "{id:?} is no run id: letters, digits, '.', '_' and '-', at most {LONGEST}, none hidden"
-    );
-    Ok(())
-}
 
 /// The service on the receiver's machine: starts a receiver for every run id, `command` with the run id in place of `{run}`.
 ///
@@ -157,7 +93,7 @@ fn read_run_id(stream: &mut TcpStream) -> Result<String> {
     }
     let id = String::from_utf8(bytes).context("the run id is not UTF-8")?;
     let id = id.trim_end().to_owned();
-    check_run_id(&id)?;
+    check_run_id(&id).map_err(|e| anyhow!(e))?;
     Ok(id)
 }
 
@@ -183,7 +119,7 @@ fn wait(mut child: Child, limit: Duration) -> Result<()> {
 /// # Errors
 /// Nobody listens within 5 s (the service may still be busy with the session before), or it refuses.
 pub fn ask(service: &str, id: &str) -> Result<()> {
-    check_run_id(id)?;
+    check_run_id(id).map_err(|e| anyhow!(e))?;
     let address = service
         .to_socket_addrs()
         .with_context(|| format!("{service}: write HOST:{PORT}"))?
@@ -213,30 +149,6 @@ pub fn ask(service: &str, id: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_map_is_read_and_its_faults_are_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let map = dir.path().join("trace_map.txt");
-        let write = |text: &str| std::fs::write(&map, text).unwrap();
-        write(
-            "# category\tvideo_stem\ttrace_path\nwifi\tA_0_S0\twifi/trace6.log\n\ncell\tA_0_S0\tcell/trace6.log\n",
-        );
-        let entries = read_map(&map).unwrap();
-        assert_eq!(entries[0].run_id(), "A_0_S0_wifi_trace6");
-        assert_eq!(entries[0].trace, dir.path().join("wifi/trace6.log"));
-        assert_eq!(entries[1].run_id(), "A_0_S0_cell_trace6");
-        for (text, said) in [
-            ("wifi A trace.log\n", "line 1 has 1 fields"),
-            ("wifi\tA\tt.log\nwifi\tA\tt.log\n", "line 2 gives the run A_wifi_t a second time"),
-            ("wifi\t../A\tt.log\n", "is no run id"),
-            ("# nothing\n", "no line with a session"),
-        ] {
-            write(text);
-            let error = format!("{:#}", read_map(&map).unwrap_err());
-            assert!(error.contains(said), "{error}");
-        }
-    }
 
     #[test]
     fn a_service_starts_one_receiver_per_run_id() {

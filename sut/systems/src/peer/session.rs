@@ -230,7 +230,10 @@ fn session(meeting: &Meeting, frames: u32) -> Result<(Chosen, Session)> {
         Schedule { capture_start: NOT_YET, frames, fps: FPS, playout: Playout::OWN, end: Timestamp::MAX };
     let chosen = Chosen::of(&meeting.options, meeting.codec)?;
     let options = Options { transport: TransportKind::Datachannel, ..chosen.options.clone() };
-    let session = Session { options, recovery: chosen.recovery, size: SIZE, depth: true, schedule };
+    let (width, height, _) = format();
+    let recovery_lead = chosen.recovery_lead(meeting.codec, (width, height))?;
+    let session =
+        Session { options, recovery: chosen.recovery, recovery_lead, size: SIZE, depth: true, schedule };
     Ok((chosen, session))
 }
 

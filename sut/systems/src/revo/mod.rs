@@ -75,7 +75,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            transport: TransportKind::Datagram,
+            transport: TransportKind::Datachannel,
             sctp: SctpKind::Aiortc,
             compat: false,
             gop: 30,
@@ -138,6 +138,8 @@ pub struct Session {
     pub options: Options,
     /// What stands between decoder and screen.
     pub recovery: &'static RestorerEntry,
+    /// The most that it takes for a frame.
+    pub recovery_lead: Duration,
     /// Columns and rows.
     pub size: (u16, u16),
     /// True if there is a depth stream.
@@ -212,7 +214,9 @@ impl Chosen {
         let options: Options = common.try_into()?;
         options.check()?;
         let options = options.resolved(codec)?;
-        Ok(Self { quantisers: options.quantisers(codec)?, options, recovery, settings })
+        let chosen = Self { quantisers: options.quantisers(codec)?, options, recovery, settings };
+        chosen.recovery_lead(codec, (0, 0))?; // refuses what it does not know
+        Ok(chosen)
     }
 
     /// The encoder of either stream.
@@ -224,6 +228,12 @@ impl Chosen {
             settings: self.settings[0].clone(),
             ..EncoderConfig::revo(codec.name, width, height, fps)
         }
+    }
+
+    /// The most that the recovery takes for a frame.
+    pub(crate) fn recovery_lead(&self, codec: &CodecEntry, (width, height): (u32, u32)) -> Result<Duration> {
+        let (codec, settings) = (codec.name.to_owned(), self.settings[1].clone());
+        Ok((self.recovery.lead)(&RestorerConfig { codec, depth: false, width, height, settings })?)
     }
 
     /// What the receiver's worker is made of.
@@ -279,6 +289,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
     let session = Session {
         options: options.clone(),
         recovery: chosen.recovery,
+        recovery_lead: chosen.recovery_lead(codec, (width, height))?,
         size,
         depth: spec.clip.depth.is_some(),
         schedule: session::schedule(spec),

@@ -6,7 +6,7 @@
 //! ```
 
 use super::{Session, lane, send_all};
-use crate::jobs::{DecodeDone, DecodeJob, picture_name};
+use crate::jobs::{DecodeDone, DecodeJob, picture_name, slot};
 use codecs::{Arrival, Slot};
 use contract::units::Entry;
 use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use sut_core::packetize::revo::{Assembled, Assembly, Refused};
 use sut_core::slot_clock::has_come;
 use sut_core::wire::revo::{Desc, Message, parse};
-use sut_core::{Endpoint, Input, Output, SlotClock};
+use sut_core::{Endpoint, Input, Output, Screen, SlotClock};
 use transport::Transport;
 
 /// From a frame's decoding with what is there to its slot, when the budget is fixed. The original takes a whole T, of which its
@@ -31,13 +31,9 @@ pub struct Receiver {
     /// Frames that are being assembled, per stream.
     assembling: [BTreeMap<u32, Candidates>; 2],
     lanes: [Lane; 2],
-    clock: SlotClock,
-    /// Next slot to show.
-    next_slot: u32,
+    screen: Screen,
     /// Newest frame of which anything has come.
     newest: Option<u32>,
-    /// Packets are taken no longer.
-    over: bool,
 }
 
 /// What a frame's chunks could belong to: a forged or misdirected first chunk must not lock the true ones out.
@@ -81,10 +77,6 @@ struct Lane {
     tainted: bool,
     /// Frames at the decoder or the recovery: what arrived of them, and what they are shown as.
     decoding: BTreeMap<u32, (Arrival, Status)>,
-    /// Decoded pictures that wait for their slot.
-    ready: BTreeMap<u32, (Status, u128)>,
-    /// What is on the screen.
-    shown: Option<(u32, u128)>,
 }
 
 impl Receiver {
@@ -92,15 +84,13 @@ impl Receiver {
     #[must_use]
     pub fn new(session: Session, transport: Transport) -> Self {
         Self {
-            clock: SlotClock::new(&session.schedule),
+            screen: Screen::new(&session.schedule, 2),
             session,
             transport,
             out: VecDeque::new(),
             assembling: Default::default(),
             lanes: Default::default(),
-            next_slot: 0,
             newest: None,
-            over: false,
         }
     }
 
@@ -122,7 +112,7 @@ impl Receiver {
     /// Next slot to show.
     #[must_use]
     pub fn next_slot(&self) -> u32 {
-        self.next_slot
+        self.screen.next_slot()
     }
 
     fn frames(&self) -> u32 {
@@ -131,8 +121,8 @@ impl Receiver {
 
     /// When `frame` is decoded with what is there.
     fn deadline(&self, frame: u32) -> Option<Timestamp> {
-        let lead = if self.clock.is_fixed() { DECODE } else { self.session.slot() };
-        self.clock.before(frame, lead + self.session.recovery.lead)
+        let lead = if self.screen.clock.is_fixed() { DECODE } else { self.session.slot() };
+        self.screen.clock.before(frame, lead + self.session.recovery_lead)
     }
 
     fn message(&mut self, now: Timestamp, bytes: &[u8]) {
@@ -175,14 +165,14 @@ impl Receiver {
     /// An own clock: any packet of any frame starts it. (In the original only a complete frame 0 does: without it nothing is
     /// ever shown.)
     fn start_clock(&mut self, now: Timestamp, frame: u32) {
-        if self.clock.is_running() || self.session.options.compat {
+        if self.screen.clock.is_running() || self.session.options.compat {
             return;
         }
         let slack = Duration::from_millis(self.session.options.slack_ms);
         let lead = self.session.schedule.capture_time(frame) - self.session.schedule.capture_start;
         let t0 =
             Timestamp((now + self.session.slot() + slack).as_nanos().saturating_sub(lead.as_nanos() as u64));
-        self.clock.start(0, t0.max(now) + self.session.slot());
+        self.screen.clock.start(0, t0.max(now) + self.session.slot());
     }
 
     /// The original's rule: `t0 = max(first packet + T, now + 66 ms)` once frame 0 is complete. The first packet is
@@ -192,16 +182,16 @@ impl Receiver {
             l.get(&0).and_then(Candidates::best).is_some_and(|a| a.is_ready() && a.desc().is_key())
         };
         let both = self.session.streams().iter().all(|&s| ready(&self.assembling[lane(s)]));
-        if self.session.options.compat && !self.clock.is_running() && both {
+        if self.session.options.compat && !self.screen.clock.is_running() && both {
             let slack = Duration::from_millis(self.session.options.slack_ms);
-            self.clock.start(0, now + slack + self.session.slot());
+            self.screen.clock.start(0, now + slack + self.session.slot());
         }
     }
 
     /// When judging begins even if nothing ever arrives (the original waits for ever); `None` once slots have times.
     fn give_up_at(&self) -> Option<Timestamp> {
         let schedule = &self.session.schedule;
-        let give_up = self.clock.give_up_at()?;
+        let give_up = self.screen.clock.give_up_at()?;
         // In compat the end of a session that never started.
         let compat = || schedule.capture_time(schedule.frames) + SlotClock::GIVE_UP;
         Some(if self.session.options.compat { compat() } else { give_up })
@@ -209,13 +199,13 @@ impl Receiver {
 
     /// Decodes, gives up and shows everything whose time has come.
     fn advance(&mut self, now: Timestamp, timeout: bool) {
-        self.over |= now >= self.session.schedule.last_packet();
+        self.screen.note_time(now);
         self.start_compat_clock(now);
         if self.give_up_at().is_some_and(|at| at <= now) {
             if self.session.options.compat {
                 self.show_nothing(now); // the original never shows anything without frame 0
             }
-            self.clock.start(0, now + self.session.slot());
+            self.screen.clock.start(0, now + self.session.slot());
         }
         let streams = self.session.streams();
         loop {
@@ -227,25 +217,22 @@ impl Receiver {
                 break;
             }
         }
-        while self.next_slot < self.frames()
-            && self.clock.slot(self.next_slot).is_some_and(|slot| has_come(slot, now, timeout))
-        {
+        while let Some(frame) = self.screen.due(now, timeout) {
             for &stream in streams {
-                self.show(now, stream, self.next_slot);
+                self.show(now, stream, frame);
             }
-            self.next_slot += 1;
         }
     }
 
     /// Every slot of a session whose clock never started.
     fn show_nothing(&mut self, now: Timestamp) {
-        for frame in self.next_slot..self.frames() {
+        while self.screen.next_slot() < self.frames() {
+            let frame = self.screen.pass();
             for &stream in self.session.streams() {
                 self.event(now, EventKind::Lost { frame, stream, cause: LossCause::Dependency, missing: 0 });
                 self.show(now, stream, frame);
             }
         }
-        self.next_slot = self.frames();
         for state in &mut self.lanes {
             state.next = self.session.schedule.frames;
         }
@@ -259,7 +246,7 @@ impl Receiver {
     fn decide(&mut self, now: Timestamp, timeout: bool, stream: Stream) -> bool {
         let frame = self.lanes[lane(stream)].next;
         let compat = self.session.options.compat;
-        if frame >= self.frames() || (compat && !self.clock.is_running()) {
+        if frame >= self.frames() || (compat && !self.screen.clock.is_running()) {
             return false;
         }
         let due = self.deadline(frame).is_some_and(|deadline| has_come(deadline, now, timeout));
@@ -350,7 +337,6 @@ impl Receiver {
 
     fn decoded(&mut self, now: Timestamp, done: DecodeDone) {
         let DecodeDone { frame, stream, decoded, picture } = done;
-        let next_slot = self.next_slot;
         let state = &mut self.lanes[lane(stream)];
         let Some((arrival, status)) = state.decoding.remove(&frame) else { return };
         let fed = arrival != Arrival::Nothing;
@@ -361,13 +347,12 @@ impl Receiver {
             }
         }
         let cause = match picture {
-            Some(hash) if frame >= next_slot => {
+            Some(hash) => {
                 // What the decoder did not give is the recovery's work.
                 let status = if decoded { status } else { Status::Concealed };
-                state.ready.insert(frame, (status, hash));
-                None
+                let in_time = self.screen.bring(lane(stream), frame, status, hash);
+                (!in_time).then_some(LossCause::Late)
             }
-            Some(_) => Some(LossCause::Late),
             None if !fed => None,                           // it is known as lost
             None if decoded => Some(LossCause::Dependency), // withheld by the recovery: not exact
             None => Some(LossCause::Decoder),
@@ -381,17 +366,8 @@ impl Receiver {
     }
 
     fn show(&mut self, now: Timestamp, stream: Stream, frame: u32) {
-        let state = &mut self.lanes[lane(stream)];
-        let status = match state.ready.remove(&frame) {
-            Some((status, hash)) => {
-                state.shown = Some((frame, hash));
-                status
-            }
-            None => Status::Frozen,
-        };
-        let shown = state.shown.map(|(f, _)| f);
-        let picture = state.shown.map(|(_, hash)| picture_name(hash));
-        self.event(now, EventKind::Slot { frame, stream, status, shown, picture });
+        let shown = self.screen.show(lane(stream), frame);
+        self.event(now, slot(frame, stream, shown));
     }
 
     fn pump(&mut self, now: Timestamp) {
@@ -427,12 +403,13 @@ impl Endpoint for Receiver {
     fn poll_timeout(&self) -> Option<Timestamp> {
         let undecided = self.session.streams().iter().map(|&s| self.lanes[lane(s)].next).min();
         let decide = undecided.filter(|&f| f < self.frames()).and_then(|f| self.deadline(f));
-        let slot = (self.next_slot < self.frames()).then(|| self.clock.slot(self.next_slot)).flatten();
-        let over = (!self.over).then(|| self.session.schedule.last_packet());
-        [self.transport.poll_timeout(), self.give_up_at(), decide, slot, over].into_iter().flatten().min()
+        [self.transport.poll_timeout(), self.give_up_at(), decide, self.screen.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn is_finished(&self) -> bool {
-        self.over && self.next_slot >= self.frames() && self.lanes.iter().all(|l| l.decoding.is_empty())
+        self.screen.is_finished() && self.lanes.iter().all(|l| l.decoding.is_empty())
     }
 }

@@ -52,7 +52,7 @@ impl Receiver {
     /// A receiver before the first packet.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        let player = Player::new(&session.schedule, session.options.wait_ms);
+        let player = Player::new(&session.schedule, Some(session.options.wait_ms));
         Self {
             session,
             player,

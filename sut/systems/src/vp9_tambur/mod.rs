@@ -2,12 +2,15 @@
 //! codes it is compared with (option `scheme`).
 //!
 //! ```text
-//! capture ─▶ VP9 ─▶ FEC frames ─▶ packets ═══▶ recover within tau frames ─▶ decode in order ─▶ show at the slot
+//! capture ─▶ VP9 ─▶ FEC frames ─▶ packets ═══▶ recover within tau frames ─▶ decode in order ─▶ show
 //!              ▲         ▲  ◀══ quality report (how much parity)
-//!              └─────────┴── ◀══ complete frames (when none comes for too long: a key frame)
+//!              ├─────────┴── ◀══ complete frames
+//!              └──────────── ◀══ arrived packets: when one of a frame more than tau younger has come, a key frame
 //! ```
-//! No retransmission, no pacing, no congestion control, as in Tambur's evaluation.
+//! No retransmission, no pacing, no congestion control, no jitter buffer, as in Tambur's evaluation. docs/FEC.md says what is as in the
+//! published program and what is not.
 
+pub mod channel;
 mod receiver;
 mod sender;
 
@@ -15,19 +18,16 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use crate::catalogue::Description;
-use crate::clip;
-use crate::decode::{DecodeWorker, Receiving};
-use crate::encode::{EncodeLane, EncodeWorker};
-use crate::session::{self, Addresses, End, Mode, own_clock};
-use anyhow::{Context, Result, ensure};
-use codecs::registry::VP9;
-use codecs::{Codec, EncoderConfig};
-use contract::{Role, RunSpec, Stream};
+use crate::ringmaster;
+use crate::session::{self, Addresses, End, Mode};
+use anyhow::{Context, Result, bail, ensure};
+use channel::{Chain, Place};
+use contract::{Role, RunSpec};
+use link::Probability;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::time::Duration;
 use sut_core::fec::streaming::{Config, Encoder, Header, Quality, Scheme};
-use sut_core::wire::tambur::Feedback;
+use sut_core::wire::ringmaster::{Header as Datagram, Message};
 
 /// Its name.
 pub const NAME: &str = "vp9-tambur";
@@ -36,25 +36,23 @@ pub const NAME: &str = "vp9-tambur";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Parity {
-    /// Half of the data, always: Reparo's evaluation.
-    Half,
+    /// Half of the data, always: what Reparo's evaluation says.
+    Fixed,
     /// A quarter, always.
     Quarter,
     /// None.
     None,
-    /// By quality reports: half after an interval with any loss, none after one without.
+    /// By quality reports, as published: none at first, half after an interval with any loss, none after one without.
     Reports,
 }
 
-/// Options that only a clock of its own consumes.
-pub const OWN_CLOCK: &[&str] = &["wait_ms"];
-
-/// Options. The defaults are those of Reparo's evaluation where it states them: tau 3, 50 % redundancy, no
-/// retransmission, 150 ms of frame wait-time, and 320 kbit/s for everything.
+/// Options. The defaults are those of Reparo's evaluation where it states them (tau 3, 50 % redundancy, no retransmission, about
+/// 320 kbit/s in all), with the losses on the path, where those of all systems are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// Media and parity together, kbit/s, without FEC, UDP and IP headers.
+    /// Media and half as much parity, kbit/s. VP9 aims at two thirds of it whatever the parity is; filling up to whole stripes,
+    /// headers and VP9's overshoot come on top: 225 gives VP9 the 150 kbit/s with which the program sends about 320 in all.
     pub target_kbps: u32,
     /// `streaming` (Tambur), `per-frame` or `per-block` (Reed-Solomon).
     pub scheme: Scheme,
@@ -62,52 +60,82 @@ pub struct Options {
     pub tau: u64,
     /// Most 256-byte stripes in a packet.
     pub stripes_per_packet: usize,
-    /// `half`, `quarter`, `none` or `reports`.
+    /// `fixed` (half), `quarter`, `none` or `reports`.
     pub parity: Parity,
     /// Time between quality reports, milliseconds.
     pub report_interval_ms: u64,
-    /// With a clock of its own (`playout = "own"`): time between the arrival a frame should have and its slot,
-    /// milliseconds.
-    pub wait_ms: u64,
     /// A key frame is forced if a frame is not complete that long after it was sent, milliseconds ...
     pub key_after_ms: u64,
-    /// ... or if a frame this many FEC frames younger is (tau in Tambur).
+    /// ... or if a packet has come of one that is more than so many FEC frames younger (tau in Tambur).
     pub key_after_frames: u64,
     /// VP9's `cpu-used`, fixed so that it does not depend on the number of cores.
     pub cpu_used: i32,
+    /// Where packets are lost: `network`, `sender` or `sender-remembers`.
+    pub channel: Place,
+    /// Of the channel in the sender: chance per frame to leave the good state; like the next three only there, and absent of the
+    /// program's example configuration ([`Chain::EXAMPLE`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub good_to_bad: Option<Probability>,
+    /// Chance per frame to leave the bad state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad_to_good: Option<Probability>,
+    /// Loss of a packet in the good state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_good: Option<Probability>,
+    /// Loss of a packet in the bad state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_bad: Option<Probability>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            target_kbps: 320,
+            target_kbps: 225,
             scheme: Scheme::Streaming,
             tau: 3,
             stripes_per_packet: 5,
-            parity: Parity::Half,
+            parity: Parity::Fixed,
             report_interval_ms: 2000,
-            wait_ms: 150,
             key_after_ms: 1000,
             key_after_frames: 3,
             cpu_used: 8,
+            channel: Place::Network,
+            good_to_bad: None,
+            bad_to_good: None,
+            loss_good: None,
+            loss_bad: None,
         }
     }
 }
 
 impl Options {
     fn read(table: &toml::Table) -> Result<Self> {
-        let options: Options = table
+        let mut options: Options = table
             .clone()
             .try_into()
             .context("in the options of vp9-tambur (`sut vp9-tambur describe` lists them)")?;
-        ensure!(options.target_kbps > 0, "option target_kbps of vp9-tambur must be at least 1");
-        ensure!(options.report_interval_ms > 0, "option report_interval_ms of vp9-tambur must be at least 1");
-        ensure!(options.target_kbps <= 1_000_000, "option target_kbps of vp9-tambur must be at most 1000000");
         ensure!(
-            options.key_after_frames <= 1_000_000,
-            "option key_after_frames of vp9-tambur must be at most 1000000"
+            (1..=1_000_000).contains(&options.target_kbps),
+            "option target_kbps of vp9-tambur must be from 1 to 1000000"
         );
-        own_clock("wait_ms", options.wait_ms).context("in the options of vp9-tambur")?;
+        ensure!(options.report_interval_ms > 0, "option report_interval_ms of vp9-tambur must be at least 1");
+        for (name, value) in
+            [("key_after_frames", options.key_after_frames), ("key_after_ms", options.key_after_ms)]
+        {
+            ensure!(value <= 1_000_000, "option {name} of vp9-tambur must be at most 1000000");
+        }
+        if options.channel == Place::Network {
+            let all = ["good_to_bad", "bad_to_good", "loss_good", "loss_bad"];
+            if let Some(name) = all.into_iter().find(|name| table.contains_key(*name)) {
+                bail!(
+                    "option {name} of vp9-tambur belongs to the channel in the sender; leave it out, or choose channel=sender"
+                );
+            }
+        } else {
+            let Chain { good_to_bad, bad_to_good, loss_good, loss_bad } = options.chain();
+            (options.good_to_bad, options.bad_to_good) = (Some(good_to_bad), Some(bad_to_good));
+            (options.loss_good, options.loss_bad) = (Some(loss_good), Some(loss_bad));
+        }
         Encoder::new(options.code()).context("in the options of vp9-tambur")?;
         Ok(options)
     }
@@ -117,23 +145,28 @@ impl Options {
         Config { scheme: self.scheme, tau, stripes_per_packet: self.stripes_per_packet }
     }
 
+    /// The chain of the channel in the sender.
+    fn chain(&self) -> Chain {
+        Chain {
+            good_to_bad: self.good_to_bad.unwrap_or(Chain::EXAMPLE.good_to_bad),
+            bad_to_good: self.bad_to_good.unwrap_or(Chain::EXAMPLE.bad_to_good),
+            loss_good: self.loss_good.unwrap_or(Chain::EXAMPLE.loss_good),
+            loss_bad: self.loss_bad.unwrap_or(Chain::EXAMPLE.loss_bad),
+        }
+    }
+
     /// Parity before the first report.
     fn first_quality(&self) -> Quality {
         match self.parity {
-            Parity::Half => Quality::Half,
+            Parity::Fixed => Quality::Half,
             Parity::Quarter => Quality::Quarter,
             Parity::None | Parity::Reports => Quality::None,
         }
     }
 
-    /// Bits per second for the encoder. With reports, parity comes on top.
+    /// Bits per second for the encoder.
     fn media_bps(&self) -> u64 {
-        let percent = match self.first_quality() {
-            Quality::Half => 150,
-            Quality::Quarter => 125,
-            Quality::None => 100,
-        };
-        u64::from(self.target_kbps) * 1000 * 100 / percent
+        u64::from(self.target_kbps) * 1000 * 2 / 3
     }
 }
 
@@ -144,6 +177,8 @@ pub struct Session {
     pub options: Options,
     /// Captures.
     pub schedule: sut_core::Schedule,
+    /// Of the run, for the channel in the sender.
+    pub seed: u64,
 }
 
 /// Completes the options.
@@ -154,30 +189,24 @@ pub fn describe(table: &toml::Table) -> Result<Description> {
 /// Runs it.
 pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let options = Options::read(&spec.options)?;
-    let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let encoder = EncoderConfig {
-        cpu_used: options.cpu_used,
-        ..EncoderConfig::vpx(Codec::Vp9, width, height, fps, options.media_bps())
-    };
-    let session = Session { options, schedule: session::schedule(spec) };
+    let size = (spec.clip.width, spec.clip.height, spec.clip.fps);
+    let encoder = ringmaster::encoder(size, options.media_bps(), options.cpu_used);
+    let session = Session { options, schedule: session::schedule(spec), seed: spec.seed };
     let sender = |_: Addresses| {
-        let open = clip::opener(&spec.clip, Stream::Rgb);
-        let lane = EncodeLane::live(Stream::Rgb, &VP9, encoder.clone(), open);
-        let worker = EncodeWorker::new(vec![lane], Duration::ZERO);
-        Ok(End { endpoint: Sender::new(session.clone())?, worker })
+        Ok(End { endpoint: Sender::new(session.clone())?, worker: ringmaster::encoding(spec, &encoder) })
     };
     let receiver = |_: Addresses| {
-        let size = (width, height, fps);
-        let worker = DecodeWorker::new(run_dir, &Receiving::plain(&VP9, size), &[Stream::Rgb])?;
-        Ok(End { endpoint: Receiver::new(session.clone())?, worker })
+        Ok(End { endpoint: Receiver::new(session.clone())?, worker: ringmaster::decoding(run_dir, size)? })
     };
     session::run(mode, run_dir, spec, label, sender, receiver)
 }
 
-/// Role of a datagram. Its video frame is inside the protected bytes.
+/// Frame and role of a datagram.
 fn label(datagram: &[u8]) -> Option<(Option<u32>, Role)> {
-    if let Some((header, _)) = Header::parse(datagram) {
-        return Some((None, if header.parity { Role::Parity } else { Role::Data }));
+    if let Some((frame, payload)) = Datagram::parse(datagram)
+        && let Some((header, _)) = Header::parse(payload)
+    {
+        return Some((Some(frame.frame), if header.parity { Role::Parity } else { Role::Data }));
     }
-    Feedback::parse(datagram).map(|_| (None, Role::Feedback))
+    Message::parse(datagram).map(|message| (message.frame(), Role::Feedback))
 }

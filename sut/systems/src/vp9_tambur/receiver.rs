@@ -1,4 +1,4 @@
-//! The receiving end: recover, play out, report.
+//! The receiving end: acknowledge, recover, play out, report.
 
 use super::{Parity, Session};
 use crate::jobs::{DecodeDone, DecodeJob};
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use sut_core::fec::streaming::quality::{AnyLoss, Predictor, Reporter};
 use sut_core::fec::streaming::{Decoder, Header};
-use sut_core::wire::tambur::Feedback;
+use sut_core::wire::ringmaster::{Header as Datagram, Message};
 use sut_core::{Endpoint, Input, Output};
 
 /// See the module.
@@ -20,12 +20,8 @@ pub struct Receiver {
     decoder: Decoder,
     /// Only with [`Parity::Reports`]; a fixed amount needs no reports.
     reporter: Option<Reporter>,
-    /// Frames that are complete, as far back as acknowledgements go.
-    complete: BTreeSet<u32>,
-    /// FEC frames less video frames so far: large video frames take several.
-    split: u64,
-    /// Sequence numbers that have arrived lately.
-    seen: BTreeSet<u32>,
+    /// Frame and fragment of packets that have arrived lately.
+    seen: BTreeSet<(u32, u16)>,
 }
 
 impl Receiver {
@@ -38,71 +34,46 @@ impl Receiver {
     pub fn with_predictor(session: Session, predictor: Box<dyn Predictor>) -> Result<Self> {
         let options = &session.options;
         let interval = Duration::from_millis(options.report_interval_ms);
-        let reporter = (options.parity == Parity::Reports).then(|| Reporter::new(interval, predictor));
+        let tau = options.code().tau;
+        let reporter = (options.parity == Parity::Reports).then(|| Reporter::new(interval, tau, predictor));
         let decoder = Decoder::new(options.code())?;
-        let player = Player::new(&session.schedule, session.options.wait_ms);
-        Ok(Self {
-            session,
-            player,
-            decoder,
-            reporter,
-            complete: BTreeSet::new(),
-            split: 0,
-            seen: BTreeSet::new(),
-        })
+        let player = Player::new(&session.schedule, None);
+        Ok(Self { session, player, decoder, reporter, seen: BTreeSet::new() })
     }
 
     fn datagram(&mut self, now: Timestamp, datagram: &[u8]) {
-        let Some((header, _)) = Header::parse(datagram) else {
+        let of_a_frame = Datagram::parse(datagram).filter(|(d, _)| d.frame < self.session.schedule.frames);
+        let Some((outer, packet)) = of_a_frame else {
+            return self.player.malformed(now, datagram.len(), "not a datagram of a frame");
+        };
+        let Some((header, _)) = Header::parse(packet) else {
             return self.player.malformed(now, datagram.len(), "not a FEC packet");
         };
-        let recovered = match self.decoder.push(datagram) {
+        let fec_frame = self.decoder.unwrapped(header.frame);
+        let recovered = match self.decoder.push(packet) {
             Ok(recovered) => recovered,
             Err(error) => return self.player.malformed(now, datagram.len(), &error.to_string()),
         };
-        if let Some(last) = recovered.last() {
-            self.split = last.fec_frame.saturating_sub(u64::from(last.video_frame));
+        self.player.transmit(Message::ack(&outer).encode());
+        if let Some(reporter) = &mut self.reporter
+            && let Some(quality) = reporter.packet(now, fec_frame, header.position)
+        {
+            self.player.transmit(Message::Report(quality).encode());
+            let what = format!("quality report {}", quality as u8);
+            self.player.event(now, EventKind::Feedback { what });
         }
-        if let Some(reporter) = &mut self.reporter {
-            reporter.packet(now, header.sequence);
-        }
-        // The video frame is inside the protected bytes; until they are there, it follows from the count of FEC
-        // frames (of a split frame, the first parts count as the frames after it).
-        let fec_frame = self.decoder.unwrapped(header.frame);
-        let last = self.session.schedule.frames.saturating_sub(1);
-        let frame = u32::try_from(fec_frame.saturating_sub(self.split)).unwrap_or(last).min(last);
-        let role = if header.parity { Role::Parity } else { Role::Data };
-        let duplicate = !self.seen.insert(header.sequence);
+        let frame = outer.frame;
+        let duplicate = !self.seen.insert((frame, outer.fragment));
         if self.seen.len() > 1024 {
             self.seen.pop_first();
         }
-        let (stream, index, bytes) = (Stream::Rgb, header.sequence, datagram.len() as u32);
+        let role = if header.parity { Role::Parity } else { Role::Data };
+        let (stream, index, bytes) = (Stream::Rgb, u32::from(outer.fragment), datagram.len() as u32);
         self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate });
         self.player.playout.packet(now, frame);
         for frame in recovered {
-            self.complete(now, frame.video_frame, frame.key, frame.bytes, frame.recovered_stripes);
-        }
-    }
-
-    fn complete(&mut self, now: Timestamp, frame: u32, key: bool, bytes: Vec<u8>, recovered: u32) {
-        self.complete.insert(frame);
-        if self.complete.len() > 64 {
-            self.complete.pop_first();
-        }
-        let newest = self.complete.last().copied().unwrap_or(frame);
-        let before =
-            (0..32).filter(|i| newest.checked_sub(1 + i).is_some_and(|f| self.complete.contains(&f)));
-        let before = before.fold(0u32, |bits, i| bits | 1 << i);
-        self.player.transmit(Feedback::Complete { frame: newest, before }.encode());
-        self.player.complete(now, frame, key, bytes, recovered);
-    }
-
-    /// Carries out what the playout wants, and reports.
-    fn advance(&mut self, now: Timestamp, timeout: bool) {
-        self.player.advance(now, timeout);
-        if let Some(quality) = self.reporter.as_mut().and_then(|r| r.poll(now)) {
-            self.player.transmit(Feedback::Report(quality).encode());
-            self.player.event(now, EventKind::Feedback { what: format!("quality report {}", quality as u8) });
+            self.player.transmit(Message::Complete(frame.video_frame).encode());
+            self.player.complete(now, frame.video_frame, frame.key, frame.bytes, frame.recovered_stripes);
         }
     }
 }
@@ -118,7 +89,7 @@ impl Endpoint for Receiver {
             Input::JobDone(done) => self.player.decoded(now, done),
             Input::Start | Input::Timeout | Input::Capture(_) | Input::Signal(_) => {}
         }
-        self.advance(now, timeout);
+        self.player.advance(now, timeout);
     }
 
     fn poll_output(&mut self) -> Option<Output<DecodeJob>> {
@@ -126,11 +97,7 @@ impl Endpoint for Receiver {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.player.playout.is_finished() {
-            return None;
-        }
-        let report = self.reporter.as_ref().and_then(Reporter::due);
-        [self.player.playout.poll_timeout(), report].into_iter().flatten().min()
+        if self.player.playout.is_finished() { None } else { self.player.playout.poll_timeout() }
     }
 
     fn is_finished(&self) -> bool {

@@ -33,7 +33,7 @@ pub struct Lab {
     pub arrived: [Vec<(Timestamp, Message)>; 2],
     on_the_way: BTreeMap<(Timestamp, u64), (End, Vec<u8>)>,
     count: u64,
-    random: u64,
+    random: link::SplitMix64,
 }
 
 pub fn config(kind: TransportKind, end: End) -> Config {
@@ -64,7 +64,7 @@ impl Lab {
             arrived: [Vec::new(), Vec::new()],
             on_the_way: BTreeMap::new(),
             count: 0,
-            random: seed,
+            random: link::SplitMix64::new(seed),
         };
         for peer in &mut lab.peers {
             peer.handle_start(Timestamp::ZERO);
@@ -134,12 +134,9 @@ impl Lab {
         }
     }
 
-    /// SplitMix64's upper half.
+    /// The upper half of a random word.
     pub fn draw(&mut self) -> u32 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 32) as u32
+        (self.random.word() >> 32) as u32
     }
 }
 

@@ -47,6 +47,11 @@ impl Rule {
         if self.scheme == Scheme::PerFrame { 2 } else { 0 }
     }
 
+    /// Frames after which a complete frame is no longer delivered.
+    pub(super) fn latest(self) -> u64 {
+        if self.scheme == Scheme::PerFrame { self.grace() } else { self.tau + 1 }
+    }
+
     /// Whether the parity of frame `t` covers stripe `column` of `frame`, one of `first_covered(t)..=t`.
     /// Stripes alternate: even columns are v, odd ones are u.
     pub(super) fn covers(self, t: u64, frame: u64, column: usize) -> bool {

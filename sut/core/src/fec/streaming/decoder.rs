@@ -22,7 +22,7 @@ pub struct Recovered {
     pub bytes: Vec<u8>,
     /// Data stripes of it that came from parity.
     pub recovered_stripes: u32,
-    /// FEC frames from its last part to the newest one seen when it became complete: at most tau.
+    /// FEC frames from its last part to the newest one seen when it became complete: at most tau + 1.
     pub delay: u64,
 }
 
@@ -300,7 +300,9 @@ impl Decoder {
         rest
     }
 
-    /// Hands out what is complete and not older than tau.
+    /// Hands out what is complete and at most one frame later than tau. A code with a delay promises nothing after tau, but solves
+    /// more now and then, and the published receiver delivers it; with one frame more it is in time for a sender that asks for a key
+    /// frame when tau is exceeded.
     fn deliver(&mut self) -> Vec<Recovered> {
         let Some(newest) = self.newest else { return Vec::new() };
         let mut complete = Vec::new();
@@ -309,7 +311,7 @@ impl Decoder {
                 continue;
             }
             frame.done = true;
-            if newest - n > self.config.tau + self.code.rule.grace() {
+            if newest - n > self.code.rule.latest() {
                 continue; // it may still help others, but its time is over
             }
             let mut bytes = Vec::with_capacity(frame.data.len() * BLOCK_BYTES);

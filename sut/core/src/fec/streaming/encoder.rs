@@ -17,6 +17,9 @@ pub struct Encoder {
     code: Code,
     /// FEC frames t-tau..t: bytes and data stripes.
     window: VecDeque<(u16, Vec<Block>)>,
+    /// Parity stripes that the next tau frames will carry, oldest first: the streaming code's amounts, which were settled when
+    /// the frames that they protect were encoded. Nothing is protected before the first frame, so they begin with zeros.
+    amounts: VecDeque<usize>,
     next_frame: u64,
     next_sequence: u32,
 }
@@ -37,7 +40,15 @@ impl Encoder {
     pub fn starting_at(config: Config, frame: u64) -> Result<Self, FecError> {
         let config = config.check()?;
         let code = Code::new(config.scheme, config.tau);
-        Ok(Encoder { config, code, window: VecDeque::new(), next_frame: frame, next_sequence: 0 })
+        let ahead = if config.scheme == Scheme::Streaming { config.tau as usize } else { 0 };
+        Ok(Encoder {
+            config,
+            code,
+            window: VecDeque::new(),
+            amounts: VecDeque::from(vec![0; ahead]),
+            next_frame: frame,
+            next_sequence: 0,
+        })
     }
 
     /// Number of the next FEC frame.
@@ -83,8 +94,8 @@ impl Encoder {
         }
         let data = self.window.len() - 1;
         let data_stripes = self.window[data].1.len();
-        let parity: Vec<Block> =
-            (0..self.parity_stripes(t, quality)).map(|row| self.parity_stripe(t, row)).collect();
+        let amount = self.parity_stripes(t, quality);
+        let parity: Vec<Block> = (0..amount).map(|row| self.parity_stripe(t, row)).collect();
         // No more than there are: the option may be any number.
         let group = (1..=self.config.stripes_per_packet.min(data_stripes))
             .rev()
@@ -115,21 +126,23 @@ impl Encoder {
         }
     }
 
-    /// How many parity stripes frame `t` carries. The streaming code's amount follows the frame tau before it,
-    /// whose u stripes only this parity can give back; the first tau frames have none such and follow
-    /// themselves.
-    fn parity_stripes(&self, t: u64, quality: Quality) -> usize {
+    /// How many parity stripes frame `t` carries. The streaming code's amount is that of the frame tau before it, whose u stripes
+    /// only this parity can give back, at the quality that was asked for then; the first tau frames have none such and carry
+    /// nothing, as in the published program (`StreamingCodePacketization`).
+    fn parity_stripes(&mut self, t: u64, quality: Quality) -> usize {
         let newest = self.window.len() - 1;
         let data = |i: usize| self.window[i].1.len();
-        let (covered, most) = match self.config.scheme {
-            Scheme::Streaming if newest as u64 == self.config.tau => (data(0), MAX_DATA_STRIPES / 2),
-            Scheme::Streaming | Scheme::PerFrame => (data(newest), MAX_DATA_STRIPES / 2),
-            Scheme::PerBlock if self.code.rule.first_covered(t).is_some() => {
-                ((0..=newest).map(data).sum(), MAX_PARITY_STRIPES)
+        match self.config.scheme {
+            Scheme::Streaming => {
+                self.amounts.push_back(quality.parity_of(data(newest)).min(MAX_DATA_STRIPES / 2));
+                self.amounts.pop_front().unwrap_or(0)
             }
-            Scheme::PerBlock => (0, 0),
-        };
-        quality.parity_of(covered).min(most)
+            Scheme::PerFrame => quality.parity_of(data(newest)).min(MAX_DATA_STRIPES / 2),
+            Scheme::PerBlock if self.code.rule.first_covered(t).is_some() => {
+                quality.parity_of((0..=newest).map(data).sum()).min(MAX_PARITY_STRIPES)
+            }
+            Scheme::PerBlock => 0,
+        }
     }
 
     fn parity_stripe(&self, t: u64, row: usize) -> Block {

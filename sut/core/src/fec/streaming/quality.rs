@@ -1,6 +1,7 @@
 //! How much parity: quality reports of the receiver, and the hook for a predictor.
 
 use link::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a quality report asks for (Tambur's QR 0, 1, 2).
@@ -38,9 +39,9 @@ impl Quality {
 pub struct Interval {
     /// Packets that arrived (repeats not counted).
     pub received: u32,
-    /// Packets that did not: gaps in the sequence below the highest number seen.
+    /// Packets that are known not to have arrived.
     pub lost: u32,
-    /// Per packet in sequence order whether it was lost: what a model of bursts needs.
+    /// Per packet in sending order whether it was lost: what a model of bursts needs.
     pub pattern: Vec<bool>,
 }
 
@@ -73,61 +74,61 @@ impl Predictor for Fixed {
     }
 }
 
-/// Counts packets by their sequence numbers and reports at the end of each interval.
+/// Sees packets by FEC frame and position, and reports at the first packet after each interval, as the published receiver does:
+///
+/// * the first packet is answered at once, before anything was judged;
+/// * a frame is judged when it leaves the decoder's window of 2 tau + 1 frames, so that what is late by less is not lost;
+/// * of a frame of which something came, the packets before the last one seen count (those after it leave no trace); one of which
+///   nothing came counts as one lost packet.
 pub struct Reporter {
     interval: Duration,
     due: Option<Timestamp>,
     predictor: Box<dyn Predictor>,
-    /// First sequence number of the interval, unwrapped, and which have arrived since.
-    first: u64,
-    seen: Vec<bool>,
-    newest: Option<u64>,
+    /// Frames that are kept from judgement.
+    window: u64,
+    /// Positions seen of the frames in the window.
+    frames: BTreeMap<u64, BTreeSet<u16>>,
+    /// First frame that has not been judged.
+    next: u64,
+    judged: Vec<bool>,
 }
 
+/// A jump beyond that many frames is a forged number, not a loss.
+const LONGEST_JUMP: u64 = 1 << 15;
+
 impl Reporter {
-    /// Reports every `interval` (2 s in Tambur) from the first packet on.
+    /// Reports every `interval` (2 s in Tambur) from the first packet on; `tau` is the code's.
     #[must_use]
-    pub fn new(interval: Duration, predictor: Box<dyn Predictor>) -> Self {
-        Reporter { interval, due: None, predictor, first: 0, seen: Vec::new(), newest: None }
+    pub fn new(interval: Duration, tau: u64, predictor: Box<dyn Predictor>) -> Self {
+        let (frames, judged) = (BTreeMap::new(), Vec::new());
+        Reporter { interval, due: None, predictor, window: 2 * tau + 1, frames, next: 0, judged }
     }
 
-    /// A packet with this sequence number arrived.
-    pub fn packet(&mut self, now: Timestamp, sequence: u32) {
-        self.due.get_or_insert(now + self.interval);
-        let newest = self.newest.unwrap_or(u64::from(sequence));
-        let offset = i64::from(sequence.wrapping_sub(newest as u32).cast_signed());
-        let Some(number) = newest.checked_add_signed(offset) else { return };
-        if self.newest.is_none() {
-            self.first = 0; // senders count from 0: what was lost before the first arrival counts
+    /// A packet of FEC frame `frame`, the `position`-th of it, arrived; what to report, if a report is due.
+    pub fn packet(&mut self, now: Timestamp, frame: u64, position: u16) -> Option<Quality> {
+        let due = *self.due.get_or_insert(now);
+        let report = (now >= due).then(|| self.report(due));
+        if frame < self.next || frame > self.next + LONGEST_JUMP {
+            return report;
         }
-        self.newest = Some(newest.max(number));
-        // A jump beyond any interval's worth of packets is a forged number, not a loss.
-        let Some(index) = number.checked_sub(self.first).filter(|&i| i < 1 << 16) else { return };
-        let index = index as usize;
-        if self.seen.len() <= index {
-            self.seen.resize(index + 1, false);
+        self.frames.entry(frame).or_default().insert(position);
+        while self.next + self.window <= frame {
+            match self.frames.remove(&self.next) {
+                Some(seen) => {
+                    let last = seen.last().copied().unwrap_or(0);
+                    self.judged.extend((0..=last).map(|p| !seen.contains(&p)));
+                }
+                None => self.judged.push(true),
+            }
+            self.next += 1;
         }
-        self.seen[index] = true;
+        report
     }
 
-    /// When the next report is due; `None` before the first packet.
-    #[must_use]
-    pub fn due(&self) -> Option<Timestamp> {
-        self.due
-    }
-
-    /// The report, if it is due.
-    pub fn poll(&mut self, now: Timestamp) -> Option<Quality> {
-        let due = self.due.filter(|&due| due <= now)?;
+    fn report(&mut self, due: Timestamp) -> Quality {
         self.due = Some(due + self.interval);
-        let received = self.seen.iter().filter(|&&s| s).count() as u32;
-        let interval = Interval {
-            received,
-            lost: self.seen.len() as u32 - received,
-            pattern: self.seen.iter().map(|s| !s).collect(),
-        };
-        self.first += self.seen.len() as u64;
-        self.seen.clear();
-        Some(self.predictor.report(&interval))
+        let pattern = std::mem::take(&mut self.judged);
+        let lost = pattern.iter().filter(|l| **l).count() as u32;
+        self.predictor.report(&Interval { received: pattern.len() as u32 - lost, lost, pattern })
     }
 }

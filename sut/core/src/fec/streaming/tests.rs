@@ -25,7 +25,7 @@ fn deliver(
             for got in decoder.push(packet).unwrap() {
                 let n = u64::from(got.video_frame);
                 assert_eq!(got.bytes, frame(n, bytes(n)), "frame {n} differs");
-                assert!(got.delay <= config.tau, "frame {n} took {} frames", got.delay);
+                assert!(got.delay <= config.tau + 1, "frame {n} took {} frames", got.delay);
                 out.push((n, got.delay));
             }
         }
@@ -105,7 +105,7 @@ fn every_erasure_pattern_of_one_packet_per_frame_is_exact_and_in_time() {
                 if pattern >> (index - 1) & 1 == 1 {
                     for got in decoder.push(packet).unwrap() {
                         assert_eq!(got.bytes, sources[got.video_frame as usize]);
-                        assert!(got.delay <= config.tau);
+                        assert!(got.delay <= config.tau + 1);
                         recovered += u32::from(got.recovered_stripes > 0);
                     }
                 }
@@ -135,6 +135,8 @@ fn a_call_outlasts_the_15_bits_of_the_frame_number() {
     assert_eq!(unwrap_frame(32_767, 3), 32_767);
 }
 
+/// The published packetisation keeps a queue of tau amounts, filled with zeros at first; an amount is settled with the state at hand
+/// when the frame that it protects is encoded, and sent tau frames later (`streaming_code_packetization.cc`).
 #[test]
 fn amounts_follow_the_reports_and_lag_by_tau() {
     let mut encoder = Encoder::new(Config::TAMBUR).unwrap();
@@ -144,12 +146,34 @@ fn amounts_follow_the_reports_and_lag_by_tau() {
         packets.iter().filter(|p| Header::parse(p).unwrap().0.parity).map(stripes).sum::<usize>()
     };
     let eight = 8 * 256 - TRAILER_BYTES;
-    assert_eq!(parity(eight, Quality::Half), 4);
-    assert_eq!(parity(eight, Quality::Quarter), 2);
+    assert_eq!(parity(eight, Quality::Half), 0, "nothing came before");
+    assert_eq!(parity(eight, Quality::Quarter), 0);
     assert_eq!(parity(100, Quality::None), 0);
-    assert_eq!(parity(100, Quality::Half), 4, "half of the frame three before");
-    assert_eq!(parity(100, Quality::Quarter), 2);
-    assert_eq!(parity(100, Quality::Half), 1);
+    assert_eq!(parity(100, Quality::None), 4, "half of the frame three before, whatever is asked for now");
+    assert_eq!(parity(100, Quality::Quarter), 2, "a quarter of the next");
+    assert_eq!(parity(100, Quality::Half), 0, "none had been asked for");
+    assert_eq!(parity(100, Quality::Half), 0);
+    assert_eq!(parity(100, Quality::None), 1);
+}
+
+/// Three frames lose what the next ones alone cannot give back by tau, and a packet one frame later does: the published receiver
+/// delivers such frames.
+#[test]
+fn what_a_frame_more_than_tau_solves_is_delivered_too() {
+    let mut seen = 0;
+    for seed in 0..400u64 {
+        let mut state = seed;
+        let lost: Vec<bool> = (0..2000)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % 100 < 35
+            })
+            .collect();
+        let got = deliver(Config::TAMBUR, Quality::Half, 30, |_| 1400, |f, p| lost[f as usize * 16 + p]);
+        assert!(got.iter().all(|(_, delay)| *delay <= 4));
+        seen += got.iter().filter(|(_, delay)| *delay == 4).count();
+    }
+    assert!(seen > 0, "no pattern of 400 was solved by the frame after the last that counts");
 }
 
 #[test]
@@ -186,22 +210,44 @@ fn garbage_never_panics_and_changes_nothing() {
     assert_eq!(encoder.next_frame(), 0);
 }
 
+/// What the published receiver reports (`fec_multi_receiver.cc`, `frame.cc`, `simple_quality_report_generator.cc`): tau 3, so frames are
+/// judged seven frames later.
 #[test]
 fn reports_say_loss_per_interval() {
     use super::quality::{AnyLoss, Reporter};
     use link::Timestamp;
     use std::time::Duration;
-    let mut reporter = Reporter::new(Duration::from_secs(2), Box::new(AnyLoss));
     let at = Timestamp::from_millis;
-    assert_eq!(reporter.poll(at(0)), None);
-    for (ms, sequence) in [(0, 0), (10, 1), (20, 2), (30, 2)] {
-        reporter.packet(at(ms), sequence);
+    let reporter = || Reporter::new(Duration::from_secs(2), 3, Box::new(AnyLoss));
+    let mut clean = reporter();
+    assert_eq!(clean.packet(at(0), 0, 0), Some(Quality::None), "at once, of nothing");
+    for frame in 0..60 {
+        for position in 0..3 {
+            assert_eq!(clean.packet(at(33 * frame), frame, position), None);
+        }
     }
-    assert_eq!(reporter.poll(at(1999)), None);
-    assert_eq!(reporter.poll(at(2000)), Some(Quality::None));
-    reporter.packet(at(2100), 3);
-    reporter.packet(at(2200), 5);
-    assert_eq!(reporter.poll(at(4000)), Some(Quality::Half));
-    reporter.packet(at(4100), 6);
-    assert_eq!(reporter.poll(at(6000)), Some(Quality::None));
+    assert_eq!(clean.packet(at(2000), 60, 0), Some(Quality::None));
+    assert_eq!(clean.packet(at(2001), 60, 1), None);
+
+    // Frame 5 loses its last packet, which nobody can know; then the first of frame 9; then frame 12, all of it.
+    let second = |lost: fn(u64, u16) -> bool| {
+        let mut reporter = reporter();
+        for frame in 0..60u64 {
+            for position in (0..3).filter(|p| !lost(frame, *p)) {
+                reporter.packet(at(33 * frame), frame, position);
+            }
+        }
+        reporter.packet(at(2000), 60, 0)
+    };
+    assert_eq!(second(|f, p| f == 5 && p == 2), Some(Quality::None));
+    assert_eq!(second(|f, p| f == 9 && p == 0), Some(Quality::Half));
+    assert_eq!(second(|f, _| f == 12), Some(Quality::Half));
+    // What is in the window yet is judged in the next interval.
+    assert_eq!(second(|f, _| f == 54), Some(Quality::None));
+    assert_eq!(second(|f, _| f == 52), Some(Quality::Half));
+    // A number far ahead is forged.
+    let mut forged = reporter();
+    forged.packet(at(0), 1 << 40, 0);
+    forged.packet(at(10), 0, 0);
+    assert_eq!(forged.packet(at(2000), 1, 0), Some(Quality::None));
 }

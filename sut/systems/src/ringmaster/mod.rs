@@ -1,0 +1,127 @@
+//! Ringmaster (github.com/microsoft/ringmaster): VP9 whose datagrams are acknowledged one by one and sent again, without FEC. Tambur is
+//! built on it ([`crate::vp9_tambur`] has its datagrams, its encoder and its player), and its paper compares with it.
+//!
+//! ```text
+//! capture ─▶ VP9 ─▶ datagrams ═══▶ collect ─▶ decode in order, or from a complete key frame ─▶ show
+//!             ▲        ▲   ◀══ an acknowledgement per datagram
+//!             │        └── all older datagrams that are not acknowledged are sent again, each at most three times
+//!             └── a key frame if one is not acknowledged after a second
+//! ```
+//! No pacing, no congestion control, no jitter buffer.
+
+mod receiver;
+mod sender;
+
+pub use receiver::Receiver;
+pub use sender::Sender;
+
+use crate::catalogue::Description;
+use crate::clip;
+use crate::decode::{DecodeWorker, Receiving};
+use crate::encode::{EncodeLane, EncodeWorker};
+use crate::session::{self, Addresses, End, Mode};
+use anyhow::{Context, Result, ensure};
+use codecs::registry::VP9;
+use codecs::{Codec, EncoderConfig};
+use contract::{Role, RunSpec, Stream};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Duration;
+use sut_core::wire::ringmaster::{Header, Message};
+
+/// Its name.
+pub const NAME: &str = "vp9-ringmaster";
+
+/// Options. The defaults are the program's constants, and a rate at which about as much is sent as by the systems with FEC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// VP9's target, kbit/s; headers and what is sent again come on top.
+    pub target_kbps: u32,
+    /// How often a datagram is sent again at most; the program: 3. Tambur switches it off.
+    pub retransmissions: u32,
+    /// A key frame is forced if a datagram is not acknowledged that long after it was first sent, milliseconds.
+    pub key_after_ms: u64,
+    /// VP9's `cpu-used`; the program takes the number of cores, at most 16.
+    pub cpu_used: i32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { target_kbps: 300, retransmissions: 3, key_after_ms: 1000, cpu_used: 8 }
+    }
+}
+
+impl Options {
+    fn read(table: &toml::Table) -> Result<Self> {
+        let options: Options = table
+            .clone()
+            .try_into()
+            .context("in the options of vp9-ringmaster (`sut vp9-ringmaster describe` lists them)")?;
+        ensure!(
+            (1..=1_000_000).contains(&options.target_kbps),
+            "option target_kbps of vp9-ringmaster must be from 1 to 1000000"
+        );
+        ensure!(
+            options.key_after_ms <= 1_000_000,
+            "option key_after_ms of vp9-ringmaster must be at most 1000000"
+        );
+        Ok(options)
+    }
+}
+
+/// What both ends of a session know.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Options.
+    pub options: Options,
+    /// Captures.
+    pub schedule: sut_core::Schedule,
+}
+
+/// Completes the options.
+pub fn describe(table: &toml::Table) -> Result<Description> {
+    Ok(Description { setup_ms: 0, options: toml::Table::try_from(Options::read(table)?)? })
+}
+
+/// Runs it.
+pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
+    let options = Options::read(&spec.options)?;
+    let size = (spec.clip.width, spec.clip.height, spec.clip.fps);
+    let encoder = encoder(size, u64::from(options.target_kbps) * 1000, options.cpu_used);
+    let session = Session { options, schedule: session::schedule(spec) };
+    let sender =
+        |_: Addresses| Ok(End { endpoint: Sender::new(session.clone()), worker: encoding(spec, &encoder) });
+    let receiver =
+        |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone()), worker: decoding(run_dir, size)? });
+    session::run(mode, run_dir, spec, label, sender, receiver)
+}
+
+/// VP9 as Ringmaster configures it, for a target in bits per second.
+#[must_use]
+pub fn encoder((width, height, fps): (u32, u32, u32), bps: u64, cpu_used: i32) -> EncoderConfig {
+    EncoderConfig { cpu_used, ..EncoderConfig::vpx(Codec::Vp9, width, height, fps, bps) }
+}
+
+/// The sender's worker.
+#[must_use]
+pub fn encoding(spec: &RunSpec, encoder: &EncoderConfig) -> EncodeWorker {
+    let open = clip::opener(&spec.clip, Stream::Rgb);
+    EncodeWorker::new(vec![EncodeLane::live(Stream::Rgb, &VP9, encoder.clone(), open)], Duration::ZERO)
+}
+
+/// The receiver's worker.
+///
+/// # Errors
+/// When the store cannot be made.
+pub fn decoding(run_dir: &Path, size: (u32, u32, u32)) -> Result<DecodeWorker> {
+    DecodeWorker::new(run_dir, &Receiving::plain(&VP9, size), &[Stream::Rgb])
+}
+
+/// Frame and role of a datagram. One that is sent again looks like the first.
+fn label(datagram: &[u8]) -> Option<(Option<u32>, Role)> {
+    if let Some((header, _)) = Header::parse(datagram) {
+        return Some((Some(header.frame), Role::Data));
+    }
+    Message::parse(datagram).map(|message| (message.frame(), Role::Feedback))
+}
