@@ -88,6 +88,11 @@ fn run_dirs(dir: &Path, root: &Path, into: &mut Vec<PathBuf>) {
     below.iter().for_each(|d| run_dirs(d, root, into));
 }
 
+/// As if a run had left the file as it is now.
+fn reseal(run: &Path, file: &str) {
+    contract::seal::Seal::read(run).unwrap().renew(run, file).unwrap();
+}
+
 const SHAPE: &str = "--size 64x48 --no-video";
 
 #[test]
@@ -191,13 +196,17 @@ fn parts_of_a_plan_merge_into_what_one_machine_gives() {
     // What contradicts is refused, and nothing is changed.
     let scores = place.path("merged").join(&a[0]).join("frames.csv");
     let kept = fs::read_to_string(&scores).unwrap();
-    fs::write(&scores, kept.replacen(",rendered,", ",concealed,", 1)).unwrap();
+    let write = |text: &str| {
+        fs::write(&scores, text).unwrap();
+        reseal(scores.parent().unwrap(), "frames.csv");
+    };
+    write(&kept.replacen(",rendered,", ",concealed,", 1));
     place.refused(
         "merge part-1 part-2 part-3 merged --into other",
         &["their results differ", "freezeframe diff", "keep one"],
     );
     assert!(!place.path("other").exists());
-    fs::write(&scores, kept).unwrap();
+    write(&kept);
     place.done(&format!("sweep p.toml {SHAPE} --seeds 2 --out part-of-less --shard 2/3"));
     place.refused("merge part-1 part-of-less --into other", &["different runs", "the same plan"]);
     place.done(&format!("sweep p.toml {SHAPE} --out part-of-two --shard 2/2"));
@@ -212,6 +221,7 @@ fn parts_of_a_plan_merge_into_what_one_machine_gives() {
     let line = text.lines().find(|l| l.contains("libvpx")).unwrap_or_else(|| panic!("{text}"));
     fs::write(old.join("spec.toml"), text.replace(line, &format!("{}0.0.1\"", line.trim_end_matches('"'))))
         .unwrap();
+    reseal(&old, "spec.toml");
     let below = freezeframe::cmd::run::relative_dir(&contract::RunSpec::read(&old).unwrap());
     assert_ne!(below, of_two[0]);
     fs::rename(&old, place.path("part-2").join(&below)).unwrap();
