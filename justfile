@@ -214,6 +214,7 @@ papers +CLIPS: build
     while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
     ./target/release/freezeframe sweep papers --clips "${clips[@]}" --no-depth --no-video --out runs/papers "${@:2}" >&2
     ./target/release/freezeframe report runs/papers --over-clips --no-files --format markdown --columns non_rendered_play_percent,non_rendered_psnr_percent,freezes_stall200_count,freezes_stall200_time_percent,psnr_mean_db,psnr_worst10_db,ssim_mean,ssim_worst10,wire_kbps,realised_loss_forward_percent
+    ./target/release/freezeframe figure all runs/papers --out runs/papers/figures
 
 # VP9+Tambur from losses on the network to the published figures, one change at a time, beside the original program's figures: Markdown;
 # FIGURE=FILE draws it. Clips of 20 s or more: published CLIP... [-- OPTION OF SWEEP...]
@@ -227,12 +228,12 @@ published +CLIPS: build
     done
     cargo run --release -q --workspace --example published -- runs/published ${FIGURE:+"$FIGURE"}
 
-# the figures of Reparo's evaluation on your clips: reparo-figures CLIP...; one Markdown row per scenario and system
-# (quality against rate, distribution, not rendered, frame sizes); time series are plotted in runs/reparo-figures/report.html
+# the figures of Reparo's evaluation on your clips: reparo-figures CLIP...; in runs/reparo-figures/figures, and the table of all numbers
 reparo-figures +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail
     ./target/release/freezeframe sweep reparo-figures --clips "$@" --no-depth --no-video --out runs/reparo-figures >&2
+    ./target/release/freezeframe figure all runs/reparo-figures --out runs/reparo-figures/figures
     ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files
 
 # Chromium beside the built-in baselines on your clip, same scenarios and seeds, in real time (28 s a run on an idle machine): chromium CLIP [SEED...]; a

@@ -180,6 +180,7 @@ fn spec_seeds() -> Vec<Vec<u8>> {
         playout_ns: None,
         cache: None,
         clip: clip.clone(),
+        costs: contract::Costs::default(),
         given: Default::default(),
         options: toml::Table::new(),
         scenario,

@@ -114,9 +114,12 @@ fn rtp_seeds() -> Vec<Vec<u8>> {
     let vp9 = vp9::Descriptor { inter: true, begin: true, end: false, picture: 300 }.to_bytes();
     let mut report = Vec::new();
     rtcp::Packet::PictureLoss { sender: 1, media: 2 }.write(&mut report);
+    let sender = rtcp::Packet::SenderReport { sender: 2, ntp: 9 << 32, timestamp: 3, packets: 4, bytes: 5 };
+    sender.write(&mut report);
     let mut statistics = rtcp::Statistics::default();
+    statistics.sender_report(9 << 32, 5);
     (0..50).for_each(|i| statistics.packet(i * 2, 0, 0));
-    statistics.report(1, 2).iter().for_each(|p| p.write(&mut report));
+    statistics.report(1, 2, 7).iter().for_each(|p| p.write(&mut report));
     let bodies = [vp8.to_vec(), vp9.to_vec(), red::wrap(98, &frame(20)), frame(30)];
     bodies.iter().map(|b| header.packet(b)).chain([report]).collect()
 }
@@ -145,7 +148,7 @@ fn rtp(input: &[u8]) -> u64 {
 fn vp8_seeds() -> Vec<Vec<u8>> {
     let mut packetizer = Packetizer { ssrc: 7, payload_type: 96, max_packet: 200, fps: 30, sequence: 65_530 };
     let packets: Vec<Vec<u8>> =
-        (0..5).flat_map(|f| packetizer.packets(f, &frame(700 - 100 * f as usize))).collect();
+        (0..5).flat_map(|f| packetizer.packets(f, f, &frame(700 - 100 * f as usize))).collect();
     let mut swapped = packets.clone();
     swapped.swap(1, 6);
     vec![pack(&packets), pack(&swapped), pack(&packets[3..])]

@@ -4,7 +4,7 @@
 //! A stored stream is never made again: what is guarded is that the *stored* bytes keep decoding to the
 //! same pictures, whatever the encoders of the day do.
 
-use codecs::{Codec, Encoder, EncoderConfig, VideoEncoder};
+use codecs::{Codec, EncoderConfig, registry};
 use contract::units::{Entry, UnitsHeader, UnitsWriter};
 use media::Yuv420;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
             }
             Codec::Vp8 | Codec::Vp9 => EncoderConfig::vpx(codec, WIDTH as u32, HEIGHT as u32, 30, 200_000),
         };
-        let mut encoder = Encoder::new(&config)?;
+        let mut encoder = registry::open_encoder(&config)?;
         let header = UnitsHeader::new(codec.name(), (WIDTH as u32, HEIGHT as u32, 30));
         let mut writer = UnitsWriter::create(&file, &header)?;
         for frame in 0..FRAMES {

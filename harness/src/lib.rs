@@ -10,7 +10,9 @@
 //! | [`app`] | camera and screen of systems that are not asked what they showed |
 //! | [`record`] | events and fates joined into one row per frame and stream |
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
-//! | [`report`] | terminal table, CSV, Markdown, LaTeX, one-file HTML |
+//! | [`report`] | terminal table, CSV, Markdown, LaTeX, HTML |
+//! | [`figure`] | figures of papers, from runs to SVG, PDF, PNG |
+//! | [`tidy`] | runs, frames and packets as Parquet and CSV |
 //! | [`tc`] | which words of `tc` this machine takes |
 //! | [`networks`] | decoders, restorers and LPIPS, in a process that has libtorch |
 //! | [`outcome`] | scores and reports written after a run |
@@ -19,6 +21,7 @@
 pub mod app;
 pub mod ci;
 pub mod cmd;
+pub mod figure;
 pub mod golden;
 pub mod launch;
 pub mod networks;
@@ -30,6 +33,7 @@ pub mod report;
 pub mod score;
 pub mod sweep;
 pub mod tc;
+pub mod tidy;
 
 /// Something the user gave is wrong; the message names it and the remedy. Ends the program with
 /// [`contract::exit::BAD_INPUT`].

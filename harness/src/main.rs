@@ -16,6 +16,7 @@ Start here:
   freezeframe list                                   names of systems, scenarios, plans
   freezeframe run ge-high --system revo-h264         one run, scored, with a report
   freezeframe sweep default                          the default evaluation
+  freezeframe figure --list                          figures for papers, from finished runs
   freezeframe compare reference.mp4 shown.mp4        metrics of any two videos
   freezeframe doctor                                 what this machine can do
 
@@ -38,6 +39,8 @@ enum Command {
     Report(cmd::report::Args),
     Why(cmd::why::Args),
     Budget(cmd::budget::Args),
+    Figure(cmd::figure::Args),
+    Export(cmd::export::Args),
     Compare(cmd::compare::Args),
     Diff(cmd::diff::Args),
     Power(cmd::power::Args),
@@ -48,6 +51,7 @@ enum Command {
     Parity(cmd::parity::Args),
     Bench(cmd::bench::Args),
     Setup(cmd::setup::Args),
+    Costs(cmd::costs::Args),
     Doctor(cmd::doctor::Args),
     Weights(cmd::weights::Args),
     Lossrec(cmd::lossrec::Args),
@@ -84,6 +88,8 @@ fn main() -> ExitCode {
         Command::Report(args) => cmd::report::run(&args),
         Command::Why(args) => cmd::why::run(&args),
         Command::Budget(args) => cmd::budget::run(&args),
+        Command::Figure(args) => cmd::figure::run(&args),
+        Command::Export(args) => cmd::export::run(&args),
         Command::Compare(args) => cmd::compare::run(&args),
         Command::Diff(args) => cmd::diff::run(&args),
         Command::Power(args) => cmd::power::run(&args),
@@ -94,6 +100,7 @@ fn main() -> ExitCode {
         Command::Parity(args) => cmd::parity::run(&args),
         Command::Bench(args) => cmd::bench::run(&args),
         Command::Setup(args) => cmd::setup::run(&args),
+        Command::Costs(args) => cmd::costs::run(&args),
         Command::Doctor(args) => cmd::doctor::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
         Command::Lossrec(args) => cmd::lossrec::run(&args),

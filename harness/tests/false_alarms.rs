@@ -5,9 +5,8 @@ mod made_up;
 use freezeframe::report::comparisons_csv;
 use freezeframe::report::false_alarms::{SIZES, SYSTEMS, WORLDS, World, share_called};
 use freezeframe::report::group::group;
-use freezeframe::report::html::page;
 use freezeframe::report::load::Run;
-use made_up::{MadeUp, run};
+use made_up::{MadeUp, page, run};
 
 /// So many made-up reports; what chance adds to 5 % of them: four standard deviations, since some 120 shares are looked at.
 const REPORTS: u32 = 200;

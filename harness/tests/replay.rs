@@ -121,11 +121,12 @@ prop_compose! {
         shaper in prop::sample::select(vec![Shaping::Auto, Shaping::User, Shaping::Kernel]),
         seed in any::<u64>(),
         options in prop::collection::vec(option(), 0..4),
+        costs in prop::sample::select(vec!["ideal", "epyc-zen5", "reparo-paper"]),
         cache in any::<bool>(),
     ) -> Request {
         let shaper = if backend == Backend::Virtual { Shaping::Auto } else { shaper };
         let clip = ClipRequest { rgb: Some(rgb), depth: depth.map(PathBuf::from), depth_unit, no_depth, shape, frames, fov };
-        Request { scenario, system, clip, backend, shaper, seed, options, cache }
+        Request { scenario, system, clip, backend, shaper, seed, options, costs: costs.to_owned(), cache }
     }
 }
 

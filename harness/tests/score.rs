@@ -133,6 +133,7 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
             hash: "0123".into(),
             depth_hash: None,
         },
+        costs: contract::Costs::default(),
         given: Default::default(),
         options: toml::Table::new(),
         identity: contract::Identity::default(),

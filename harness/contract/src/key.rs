@@ -58,8 +58,19 @@ pub struct RunKey {
     pub shaper: Shaping,
     /// Time from capture to the frame's slot on the screen.
     pub playout: String,
+    /// What work costs in virtual time: `ideal`, or a table with the hash of its numbers.
+    #[serde(default = "ideal", skip_serializing_if = "is_ideal")]
+    pub costs: String,
     /// Seed of everything random.
     pub seed: u64,
+}
+
+fn ideal() -> String {
+    crate::costs::IDEAL.to_owned()
+}
+
+fn is_ideal(costs: &str) -> bool {
+    costs == crate::costs::IDEAL
 }
 
 /// What a system met, whichever it was: runs of two systems under equal conditions are a pair.
@@ -77,6 +88,8 @@ pub struct Condition {
     pub clock: (Backend, Shaping),
     /// Time from capture to screen.
     pub playout: String,
+    /// What work costs.
+    pub costs: String,
     /// Seed.
     pub seed: u64,
 }
@@ -105,6 +118,10 @@ impl RunKey {
             backend: spec.backend,
             shaper: spec.shaper,
             playout: spec.scenario.playout.to_string(),
+            costs: match spec.backend {
+                Backend::Virtual => spec.costs.key(),
+                Backend::Namespaces => ideal(),
+            },
             seed: spec.seed,
         }
     }
@@ -151,6 +168,7 @@ impl RunKey {
             shape: [self.width, self.height, self.fps, self.frames],
             clock: (self.backend, self.shaper),
             playout: self.playout.clone(),
+            costs: self.costs.clone(),
             seed: self.seed,
         }
     }

@@ -9,6 +9,7 @@
 //! | `frames.csv`, `scores.json`, `report.html` | harness | the result |
 //! | `seal.sha256` | harness | hashes of all that the result rests on ([`seal`]) |
 
+pub mod costs;
 pub mod data;
 pub mod digest;
 mod event;
@@ -30,6 +31,7 @@ pub mod spec;
 pub mod text;
 pub mod trace_map;
 pub mod units;
+pub use costs::Costs;
 pub use event::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 pub use frames::{FrameRow, Metric};
 pub use identity::Identity;

@@ -196,6 +196,14 @@ impl Scenario {
         warnings
     }
 
+    /// The same network in a run of `fps` frames per second: a channel that steps with every frame does so at that rate.
+    #[must_use]
+    pub fn at_rate(mut self, fps: u32) -> Self {
+        self.forward.at_rate(fps);
+        self.reverse.at_rate(fps);
+        self
+    }
+
     /// The scenarios that come with the project, in the order of lists.
     #[must_use]
     pub fn shipped() -> Vec<Scenario> {

@@ -1,6 +1,6 @@
 //! `spec.toml`: one run, fully resolved. A system under test needs nothing else.
 
-use crate::{Identity, Name, Playout, Scenario, Stream};
+use crate::{Costs, Identity, Name, Playout, Scenario, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -88,6 +88,9 @@ pub struct RunSpec {
     /// Options that were given; the others have the system's default.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub given: BTreeSet<String>,
+    /// What work costs in virtual time; absent: nothing.
+    #[serde(default, skip_serializing_if = "Costs::is_ideal")]
+    pub costs: Costs,
     /// What is sent.
     pub clip: ClipSpec,
     /// The system's options; what is absent has the system's default.

@@ -5,7 +5,7 @@
 
 use super::marker::Shot;
 use super::screen::Recording;
-use crate::score::slots_of;
+use crate::record::evidence::capture_time;
 use anyhow::{Context, Result};
 use contract::{Event, EventKind, RunSpec, Side, Status, Stream};
 use link::Timestamp;
@@ -136,11 +136,6 @@ fn write_events(path: &Path, events: impl Iterator<Item = Event>) -> Result<()> 
     write().with_context(|| format!("failed to write {}", path.display()))
 }
 
-/// When a frame is captured, by the run's frame clock, nanoseconds.
-fn capture_time(spec: &RunSpec, frame: u32) -> u64 {
-    slots_of(spec).capture_time(frame).as_nanos()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::screen::Seen;
@@ -161,6 +156,7 @@ mod tests {
             capture_start_ns: 1_000_000_000,
             playout_ns: Some(playout),
             cache: None,
+            costs: contract::Costs::default(),
             given: std::collections::BTreeSet::new(),
             clip: toml::from_str(clip).expect("a clip"),
             options: toml::Table::new(),

@@ -85,6 +85,7 @@ pub fn run(args: &Args) -> Result<i32> {
         shaper: ShaperArg::Auto,
         seed: args.seed,
         options: args.options.clone(),
+        costs: contract::costs::IDEAL.into(),
         transport: None,
         out: args.out.clone(),
         metrics: args.metrics.clone(),

@@ -72,6 +72,7 @@ pub fn run(args: &Args) -> Result<i32> {
             shaper: contract::Shaping::Auto,
             seed,
             options: Vec::new(),
+            costs: contract::costs::IDEAL.into(),
             cache: false,
         };
         let (mut spec, manifest) = request.resolve(clip.clone())?;

@@ -1,9 +1,11 @@
 //! `freezeframe budget`: what the play-out budget decides.
 
 use crate::bad_input;
-use crate::report::budget::{Curve, RECORDED, RULE, curves, ms, plotted, usual};
+use crate::figure::data::{Choice, Data};
+use crate::figure::field;
+use crate::report::budget::{Curve, RECORDED, RULE, curves, ms, usual};
 use crate::report::group::group;
-use crate::report::html::budget::page;
+use crate::report::html::figure_page;
 use crate::report::load::load_all;
 use crate::report::table::{UNKNOWN, UNKNOWN_CSV};
 use anyhow::Context as _;
@@ -82,8 +84,12 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         print!("{}", text(&found, &budgets));
     }
     if let Some(path) = &args.html {
-        std::fs::write(path, page(&curves(&groups, stream, &plotted())))
-            .with_context(|| format!("failed to write {}", path.display()))?;
+        let data = Data::new(&runs, Choice { stream, ..Choice::default() });
+        let page = match field::budget(&data) {
+            Ok(figure) => figure_page(&figure, RULE),
+            Err(why) => bad_input!("--html: {why}"),
+        };
+        std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
     }
     Ok(if damaged == 0 { exit::OK } else { exit::INVALID })
 }

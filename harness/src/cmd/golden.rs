@@ -79,6 +79,7 @@ fn produce(case: &Case, runs: &Path) -> Result<Product> {
         shaper: contract::Shaping::Auto,
         seed: case.seed,
         options: case.options.clone(),
+        costs: contract::costs::IDEAL.into(),
         // A stream kept by an earlier version of the encoder's settings would hide what a change does.
         cache: false,
     };

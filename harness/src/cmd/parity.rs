@@ -154,6 +154,7 @@ pub fn run(args: &Args) -> Result<i32> {
             shaper: contract::Shaping::Auto,
             seed: args.seed,
             options: args.options.clone(),
+            costs: contract::costs::IDEAL.into(),
             cache: true,
         };
         let (spec, manifest) = request.resolve(clip.clone())?;

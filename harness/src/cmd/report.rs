@@ -103,8 +103,11 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         Format::Json => println!("{}", serde_json::to_string_pretty(&report::json(&table))?),
     }
     if let Some(path) = &args.out {
-        let page = report::html::page(&report::title(&args.dir, &runs), &runs, args.baseline.as_deref());
+        let folder = path.parent().unwrap_or(std::path::Path::new("."));
+        let page =
+            report::html::page(&report::title(&args.dir, &runs), &runs, args.baseline.as_deref(), folder);
         std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
+        report::write_details(&runs);
     } else if !args.no_files {
         report::write_runs(&args.dir, &report::title(&args.dir, &runs), &runs, args.baseline.as_deref())?;
         eprintln!("report: {}", args.dir.join("report.html").display());

@@ -38,6 +38,9 @@ pub struct Args {
     /// Option of the system, as KEY=VALUE; may be given several times
     #[arg(long = "option", short = 'o', value_name = "KEY=VALUE")]
     pub options: Vec<String>,
+    /// What work costs in virtual time: nothing, or what a table says (`freezeframe costs` makes one)
+    #[arg(long, value_name = "ideal|NAME|FILE", default_value = "ideal")]
+    pub costs: String,
     /// Short for --option transport=...
     #[arg(long, value_name = "datagram|datachannel")]
     pub transport: Option<String>,
@@ -188,6 +191,7 @@ impl Args {
             shaper: self.shaper.into(),
             seed: self.seed,
             options,
+            costs: self.costs.clone(),
             cache: !self.no_cache,
         })
     }

@@ -52,6 +52,9 @@ pub struct Args {
     /// Run seeds 1 to N instead of the plan's own
     #[arg(long, value_name = "N")]
     pub seeds: Option<u64>,
+    /// What work costs in virtual time, for all runs alike; default: as the plan says, else ideal
+    #[arg(long, value_name = "ideal|NAME|FILE")]
+    pub costs: Option<String>,
     /// Directory of the runs and the report; default: runs/PLAN
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -70,6 +73,9 @@ pub struct Args {
     /// Keep runs whose system, weights, encoder, clip or scenario has changed since, and mark them as stale
     #[arg(long)]
     pub keep_stale: bool,
+    /// What work costs in virtual time, for all runs alike; default: as the plan says, else ideal
+    #[arg(long, value_name = "ideal|NAME|FILE")]
+    pub costs: Option<String>,
     /// Do not write playable videos
     #[arg(long)]
     pub no_video: bool,
@@ -128,7 +134,10 @@ pub enum Engine {
 /// When the plan makes no sense, or nothing of it could be done.
 pub fn run(args: &Args) -> Result<i32> {
     launch::child::catch_interrupts();
-    let plan = Plan::find(&args.plan)?;
+    let mut plan = Plan::find(&args.plan)?;
+    if let Some(costs) = &args.costs {
+        plan.costs.clone_from(costs);
+    }
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&plan.name));
     let runs = args.runs(&plan)?;
     if runs.is_empty() {
@@ -149,7 +158,12 @@ impl Args {
         for word in &self.clips {
             clips.extend(plan::clips::named(word).map_err(|why| BadInput(format!("--clips: {why}")))?);
         }
-        let mut runs = plan.runs(&Instead { clip: self.clip.request(), clips, seeds: self.seeds });
+        let mut runs = plan.runs(&Instead {
+            clip: self.clip.request(),
+            clips,
+            seeds: self.seeds,
+            costs: self.costs.clone(),
+        });
         let only = self.backend.map(Backend::from);
         runs.retain(|r| only.is_none_or(|b| r.request.backend == b));
         Ok(runs)
@@ -184,6 +198,9 @@ impl Args {
         self.clips.iter().for_each(|c| add("clips", c.clone()));
         if let Some(seeds) = self.seeds {
             add("seeds", seeds.to_string());
+        }
+        if let Some(costs) = &self.costs {
+            add("costs", costs.clone());
         }
         if let Some(jobs) = self.jobs {
             add("jobs", jobs.to_string());
@@ -779,6 +796,8 @@ mod tests {
                 "--backend",
                 "virtual",
                 "--keep-stale",
+                "--costs",
+                "epyc-zen5",
                 "--no-video",
             ],
         ] {

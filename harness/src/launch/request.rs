@@ -7,7 +7,7 @@ use super::sandbox::{Part, Surroundings};
 use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
 use contract::identity::DependsOn;
-use contract::{Backend, Manifest, RunSpec, Scenario, Shaping};
+use contract::{Backend, Costs, Manifest, RunSpec, Scenario, Shaping};
 use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub struct Request {
     pub seed: u64,
     /// `key=value` options of the system.
     pub options: Vec<String>,
+    /// What work costs in virtual time: `ideal`, or a table's name or file.
+    pub costs: String,
     /// Keep encoded streams between runs.
     pub cache: bool,
 }
@@ -56,7 +58,12 @@ impl Request {
                 self.shaper
             );
         }
-        let scenario = Scenario::find(&self.scenario)?;
+        // On the wall clock work costs what it costs.
+        let costs = match self.backend {
+            Backend::Virtual => Costs::find(&self.costs).map_err(|e| BadInput(e.to_string()))?,
+            Backend::Namespaces => Costs::default(),
+        };
+        let scenario = Scenario::find(&self.scenario)?.at_rate(clip.fps);
         let manifest = Manifest::find(&self.system)?;
         if manifest.is_app() && self.backend == Backend::Virtual {
             bad_input!(
@@ -112,6 +119,7 @@ impl Request {
             playout_ns: Some(scenario.playout),
             cache: if self.cache { Some(clip::cache_dir()?) } else { None },
             given: names,
+            costs,
             clip,
             options,
             scenario,
@@ -166,6 +174,10 @@ impl Request {
         add("seed", self.seed.to_string());
         for option in &self.options {
             add("option", option.clone());
+        }
+        if self.costs != contract::costs::IDEAL {
+            let table = Path::new(&self.costs).extension().is_some_and(|e| e == "toml");
+            add("costs", if table { absolute(&self.costs)? } else { self.costs.clone() });
         }
         if clip.no_depth {
             words.push("--no-depth".to_owned());
@@ -257,6 +269,7 @@ mod tests {
             shaper: Shaping::Kernel,
             seed: 3,
             options: Vec::new(),
+            costs: contract::costs::IDEAL.into(),
             cache: true,
         };
         let replay = request.replay().unwrap();

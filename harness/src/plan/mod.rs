@@ -36,6 +36,8 @@ pub struct Plan {
     pub name: String,
     /// One line.
     pub description: String,
+    /// What work costs in virtual time, for every run: `ideal`, or a table's name or file (`--costs` of `freezeframe run`).
+    pub costs: String,
     /// Groups of runs; each is the product of its lists.
     pub blocks: Vec<Block>,
 }
@@ -79,6 +81,7 @@ struct PlanFile {
     name: String,
     #[serde(default)]
     description: String,
+    costs: Option<String>,
     systems: Option<Vec<String>>,
     scenarios: Option<Vec<String>>,
     clips: Option<toml::Value>,
@@ -138,6 +141,8 @@ pub struct Instead {
     pub clips: Vec<PlanClip>,
     /// Seeds 1 to this, in blocks that are not optional.
     pub seeds: Option<u64>,
+    /// What work costs.
+    pub costs: Option<String>,
 }
 
 impl Plan {
@@ -181,8 +186,12 @@ impl Plan {
                 "plan {path}: there is no [[block]]; write at least one, with `systems` and `scenarios`"
             );
         }
-        let mut plan =
-            Self { name: file.name.clone(), description: file.description.clone(), blocks: Vec::new() };
+        let mut plan = Self {
+            name: file.name.clone(),
+            description: file.description.clone(),
+            costs: file.costs.clone().unwrap_or_else(|| contract::costs::IDEAL.to_owned()),
+            blocks: Vec::new(),
+        };
         if plan.name.is_empty() || plan.name.contains('/') || plan.name.starts_with('.') {
             bad_input!(
                 "plan {path}: field `name` is {:?}; runs/NAME holds its runs: write a word",
@@ -206,7 +215,7 @@ impl Plan {
         }
         let whole: Vec<(usize, Request)> = (1..)
             .zip(&self.blocks)
-            .flat_map(|(n, b)| b.requests(&Instead::default()).into_iter().map(move |r| (n, r)))
+            .flat_map(|(n, b)| b.requests(&Instead::default(), &self.costs).into_iter().map(move |r| (n, r)))
             .collect();
         let mut rules: Vec<(String, Option<usize>, &Rule)> = Vec::new();
         rules.extend(
@@ -239,7 +248,7 @@ impl Plan {
         let mut runs = Vec::new();
         let mut seen = BTreeSet::new();
         for block in &self.blocks {
-            for request in block.requests(instead) {
+            for request in block.requests(instead, instead.costs.as_ref().unwrap_or(&self.costs)) {
                 let left_out = block.exclude.iter().any(|rule| rule.matches(&request));
                 // Two blocks may have a run in common.
                 let again = request.replay().is_ok_and(|words| !seen.insert(words));
@@ -303,7 +312,7 @@ impl Block {
     }
 
     /// The whole product.
-    fn requests(&self, instead: &Instead) -> Vec<Request> {
+    fn requests(&self, instead: &Instead, costs: &str) -> Vec<Request> {
         let named = |c: &PlanClip| ClipRequest {
             rgb: Some(c.rgb.clone()),
             depth: c.depth.clone(),
@@ -334,6 +343,7 @@ impl Block {
                                 shaper: contract::Shaping::Auto,
                                 seed,
                                 options: options.clone(),
+                                costs: costs.to_owned(),
                                 cache: true,
                             });
                         }

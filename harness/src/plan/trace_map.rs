@@ -29,6 +29,7 @@ pub fn plan(path: &Path) -> Result<Plan, TraceMapError> {
     Ok(Plan {
         name: "trace-map".to_owned(),
         description: format!("the sessions of {}", path.display()),
+        costs: contract::costs::IDEAL.to_owned(),
         blocks: read(path)?.into_iter().map(block).collect(),
     })
 }

@@ -57,10 +57,14 @@ pub struct Point {
     pub budget: Span,
     /// Percent of all captured frames.
     pub non_rendered_percent: f64,
+    /// Its 95 % interval over runs, where there is one.
+    pub non_rendered_interval: Option<(f64, f64)>,
     /// Freezes, `stall200`.
     pub freezes: f64,
     /// Their share of the clip's time, percent.
     pub freeze_time_percent: f64,
+    /// Its 95 % interval over runs, where there is one.
+    pub freeze_time_interval: Option<(f64, f64)>,
 }
 
 /// One curve per group.
@@ -102,11 +106,20 @@ fn curve(group: &Group, stream: Stream, budgets: &[Span]) -> Option<Curve> {
                     let n = each.len() as f64;
                     each.iter().map(of).sum::<f64>() / n
                 };
+                let interval = |of: fn(&Point) -> f64| {
+                    let of_run = |run: &Run| {
+                        let at = runs.iter().position(|(r, _)| std::ptr::eq(*r, run))?;
+                        Some(of(&each[at]))
+                    };
+                    group.estimate(of_run)?.interval.map(|i| (i.low.max(0.0), i.high.min(100.0)))
+                };
                 Point {
                     budget,
                     non_rendered_percent: mean(|p| p.non_rendered_percent),
+                    non_rendered_interval: interval(|p| p.non_rendered_percent),
                     freezes: mean(|p| p.freezes),
                     freeze_time_percent: mean(|p| p.freeze_time_percent),
+                    freeze_time_interval: interval(|p| p.freeze_time_percent),
                 }
             };
             Ok(budgets.iter().map(at).collect())
@@ -160,8 +173,10 @@ fn point(run: &Run, rows: &[&FrameRow], budget: Span) -> Point {
     Point {
         budget,
         non_rendered_percent: percent(shown_ns.iter().filter(|t| t.is_none()).count(), rows.len()),
+        non_rendered_interval: None,
         freezes: f64::from(stalls.count),
         freeze_time_percent: 100.0 * stalls.ratio,
+        freeze_time_interval: None,
     }
 }
 

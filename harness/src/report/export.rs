@@ -139,7 +139,7 @@ pub fn latex(table: &Table, keys: Option<&[String]>) -> String {
     while k < used.len() {
         let group = COLUMNS[used[k]].group;
         let end = (k..used.len()).find(|&j| COLUMNS[used[j]].group != group).unwrap_or(used.len());
-        top.push(format!("\\multicolumn{{{}}}{{c}}{{{}}}", end - k, tex(group)));
+        top.push(format!("\\multicolumn{{{}}}{{c}}{{{}}}", end - k, latex_text(group)));
         let _ = write!(rules, "\\cmidrule(lr){{{}-{}}}", lead + k + 1, lead + end);
         k = end;
     }
@@ -147,13 +147,14 @@ pub fn latex(table: &Table, keys: Option<&[String]>) -> String {
     if several {
         sub.push("runs".to_owned());
     }
-    sub.extend(used.iter().map(|&i| tex(COLUMNS[i].name)));
+    sub.extend(used.iter().map(|&i| latex_text(COLUMNS[i].name)));
     let _ = writeln!(out, "{} \\\\\n{rules}\n{} \\\\\n\\midrule", top.join(" & "), sub.join(" & "));
     for (n, row) in table.rows.iter().enumerate() {
         if n > 0 && (table.rows[n - 1].scenario != row.scenario || table.rows[n - 1].clip != row.clip) {
             out.push_str("\\midrule\n");
         }
-        let mut cells = vec![tex(&scenario(table, row)), tex(&row.system) + &tex(&row.mark())];
+        let mut cells =
+            vec![latex_text(&scenario(table, row)), latex_text(&row.system) + &latex_text(&row.mark())];
         if several {
             cells.push(row.runs.to_string());
         }
@@ -224,7 +225,9 @@ pub(super) fn pipe(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn tex(text: &str) -> String {
+/// Text inside LaTeX.
+#[must_use]
+pub fn latex_text(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
         match c {
@@ -241,6 +244,8 @@ fn tex(text: &str) -> String {
             '\\' => out.push_str("\\textbackslash{}"),
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
+            '±' => out.push_str("$\\pm$"),
+            '–' => out.push_str("--"),
             _ => out.push(c),
         }
     }

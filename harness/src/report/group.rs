@@ -58,12 +58,27 @@ impl Group<'_> {
         place.map_or_else(|| self.clip.clone(), |at| self.clips[at].clone())
     }
 
-    /// The group's value in a column: the mean over valid runs, or for a pooled column the worst tenth of all their frames, with an
-    /// interval over the same units (jackknife: the worst tenth without one unit at a time).
+    /// The group's value in a column: the mean over valid runs, or for a pooled column the worst tenth of all their frames.
     #[must_use]
     pub fn value(&self, column: &Column) -> Option<Estimate> {
-        let mean = self.estimate(column.get)?;
-        let Some((stream, metric)) = column.pooled else { return Some(mean) };
+        match column.pooled {
+            Some((stream, metric)) => self.worst_tenth(stream, metric),
+            None => self.estimate(column.get),
+        }
+    }
+
+    /// Mean over valid runs of a metric's mean over frames.
+    #[must_use]
+    pub fn quality(&self, stream: Stream, metric: Metric) -> Option<Estimate> {
+        self.estimate(|r| Some(r.scores.streams.get(&stream)?.quality.get(&metric)?.all.mean))
+    }
+
+    /// The worst tenth of the frames of all valid runs together, with an interval over the same units as those of means (jackknife: the
+    /// worst tenth without one unit at a time).
+    #[must_use]
+    pub fn worst_tenth(&self, stream: Stream, metric: Metric) -> Option<Estimate> {
+        let mean =
+            self.estimate(|r| Some(r.scores.streams.get(&stream)?.quality.get(&metric)?.all.worst10))?;
         let alone = self.runs.len() == 1;
         let unit = |run: &Run, clip: &str| match mean.unit {
             Unit::Clip => clip.to_owned(),
@@ -207,8 +222,9 @@ fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
 }
 
 fn scenario_names(runs: &[Run]) -> Vec<String> {
-    let words: [Word; 2] = [
+    let words: [Word; 3] = [
         Box::new(|r| format!(" playout {}", r.scores.key.playout)),
+        Box::new(|r| format!(" costs {}", r.scores.key.costs)),
         Box::new(|r| format!(" #{}", short(&r.scores.key.scenario_hash))),
     ];
     told_apart(runs, |r| r.scores.run.scenario.clone(), &words)

@@ -1,9 +1,9 @@
-//! Results for people and for programs: terminal, CSV, Markdown, LaTeX, JSON, one-file HTML.
+//! Results for people and for programs: terminal, CSV, Markdown, LaTeX, JSON, HTML.
 //!
 //! ```text
 //!  run directories ─▶ load ─▶ Run ─▶ group (system x scenario x clip) ─▶ columns ─▶ Table ─▶ terminal, CSV, …
 //!                                  │                         └─▶ significance: which differences are more than chance
-//!                                  └─▶ html: plots, strips, comparisons, every run's details
+//!                                  └─▶ html: figures, comparisons; every run's details in its directory
 //! ```
 
 pub mod budget;
@@ -14,6 +14,7 @@ pub mod false_alarms;
 pub mod group;
 pub mod html;
 pub mod load;
+mod markup;
 pub mod pair;
 mod pooled;
 pub mod rate;
@@ -21,7 +22,8 @@ pub mod significance;
 pub mod table;
 mod terminal;
 
-pub use export::{comparisons_csv, csv, json, latex, markdown, quote};
+pub use export::{comparisons_csv, csv, json, latex, latex_text, markdown, quote};
+pub use markup::escape;
 pub use pooled::pooled;
 pub use terminal::terminal;
 
@@ -54,7 +56,7 @@ pub fn write_runs(dir: &Path, title: &str, runs: &[Run], baseline: Option<&str>)
         ("report-pairs.csv", comparisons_csv(&groups, baseline)),
         ("report.md", markdown(&table, None) + &rate::deltas(runs, baseline).markdown()),
         ("report.tex", latex(&table, None)),
-        ("report.html", html::page(title, runs, baseline)),
+        ("report.html", html::page(title, runs, baseline, dir)),
     ] {
         // Several sweeps may share a directory: each has a neighbour file of its own.
         let (path, partial) = (dir.join(name), dir.join(format!("{name}.{}.part", std::process::id())));
@@ -62,7 +64,24 @@ pub fn write_runs(dir: &Path, title: &str, runs: &[Run], baseline: Option<&str>)
             .and_then(|()| std::fs::rename(&partial, &path))
             .with_context(|| format!("failed to write {}", path.display()))?;
     }
+    write_details(runs);
     Ok(())
+}
+
+/// Writes what pages show of each run when it is opened into the run's directory. Where that is not possible, the page says so, and so does
+/// standard error: the results do not depend on it.
+pub fn write_details(runs: &[Run]) {
+    use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+    let failed: Vec<anyhow::Error> =
+        runs.par_iter().filter_map(|run| html::details::write(run).err()).collect();
+    if let Some(first) = failed.first() {
+        eprintln!(
+            "freezeframe: pages cannot show the details of {} of {} runs: {}",
+            failed.len(),
+            runs.len(),
+            contract::said(&**first)
+        );
+    }
 }
 
 /// Heading of the page: what a single run was, or the directory's name.

@@ -73,14 +73,18 @@ pub struct Comparison {
     pub deltas: [Result<f64, BdError>; 3],
 }
 
-struct Curve {
-    clip: String,
-    scenario: String,
-    system: String,
+/// One clip, scenario and system at several rates.
+pub struct Curve {
+    /// Clip.
+    pub clip: String,
+    /// Scenario.
+    pub scenario: String,
+    /// System, without its rate.
+    pub system: String,
     /// Of its runs, without rate and seed.
-    key: contract::RunKey,
-    /// Setting, and the runs at it.
-    points: Vec<(String, Vec<usize>)>,
+    pub key: contract::RunKey,
+    /// Setting, and the valid runs at it.
+    pub points: Vec<(String, Vec<usize>)>,
 }
 
 /// Holds every curve of `runs` against the curve of the system called `baseline` (absent: the first with enough points) of the
@@ -178,7 +182,9 @@ fn over_clips(rows: &[Comparison]) -> Vec<OverClips> {
     all
 }
 
-fn curves(runs: &[Run]) -> Vec<Curve> {
+/// Every curve of `runs`, of one point, too.
+#[must_use]
+pub fn curves(runs: &[Run]) -> Vec<Curve> {
     let labels = labels(runs, &RATE_OPTIONS);
     let mut curves: Vec<Curve> = Vec::new();
     for (index, (run, label)) in

@@ -15,6 +15,7 @@ pub fn identity(spec: &RunSpec) -> RunIdentity {
         conditions.insert(key.clone(), text);
     }
     let clip = &spec.clip;
+    conditions.insert("costs".into(), spec.costs.words());
     conditions.insert("size".into(), format!("{}x{} at {}/s", clip.width, clip.height, clip.fps));
     if let Some((near, far)) = clip.depth_range_mm {
         conditions.insert("depth_view".into(), format!("{near} to {far} mm, linear in inverse depth"));

@@ -71,6 +71,10 @@ impl Identifier {
             name if embedded_number(name).is_some() => name.to_owned(),
             file => self.content(Path::new(file))?,
         };
+        let costs = match Path::new(&request.costs) {
+            file if file.extension().is_some_and(|e| e == "toml") => self.content(file)?,
+            _ => request.costs.clone(),
+        };
         let depth = depth.as_deref().map(|file| self.content(file)).transpose()?;
         // A table's keys are in order.
         let options = crate::launch::request::parse_options(&request.options)?;
@@ -90,6 +94,7 @@ impl Identifier {
             request.backend,
             request.shaper,
             request.seed,
+            costs,
         ]);
         Ok(format!("{:032x}", xxh3_128(asked.to_string().as_bytes())))
     }
@@ -237,6 +242,7 @@ mod tests {
             shaper: Shaping::Auto,
             seed,
             options: options.iter().map(|o| (*o).to_owned()).collect(),
+            costs: contract::costs::IDEAL.to_owned(),
             cache: true,
         }
     }

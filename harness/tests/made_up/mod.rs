@@ -267,6 +267,7 @@ pub fn run(what: &MadeUp) -> Run {
                 backend: Backend::Virtual,
                 shaper: Shaping::Auto,
                 playout: "150ms".to_owned(),
+                costs: "ideal".to_owned(),
                 seed: what.seed,
             },
             scoring: Scoring::default(),
@@ -284,6 +285,19 @@ pub fn run(what: &MadeUp) -> Run {
         rows: joined.rows,
         stale: Vec::new(),
     }
+}
+
+/// The report's page, as it would stand above `runs/`.
+pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
+    freezeframe::report::html::page(title, runs, baseline, std::path::Path::new("."))
+}
+
+/// Writes a made-up run where a real one would be, and returns it as it is loaded from there.
+pub fn on_disk(root: &std::path::Path, run: &Run) -> Run {
+    let id = &run.scores.run;
+    let dir = root.join(&id.scenario).join(&id.system).join(format!("seed-{}", id.seed));
+    write(&dir, run);
+    Run::load(&dir).unwrap()
 }
 
 /// Three systems under four conditions.

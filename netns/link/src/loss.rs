@@ -97,10 +97,7 @@ pub(crate) struct Place {
 
 impl Place {
     fn new(step: Step) -> Self {
-        let interval = match step {
-            Step::Packet => None,
-            Step::Interval(span) => Some(span.as_nanos().max(1)),
-        };
+        let interval = step.interval().map(|span| span.as_nanos().max(1));
         Place { interval, i: 0, j: 0, started: false }
     }
 

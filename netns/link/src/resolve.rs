@@ -98,6 +98,15 @@ impl LinkSpec {
         })
     }
 
+    /// The same link in a run of `fps` frames per second: what steps with every frame steps at that rate.
+    pub fn at_rate(&mut self, fps: u32) {
+        if let LossSpec::GilbertElliott { step, .. } | LossSpec::Pattern { step, .. } = &mut self.loss
+            && *step == Step::Frame
+        {
+            *step = Step::Interval(Span::of_frame(fps));
+        }
+    }
+
     /// Refuses a description that is not a link; loads nothing and needs no loaded trace.
     ///
     /// # Errors

@@ -104,8 +104,22 @@ pub enum Step {
     /// Every packet, as netem.
     #[default]
     Packet,
+    /// Every captured frame: an interval of the run's frame time. A link that is in no run takes 30 per second.
+    Frame,
     /// Every interval of this length, whatever is sent: the channel is a function of time alone.
     Interval(Span),
+}
+
+impl Step {
+    /// The interval; `None` for packets.
+    #[must_use]
+    pub fn interval(self) -> Option<Span> {
+        match self {
+            Step::Packet => None,
+            Step::Frame => Some(Span::of_frame(30)),
+            Step::Interval(span) => Some(span),
+        }
+    }
 }
 
 impl FromStr for Step {
@@ -113,7 +127,7 @@ impl FromStr for Step {
     fn from_str(text: &str) -> Result<Self, UnitError> {
         match text {
             "packet" => Ok(Step::Packet),
-            "frame" => Ok(Step::Interval(Span::of_frame(30))),
+            "frame" => Ok(Step::Frame),
             other => other.parse().map(Step::Interval),
         }
     }
@@ -123,6 +137,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Packet => f.write_str("packet"),
+            Step::Frame => f.write_str("frame"),
             Step::Interval(span) => span.fmt(f),
         }
     }
@@ -150,7 +165,7 @@ pub enum LossSpec {
         loss_good: Probability,
         /// Probability of losing a packet in the bad state.
         loss_bad: Probability,
-        /// `"packet"`, `"frame"` (of 30 per second) or an interval such as `"20ms"`.
+        /// `"packet"`, `"frame"` (at the clip's rate) or an interval such as `"20ms"`.
         step: Step,
         /// Whether a packet is judged by the state before (`old`) or after (`new`) the step it belongs to.
         loss_by: LossBy,
@@ -162,7 +177,7 @@ pub enum LossSpec {
         /// Start again after the last character; otherwise everything after it is delivered.
         #[serde(default)]
         repeat: bool,
-        /// `"packet"`, `"frame"` (of 30 per second) or an interval such as `"20ms"`.
+        /// `"packet"`, `"frame"` (at the clip's rate) or an interval such as `"20ms"`.
         #[serde(default)]
         step: Step,
     },

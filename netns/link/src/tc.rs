@@ -2,7 +2,7 @@
 
 use crate::error::LinkError;
 use crate::spec::{
-    BottleneckSpec, DelayBase, LinkSpec, LossBy, LossSpec, Model, Order, QueueLimit, RateSpec, Step,
+    BottleneckSpec, DelayBase, LinkSpec, LossBy, LossSpec, Model, Order, QueueLimit, RateSpec,
 };
 use crate::trace::revo::Row;
 use crate::trace::{Replay, ScheduledRow, Trace};
@@ -291,7 +291,7 @@ fn differences(spec: &LinkSpec, compat: bool, rows: &[ScheduledRow], out: &mut V
     match &spec.loss {
         LossSpec::None | LossSpec::Random { .. } | LossSpec::Trace => {}
         LossSpec::GilbertElliott { step, loss_by, .. } => {
-            if let Step::Interval(span) = step {
+            if let Some(span) = step.interval() {
                 differs(&format!(
                     "netem steps the chain per packet, the link every {span}: same mean loss, other bursts"
                 ));

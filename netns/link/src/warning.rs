@@ -52,8 +52,7 @@ impl fmt::Display for Warning {
             }
             Warning::StepOfAnotherRate { step, fps } => write!(
                 f,
-                "the loss model draws a state every {step}, and frames are captured at {fps} per second: a state does not last one frame as in the papers; write step = \"{}\", or read the figures as those of a channel with that memory",
-                Span::of_frame(*fps)
+                "the loss model draws a state every {step}, and frames are captured at {fps} per second: a state does not last one frame as in the papers; write step = \"frame\", or read the figures as those of a channel with that memory"
             ),
             Warning::ShortRoundTrip { round_trip } => write!(
                 f,
@@ -95,7 +94,7 @@ impl LinkSpec {
         let (LossSpec::GilbertElliott { step, .. } | LossSpec::Pattern { step, .. }) = spec.loss else {
             return None;
         };
-        // `step = "frame"`, and whoever wrote its 33.333333 ms out.
+        // The frame of 1/30 s written out; `step = "frame"` follows the clip.
         let frame = Span::of_frame(30);
         (step == Step::Interval(frame) && fps != 30)
             .then_some(Warning::StepOfAnotherRate { step: frame, fps })
@@ -147,11 +146,19 @@ mod tests {
                 "loss = {{ model = \"gilbert_elliott\", good_to_bad = \"6%\", bad_to_good = \"80%\", loss_good = \"1%\", loss_bad = \"50%\", step = \"{step}\", loss_by = \"new\" }}"
             ))
         };
-        assert_eq!(bursty("frame").warnings_at(30), None);
+        assert_eq!(bursty("33.333333ms").warnings_at(30), None);
+        assert_eq!(bursty("frame").warnings_at(25), None, "follows the clip");
         assert_eq!(bursty("packet").warnings_at(25), None, "no step of time");
         assert_eq!(bursty("40ms").warnings_at(25), None, "chosen for 25 per second");
-        let said = bursty("frame").warnings_at(25).unwrap().to_string();
-        assert!(said.contains("every 33.333333ms") && said.contains("write step = \"40ms\""), "{said}");
+        let said = bursty("33.333333ms").warnings_at(25).unwrap().to_string();
+        assert!(said.contains("every 33.333333ms") && said.contains("write step = \"frame\""), "{said}");
+        // Frame k of 25 per second is captured at 40 ms k, so that each meets the k-th state.
+        let mut at_25 = bursty("frame");
+        at_25.at_rate(25);
+        assert_eq!(at_25, bursty("40ms"));
+        let mut chosen = bursty("20ms");
+        chosen.at_rate(25);
+        assert_eq!(chosen, bursty("20ms"));
         let far = link("delay = { base = \"10ms\" }");
         assert_eq!(far.warnings_with(&far), []);
     }

@@ -1,6 +1,6 @@
 //! Encoding, one picture in, one encoded frame out.
 
-use crate::{Codec, CodecError, Settings, Unit, VideoEncoder, ff::fill_frame};
+use crate::{Codec, CodecError, Settings, Unit, VideoEncoder, VpxSettings, ff::fill_frame};
 use ffmpeg_next as ff;
 use media::Yuv420;
 use serde::{Deserialize, Serialize};
@@ -62,13 +62,14 @@ pub struct EncoderConfig {
     pub rate: RateControl,
     /// A key frame every so many frames, counted from the last; 0: only the first and on request.
     pub gop: u32,
-    /// x264 and x265: their preset's name. libvpx: ignored.
+    /// x264 and x265: their preset's name.
     pub preset: String,
     /// x264: slices per frame, each by a thread of its own (at most one per four rows of macroblocks). The original ReVo has one per
     /// core of its sender, at most 8 at 512x512; pinned so that machines agree.
     pub slices: u32,
-    /// libvpx: `cpu-used`. VP8 reads positive values as "as fast as the clock asks", so it is given negative ones.
-    pub cpu_used: i32,
+    /// Everything else that libvpx is told; VP8 and VP9 alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpx: Option<VpxSettings>,
     /// What other codecs need to be told.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub settings: Settings,
@@ -88,14 +89,18 @@ impl EncoderConfig {
             gop: 30,
             preset: preset.into(),
             slices: 1,
-            cpu_used: -8,
+            vpx: None,
             settings: Settings::new(),
         }
     }
 
-    /// Real-time libvpx settings for a target bitrate (bits per second), key frames only on request.
+    /// libvpx for a target bitrate (bits per second), key frames on request: VP8 as libwebrtc opens it, VP9 as Ringmaster does.
     #[must_use]
     pub fn vpx(codec: Codec, width: u32, height: u32, fps: u32, bps: u64) -> Self {
+        let vpx = match codec {
+            Codec::Vp9 => VpxSettings::ringmaster(fps),
+            _ => VpxSettings::libwebrtc(width, height, fps),
+        };
         Self {
             codec: codec.name().to_owned(),
             width,
@@ -105,13 +110,13 @@ impl EncoderConfig {
             gop: 0,
             preset: String::new(),
             slices: 1,
-            cpu_used: if codec == Codec::Vp8 { -8 } else { 8 },
+            vpx: Some(vpx),
             settings: Settings::new(),
         }
     }
 }
 
-/// An open encoder.
+/// An open x264 or x265 encoder.
 pub struct Encoder {
     codec: Codec,
     config: EncoderConfig,
@@ -142,9 +147,11 @@ impl Encoder {
         match codec {
             Codec::H264 => x264(config, &mut video, &mut options),
             Codec::H265 => x265(config, &mut video, &mut options),
-            Codec::Vp8 | Codec::Vp9 => vpx(codec, config, &mut video, &mut options),
+            Codec::Vp8 | Codec::Vp9 => {
+                return Err(CodecError::Unknown { what: "encoder of FFmpeg's", name: config.codec.clone() });
+            }
         }
-        let inner = video.open_as_with(found, options).map_err(fail("open the encoder"))?;
+        let inner = open(codec, video, found, options)?;
         let frame = ff::frame::Video::new(ff::format::Pixel::YUV420P, config.width, config.height);
         Ok(Self { codec, config: config.clone(), inner, frame, next_pts: 0 })
     }
@@ -199,6 +206,36 @@ impl VideoEncoder for Encoder {
     }
 }
 
+/// Opens the encoder with every option or not at all: one that the wrapper left over, and one that it or the encoder behind it
+/// complained about, is an error. FFmpeg itself goes on without them.
+fn open(
+    codec: Codec,
+    mut video: ff::encoder::video::Video,
+    found: ff::Codec,
+    options: ff::Dictionary<'_>,
+) -> Result<ff::encoder::Video, CodecError> {
+    let refused = |said: String| CodecError::Options { codec, said };
+    // SAFETY: the context is a valid one that is not open yet; the dictionary is handed over and taken back.
+    let (opened, left) = unsafe {
+        let mut options = options.disown();
+        let (opened, said) =
+            crate::ff::warnings(|| ff::ffi::avcodec_open2(video.as_mut_ptr(), found.as_ptr(), &mut options));
+        if opened >= 0 && !said.is_empty() {
+            ff::Dictionary::own(options);
+            return Err(refused(said.join("; ")));
+        }
+        (opened, ff::Dictionary::own(options))
+    };
+    if opened < 0 {
+        return Err(CodecError::Ffmpeg { codec, doing: "open the encoder", source: ff::Error::from(opened) });
+    }
+    let left: Vec<String> = left.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if !left.is_empty() {
+        return Err(refused(format!("nothing consumed {}", left.join(", "))));
+    }
+    Ok(ff::encoder::video::Encoder(video))
+}
+
 /// The codec wants input before it gives more.
 pub(crate) fn is_again(error: ff::Error) -> bool {
     matches!(error, ff::Error::Other { errno: ff::error::EAGAIN })
@@ -250,44 +287,34 @@ fn x265(config: &EncoderConfig, _video: &mut ff::encoder::video::Video, options:
     options.set("forced-idr", "0");
 }
 
-/// Ringmaster's real-time settings (one-pass CBR, error resilient, no frame dropping), with the speed
-/// pinned instead of taken from the number of cores.
-fn vpx(
-    codec: Codec,
-    config: &EncoderConfig,
-    video: &mut ff::encoder::video::Video,
-    options: &mut ff::Dictionary<'_>,
-) {
-    if let RateControl::Cbr(bps) = config.rate {
-        video.set_bit_rate(bps as usize);
-        options.set("minrate", &bps.to_string());
-        options.set("maxrate", &bps.to_string());
-        // One second of buffer, half full at the start, 0.6 s aimed at.
-        options.set("bufsize", &bps.to_string());
-        options.set("rc_init_occupancy", &(bps / 2).to_string());
-    }
-    if let RateControl::ConstantQp(Quantisers { other: qp, .. }) = config.rate {
-        options.set("crf", &qp.to_string());
-        options.set("qmin", &qp.to_string());
-        options.set("qmax", &qp.to_string());
-    } else {
-        options.set("qmin", "2");
-        options.set("qmax", "52");
-    }
-    // libvpx has no "never": a GOP longer than any clip here.
-    options.set("g", &if config.gop == 0 { 1_000_000 } else { config.gop }.to_string());
-    options.set("deadline", "realtime");
-    options.set("cpu-used", &config.cpu_used.to_string());
-    options.set("lag-in-frames", "0");
-    options.set("error-resilient", "default");
-    options.set("static-thresh", "0");
-    options.set("max-intra-rate", "900");
-    options.set("undershoot-pct", "50");
-    options.set("overshoot-pct", "50");
-    if codec == Codec::Vp9 {
-        options.set("row-mt", "0");
-        options.set("tile-columns", "0");
-        options.set("frame-parallel", "0");
-        options.set("aq-mode", "3");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An option that nobody takes is an error that names it: the wrapper's own, and those of the encoders behind it, of which FFmpeg
+    /// only warns.
+    #[test]
+    fn options_that_nobody_takes_are_errors() {
+        crate::ff::init();
+        let attempt = |codec: Codec, options: &[(&str, &str)]| {
+            let found = ff::encoder::find_by_name(codec.encoder_name()).unwrap();
+            let mut video = ff::codec::context::Context::new_with_codec(found).encoder().video().unwrap();
+            (video.set_width(64), video.set_height(64));
+            video.set_format(ff::format::Pixel::YUV420P);
+            video.set_time_base((1, 30));
+            open(codec, video, found, options.iter().copied().collect()).map(|_| ())
+        };
+        for (codec, params) in [(Codec::H264, "x264-params"), (Codec::H265, "x265-params")] {
+            attempt(codec, &[(params, "bframes=0")]).unwrap();
+            let error = attempt(codec, &[("tune", "zerolatency"), ("no-such-option", "7")]).unwrap_err();
+            assert!(error.to_string().contains("no-such-option=7"), "{error}");
+            if cfg!(target_arch = "x86_64") {
+                for bad in ["no-such-option=7", "bframes=many"] {
+                    let error = attempt(codec, &[(params, bad)]).unwrap_err().to_string();
+                    let name = bad.split('=').next().unwrap();
+                    assert!(error.contains(name), "{codec} {bad}: {error}");
+                }
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use ffmpeg_next as ff;
 use media::Yuv420;
+use std::cell::RefCell;
 use std::sync::Once;
 
 /// Once per process: registers everything, silences FFmpeg's own log (its errors come back as values).
@@ -10,7 +11,57 @@ pub(crate) fn init() {
     ONCE.call_once(|| {
         ff::init().expect("FFmpeg initialises");
         ff::log::set_level(ff::log::Level::Quiet);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the function stays for the life of the process.
+        unsafe {
+            ff::ffi::av_log_set_callback(Some(listen));
+        }
         // x265 writes to stderr by itself; its log level is set by its own option.
+    });
+}
+
+thread_local! {
+    /// What FFmpeg warned of on this thread, while somebody listens.
+    static SAID: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// What `work` gives, and every line of FFmpeg's log at the level of a warning or above that it wrote on this thread. Always none where
+/// C's variable arguments cannot be handed on (other processors than x86-64).
+pub(crate) fn warnings<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+    SAID.with(|said| said.replace(Some(Vec::new())));
+    let done = work();
+    (done, SAID.with(RefCell::take).unwrap_or_default())
+}
+
+#[cfg(target_arch = "x86_64")]
+unsafe extern "C" fn listen(
+    of: *mut std::ffi::c_void,
+    level: std::ffi::c_int,
+    format: *const std::ffi::c_char,
+    arguments: *mut ff::ffi::__va_list_tag,
+) {
+    if level > ff::ffi::AV_LOG_WARNING as std::ffi::c_int {
+        return;
+    }
+    SAID.with(|said| {
+        let Ok(mut said) = said.try_borrow_mut() else { return };
+        let Some(said) = said.as_mut() else { return };
+        let (mut line, mut prefix) = ([0 as std::ffi::c_char; 512], 1);
+        // SAFETY: FFmpeg's own arguments, handed on; the line is cut at its length and ends with a zero.
+        let text = unsafe {
+            let length = line.len() as std::ffi::c_int;
+            ff::ffi::av_log_format_line2(
+                of,
+                level,
+                format,
+                arguments,
+                line.as_mut_ptr(),
+                length,
+                &mut prefix,
+            );
+            std::ffi::CStr::from_ptr(line.as_ptr())
+        };
+        said.push(text.to_string_lossy().trim().to_owned());
     });
 }
 

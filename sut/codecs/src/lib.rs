@@ -1,7 +1,7 @@
-//! Video codecs behind two traits and one registry; H.264, H.265, VP8, VP9 through FFmpeg.
+//! Video codecs behind two traits and one registry; H.264, H.265, VP8, VP9.
 //!
 //! Everything that could make two machines differ is pinned: one thread, one slice, fixed speed, no
-//! look-ahead, no frame reordering. One picture in gives one encoded frame out, at once.
+//! look-ahead, no frame reordering. One picture in gives one encoded frame out, at once; libvpx may be allowed to drop it.
 //!
 //! | module | what |
 //! |---|---|
@@ -9,7 +9,8 @@
 //! | [`registry`] | codecs and restorers by name |
 //! | [`restore`] | what a receiver makes of lost and damaged pictures: [`Restorer`] |
 //! | [`stage`] | a decoder and the restorer behind it, for receivers, scoring and player alike |
-//! | [`encoder`] | [`Encoder`]: FFmpeg's, with settings, rate control, forced key frames |
+//! | [`encoder`] | [`Encoder`]: x264 and x265 through FFmpeg, with settings, rate control, forced key frames |
+//! | [`vpx`] | [`VpxEncoder`]: VP8 and VP9 by libvpx's own interface |
 //! | [`decoder`] | [`Decoder`]: FFmpeg's; survives damaged input, gives at most one picture per unit |
 //! | [`networks`] | decoders, restorers and LPIPS nets of another process, which has libtorch |
 //! | [`identity`] | which encoder and which FFmpeg are loaded |
@@ -26,12 +27,14 @@ pub mod registry;
 pub mod restore;
 pub mod stage;
 pub mod unit;
+pub mod vpx;
 
 pub use decoder::Decoder;
 pub use encoder::{Encoder, EncoderConfig, Quantisers, RateControl};
 pub use restore::{Arrival, Restorer, RestorerConfig, RestorerEntry, Slot};
 pub use stage::{Outcome, Stage};
 pub use unit::{DecoderConfig, Setting, Settings, Unit, VideoDecoder, VideoEncoder};
+pub use vpx::{VpxEncoder, VpxSettings};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -130,6 +133,27 @@ pub enum CodecError {
         /// FFmpeg's own words.
         source: ffmpeg_next::Error,
     },
+    /// An option that the encoder did not take.
+    #[error("the {codec} encoder does not take its options: {said}")]
+    Options {
+        /// Which standard.
+        codec: Codec,
+        /// Which option, or FFmpeg's own words.
+        said: String,
+    },
+    /// libvpx refused.
+    #[error("failed to {doing} libvpx ({codec}): {said}")]
+    Vpx {
+        /// Which standard.
+        codec: Codec,
+        /// What was being done.
+        doing: &'static str,
+        /// libvpx's own words.
+        said: String,
+    },
+    /// The encoder's rate was to change while it encodes.
+    #[error("this encoder keeps the rate that it was opened with")]
+    FixedRate,
     /// The picture does not have the size that the encoder was opened with.
     #[error("picture is {got:?}, the {codec} encoder was opened for {want:?}")]
     Size {

@@ -8,7 +8,7 @@ use crate::restore::{
 };
 use crate::unit::Setting;
 use crate::{Codec, CodecError, Decoder, DecoderConfig, Encoder, EncoderConfig, Quantisers};
-use crate::{Settings, VideoDecoder, VideoEncoder};
+use crate::{Settings, VideoDecoder, VideoEncoder, VpxEncoder};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -24,7 +24,7 @@ pub struct CodecEntry {
     /// Options that it adds to a system's.
     pub settings: &'static [Setting],
     /// Opens an encoder.
-    pub encoder: fn(&EncoderConfig) -> Result<Box<dyn VideoEncoder>, CodecError>,
+    pub encoder: OpenEncoder,
     /// Opens a decoder.
     pub decoder: fn(&DecoderConfig) -> Result<Box<dyn VideoDecoder>, CodecError>,
     /// Libraries that its bytes depend on besides FFmpeg's, as [`crate::identity::library`] finds them.
@@ -47,13 +47,21 @@ impl fmt::Debug for RestorerEntry {
     }
 }
 
-const fn ffmpeg(name: &'static str, most_qp: u8, libraries: &'static [&'static str]) -> CodecEntry {
+/// Opens an encoder.
+pub type OpenEncoder = fn(&EncoderConfig) -> Result<Box<dyn VideoEncoder>, CodecError>;
+
+const fn of_ffmpeg(
+    name: &'static str,
+    most_qp: u8,
+    libraries: &'static [&'static str],
+    encoder: OpenEncoder,
+) -> CodecEntry {
     CodecEntry {
         name,
         most_qp,
         default_qp: Quantisers::both(30),
         settings: &[],
-        encoder: |config| Ok(Box::new(Encoder::new(config)?)),
+        encoder,
         decoder: |config| {
             let decoder = Decoder::new(config.codec.parse()?)?;
             let goes_on = config.settings.get(MISSING_REFERENCE).is_some_and(|value| value == LATEST);
@@ -65,14 +73,17 @@ const fn ffmpeg(name: &'static str, most_qp: u8, libraries: &'static [&'static s
     }
 }
 
+const FFMPEG: OpenEncoder = |config| Ok(Box::new(Encoder::new(config)?));
+const LIBVPX: OpenEncoder = |config| Ok(Box::new(VpxEncoder::new(config)?));
+
 /// H.264 by libx264.
-pub static H264: CodecEntry = ffmpeg("h264", 51, &["libx264"]);
+pub static H264: CodecEntry = of_ffmpeg("h264", 51, &["libx264"], FFMPEG);
 /// H.265 by libx265.
-pub static H265: CodecEntry = ffmpeg("h265", 51, &["libx265"]);
+pub static H265: CodecEntry = of_ffmpeg("h265", 51, &["libx265"], FFMPEG);
 /// VP8 by libvpx.
-pub static VP8: CodecEntry = ffmpeg("vp8", 63, &["libvpx"]);
+pub static VP8: CodecEntry = of_ffmpeg("vp8", 63, &["libvpx"], LIBVPX);
 /// VP9 by libvpx.
-pub static VP9: CodecEntry = ffmpeg("vp9", 63, &["libvpx"]);
+pub static VP9: CodecEntry = of_ffmpeg("vp9", 63, &["libvpx"], LIBVPX);
 
 static CODECS: [&CodecEntry; 4] = [&H264, &H265, &VP8, &VP9];
 static RESTORERS: [&RestorerEntry; 3] = [&NONE, &HOLD, &CONTINUE];
@@ -128,6 +139,15 @@ pub fn codec(name: &str) -> Option<&'static CodecEntry> {
 #[must_use]
 pub fn restorer(name: &str) -> Option<&'static RestorerEntry> {
     restorers().find(|entry| entry.name == name)
+}
+
+/// Opens an encoder by its codec's name.
+///
+/// # Errors
+/// A codec that is not known, or one that cannot be opened.
+pub fn open_encoder(config: &EncoderConfig) -> Result<Box<dyn VideoEncoder>, CodecError> {
+    let unknown = || CodecError::Unknown { what: "codec", name: config.codec.clone() };
+    (codec(&config.codec).ok_or_else(unknown)?.encoder)(config)
 }
 
 /// Opens a decoder by its codec's name.

@@ -32,11 +32,20 @@ pub struct Setting {
 
 /// An open encoder. Equal settings and pictures give equal bytes.
 pub trait VideoEncoder: Send {
-    /// Encodes the picture of captured frame `frame`; `key` makes a key frame of it whatever the encoder's own grid says.
+    /// Encodes the picture of captured frame `frame`; `key` makes a key frame of it whatever the encoder's own grid says. A unit without
+    /// bytes means that rate control dropped the picture, which an encoder does only where its settings allow it.
     ///
     /// # Errors
     /// A picture of another size, or whatever kept the encoder from giving exactly one unit.
     fn encode(&mut self, frame: u32, picture: &Yuv420, key: bool) -> Result<Unit, CodecError>;
+
+    /// Aims at this many bits per second from the next picture on.
+    ///
+    /// # Errors
+    /// An encoder that cannot change its rate.
+    fn set_rate(&mut self, _bps: u64) -> Result<(), CodecError> {
+        Err(CodecError::FixedRate)
+    }
 }
 
 /// An open decoder. Equal units in equal order give equal pictures.

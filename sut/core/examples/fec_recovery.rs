@@ -5,7 +5,7 @@
 //! 0.25, 0.5, 0.75 in bad), the state stepping once per video frame (Tambur) or per packet (netem). All codes meet
 //! the same states. Frames of 320 kbit/s at 30 per second with 50 % redundancy, and of four times that.
 
-use sut_core::fec::protection::{Config as Rules, Controller, Protection};
+use sut_core::fec::protection::{Config as Rules, Controller, Protection, Rules as BlockRules};
 use sut_core::fec::streaming::{Config, Decoder, Encoder, Quality, Scheme};
 use sut_core::fec::ulpfec;
 use sut_core::fec::xor::XorDecoder;
@@ -97,16 +97,17 @@ fn streaming(scheme: Scheme, tau: u64, mean: usize, mut channel: Channel) -> (f6
 
 /// The same for the exclusive-or codes, whose blocks close by libwebrtc's rules.
 fn xor(mean: usize, mut channel: Channel) -> (f64, f64) {
-    let rtt = std::time::Duration::from_millis(40);
+    let block_rules = BlockRules::FecAndNack;
     let rules =
-        Rules { protection: Protection::Fixed, percent: 50, rtt, fps: 30, pixels: 512 * 512, nack: false };
+        Rules { protection: Protection::Fixed, percent: 50, rules: block_rules, fps: 30, pixels: 512 * 512 };
     let mut controller = Controller::new(rules);
+    controller.round_trip(std::time::Duration::from_millis(40));
     let mut packetizer = Packetizer { ssrc: 1, payload_type: 96, max_packet: 1200, fps: 30, sequence: 0 };
     let (mut decoder, mut assembler) = (XorDecoder::default(), Assembler::default());
     let (mut block, mut back, mut data, mut parity) = (Vec::new(), 0, 0, 0);
     for frame in 0..FRAMES {
         channel.frame();
-        let packets = packetizer.packets(frame, &content(frame, mean));
+        let packets = packetizer.packets(frame, frame, &content(frame, mean));
         let mut arrived = Vec::new();
         for packet in &packets {
             data += packet.len();

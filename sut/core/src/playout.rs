@@ -62,6 +62,8 @@ pub struct Playout {
     next: u32,
     /// The decoder has what frame `next` refers to.
     chain: bool,
+    /// Frames that the sender did not send.
+    absent: BTreeSet<u32>,
     decoding: BTreeSet<u32>,
     failed: BTreeSet<u32>,
     actions: VecDeque<Action>,
@@ -81,6 +83,7 @@ impl Playout {
             came: BTreeSet::new(),
             next: 0,
             chain: false,
+            absent: BTreeSet::new(),
             decoding: BTreeSet::new(),
             failed: BTreeSet::new(),
             actions: VecDeque::new(),
@@ -137,6 +140,13 @@ impl Playout {
         true
     }
 
+    /// `frame` was captured and not sent: the one after it refers to the one before.
+    pub fn absent(&mut self, frame: u32) {
+        if frame >= self.next.min(self.screen.next_slot()) && frame < self.schedule.frames {
+            self.absent.insert(frame);
+        }
+    }
+
     /// The decoder is done with `frame`; `picture` is what came out.
     pub fn decoded(&mut self, frame: u32, picture: Option<u128>) {
         self.decoding.remove(&frame);
@@ -158,6 +168,9 @@ impl Playout {
             }
         }
         loop {
+            while self.absent.contains(&self.next) {
+                self.next += 1;
+            }
             let in_order = self.complete.get(&self.next).is_some_and(|(key, _)| *key || self.chain);
             let frame = if in_order {
                 self.next
@@ -201,7 +214,9 @@ impl Playout {
     fn show(&mut self, frame: u32) {
         let (status, shown) = self.screen.show(0, frame);
         if status == Status::Frozen {
-            let cause = if self.failed.contains(&frame) {
+            let cause = if self.absent.contains(&frame) {
+                LossCause::Sender
+            } else if self.failed.contains(&frame) {
                 LossCause::Decoder
             } else if self.decoding.contains(&frame) {
                 LossCause::Late
@@ -213,6 +228,7 @@ impl Playout {
             self.actions.push_back(Action::Lost { frame, cause });
         }
         self.came.remove(&frame);
+        self.absent = self.absent.split_off(&self.next.min(frame + 1));
         self.failed.remove(&frame);
         self.actions.push_back(Action::Slot { frame, status, shown });
     }
@@ -341,6 +357,25 @@ mod tests {
         let (slots, decodes) = run(4, &[(20, 0, true), (220, 2, false), (300, 1, false), (320, 3, false)]);
         assert_eq!(slots, "RnRR");
         assert_eq!(decodes, [0, 1, 2, 3]);
+    }
+
+    /// Frames 1 and 2 were dropped by the sender's rate control: frame 3 follows on frame 0, and nothing waits for them.
+    #[test]
+    fn what_was_not_sent_is_passed_over() {
+        let mut p = playout(5, "own");
+        p.packet(Timestamp::ZERO, 0);
+        assert!(p.complete(0, true, vec![]) && p.complete(3, false, vec![]));
+        p.advance(Timestamp::ZERO, false);
+        p.decoded(0, Some(7));
+        assert_eq!(p.waiting_for().map(|w| w.0), Some(1));
+        p.absent(1);
+        p.absent(2);
+        p.advance(Timestamp::from_millis(300), true);
+        assert_eq!(p.waiting_for().map(|w| w.0), Some(4));
+        let done: Vec<Action> = std::iter::from_fn(|| p.poll_action()).collect();
+        let decoded = |f: u32| done.iter().any(|a| matches!(a, Action::Decode { frame, .. } if *frame == f));
+        assert!(decoded(0) && decoded(3), "{done:?}");
+        assert!(done.contains(&Action::Lost { frame: 1, cause: LossCause::Sender }), "{done:?}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn block_codes() {
 #[test]
 fn repair_packets_over_rtp() {
     let mut packetizer = Packetizer { ssrc: 7, payload_type: 96, max_packet: 40, fps: 30, sequence: 65_533 };
-    let media = packetizer.packets(3, &bytes(1, 130));
+    let media = packetizer.packets(3, 3, &bytes(1, 130));
     let mut out = String::new();
     for packet in &media {
         writeln!(out, "media    {}", hex(packet)).unwrap();
@@ -62,7 +62,7 @@ fn repair_packets_over_rtp() {
 #[test]
 fn long_masks() {
     let mut packetizer = Packetizer { ssrc: 7, payload_type: 96, max_packet: 20, fps: 30, sequence: 10 };
-    let media = packetizer.packets(0, &bytes(1, 4 * 60));
+    let media = packetizer.packets(0, 0, &bytes(1, 4 * 60));
     let mut out = format!("{} media packets\n", media.len());
     for format in [Format::Draft03, Format::Rfc8627] {
         for payload in flexfec::protect(format, &media, 4) {
@@ -108,7 +108,7 @@ fn rtp_ladder() {
     let mut packetizer = Packetizer { ssrc: 7, payload_type: 96, max_packet: 1200, fps: 30, sequence: 0 };
     let mut out = String::new();
     for (frame, length) in [8000, 900, 1300, 0].into_iter().enumerate() {
-        for packet in packetizer.packets(frame as u32, &bytes(frame as u32, length)) {
+        for packet in packetizer.packets(frame as u32, frame as u32, &bytes(frame as u32, length)) {
             let (h, payload) = Header::parse(&packet).unwrap();
             let (sequence, timestamp) = (h.sequence, h.timestamp);
             let (marker, descriptor) = (u8::from(h.marker), hex(&payload[..4]));

@@ -100,7 +100,7 @@ fn media(count: usize) -> Vec<Vec<u8>> {
     let sequence = 65_533;
     let mut packetizer = Packetizer { ssrc: MEDIA, payload_type: 96, max_packet: 200, fps: 30, sequence };
     let mut packets: Vec<Vec<u8>> = (0..)
-        .flat_map(|f| packetizer.packets(f, &bytes(f as usize, 150 + 97 * (f as usize % 7))))
+        .flat_map(|f| packetizer.packets(f, f, &bytes(f as usize, 150 + 97 * (f as usize % 7))))
         .take(count)
         .collect();
     packets.truncate(count);
@@ -198,7 +198,7 @@ fn our_ulpfec_in_red_is_decoded_by_gstreamer() {
         Packetizer { ssrc: MEDIA, payload_type: 96, max_packet: 200, fps: 30, sequence: 65_500 };
     let (mut sent, mut media) = (Vec::new(), Vec::new());
     for frame in 0..20 {
-        let packets = packetizer.packets(frame, &bytes(frame as usize, 1000));
+        let packets = packetizer.packets(frame, frame, &bytes(frame as usize, 1000));
         assert_eq!(packets.len(), 6);
         let lost = frame as usize % 6;
         let two = frame % 2;

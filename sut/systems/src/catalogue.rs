@@ -139,7 +139,7 @@ mod option_tests {
             ("vp9-tambur", "target_kbps", 0),
             ("vp9-ringmaster", "target_kbps", 0),
             ("vp8-ulpfec", "pacing_percent", 1),
-            ("vp8-flexfec", "wait_ms", 6000),
+            ("vp8-flexfec", "playout_delay_ms", 6000),
         ] {
             let table = [(option.to_owned(), toml::Value::Integer(value))].into_iter().collect();
             let system = find(system).expect("a system");

@@ -3,6 +3,7 @@
 use crate::encode::{OpenPictures, Pictures};
 use anyhow::{Context, Result};
 use contract::{ClipSpec, Stream};
+use media::convert::{Colour, to_rgb, to_yuv420};
 use media::depth::DepthView;
 use video::{DepthSource, DepthUnit, Reader, Target};
 
@@ -15,6 +16,19 @@ pub fn opener(clip: &ClipSpec, stream: Stream) -> OpenPictures {
     Box::new(move || match stream {
         Stream::Rgb => rgb(&clip),
         Stream::Depth => depth(&clip),
+    })
+}
+
+/// The same pictures after a detour over RGB of 8 bits and back. Both ways by BT.601 and limited range, as the original's; a clip that
+/// is tagged otherwise keeps its colours, for the same numbers go in and come out up to rounding and what RGB cannot hold.
+#[must_use]
+pub fn over_rgb(open: OpenPictures) -> OpenPictures {
+    Box::new(move || {
+        let mut pictures = open()?;
+        Ok(Box::new(move || {
+            let over = |p| to_yuv420(&to_rgb(&p, Colour::BT601), Colour::BT601);
+            Ok(pictures()?.map(over))
+        }))
     })
 }
 

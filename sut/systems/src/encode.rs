@@ -46,7 +46,10 @@ impl Live {
         Ok(Self { encoder: (codec.encoder)(config)?, pictures: open()?, next: 0 })
     }
 
-    fn encode(&mut self, frame: u32, key: bool) -> Result<Unit> {
+    fn encode(&mut self, &EncodeJob { frame, key, target_bps, .. }: &EncodeJob) -> Result<Unit> {
+        if let Some(bps) = target_bps {
+            self.encoder.set_rate(bps)?;
+        }
         loop {
             let Some(picture) = (self.pictures)()? else {
                 bail!("the clip ends at frame {}, before captured frame {frame}; shorten the run", self.next);
@@ -93,6 +96,7 @@ impl EncodeLane {
 
     fn follows_the_grid(&self, job: &EncodeJob) -> bool {
         job.frame as usize == self.served.len()
+            && job.target_bps.is_none()
             && job.key == (self.config.gop > 0 && job.frame.is_multiple_of(self.config.gop))
     }
 
@@ -113,12 +117,12 @@ impl EncodeLane {
         if self.live.is_none() {
             let mut live = Live::open(self.codec, &self.config, &self.open)?;
             for earlier in &self.served {
-                live.encode(earlier.frame, earlier.key)?;
+                live.encode(earlier)?;
             }
             self.live = Some(live);
         }
         let live = self.live.as_mut().context("a live encoder")?;
-        live.encode(job.frame, job.key)
+        live.encode(job)
     }
 }
 
@@ -145,8 +149,9 @@ fn encode_whole(
 ) -> Result<()> {
     let mut live = Live::open(codec, config, open)?;
     for frame in 0..frames {
-        let Unit { bytes, key, qp } =
-            live.encode(frame, config.gop > 0 && frame.is_multiple_of(config.gop))?;
+        let key = config.gop > 0 && frame.is_multiple_of(config.gop);
+        let job = EncodeJob { frame, stream: Stream::Rgb, key, target_bps: None };
+        let Unit { bytes, key, qp } = live.encode(&job)?;
         writer.append(&Entry::whole(frame, key, qp, bytes))?;
     }
     Ok(())
@@ -159,7 +164,8 @@ pub struct EncodeWorker {
 }
 
 impl EncodeWorker {
-    /// A worker for these streams; every job is charged `cost` in virtual time.
+    /// A worker for these streams; a frame is charged `cost` in virtual time, however many streams it has: they are encoded side by
+    /// side, as by the original ReVo's threads.
     #[must_use]
     pub fn new(lanes: Vec<EncodeLane>, cost: Duration) -> Self {
         Self { lanes, cost }
@@ -167,8 +173,10 @@ impl EncodeWorker {
 
     fn encode(&mut self, job: &EncodeJob) -> Result<EncodeDone> {
         let lane = self.lanes.iter_mut().find(|l| l.stream == job.stream);
-        let unit = lane.with_context(|| format!("no {:?} stream in this run", job.stream))?.run(job)?;
-        ensure!(!unit.bytes.is_empty(), "the encoder gave nothing for frame {}", job.frame);
+        let lane = lane.with_context(|| format!("no {:?} stream in this run", job.stream))?;
+        let drops = lane.config.vpx.as_ref().is_some_and(|vpx| vpx.drop_below > 0);
+        let unit = lane.run(job)?;
+        ensure!(!unit.bytes.is_empty() || drops, "the encoder gave nothing for frame {}", job.frame);
         Ok(EncodeDone { frame: job.frame, stream: job.stream, unit })
     }
 }
@@ -181,7 +189,8 @@ impl Worker for EncodeWorker {
         Ok(self.encode(&job)?)
     }
 
-    fn cost(&self, _job: &EncodeJob) -> Duration {
-        self.cost
+    fn cost(&self, job: &EncodeJob) -> Duration {
+        let first = self.lanes.first().is_none_or(|lane| lane.stream == job.stream);
+        if first { self.cost } else { Duration::ZERO }
     }
 }

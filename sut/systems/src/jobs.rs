@@ -14,6 +14,8 @@ pub struct EncodeJob {
     pub stream: Stream,
     /// A key frame is wanted (an encoder's own GOP may make one besides).
     pub key: bool,
+    /// Bits per second to aim at from this frame on; absent: as before.
+    pub target_bps: Option<u64>,
 }
 
 /// An encoded frame.
@@ -23,7 +25,7 @@ pub struct EncodeDone {
     pub frame: u32,
     /// Colour or depth.
     pub stream: Stream,
-    /// The bitstream.
+    /// The bitstream; without bytes if rate control dropped the frame.
     pub unit: Unit,
 }
 

@@ -15,7 +15,7 @@ use sut_core::simulate::{self, Peer, Recorder};
 use sut_core::{Endpoint, Schedule, Worker, WorkerError};
 
 /// Says which frame a datagram belongs to and what it carries, if it can be read on the wire.
-pub type Label = fn(&[u8]) -> Option<(Option<u32>, contract::Role)>;
+pub type Label = Box<dyn Fn(&[u8]) -> Option<(Option<u32>, contract::Role)>>;
 
 /// How long after the last slot a run may go on before it is cut off.
 const OVERTIME: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ pub fn run<S, SW, R, RW>(
     mode: &Mode,
     run_dir: &Path,
     spec: &RunSpec,
-    label: Label,
+    label: impl Fn(&[u8]) -> Option<(Option<u32>, contract::Role)> + 'static,
     sender: impl FnOnce(Addresses) -> Result<End<S, SW>>,
     receiver: impl FnOnce(Addresses) -> Result<End<R, RW>>,
 ) -> Result<()>
@@ -117,7 +117,7 @@ where
         Mode::Simulate => {
             let addresses = Addresses::simulated();
             let (mut tx, mut rx) = (sender(addresses)?, receiver(addresses.swapped())?);
-            let mut record = Record::create(run_dir, label)?;
+            let mut record = Record::create(run_dir, Box::new(label))?;
             let paths = (
                 path(&spec.scenario.forward, Direction::Forward, spec.seed)?,
                 path(&spec.scenario.reverse, Direction::Reverse, spec.seed)?,

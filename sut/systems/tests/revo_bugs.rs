@@ -5,7 +5,7 @@ use codecs::Unit;
 use codecs::restore::NONE;
 use contract::{Event, EventKind, LossCause, Playout, Side, Status, Stream};
 use link::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 use sut_core::frame_masks::{ReceiverMasks, Reports};
@@ -48,43 +48,47 @@ fn bitstream(frame: u32, stream: Stream, key: bool) -> Vec<u8> {
     (0..length).map(|i| (frame * 31 + i + u32::from(stream == Stream::Depth)) as u8).collect()
 }
 
-/// Everything the sender transmits, with the time.
+/// Everything the sender transmits, with the time; encoding takes none.
 fn send(session: &Session) -> Vec<(Timestamp, Vec<u8>)> {
+    send_taking(session, Duration::ZERO)
+}
+
+/// The same with encoding that takes `encode` from the capture on.
+fn send_taking(session: &Session, encode: Duration) -> Vec<(Timestamp, Vec<u8>)> {
     let mut sender = Sender::new(session.clone(), transport(Role::Offerer));
-    let mut sent = Vec::new();
+    let (mut sent, mut encoding, mut frame) = (Vec::new(), VecDeque::new(), 0);
     let mut now = Timestamp::ZERO;
-    let mut drain = |sender: &mut Sender, now: Timestamp| {
+    sender.handle(now, Input::Start);
+    loop {
         while let Some(output) = sender.poll_output() {
             match output {
                 Output::Transmit(datagram) => sent.push((now, datagram)),
                 Output::Job(job) => {
                     let bytes = bitstream(job.frame, job.stream, job.key);
                     let unit = Unit { bytes, key: job.key, qp: 30 };
-                    let done = EncodeDone { frame: job.frame, stream: job.stream, unit };
-                    sender.handle(now, Input::JobDone(done));
+                    encoding
+                        .push_back((now + encode, EncodeDone { frame: job.frame, stream: job.stream, unit }));
                 }
                 _ => {}
             }
         }
-    };
-    sender.handle(now, Input::Start);
-    for frame in 0..session.schedule.frames {
-        let capture = session.schedule.capture_time(frame);
-        while let Some(t) = sender.poll_timeout().filter(|t| *t < capture) {
-            now = now.max(t);
-            sender.handle(now, Input::Timeout);
-            drain(&mut sender, now);
+        let done = encoding.front().map(|(at, _)| *at);
+        let capture = (frame < session.schedule.frames).then(|| session.schedule.capture_time(frame));
+        if done.is_none() && capture.is_none() && sender.is_finished() {
+            return sent;
         }
-        now = capture;
-        sender.handle(now, Input::Capture(frame));
-        drain(&mut sender, now);
+        let timeout = sender.poll_timeout();
+        now = now.max([done, capture, timeout].into_iter().flatten().min().expect("it waits for something"));
+        if done.is_some_and(|at| at <= now) {
+            let (_, done) = encoding.pop_front().expect("one is done");
+            sender.handle(now, Input::JobDone(done));
+        } else if capture.is_some_and(|at| at <= now) {
+            sender.handle(now, Input::Capture(frame));
+            frame += 1;
+        } else {
+            sender.handle(now, Input::Timeout);
+        }
     }
-    while !sender.is_finished() {
-        now = now.max(sender.poll_timeout().expect("an unfinished sender waits for something"));
-        sender.handle(now, Input::Timeout);
-        drain(&mut sender, now);
-    }
-    sent
 }
 
 /// Runs a receiver over packets with their arrival times, already in order; `decodes(frame, stream)` says whether the decoder
@@ -352,6 +356,31 @@ fn b21_the_receiver_learns_the_gop_from_the_packets() {
     let rgb = statuses(&events, Stream::Rgb);
     assert_eq!(rgb.iter().filter(|s| **s == Status::Frozen).count(), 10);
     assert_eq!(rgb[20], Status::Rendered);
+}
+
+/// The original, measured: message i of n leaves at s + i (E - s) / n, s the end of encoding, E the end of the slot, repeats at E. Frame 0
+/// has its whole slot after its encoding (E = s + T), later frames end theirs at capture + T.
+#[test]
+fn encoding_takes_from_the_slot_but_not_from_frame_0s() {
+    let s = session(3, Options::default());
+    let encode = Duration::from_millis(12);
+    let sent = send_taking(&s, encode);
+    let slot = 1_000_000_000 / 30;
+    for (frame, count) in [(0, 16), (1, 3), (2, 3)] {
+        let times: Vec<u64> = sent
+            .iter()
+            .filter(|(_, d)| chunk_of(d).is_some_and(|c| c.frame == frame))
+            .map(|(t, _)| t.0)
+            .collect();
+        let capture = s.schedule.capture_time(frame).0;
+        let start = capture + 12_000_000;
+        let end = if frame == 0 { start + slot } else { capture + slot };
+        for (i, time) in times.iter().enumerate() {
+            let wanted = start + (end - start) * i.min(count) as u64 / count as u64;
+            assert!(time.abs_diff(wanted) <= 1, "frame {frame}, message {i}: {time} instead of {wanted}");
+        }
+        assert_eq!(times.len(), count + if frame == 0 { 0 } else { 2 });
+    }
 }
 
 /// sender-3d.py paces after every packet, the last one too: packet i of n leaves at capture + i T / n, and the second copies of

@@ -1,6 +1,6 @@
 //! Systems against each other, pair by pair: same clip, same scenario, same seed.
 
-use super::svg::escape;
+use crate::report::escape;
 use crate::report::group::Group;
 use crate::report::significance::{Compared, Family, families};
 use metrics::stats::{Evidence, LEAST_UNITS};

@@ -1,10 +1,11 @@
 //! One run: what it was, what it measured, how to repeat it.
 
 use super::strips::strips;
-use super::svg::escape;
 use super::timeline::timeline;
+use crate::report::escape;
 use crate::report::load::Run;
 use crate::report::table::UNKNOWN;
+use anyhow::Context as _;
 use contract::scores::{Durations, StreamScores};
 use contract::{Metric, Scores, Stream};
 use std::fmt::Write as _;
@@ -15,15 +16,19 @@ pub fn anchor(run: &Run) -> String {
     format!("run-{}", run.scores.key.hash())
 }
 
-/// The whole section of a run; `with_pictures` off for all but a few runs of a large sweep keeps the page small.
+/// The file in a run's directory that holds what a page shows of the run when it is opened.
+pub const FILE: &str = "report-details.js";
+
+/// A run's line in a page whose address of the run's directory is `base`; what is behind it is loaded when it is opened.
 #[must_use]
-pub fn details(system: &str, run: &Run, open: bool, with_pictures: bool) -> String {
+pub fn summary(system: &str, run: &Run, open: bool, base: &str) -> String {
     let id = &run.scores.run;
     let mut out = String::new();
     let _ = write!(
         out,
-        r#"<details class="run" id="{}"{}><summary><b>{}</b><span>{}</span><span>seed {}</span>"#,
+        r#"<details class="run" id="{}" data-base="{}"{}><summary><b>{}</b><span>{}</span><span>seed {}</span>"#,
         escape(&anchor(run)),
+        escape(base),
         if open { " open" } else { "" },
         escape(system),
         escape(&id.scenario),
@@ -46,25 +51,55 @@ pub fn details(system: &str, run: &Run, open: bool, with_pictures: bool) -> Stri
     if !run.scores.health.valid {
         out.push_str(r#"<span class="badge bad">invalid</span>"#);
     }
-    out.push_str(r#"</summary><div class="inside">"#);
+    out.push_str(
+        r#"</summary><div class="inside"><noscript>JavaScript shows the details.</noscript></div></details>"#,
+    );
+    out
+}
+
+/// Everything of a run: what it was, what it measured, how to repeat it.
+#[must_use]
+pub fn inside(run: &Run) -> String {
+    let mut out = String::new();
     warnings(&mut out, run);
     facts(&mut out, run);
     let _ = write!(
         out,
-        r#"<div class="cmd"><code>{}</code><button class="copy" type="button">copy</button></div>"#,
-        escape(&id.replay)
+        r#"<div class="cmd"><code>{}</code><button class="copy" type="button">copy</button></div><h3>Frame by frame</h3>"#,
+        escape(&run.scores.run.replay)
     );
-    if with_pictures {
-        out.push_str("<h3>Frame by frame</h3>");
-        out.push_str(&super::timeline::legend());
-        out.push_str(&timeline(run));
-    }
+    out.push_str(&timeline(run));
     scores_table(&mut out, run);
-    if with_pictures {
-        out.push_str(&strips(run));
-    }
-    out.push_str("</div></details>");
+    out.push_str(&strips(run));
     out
+}
+
+/// Writes [`FILE`] into the run's directory, unless it is there as it should be. It is a script, since a page opened as a file may load
+/// scripts beside it and nothing else.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(run: &Run) -> anyhow::Result<()> {
+    let text = format!(
+        "freezeframeDetails({}, {});\n",
+        serde_json::Value::from(anchor(run)),
+        serde_json::Value::from(inside(run))
+    );
+    let path = run.dir.join(FILE);
+    if path.symlink_metadata().is_ok_and(|m| m.is_file())
+        && std::fs::read(&path).is_ok_and(|had| had == text.as_bytes())
+    {
+        return Ok(());
+    }
+    let partial = run.dir.join(format!("{FILE}.{}.part", std::process::id()));
+    // Made anew: a link that somebody left under this name is never written through.
+    let write = || {
+        let _ = std::fs::remove_file(&partial);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&partial)?;
+        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        std::fs::rename(&partial, &path)
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
 }
 
 fn warnings(out: &mut String, run: &Run) {

@@ -1,14 +1,13 @@
-//! `report.html`: one file that needs no network, light or dark as the reader's system is.
+//! `report.html`: a page that needs no network, light or dark as the reader's system is. What it shows of a single run is in that run's
+//! directory and loaded when it is opened ([`details`]).
 
-pub mod budget;
 mod compare;
-mod details;
-mod overview;
+pub mod details;
 mod strips;
-pub mod svg;
 mod timeline;
 
 use super::columns::{COLUMNS, Column};
+use super::escape;
 use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
@@ -16,19 +15,19 @@ use super::table::{
     BUDGET_MARK, BUDGET_NOTE, NOT_ISOLATED_MARK, NOT_ISOLATED_NOTE, OWN_LOSS_MARK, OWN_LOSS_NOTE, Row,
     SELF_REPORTED_MARK, SELF_REPORTED_NOTE, Shown, Table,
 };
+use crate::figure::data::{Choice, Data, Made, unique};
+use crate::figure::model::Figure;
+use crate::figure::{draw, field, rates, series, style};
 use contract::{Metric, Stream};
-use overview::{colour, conditions, systems};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use svg::escape;
+use std::path::{Component, Path, PathBuf};
 
-/// Sweeps with more runs than this show pictures and plots only of the worst run of each group.
-const ALL_DETAILS_UP_TO: usize = 30;
-
-/// The page for one run or many; `baseline` is what rate-quality curves are compared with.
+/// The page for one run or many, to stand in `folder`; `baseline` is what rate-quality curves are compared with.
 #[must_use]
-pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
+pub fn page(title: &str, runs: &[Run], baseline: Option<&str>, folder: &Path) -> String {
     let groups = group(runs);
+    let data = Data::new(runs, Choice::default());
     let mut body = String::new();
     head(&mut body, title, runs, &groups);
     body.push_str("<main>");
@@ -38,15 +37,15 @@ pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
         body.push_str(r#"<p class="lead">No finished run yet.</p>"#);
     }
     if !runs.is_empty() {
-        results(&mut body, &groups);
+        results(&mut body, &groups, &data);
     }
     if runs.len() > 1 {
-        plots(&mut body, &groups);
-        rate_and_quality(&mut body, &deltas(runs, baseline));
+        figures(&mut body, &data);
+        rate_and_quality(&mut body, &deltas(runs, baseline), &data);
         pairs(&mut body, &groups, baseline);
     }
     if !runs.is_empty() {
-        all_details(&mut body, runs, &groups);
+        all_details(&mut body, runs, &groups, folder);
         definitions(&mut body, runs);
     }
     body.push_str("<footer>Freezeframe · every number carries its definition, every run the command that repeats it</footer></main>");
@@ -56,9 +55,15 @@ pub fn page(title: &str, runs: &[Run], baseline: Option<&str>) -> String {
 /// A page with the report's styles around a body.
 #[must_use]
 pub fn document(title: &str, body: &str) -> String {
+    let dark = format!(
+        "@media screen and (prefers-color-scheme:dark){{{}}}@media screen{{{}}}",
+        style::dark(":root:not([data-theme=\"light\"])"),
+        style::dark(":root[data-theme=\"dark\"]")
+    );
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title><style>{}</style></head><body>{body}<script>{}</script></body></html>\n",
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{}</title><style>{}{}{dark}</style></head><body>{body}<script>{}</script></body></html>\n",
         escape(title),
+        crate::figure::text::font_face(),
         include_str!("style.css"),
         include_str!("script.js")
     )
@@ -69,8 +74,10 @@ fn head(out: &mut String, title: &str, runs: &[Run], groups: &[Group]) {
     let mut chips: Vec<(String, String)> = Vec::new();
     if runs.len() > 1 {
         chips.push((runs.len().to_string(), "runs".into()));
-        chips.push((systems(groups).len().to_string(), "systems".into()));
-        chips.push((conditions(groups).len().to_string(), "conditions".into()));
+        let conditions: Vec<String> = groups.iter().map(|g| format!("{} {}", g.scenario, g.clip)).collect();
+        let count = |names: Vec<&str>| names.len().to_string();
+        chips.push((count(unique(groups.iter().map(|g| g.system.as_str()))), "systems".into()));
+        chips.push((count(unique(conditions.iter().map(String::as_str))), "conditions".into()));
     }
     let shared = |of: fn(&Run) -> String| {
         let first = of(runs.first()?);
@@ -97,7 +104,7 @@ fn head(out: &mut String, title: &str, runs: &[Run], groups: &[Group]) {
     out.push_str(r##"<a href="#results">Results</a>"##);
     if runs.len() > 1 {
         out.push_str(
-            r##"<a href="#quality">Quality</a><a href="#rates">Bitrate</a><a href="#bd">BD-rate</a>"##,
+            r##"<a href="#quality">Quality</a><a href="#freezes">Freezes</a><a href="#time">In time</a><a href="#rates">Bitrate</a><a href="#bd">BD-rate</a>"##,
         );
     }
     out.push_str(r##"<a href="#runs">Runs</a><a href="#definitions">Definitions</a><button id="theme" type="button">light / dark</button></div></nav>"##);
@@ -205,7 +212,7 @@ fn level(value: f64, warn: f64, bad: f64) -> &'static str {
     }
 }
 
-fn results(out: &mut String, groups: &[Group]) {
+fn results(out: &mut String, groups: &[Group], data: &Data) {
     let table = Table::of(groups);
     out.push_str(r##"<h2 id="results">Results</h2><p class="note">Means over all sent frames, a frozen slot counting with the stale picture on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Bold: best mean of its scenario; green: better than every other system there by more than chance (<a href="#pairs">systems in pairs</a>).</p><div class="card scroll">"##);
     let used: Vec<(usize, &Column)> =
@@ -232,7 +239,6 @@ fn results(out: &mut String, groups: &[Group]) {
         let _ = write!(out, r#"<th{}>{}</th>"#, first(&used, j), escape(column.name));
     }
     out.push_str("</tr></thead><tbody>");
-    let names = systems(groups);
     for (i, row) in table.rows.iter().enumerate() {
         let new = i == 0 || table.rows[i - 1].scenario != row.scenario || table.rows[i - 1].clip != row.clip;
         let _ = write!(
@@ -248,11 +254,10 @@ fn results(out: &mut String, groups: &[Group]) {
                 if new { escape(&row.clip) } else { String::new() }
             );
         }
-        let place = names.iter().position(|n| *n == row.system).unwrap_or(0);
         let _ = write!(
             out,
-            r##"<td class="l {}"><span class="sw c"></span><a href="#{}">{}</a>{}</td>"##,
-            colour(place),
+            r##"<td class="l">{}<a href="#{}">{}</a>{}</td>"##,
+            draw::swatch(data.look(&row.system)),
             escape(&anchor_of(groups, row)),
             escape(&row.system),
             marks(row)
@@ -333,77 +338,81 @@ fn worst<'a>(group: &Group<'a>) -> Option<&'a Run> {
     group.runs.iter().copied().min_by(|a, b| quality(a).total_cmp(&quality(b)))
 }
 
-fn plots(out: &mut String, groups: &[Group]) {
-    out.push_str(r#"<h2 id="quality">Quality</h2><p class="note">Whiskers: 5 to 95 % of frames; box: 25 to 75 %; bar: median; dot: mean; triangle: mean of the worst tenth. Hover for numbers.</p>"#);
-    out.push_str(&overview::legend(groups));
-    out.push_str(if overview::is_wide(groups) { "<div>" } else { r#"<div class="grid2">"# });
-    for (stream, metric) in [
-        (Stream::Rgb, Metric::Psnr),
-        (Stream::Rgb, Metric::Ssim),
-        (Stream::Rgb, Metric::LpipsVgg),
-        (Stream::Rgb, Metric::LpipsAlex),
-        (Stream::Rgb, Metric::LpipsSqueeze),
-        (Stream::Depth, Metric::Ssim),
-        (Stream::Depth, Metric::DepthRmseMm),
-        (Stream::Depth, Metric::DepthD1),
-        (Stream::Depth, Metric::DepthD2),
-    ] {
-        if let Some(plot) = overview::percentile_bars(groups, stream, metric) {
-            let _ = write!(out, r#"<div class="card">{plot}</div>"#);
-        }
-    }
-    out.push_str("</div>");
-    out.push_str(r#"<h3 style="margin-top:26px">Distributions over frames</h3><p class="note">Left and low is bad: the share of frames at or below a value. Last: the share displayed below a PSNR threshold.</p>"#);
-    for condition in conditions(groups) {
-        let cards: Vec<String> = [
-            overview::cdf(groups, condition, Stream::Rgb, Metric::Psnr),
-            overview::cdf(groups, condition, Stream::Rgb, Metric::Ssim),
-            overview::theta_curve(groups, condition),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if !cards.is_empty() {
-            let _ =
-                write!(out, r#"<h3 style="margin-top:18px">{}</h3><div class="grid3">"#, escape(condition.0));
-            for card in cards {
-                let _ = write!(out, r#"<div class="card">{card}</div>"#);
-            }
-            out.push_str("</div>");
-        }
-    }
-    let psnr = |r: &Run| Some(r.scores.streams.get(&Stream::Rgb)?.quality.get(&Metric::Psnr)?.all.mean);
-    let frozen = |r: &Run| r.scores.streams.get(&Stream::Rgb)?.non_rendered_play_percent;
-    let cards: Vec<String> = [
-        overview::against_loss(groups, "PSNR dB, mean over frames", psnr),
-        overview::against_loss(groups, "non-rendered frames, %", frozen),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if !cards.is_empty() {
-        out.push_str(r#"<h3 style="margin-top:26px">Against the loss that each run really met</h3><div class="grid2">"#);
-        for card in cards {
-            let _ = write!(out, r#"<div class="card">{card}</div>"#);
-        }
-        out.push_str("</div>");
-    }
-    let curves = super::budget::curves(groups, Stream::Rgb, &super::budget::plotted());
-    if let Some(plots) = budget::plots(&curves) {
-        let _ = write!(
-            out,
-            r#"<h2 id="budgets">Against the play-out budget</h2><p class="note">{}</p>{plots}"#,
-            escape(super::budget::RULE)
-        );
-    }
-    if let Some(plot) = overview::bitrates(groups) {
-        out.push_str(r#"<h2 id="rates">Bitrate and redundancy</h2><p class="note">Mean over the clip's duration; on the wire means IP packets as they entered the forward path, where a ledger exists.</p>"#);
-        let _ = write!(out, r#"{}<div class="card">{plot}</div>"#, overview::bitrate_legend());
-    }
+/// A figure with what it shows below it, and the command that draws it for a paper; nothing where the runs lack what it needs.
+fn card(out: &mut String, name: &str, options: &str, made: Made) {
+    let Ok(figure) = made else { return };
+    let _ = write!(
+        out,
+        r#"<figure class="card fig{}">{}<figcaption>{}. <code>freezeframe figure {name} RUNS{options}</code></figcaption></figure>"#,
+        if figure.wide { " wide" } else { "" },
+        draw::draw(&figure).inline(),
+        escape(&first_upper(&figure.title)),
+    );
 }
 
-fn rate_and_quality(out: &mut String, deltas: &Deltas) {
+fn first_upper(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A page that shows one figure.
+#[must_use]
+pub fn figure_page(figure: &Figure, note: &str) -> String {
+    document(
+        &figure.title,
+        &format!(
+            r#"<main><h2>{}</h2><p class="note">{}</p><figure class="card fig{}">{}</figure></main>"#,
+            escape(&first_upper(&figure.title)),
+            escape(note),
+            if figure.wide { " wide" } else { "" },
+            draw::draw(figure).inline()
+        ),
+    )
+}
+
+fn figures(out: &mut String, data: &Data) {
+    out.push_str(r#"<h2 id="quality">Quality</h2>"#);
+    for (stream, metric) in Stream::ALL.into_iter().flat_map(|s| Metric::ALL.map(|m| (s, m))) {
+        // Depth has its own metrics; a full SSIM and FFmpeg's values would say the same again.
+        let shown = match stream {
+            Stream::Rgb => matches!(
+                metric,
+                Metric::Psnr | Metric::Ssim | Metric::LpipsVgg | Metric::LpipsAlex | Metric::LpipsSqueeze
+            ),
+            Stream::Depth => {
+                matches!(metric, Metric::Ssim | Metric::DepthRmseMm | Metric::DepthD1 | Metric::DepthD2)
+            }
+        };
+        if shown {
+            card(out, "boxes", &options(stream, metric), field::boxes(data, stream, metric));
+        }
+    }
+    for metric in [Metric::Psnr, Metric::Ssim] {
+        card(out, "cdf", &options(Stream::Rgb, metric), field::cdf(data, Stream::Rgb, metric));
+    }
+    card(out, "threshold", "", field::threshold(data));
+    card(out, "loss", "", field::loss(data));
+    out.push_str(r#"<h2 id="freezes">Freezes</h2>"#);
+    card(out, "non-rendered", "", field::non_rendered(data));
+    card(out, "freezes", "", field::freezes(data));
+    let _ = write!(out, r#"<p class="note">{}</p>"#, escape(super::budget::RULE));
+    card(out, "budget", "", field::budget(data));
+    out.push_str(r#"<h2 id="time">In time</h2>"#);
+    card(out, "timeline", "", series::timeline(data));
+    card(out, "masks", "", series::masks(data));
+    out.push_str(r#"<h2 id="rates">Bitrate and redundancy</h2>"#);
+    card(out, "bitrate", "", field::bitrate(data));
+    card(out, "frame-sizes", "", series::frame_sizes(data));
+}
+
+fn options(stream: Stream, metric: Metric) -> String {
+    let metric = if metric == Metric::Psnr { String::new() } else { format!(" --metric {}", metric.name()) };
+    metric + if stream == Stream::Depth { " --depth" } else { "" }
+}
+
+fn rate_and_quality(out: &mut String, deltas: &Deltas, data: &Data) {
     out.push_str(r#"<h2 id="bd">Rate and quality</h2>"#);
+    card(out, "rate-quality", "", rates::quality(data));
     let table = match deltas {
         Deltas::None(reason) => {
             let _ = write!(out, r#"<p class="note">No BD-rate: {}.</p>"#, escape(reason));
@@ -445,19 +454,42 @@ fn pairs(out: &mut String, groups: &[Group], against: Option<&str>) {
     let _ = write!(out, r#"<div class="card scroll">{table}</div>"#);
 }
 
-fn all_details(out: &mut String, runs: &[Run], groups: &[Group]) {
+fn all_details(out: &mut String, runs: &[Run], groups: &[Group], folder: &Path) {
     out.push_str(r#"<h2 id="runs">Runs</h2>"#);
-    let everything = runs.len() <= ALL_DETAILS_UP_TO;
-    if !everything {
-        out.push_str(r#"<p class="note">Plots and pictures are shown for the run with the worst PSNR of each group; every run directory has a report of its own.</p>"#);
-    }
     for group in groups {
-        let shown = worst(group).map(|r| r.dir.clone());
         for run in &group.runs {
-            let pictures = everything || shown.as_ref() == Some(&run.dir);
-            out.push_str(&details::details(&group.system, run, runs.len() == 1, pictures));
+            let base = address(folder, &run.dir);
+            out.push_str(&details::summary(&group.system, run, runs.len() == 1, &base));
         }
     }
+}
+
+/// The address of a directory from a page in `folder`, with a slash at its end: `SCENARIO/SYSTEM/…/`.
+fn address(folder: &Path, dir: &Path) -> String {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let plain = |p: &Path| p.components().filter(|c| *c != Component::CurDir).collect::<PathBuf>();
+    let (from, to) = match (folder.canonicalize(), dir.canonicalize()) {
+        (Ok(from), Ok(to)) => (from, to),
+        _ => (plain(folder), plain(dir)),
+    };
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    let relative: PathBuf = up.chain(to.components().skip(shared)).collect();
+    let mut out = String::new();
+    for part in relative.components() {
+        for byte in part.as_os_str().as_encoded_bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {
+                    out.push(char::from(*byte))
+                }
+                other => {
+                    let _ = write!(out, "%{other:02X}");
+                }
+            }
+        }
+        out.push('/');
+    }
+    if out.is_empty() { "./".to_owned() } else { out }
 }
 
 fn definitions(out: &mut String, runs: &[Run]) {

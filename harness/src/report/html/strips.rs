@@ -1,38 +1,36 @@
 //! Picture strips of the worst frames: captured, shown, amplified difference.
 
-use super::svg::escape;
+use crate::report::escape;
 use crate::report::load::Run;
-use base64::Engine as _;
 use contract::{FrameRow, Metric, Stream};
 use std::fmt::Write as _;
 
-/// Strips that scoring left in the run's directory (`strips/<stream>-<frame>.jpg`), worst first; empty without any.
+/// Strips that scoring left in the run's directory (`strips/<stream>-<frame>.jpg`), worst first; empty without any. Pictures are named
+/// by `data-src`, relative to the run's directory: the page knows where that is from where it stands.
 #[must_use]
 pub fn strips(run: &Run) -> String {
     let mut out = String::new();
     for stream in run.streams() {
-        let found: Vec<(&FrameRow, Vec<u8>)> = run
-            .stream(stream)
-            .filter_map(|row| {
-                let name = format!("{}-{:06}.jpg", stream.name(), row.frame_id);
-                Some((row, std::fs::read(run.dir.join("strips").join(name)).ok()?))
-            })
-            .collect();
+        let name = |row: &FrameRow| format!("strips/{}-{:06}.jpg", stream.name(), row.frame_id);
+        let is_there = |row: &&FrameRow| {
+            // A link that a system left could show any file.
+            run.dir.join(name(row)).symlink_metadata().is_ok_and(|m| m.is_file())
+        };
+        let mut found: Vec<&FrameRow> = run.stream(stream).filter(is_there).collect();
         if found.is_empty() {
             continue;
         }
         let _ =
             write!(out, "<h3>Worst {} pictures</h3>", if stream == Stream::Rgb { "colour" } else { "depth" });
-        let mut found = found;
         let key = |row: &FrameRow| row.metrics.get(&Metric::Psnr).copied().unwrap_or(f64::INFINITY);
-        found.sort_by(|a, b| key(a.0).total_cmp(&key(b.0)));
-        for (row, jpeg) in found {
+        found.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        for row in found {
             let _ = write!(
                 out,
-                r#"<div class="strip"><p class="cap">{}</p><img alt="captured, shown and difference of frame {}" src="data:image/jpeg;base64,{}"><div class="heads"><span>captured</span><span>shown</span><span>difference, 4 times</span></div></div>"#,
+                r#"<div class="strip"><p class="cap">{}</p><img alt="captured, shown and difference of frame {}" data-src="{}"><div class="heads"><span>captured</span><span>shown</span><span>difference, 4 times</span></div></div>"#,
                 caption(row),
                 row.frame_id,
-                base64::engine::general_purpose::STANDARD.encode(&jpeg)
+                name(row)
             );
         }
     }

@@ -29,6 +29,17 @@ pub enum Format {
     Rfc8627,
 }
 
+impl Format {
+    /// Most bytes before the exclusive-or, the contributing source of [`Format::Rfc8627`] included.
+    #[must_use]
+    pub const fn max_overhead(self) -> usize {
+        match self {
+            Format::Draft03 => 32,
+            Format::Rfc8627 => 24 + 4,
+        }
+    }
+}
+
 /// Most media packets one repair packet can cover.
 pub const MAX_MEDIA: usize = 109;
 

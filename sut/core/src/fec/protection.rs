@@ -1,9 +1,12 @@
 //! How much repair a real-time sender adds, and when a repair block closes: libwebrtc's rules.
 //!
-//! [`Protection::Fixed`] is one factor for all frames, as in the papers' evaluations. [`Protection::Adaptive`]
-//! follows the reported loss: libwebrtc's limits and switches around the table of [`super::rate`], which stands in
-//! for libwebrtc's own. Its limits are shares of all packets: a delta frame at least a fifth once frames have several
+//! [`Protection::Fixed`] is one factor for all frames, as in the papers' evaluations. [`Protection::Own`]
+//! follows the reported loss: libwebrtc's limits and switches around the table of [`super::rate`], which stands where
+//! libwebrtc has a table of 6450 constants. Limits are shares of all packets: a delta frame at least a fifth once frames have several
 //! packets, a key frame twice the share of a delta frame, either at most a half. Factors are repair per media packets.
+//!
+//! libwebrtc has two sets of rules (`modules/video_coding/media_opt_util.cc`): `VCMFecMethod` where lost packets are not sent again,
+//! and `VCMNackFecMethod` where they are, with blocks of several frames. See [`Rules`].
 
 use super::rate;
 use super::xor::repair_count;
@@ -15,8 +18,10 @@ use std::time::Duration;
 pub const MAX_BLOCK: usize = 48;
 /// A block closes early if rounding the number of repair packets costs less than this many 256ths ...
 const MAX_EXCESS: usize = 50;
-/// ... and it has that many media packets.
+/// ... and it has that many media packets, above the factor [`HIGH_FACTOR`] (one more when frames have two packets or more).
 const ENOUGH_PACKETS: usize = 4;
+/// `kHighProtectionThreshold` of `ulpfec_generator.cc`.
+const HIGH_FACTOR: u8 = 80;
 /// The factor that makes a fifth of all packets repair.
 const LEAST_FACTOR: u8 = 64;
 
@@ -26,8 +31,19 @@ const LEAST_FACTOR: u8 = 64;
 pub enum Protection {
     /// Always the same.
     Fixed,
-    /// By the loss that the receiver reports.
-    Adaptive,
+    /// By the loss that the receiver reports, with a table of this project's own.
+    Own,
+}
+
+/// Which of libwebrtc's two sets of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rules {
+    /// Repair alone: a block is a frame (`VCMProtectionMethod::MaxFramesFec` is 1), and small frames are protected too.
+    Fec,
+    /// Repair beside retransmission: a block has as many frames as two round trips, at most six; below 200 ms of round trip small frames
+    /// have no repair, below 20 ms no delta frame has.
+    FecAndNack,
 }
 
 /// What the rules depend on.
@@ -37,21 +53,20 @@ pub struct Config {
     pub protection: Protection,
     /// [`Protection::Fixed`]: repair per media, in percent.
     pub percent: u32,
-    /// Round-trip time the sender assumes.
-    pub rtt: Duration,
+    /// Which rules.
+    pub rules: Rules,
     /// Frames per second.
     pub fps: u32,
     /// Columns times rows.
     pub pixels: u32,
-    /// Lost packets are also sent again. [`Protection::Adaptive`]: delta frames have no FEC below 20 ms RTT then, as
-    /// in libwebrtc.
-    pub nack: bool,
 }
 
 /// Chooses factors and closes blocks.
 #[derive(Clone, Debug)]
 pub struct Controller {
     config: Config,
+    /// As measured; zero until then, as in libwebrtc.
+    round_trip: Duration,
     /// Loss reports of the last 10 s, in 256ths.
     reports: VecDeque<(Timestamp, u8)>,
     /// Mean bytes and packets of a delta frame, in 1/16.
@@ -68,6 +83,7 @@ impl Controller {
     pub fn new(config: Config) -> Self {
         Controller {
             config,
+            round_trip: Duration::ZERO,
             reports: VecDeque::new(),
             mean_bytes: 0,
             mean_packets: 0,
@@ -79,6 +95,11 @@ impl Controller {
     /// The receiver reports this fraction of packets lost, in 256ths.
     pub fn report(&mut self, now: Timestamp, fraction_lost: u8) {
         self.reports.push_back((now, fraction_lost));
+    }
+
+    /// The round-trip time was measured.
+    pub fn round_trip(&mut self, time: Duration) {
+        self.round_trip = time;
     }
 
     /// Largest reported loss of the last 10 s, at most a half.
@@ -97,18 +118,21 @@ impl Controller {
             return (config.percent * 256 / 100).min(255) as u8;
         }
         let loss = self.loss(now);
-        let resent_in_time = config.nack && config.rtt < Duration::from_millis(20);
-        if loss == 0 || (resent_in_time && !key) {
+        if loss == 0 {
             return 0;
         }
-        // Small frames are protected at more than their worth.
-        let off_below = match config.pixels {
-            0..=101_376 => 400,       // CIF
-            101_377..=307_200 => 700, // VGA
-            _ => 1000,
-        };
-        if config.rtt < Duration::from_millis(200) && self.mean_bytes / 16 < off_below {
-            return 0;
+        if config.rules == Rules::FecAndNack {
+            let resent_in_time = self.round_trip < Duration::from_millis(20);
+            // Small frames are protected at more than their worth.
+            let off_below = match config.pixels {
+                0..=101_376 => 400,       // CIF
+                101_377..=307_200 => 700, // VGA
+                _ => 1000,
+            };
+            let small = self.round_trip < Duration::from_millis(200) && self.mean_bytes / 16 < off_below;
+            if (resent_in_time && !key) || small {
+                return 0;
+            }
         }
         let least = if self.mean_packets > 16 { LEAST_FACTOR } else { 0 };
         let delta = rate::factor(self.block_packets(), loss).max(least);
@@ -142,19 +166,24 @@ impl Controller {
         self.frames_in_block += 1;
         let repair = repair_count(block, factor);
         let excess = (256 * repair / block.max(1)).saturating_sub(usize::from(factor));
+        let several = block >= 2 * self.frames_in_block as usize;
+        let enough = if factor > HIGH_FACTOR { ENOUGH_PACKETS } else { 1 } + usize::from(several);
         let closes = key
             || block >= MAX_BLOCK
             || self.frames_in_block >= self.max_frames()
-            || (excess < MAX_EXCESS && block >= ENOUGH_PACKETS);
+            || (excess < MAX_EXCESS && block >= enough);
         if closes {
             self.frames_in_block = 0;
         }
         closes.then_some(repair)
     }
 
-    /// Most frames of a block: two round trips' worth, 1 to 6.
+    /// Most frames of a block: one, or two round trips' worth, rounded, 1 to 6.
     fn max_frames(&self) -> u32 {
-        let frames = 2 * u128::from(self.config.fps) * self.config.rtt.as_millis() / 1000;
+        if self.config.rules == Rules::Fec {
+            return 1;
+        }
+        let frames = (2 * u128::from(self.config.fps) * self.round_trip.as_millis() + 500) / 1000;
         frames.clamp(1, 6) as u32
     }
 }
@@ -169,29 +198,48 @@ fn twice_the_share(factor: u8) -> u8 {
 mod tests {
     use super::*;
 
-    fn config(protection: Protection) -> Config {
-        let rtt = Duration::from_millis(40);
-        Config { protection, percent: 50, rtt, fps: 30, pixels: 512 * 512, nack: false }
+    fn controller(protection: Protection, rules: Rules, rtt_ms: u64) -> Controller {
+        let mut c = Controller::new(Config { protection, percent: 50, rules, fps: 30, pixels: 512 * 512 });
+        c.round_trip(Duration::from_millis(rtt_ms));
+        c
+    }
+
+    /// libwebrtc without retransmission: `MaxFramesFec` is 1, and `NumFecPackets` gives one repair packet at least.
+    #[test]
+    fn without_retransmission_every_frame_is_a_block() {
+        let mut c = controller(Protection::Fixed, Rules::Fec, 400);
+        let factor = c.factor(Timestamp::ZERO, false);
+        assert_eq!(factor, 128);
+        // (n * 128 + 128) >> 8, at least 1.
+        for (packets, repair) in [(1, 1), (2, 1), (3, 2), (4, 2), (6, 3), (7, 4)] {
+            assert_eq!(c.frame(900 * packets, packets, packets, false, factor), Some(repair), "{packets}");
+        }
     }
 
     #[test]
-    fn half_redundancy_is_half_of_the_packets_over_blocks_of_two_frames() {
-        let mut c = Controller::new(config(Protection::Fixed));
+    fn beside_retransmission_blocks_span_two_round_trips() {
+        let mut c = controller(Protection::Fixed, Rules::FecAndNack, 40);
         let factor = c.factor(Timestamp::ZERO, false);
-        assert_eq!(factor, 128);
-        // RTT 40 ms at 30 fps: two frames a block. One packet a frame: one repair packet for two.
+        // 2 * 30 / s * 40 ms + 0.5 = 2.9: two frames a block. One packet a frame: one repair packet for two.
         assert_eq!(c.frame(900, 1, 1, false, factor), None);
         assert_eq!(c.frame(900, 1, 2, false, factor), Some(1));
         // Six packets: three repair packets at once.
         assert_eq!(c.frame(7000, 6, 6, false, factor), Some(3));
         // A key frame always closes.
         assert_eq!(c.frame(900, 1, 1, true, factor), Some(1));
+        // 2 * 30 / s * 50 ms + 0.5 = 3.5: three; before anything is measured one.
+        for (rtt, frames) in [(50, 3), (0, 1), (1000, 6)] {
+            let mut c = controller(Protection::Fixed, Rules::FecAndNack, rtt);
+            let closed = (1..=9).find(|&n| c.frame(900, 1, n, false, factor).is_some());
+            // Four packets are enough whatever the round trip, for frames of one packet.
+            assert_eq!(closed, Some(frames.min(4)), "{rtt}");
+        }
     }
 
     #[test]
-    fn the_adaptive_rules_have_their_floors_and_switches() {
+    fn the_rules_have_their_floors_and_switches() {
         let at = Timestamp::from_millis;
-        let mut c = Controller::new(config(Protection::Adaptive));
+        let mut c = controller(Protection::Own, Rules::FecAndNack, 40);
         assert_eq!(c.factor(at(0), false), 0, "no loss, no repair");
         c.report(at(0), 3); // 1.2 %
         assert_eq!((c.factor(at(0), false), c.factor(at(0), true)), (0, 0), "small frames");
@@ -217,14 +265,19 @@ mod tests {
             "half of all packets at most"
         );
         assert_eq!(c.factor(at(15_003), false), 0, "ten seconds later the maximum is forgotten");
-        let rtt = Duration::from_millis(19);
-        let mut c = Controller::new(Config { nack: true, rtt, ..config(Protection::Adaptive) });
+        let mut c = controller(Protection::Own, Rules::FecAndNack, 19);
         c.report(at(0), 100);
         for _ in 0..40 {
             c.frame(3000, 3, 3, false, 0);
         }
         assert_eq!(c.factor(at(0), false), 0, "resending replaces repair below 20 ms");
         assert_eq!(c.factor(at(0), true), 255, "but not for key frames");
+        // Alone, repair has neither switch.
+        let mut c = controller(Protection::Own, Rules::Fec, 19);
+        c.report(at(0), 100);
+        c.frame(300, 1, 1, false, 0);
+        assert_eq!(c.factor(at(0), false), rate::factor(1, 100));
+        assert!(c.factor(at(0), false) > 0);
     }
 
     #[test]

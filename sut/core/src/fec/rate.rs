@@ -1,4 +1,4 @@
-//! How much repair a block needs at a loss rate: the table of [`Adaptive`](super::protection::Protection::Adaptive)
+//! How much repair a block needs at a loss rate: the table of [`Own`](super::protection::Protection::Own)
 //! protection, computed from the masks that are sent.
 //!
 //! libwebrtc reads it from a table found off line. Here it is derived: the least repair with which a block of n media

@@ -15,6 +15,8 @@ use super::xor::{Recovery, Repair, protect as combine};
 pub const MAX_MEDIA: usize = 48;
 
 const FEC_HEADER: usize = 10;
+/// Most bytes before the exclusive-or: header, protection length, long mask.
+pub const MAX_OVERHEAD: usize = FEC_HEADER + 2 + 6;
 
 /// Payloads of `repair` repair packets over `media` (see [`super::xor::protect`]); at most 48 packets that span at
 /// most 48 sequence numbers, else none.

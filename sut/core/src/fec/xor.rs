@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 /// Bytes of an RTP header without contributing sources and extension.
 pub const RTP_FIXED: usize = 12;
-/// Media packets kept to recover others.
-const KEPT_MEDIA: usize = 256;
-/// Repair packets kept that wait for others.
-const KEPT_REPAIR: usize = 128;
+/// Sequence numbers back to which media packets are kept to recover others: four blocks of 48, as libwebrtc
+/// (`kMaxTrackedMediaPackets` of its readers of both formats). With ULPFEC repair packets use up some of them.
+const KEPT_MEDIA: usize = 192;
+/// Repair packets kept that wait for others (`kMaxFecPackets`).
+const KEPT_REPAIR: usize = 48;
 
 /// Exclusive-or of some RTP packets of one stream: the recovery fields and the bytes behind the fixed header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

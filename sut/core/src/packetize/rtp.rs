@@ -10,6 +10,12 @@ pub fn timestamp(frame: u32, fps: u32) -> u32 {
     (u64::from(frame) * u64::from(VIDEO_CLOCK) / u64::from(fps.max(1))) as u32
 }
 
+/// The captured frame of an RTP timestamp.
+#[must_use]
+pub fn frame_at(timestamp: u32, fps: u32) -> u32 {
+    (u64::from(timestamp) * u64::from(fps)).div_ceil(u64::from(VIDEO_CLOCK)) as u32
+}
+
 /// Cuts VP8 frames into packets.
 #[derive(Clone, Debug)]
 pub struct Packetizer {
@@ -33,8 +39,9 @@ impl Packetizer {
         sequence
     }
 
-    /// The packets of a frame, of about one size.
-    pub fn packets(&mut self, frame: u32, bytes: &[u8]) -> Vec<Vec<u8>> {
+    /// The packets of a captured frame, of about one size. `picture` counts the frames that are sent, as in libwebrtc: captured frames
+    /// that rate control dropped have none.
+    pub fn packets(&mut self, frame: u32, picture: u32, bytes: &[u8]) -> Vec<Vec<u8>> {
         let most = self.max_packet.saturating_sub(12 + Descriptor::BYTES).max(1);
         let count = bytes.len().div_ceil(most).max(1);
         let share = bytes.len().div_ceil(count).max(1);
@@ -48,7 +55,7 @@ impl Packetizer {
                     ssrc: self.ssrc,
                     csrcs: Vec::new(),
                 };
-                let picture = (frame & 0x7FFF) as u16;
+                let picture = (picture & 0x7FFF) as u16;
                 let descriptor = Descriptor { start: i == 0, non_reference: false, picture };
                 let part = &bytes[(i * share).min(bytes.len())..((i + 1) * share).min(bytes.len())];
                 header.packet(&[&descriptor.to_bytes()[..], part].concat())
@@ -60,8 +67,10 @@ impl Packetizer {
 /// A frame that is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {
-    /// Captured frame.
-    pub frame: u32,
+    /// Number of the picture.
+    pub picture: u32,
+    /// RTP timestamp.
+    pub timestamp: u32,
     /// It can be decoded alone.
     pub key: bool,
     /// The encoded frame.
@@ -91,7 +100,7 @@ pub struct Assembler {
 
 #[derive(Clone, Debug)]
 struct Ahead {
-    frame: u32,
+    picture: u32,
     header: Header,
     payload: Vec<u8>,
     recovered: bool,
@@ -101,9 +110,9 @@ struct Ahead {
 const KEPT_FRAMES: u32 = 64;
 
 impl Assembler {
-    /// The captured frame that a VP8 packet belongs to; `None` if it is none.
+    /// The number of the picture that a VP8 packet belongs to; `None` if it is none.
     #[must_use]
-    pub fn frame_of(&self, payload: &[u8]) -> Option<u32> {
+    pub fn picture_of(&self, payload: &[u8]) -> Option<u32> {
         let (descriptor, _) = Descriptor::parse(payload)?;
         let offset =
             (i32::from(descriptor.picture) - (self.newest & 0x7FFF) as i32 + 0x4000).rem_euclid(0x8000);
@@ -116,34 +125,34 @@ impl Assembler {
     /// enough for that. Such a packet is held until a second one, of another sequence number, is about as far
     /// ahead; then both count.
     pub fn push(&mut self, header: &Header, payload: &[u8], recovered: bool) -> Vec<Complete> {
-        let Some(frame) = self.frame_of(payload) else { return Vec::new() };
+        let Some(picture) = self.picture_of(payload) else { return Vec::new() };
         let mut complete = Vec::new();
-        if frame > self.newest.saturating_add(KEPT_FRAMES) {
+        if picture > self.newest.saturating_add(KEPT_FRAMES) {
             let confirmed = |held: &Ahead| {
-                held.frame.abs_diff(frame) <= KEPT_FRAMES && held.header.sequence != header.sequence
+                held.picture.abs_diff(picture) <= KEPT_FRAMES && held.header.sequence != header.sequence
             };
             let Some(held) = self.ahead.take_if(|held| confirmed(held)) else {
                 let (header, payload) = (header.clone(), payload.to_vec());
-                self.ahead = Some(Ahead { frame, header, payload, recovered });
+                self.ahead = Some(Ahead { picture, header, payload, recovered });
                 return complete;
             };
-            complete.extend(self.insert(held.frame, &held.header, &held.payload, held.recovered));
+            complete.extend(self.insert(held.picture, &held.header, &held.payload, held.recovered));
         }
-        complete.extend(self.insert(frame, header, payload, recovered));
+        complete.extend(self.insert(picture, header, payload, recovered));
         complete
     }
 
-    fn insert(&mut self, frame: u32, header: &Header, payload: &[u8], recovered: bool) -> Option<Complete> {
+    fn insert(&mut self, picture: u32, header: &Header, payload: &[u8], recovered: bool) -> Option<Complete> {
         let (descriptor, bytes) = Descriptor::parse(payload)?;
         let number = self.sequences.unwrap(header.sequence);
-        self.newest = self.newest.max(frame);
+        self.newest = self.newest.max(picture);
         let oldest = self.newest.saturating_sub(KEPT_FRAMES);
         self.frames = self.frames.split_off(&oldest);
         self.done = self.done.split_off(&oldest);
-        if frame < oldest || self.done.contains_key(&frame) {
+        if picture < oldest || self.done.contains_key(&picture) {
             return None;
         }
-        let partial = self.frames.entry(frame).or_default();
+        let partial = self.frames.entry(picture).or_default();
         if partial.packets.contains_key(&number) {
             return None;
         }
@@ -160,11 +169,12 @@ impl Assembler {
         if !whole {
             return None;
         }
-        let partial = self.frames.remove(&frame)?;
-        self.done.insert(frame, ());
+        let partial = self.frames.remove(&picture)?;
+        self.done.insert(picture, ());
         let bytes: Vec<u8> =
             partial.packets.range(first..=last).flat_map(|(_, b)| b.iter().copied()).collect();
-        Some(Complete { frame, key: vp8::is_key(&bytes), bytes, recovered: partial.recovered })
+        let (key, timestamp) = (vp8::is_key(&bytes), header.timestamp);
+        Some(Complete { picture, timestamp, key, bytes, recovered: partial.recovered })
     }
 }
 
@@ -179,24 +189,35 @@ mod tests {
         let mut assembler = Assembler::default();
         for frame in (0..40_000u32).step_by(29) {
             let bytes: Vec<u8> = (0..1 + frame as usize % 5000).map(|i| (i as u32 ^ frame) as u8).collect();
-            let mut packets = packetizer.packets(frame, &bytes);
+            let mut packets = packetizer.packets(frame, frame, &bytes);
             assert!(packets.iter().all(|p| p.len() <= 1200));
             packets.reverse();
             let lost = frame % 3 == 0;
             let mut got = Vec::new();
             for packet in packets.iter().skip(usize::from(lost)) {
                 let (header, payload) = Header::parse(packet).unwrap();
-                assert_eq!(assembler.frame_of(payload), Some(frame));
+                assert_eq!(assembler.picture_of(payload), Some(frame));
                 got.extend(assembler.push(&header, payload, false));
                 assert_eq!(assembler.push(&header, payload, false), [], "a repeat");
             }
             if lost {
                 assert_eq!(got, []);
             } else {
-                assert_eq!((got.len(), &got[0].bytes, got[0].frame), (1, &bytes, frame));
+                assert_eq!((got.len(), &got[0].bytes, got[0].picture), (1, &bytes, frame));
             }
         }
     }
+
+    /// 90 000 / 29 is no whole number: every timestamp still says its frame.
+    #[test]
+    fn timestamps_tell_captured_frames() {
+        for fps in [1, 24, 25, 29, 30, 50, 60, 144, 240] {
+            for frame in (0..200_000).step_by(7) {
+                assert_eq!(frame_at(timestamp(frame, fps), fps), frame, "{fps}");
+            }
+        }
+    }
+
     #[test]
     fn one_forged_picture_id_drops_nothing_and_a_real_gap_is_crossed_without_loss() {
         let mut packetizer =
@@ -204,20 +225,20 @@ mod tests {
         let mut assembler = Assembler::default();
         let mut push = |packet: &[u8]| {
             let (header, payload) = Header::parse(packet).unwrap();
-            assembler.push(&header, payload, false).into_iter().map(|c| c.frame).collect::<Vec<_>>()
+            assembler.push(&header, payload, false).into_iter().map(|c| c.picture).collect::<Vec<_>>()
         };
-        let waiting = packetizer.packets(3, &[1; 3000]);
+        let waiting = packetizer.packets(3, 3, &[1; 3000]);
         assert_eq!(push(&waiting[0]), Vec::<u32>::new());
         for forged in [5000, 9000, 400, 12_000] {
             let mut other =
                 Packetizer { ssrc: 7, payload_type: 96, max_packet: 1200, fps: 30, sequence: 103 };
-            assert_eq!(push(&other.packets(forged, &[2; 10])[0]), Vec::<u32>::new(), "{forged}");
+            assert_eq!(push(&other.packets(forged, forged, &[2; 10])[0]), Vec::<u32>::new(), "{forged}");
         }
         assert_eq!(push(&waiting[1]), Vec::<u32>::new());
         assert_eq!(push(&waiting[2]), [3], "the frame that waited is whole");
         // An outage of 200 frames; the next frames have one packet each.
-        assert_eq!(push(&packetizer.packets(203, &[3; 10])[0]), Vec::<u32>::new());
-        assert_eq!(push(&packetizer.packets(204, &[4; 10])[0]), [203, 204]);
-        assert_eq!(push(&packetizer.packets(205, &[5; 10])[0]), [205]);
+        assert_eq!(push(&packetizer.packets(203, 203, &[3; 10])[0]), Vec::<u32>::new());
+        assert_eq!(push(&packetizer.packets(204, 204, &[4; 10])[0]), [203, 204]);
+        assert_eq!(push(&packetizer.packets(205, 205, &[5; 10])[0]), [205]);
     }
 }

@@ -1,5 +1,8 @@
 //! RED (RFC 2198) with its one, primary block: how ULPFEC shares a stream with its media.
 
+/// Bytes of RED before one block.
+pub const BYTES: usize = 1;
+
 /// A RED payload with one block.
 #[must_use]
 pub fn wrap(payload_type: u8, payload: &[u8]) -> Vec<u8> {

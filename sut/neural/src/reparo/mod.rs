@@ -9,7 +9,6 @@
 //! packet on, every slot shows a picture generated from what arrived. docs/REPARO.md has what was
 //! reached.
 
-mod costs;
 mod receiver;
 mod sender;
 mod worker;
@@ -19,8 +18,8 @@ pub use sender::Sender;
 pub use worker::{Encode, Encoded, Generate, Generated};
 
 use anyhow::{Context, Result, ensure};
+use contract::costs::Charge;
 use contract::{Role, RunSpec};
-use costs::{Charged, Costs};
 use link::Bitrate;
 use models::layers::Precision;
 use models::weights::weights_folder;
@@ -54,9 +53,7 @@ pub struct Options {
     /// Numbers that the networks compute with: `fp32`, `bf16`, or `auto`, the fastest that the CPU has in hardware.
     #[serde(with = "precision")]
     pub precision: Precision,
-    /// Which measurement says what a frame is charged in virtual time.
-    pub costs: Costs,
-    /// Time charged for encoding a frame instead, microseconds; 0: that of `costs`.
+    /// Time charged in virtual time for encoding a frame instead of what the run's costs say, microseconds; 0: that.
     pub encode_us: u64,
     /// The same for recovery.
     pub recover_us: u64,
@@ -99,7 +96,6 @@ impl Default for Options {
             fill: Fill::Recovery,
             weights: PathBuf::new(),
             precision: Precision::of_this_cpu(),
-            costs: Costs::Paper,
             encode_us: 0,
             recover_us: 0,
             decode_us: 0,
@@ -108,21 +104,16 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What a frame is charged in virtual time.
-    fn charged(&self) -> Charged {
-        let table = self.costs.table();
-        let or = |own: u64, table: u64| if own == 0 { table } else { own };
-        Charged {
-            encode_us: or(self.encode_us, table.encode_us),
-            recover_us: or(self.recover_us, table.recover_us),
-            decode_us: or(self.decode_us, table.decode_us),
-        }
-    }
-
-    /// The same options with what is charged written out.
-    fn resolved(self) -> Self {
-        let Charged { encode_us, recover_us, decode_us } = self.charged();
-        Self { encode_us, recover_us, decode_us, ..self }
+    /// What a frame of `spec` is charged in virtual time.
+    fn charged(&self, spec: &RunSpec) -> Result<Charge> {
+        let work = format!("reparo-{}", self.precision.name());
+        let table = spec.costs.of(&work, spec.clip.width * spec.clip.height)?;
+        let or = |own: u64, table| if own == 0 { table } else { Duration::from_micros(own) };
+        Ok(Charge {
+            encode: or(self.encode_us, table.encode),
+            recover: or(self.recover_us, table.recover),
+            decode: or(self.decode_us, table.decode),
+        })
     }
 
     fn weights_folder(&self) -> PathBuf {
@@ -198,7 +189,7 @@ fn options(table: &toml::Table) -> Result<Options> {
 
 /// Completes the options.
 pub fn describe(table: &toml::Table) -> Result<Description> {
-    let options = options(table)?.resolved();
+    let options = options(table)?;
     let schedule = sut_core::Schedule {
         capture_start: link::Timestamp::ZERO,
         frames: 0,

@@ -104,11 +104,7 @@ impl Sending {
                 Source::Live { pictures: Box::new(pictures), carry: Box::new(carry), frames }
             }
         };
-        Ok(Self {
-            session: session.clone(),
-            source,
-            cost: Duration::from_micros(options.charged().encode_us),
-        })
+        Ok(Self { session: session.clone(), source, cost: options.charged(spec)?.encode })
     }
 
     fn tokens(&mut self, frame: u32) -> Result<Vec<u16>> {
@@ -256,7 +252,8 @@ impl Receiving {
     /// Loads the networks and opens the store.
     pub fn new(options: &Options, variant: Variant, spec: &RunSpec, run_dir: &Path) -> Result<Self> {
         let pictures = open(options, variant, spec)?;
-        let cost = Duration::from_micros(options.charged().recover_us);
+        let charge = options.charged(spec)?;
+        let cost = charge.recover;
         let recovery: Box<dyn Restorer<Tokens>> = match options.fill {
             Fill::Copy => {
                 Box::new(Copying { copies: Copies::new(pictures.tokenizer(), variant.tokens()), cost })
@@ -281,7 +278,7 @@ impl Receiving {
             pictures,
             recovery,
             store,
-            decode: Duration::from_micros(options.charged().decode_us),
+            decode: charge.decode,
         })
     }
 }

@@ -70,6 +70,8 @@ pub struct Options {
     pub slack_ms: u64,
     /// x264: slices per frame.
     pub slices: u32,
+    /// The encoder is fed 4:2:0 that has been RGB with 8 bits, as the original's, which reads its clips that way.
+    pub rgb_detour: bool,
 }
 
 impl Default for Options {
@@ -87,6 +89,7 @@ impl Default for Options {
             back_pressure_bytes: 128 * 1024,
             slack_ms: 66,
             slices: 1,
+            rgb_detour: false,
         }
     }
 }
@@ -305,12 +308,17 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
         Transport::new(&config, role).context("failed to set up the transport")
     };
     let encoder = chosen.encoder(codec, (width, height, fps));
+    let cost = spec.costs.of(codec.name, width * height)?;
     let sender = |addresses| {
         let lane = |stream| {
             let open = clip::opener(&spec.clip, stream);
+            let open = if options.rgb_detour { clip::over_rgb(open) } else { open };
+            // What is kept in the cache is known by the clip: a stream of other pictures is made anew.
             match &spec.cache {
-                Some(dir) => EncodeLane::cached(stream, codec, encoder.clone(), open, dir, &spec.clip),
-                None => Ok(EncodeLane::live(stream, codec, encoder.clone(), open)),
+                Some(dir) if !options.rgb_detour => {
+                    EncodeLane::cached(stream, codec, encoder.clone(), open, dir, &spec.clip)
+                }
+                _ => Ok(EncodeLane::live(stream, codec, encoder.clone(), open)),
             }
         };
         // Streams that the cache lacks are encoded whole here: side by side, for neither needs the other.
@@ -325,12 +333,12 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
                 })
                 .collect::<Result<_>>()
         })?;
-        let worker = EncodeWorker::new(lanes, Duration::ZERO);
+        let worker = EncodeWorker::new(lanes, cost.encode);
         let endpoint = Sender::new(session.clone(), transport(addresses, Role::Offerer)?);
         Ok(End { endpoint, worker })
     };
     let receiver = |addresses| {
-        let receiving = chosen.receiving(codec, (width, height, fps));
+        let receiving = Receiving { cost: cost.decode, ..chosen.receiving(codec, (width, height, fps)) };
         let worker = DecodeWorker::new(run_dir, &receiving, session.streams())?;
         let endpoint = Receiver::new(session.clone(), transport(addresses, Role::Answerer)?);
         Ok(End { endpoint, worker })

@@ -54,7 +54,7 @@ impl Sender {
             self.event(now, EventKind::Note { text: "key frame forced: retransmissions given up".into() });
         }
         let key = std::mem::take(&mut self.key_wanted);
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key }));
+        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps: None }));
     }
 
     fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {

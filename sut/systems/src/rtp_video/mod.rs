@@ -19,14 +19,15 @@ use crate::encode::{EncodeLane, EncodeWorker};
 use crate::session::{self, Addresses, End, Mode, own_clock};
 use anyhow::{Context, Result, ensure};
 use codecs::registry::VP8;
-use codecs::{Codec, EncoderConfig};
+use codecs::{Codec, EncoderConfig, VpxSettings};
 use contract::{Role, RunSpec, Stream};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::time::Duration;
 use sut_core::fec::flexfec::Format;
-use sut_core::fec::protection::{self, Protection};
-use sut_core::rtp::{Header, is_rtcp, red, vp8};
+use sut_core::fec::protection::{self, Protection, Rules};
+use sut_core::fec::ulpfec;
+use sut_core::packetize::rtp::frame_at;
+use sut_core::rtp::{Header, is_rtcp, red};
 
 /// Stream identifiers of a session.
 pub const MEDIA_SSRC: u32 = 0x0F0F_0001;
@@ -52,8 +53,19 @@ pub enum Code {
     Flexfec(Format),
 }
 
+impl Code {
+    /// Most bytes by which a repair packet is longer than the packets that it covers, RED included: media packets leave that room.
+    #[must_use]
+    pub const fn overhead(self) -> usize {
+        match self {
+            Code::Ulpfec => red::BYTES + ulpfec::MAX_OVERHEAD,
+            Code::Flexfec(format) => format.max_overhead(),
+        }
+    }
+}
+
 /// Options that only a clock of its own consumes.
-pub const OWN_CLOCK: &[&str] = &["wait_ms"];
+pub const OWN_CLOCK: &[&str] = &["playout_delay_ms"];
 
 /// Options of both systems. The defaults are those of Reparo's evaluation where it states them: 50 % redundancy, no
 /// retransmission, 150 ms of frame wait-time, and 320 kbit/s for everything. The paper's frame wait-time is how long WebRTC waits
@@ -61,30 +73,33 @@ pub const OWN_CLOCK: &[&str] = &["wait_ms"];
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// Media and repair together, kbit/s, without RTP, UDP and IP headers.
+    /// Everything that is sent, kbit/s: media, repair, and their RTP headers; without UDP and IP headers.
     pub target_kbps: u32,
-    /// `fixed` or `adaptive` (libwebrtc's controller rules).
+    /// `fixed`, or `own`: libwebrtc's rules around a table of this project's own.
     pub protection: Protection,
-    /// Repair packets per media packets, percent, when fixed. The encoder gets `target / (1 + percent)`.
+    /// Which of libwebrtc's rules: `fec` (nothing is sent again: every frame is a block), or `fec-and-nack`, those that it has beside
+    /// retransmission; packets are not sent again either way.
+    pub rules: Rules,
+    /// Repair packets per media packets of a block, percent, when fixed; rounded, at least one.
     pub redundancy_percent: u32,
     /// With a clock of its own (`playout = "own"`): time between the arrival a frame should have and its slot,
     /// milliseconds.
-    pub wait_ms: u64,
+    pub playout_delay_ms: u64,
     /// A frame that decoding waits for may be this late before a key frame is asked for, milliseconds
     /// (libwebrtc without NACK: 3000). Counted from the arrival that it should have, whatever the play-out.
     pub key_request_after_ms: u64,
     /// Time between requests for a key frame, milliseconds.
     pub key_request_interval_ms: u64,
-    /// Time between receiver reports, milliseconds.
+    /// Time between reports of either end, and between changes of the encoder's rate, milliseconds.
     pub report_interval_ms: u64,
-    /// Round-trip time the sender assumes, milliseconds; blocks of repair packets span up to twice that.
-    pub rtt_ms: u64,
-    /// Most bytes of an RTP packet, before RED and repair headers.
+    /// Most bytes of an RTP packet, a repair packet's too.
     pub max_packet: u32,
     /// The pacer sends at this multiple of the target, percent; 0: no pacer.
     pub pacing_percent: u32,
-    /// VP8's `cpu-used`; negative values do not depend on the machine.
+    /// VP8's `cpu-used`; 0: libwebrtc's of the size (-6, below CIF -4). Negative values do not depend on the machine.
     pub cpu_used: i32,
+    /// Percent of its buffer's optimal level below which the encoder drops frames (libwebrtc: 30); 0: never.
+    pub drop_below_percent: u32,
 }
 
 impl Default for Options {
@@ -92,15 +107,16 @@ impl Default for Options {
         Self {
             target_kbps: 320,
             protection: Protection::Fixed,
+            rules: Rules::Fec,
             redundancy_percent: 50,
-            wait_ms: 150,
+            playout_delay_ms: 150,
             key_request_after_ms: 150,
             key_request_interval_ms: 200,
             report_interval_ms: 1000,
-            rtt_ms: 40,
             max_packet: 1200,
             pacing_percent: 250,
-            cpu_used: -8,
+            cpu_used: 0,
+            drop_below_percent: 30,
         }
     }
 }
@@ -121,7 +137,11 @@ impl Options {
         ensure!(self.target_kbps > 0, "target_kbps must be at least 1");
         ensure!(self.redundancy_percent < 100, "redundancy_percent must be below 100");
         ensure!((100..=1400).contains(&self.max_packet), "max_packet must be 100 to 1400 bytes");
-        ensure!(self.cpu_used <= 0, "cpu_used must not be positive: libvpx would look at the clock");
+        ensure!(
+            (-16..=0).contains(&self.cpu_used),
+            "cpu_used must be -16 to 0: libvpx would look at the clock where it is positive"
+        );
+        ensure!(self.drop_below_percent <= 100, "drop_below_percent must be at most 100");
         ensure!(self.report_interval_ms > 0, "report_interval_ms must be at least 1");
         ensure!(self.key_request_interval_ms > 0, "key_request_interval_ms must be at least 1");
         ensure!(self.target_kbps <= 1_000_000, "target_kbps must be at most 1000000");
@@ -129,15 +149,26 @@ impl Options {
             self.pacing_percent == 0 || (100..=100_000).contains(&self.pacing_percent),
             "pacing_percent must be 0 (no pacer) or 100 to 100000: slower than the target, its queue never ends"
         );
-        ensure!(self.rtt_ms <= 10_000, "rtt_ms must be at most 10000");
-        own_clock("wait_ms", self.wait_ms)
+        own_clock("playout_delay_ms", self.playout_delay_ms)
     }
 
-    /// Bits per second for the encoder.
-    fn media_bps(&self) -> u64 {
+    /// Bits per second of the target.
+    fn target_bps(&self) -> u64 {
+        u64::from(self.target_kbps) * 1000
+    }
+
+    /// Bits per second for the encoder before anything was sent; then what was sent says what is left.
+    fn first_bps(&self) -> u64 {
         let repair =
             if self.protection == Protection::Fixed { u64::from(self.redundancy_percent) } else { 0 };
-        u64::from(self.target_kbps) * 1000 * 100 / (100 + repair)
+        self.target_bps() * 100 / (100 + repair)
+    }
+
+    /// What libvpx is told.
+    fn vpx(&self, width: u32, height: u32, fps: u32) -> VpxSettings {
+        let usual = VpxSettings::libwebrtc(width, height, fps);
+        let cpu_used = if self.cpu_used == 0 { usual.cpu_used } else { self.cpu_used };
+        VpxSettings { cpu_used, drop_below: self.drop_below_percent, ..usual }
     }
 }
 
@@ -159,10 +190,9 @@ impl Session {
         protection::Config {
             protection: self.options.protection,
             percent: self.options.redundancy_percent,
-            rtt: Duration::from_millis(self.options.rtt_ms),
+            rules: self.options.rules,
             fps: self.schedule.fps,
             pixels: self.pixels,
-            nack: false,
         }
     }
 }
@@ -173,37 +203,36 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, code: Code, options: &Op
     let session =
         Session { options: options.clone(), code, pixels: width * height, schedule: session::schedule(spec) };
     let encoder = EncoderConfig {
-        cpu_used: options.cpu_used,
-        ..EncoderConfig::vpx(Codec::Vp8, width, height, fps, options.media_bps())
+        vpx: Some(options.vpx(width, height, fps)),
+        ..EncoderConfig::vpx(Codec::Vp8, width, height, fps, options.first_bps())
     };
+    let cost = spec.costs.of(VP8.name, width * height)?;
     let sender = |_: Addresses| {
         let open = clip::opener(&spec.clip, Stream::Rgb);
         let lane = EncodeLane::live(Stream::Rgb, &VP8, encoder.clone(), open);
-        let worker = EncodeWorker::new(vec![lane], Duration::ZERO);
+        let worker = EncodeWorker::new(vec![lane], cost.encode);
         Ok(End { endpoint: Sender::new(session.clone()), worker })
     };
     let receiver = |_: Addresses| {
-        let size = (width, height, fps);
-        let worker = DecodeWorker::new(run_dir, &Receiving::plain(&VP8, size), &[Stream::Rgb])?;
+        let receiving = Receiving { cost: cost.decode, ..Receiving::plain(&VP8, (width, height, fps)) };
+        let worker = DecodeWorker::new(run_dir, &receiving, &[Stream::Rgb])?;
         Ok(End { endpoint: Receiver::new(session.clone()), worker })
     };
-    session::run(mode, run_dir, spec, label, sender, receiver)
+    session::run(mode, run_dir, spec, move |datagram| label(datagram, fps), sender, receiver)
 }
 
-/// Frame (the first 32768 of a session) and role of a datagram.
-fn label(datagram: &[u8]) -> Option<(Option<u32>, Role)> {
+/// Captured frame and role of a datagram. A repair packet has the timestamp of the last frame that it protects.
+fn label(datagram: &[u8], fps: u32) -> Option<(Option<u32>, Role)> {
     if is_rtcp(datagram) {
-        return Some((None, Role::Feedback));
+        let sender = datagram.get(1) == Some(&200);
+        return Some((None, if sender { Role::Control } else { Role::Feedback }));
     }
     let (header, payload) = Header::parse(datagram)?;
-    let frame = |payload: &[u8]| vp8::Descriptor::parse(payload).map(|(d, _)| u32::from(d.picture));
-    match header.payload_type {
-        VP8_TYPE => Some((frame(payload), Role::Data)),
-        RED_TYPE => match red::unwrap(payload)? {
-            (VP8_TYPE, payload) => Some((frame(payload), Role::Data)),
-            _ => Some((None, Role::Parity)),
-        },
-        FLEXFEC_TYPE => Some((None, Role::Parity)),
-        _ => None,
-    }
+    let role = match header.payload_type {
+        VP8_TYPE => Role::Data,
+        RED_TYPE if red::unwrap(payload)?.0 == VP8_TYPE => Role::Data,
+        RED_TYPE | FLEXFEC_TYPE => Role::Parity,
+        _ => return None,
+    };
+    Some((Some(frame_at(header.timestamp, fps)), role))
 }

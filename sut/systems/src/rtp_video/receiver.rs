@@ -7,14 +7,14 @@ use crate::jobs::{DecodeDone, DecodeJob};
 use crate::player::Player;
 use contract::{EventKind, Role, Stream};
 use link::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use sut_core::fec::xor::{Repair, XorDecoder};
 use sut_core::fec::{FecError, flexfec, ulpfec};
-use sut_core::packetize::rtp::Assembler;
-use sut_core::rtp::rtcp::{Packet, Statistics};
-use sut_core::rtp::{Header, Unwrapper, VIDEO_CLOCK, red};
-use sut_core::{Endpoint, Input, Output};
+use sut_core::packetize::rtp::{Assembler, frame_at};
+use sut_core::rtp::rtcp::{Packet, Statistics, ntp};
+use sut_core::rtp::{Header, Unwrapper, VIDEO_CLOCK, is_rtcp, red};
+use sut_core::{Endpoint, Input, Output, Schedule};
 
 /// Which packets of one sequence space have arrived lately.
 #[derive(Default)]
@@ -41,6 +41,10 @@ pub struct Receiver {
     decoder: XorDecoder,
     assembler: Assembler,
     statistics: Statistics,
+    /// Captured frame of every picture that a packet of has come lately.
+    pictures: BTreeMap<u32, u32>,
+    /// Newest frame that any packet named.
+    newest: Option<u32>,
     /// Of the media's and of FlexFEC's sequence space.
     arrivals: [Arrivals; 2],
     report_due: Option<Timestamp>,
@@ -52,13 +56,15 @@ impl Receiver {
     /// A receiver before the first packet.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        let player = Player::new(&session.schedule, Some(session.options.wait_ms));
+        let player = Player::new(&session.schedule, Some(session.options.playout_delay_ms));
         Self {
             session,
             player,
             decoder: XorDecoder::default(),
             assembler: Assembler::default(),
             statistics: Statistics::default(),
+            pictures: BTreeMap::new(),
+            newest: None,
             arrivals: Default::default(),
             report_due: None,
             requested: None,
@@ -66,6 +72,9 @@ impl Receiver {
     }
 
     fn datagram(&mut self, now: Timestamp, datagram: &[u8]) {
+        if is_rtcp(datagram) {
+            return self.control(now, datagram);
+        }
         let Some((header, payload)) = Header::parse(datagram) else {
             return self.player.malformed(now, datagram.len(), "not an RTP packet");
         };
@@ -102,6 +111,40 @@ impl Receiver {
         }
     }
 
+    /// The sender's report: its time goes back with ours.
+    fn control(&mut self, now: Timestamp, datagram: &[u8]) {
+        let Some(packets) = Packet::parse_compound(datagram) else {
+            return self.player.malformed(now, datagram.len(), "not an RTCP packet");
+        };
+        for packet in packets {
+            if let Packet::SenderReport { sender: MEDIA_SSRC, ntp: sent, .. } = packet {
+                self.statistics.sender_report(sent, ntp(now.as_nanos()));
+            }
+        }
+    }
+
+    /// Captured frame of an RTP packet.
+    fn frame(&self, header: &Header) -> Option<u32> {
+        let Schedule { fps, frames, .. } = self.session.schedule;
+        Some(frame_at(header.timestamp, fps)).filter(|&frame| frame < frames)
+    }
+
+    /// A packet says that `picture` is `frame`: frames between those of neighbouring pictures were never sent.
+    fn place(&mut self, picture: u32, frame: u32) {
+        if self.pictures.insert(picture, frame).is_some() {
+            return;
+        }
+        if self.pictures.len() > 256 {
+            self.pictures.pop_first();
+        }
+        let before = picture.checked_sub(1).and_then(|p| self.pictures.get(&p).copied());
+        let after = picture.checked_add(1).and_then(|p| self.pictures.get(&p).copied());
+        let gaps = [before.map(|f| (f, frame)), after.map(|f| (frame, f))];
+        for (from, to) in gaps.into_iter().flatten() {
+            (from.saturating_add(1)..to).for_each(|absent| self.player.playout.absent(absent));
+        }
+    }
+
     /// Counts a packet of the media's sequence space; false if it is a repeat.
     fn count(&mut self, now: Timestamp, header: &Header) -> bool {
         let new = self.arrivals[0].is_new(header.sequence);
@@ -116,10 +159,15 @@ impl Receiver {
 
     /// A media packet from the network.
     fn arrived(&mut self, now: Timestamp, header: &Header, payload: &[u8], bytes: u32, new: bool) {
-        let Some(frame) = self.assembler.frame_of(payload).filter(|f| *f < self.session.schedule.frames)
-        else {
+        let (Some(picture), Some(frame)) = (self.assembler.picture_of(payload), self.frame(header)) else {
             return self.player.malformed(now, payload.len(), "no VP8 packet of this session");
         };
+        // Frames are sent in order, so a picture's number is not above its frame's.
+        if picture > frame {
+            return self.player.malformed(now, payload.len(), "a picture number above its frame's");
+        }
+        self.newest = self.newest.max(Some(frame));
+        self.place(picture, frame);
         let (stream, role, index) = (Stream::Rgb, Role::Data, u32::from(header.sequence));
         self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
         self.player.playout.packet(now, frame);
@@ -131,7 +179,9 @@ impl Receiver {
     /// A media packet, from the network or recovered.
     fn media(&mut self, now: Timestamp, header: &Header, payload: &[u8], recovered: bool) {
         for complete in self.assembler.push(header, payload, recovered) {
-            let (frame, count) = (complete.frame, complete.recovered);
+            let fps = self.session.schedule.fps;
+            let (frame, count) = (frame_at(complete.timestamp, fps), complete.recovered);
+            self.place(complete.picture, frame);
             self.player.complete(now, frame, complete.key, complete.bytes, count);
         }
     }
@@ -150,15 +200,11 @@ impl Receiver {
             Err(error) => return self.player.malformed(now, bytes as usize, &error.to_string()),
         };
         // A repair packet has the timestamp of the last frame that it protects.
-        let fps = u64::from(self.session.schedule.fps);
-        let frame = ((u64::from(header.timestamp) * fps).div_ceil(u64::from(VIDEO_CLOCK))) as u32;
-        if frame >= self.session.schedule.frames {
-            return self.player.malformed(
-                now,
-                bytes as usize,
-                "repair of a frame that this session does not have",
-            );
-        }
+        let Some(frame) = self.frame(header) else {
+            let reason = "repair of a frame that this session does not have";
+            return self.player.malformed(now, bytes as usize, reason);
+        };
+        self.newest = self.newest.max(Some(frame));
         let (stream, role, index) = (Stream::Rgb, Role::Parity, u32::from(header.sequence));
         self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
         let more = self.decoder.repair(repair);
@@ -180,7 +226,7 @@ impl Receiver {
         if self.report_due.is_some_and(|due| due <= now) {
             let interval = Duration::from_millis(self.session.options.report_interval_ms);
             self.report_due = Some(now + interval);
-            if let Some(report) = self.statistics.report(RECEIVER_SSRC, MEDIA_SSRC) {
+            if let Some(report) = self.statistics.report(RECEIVER_SSRC, MEDIA_SSRC, ntp(now.as_nanos())) {
                 report.write(&mut compound);
             }
         }
@@ -194,10 +240,12 @@ impl Receiver {
         }
     }
 
-    /// When a key frame is asked for if decoding still waits for the same frame then.
+    /// When a key frame is asked for if decoding still waits for the same frame then. Some packet of it, or of a later frame, must have
+    /// come: a sender that sends nothing, because its encoder drops frames, is not asked.
     fn request_due(&self) -> Option<Timestamp> {
         let options = &self.session.options;
-        let (_, expected) = self.player.playout.waiting_for()?;
+        let (frame, expected) = self.player.playout.waiting_for()?;
+        self.newest.filter(|&newest| newest >= frame)?;
         let late = expected + Duration::from_millis(options.key_request_after_ms);
         let again = self.requested.map(|at| at + Duration::from_millis(options.key_request_interval_ms));
         Some(again.map_or(late, |again| again.max(late)))

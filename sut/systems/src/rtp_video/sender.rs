@@ -1,4 +1,8 @@
 //! The sending end: encode, cut, protect, pace; key frames on request.
+//!
+//! What leaves decides what the encoder gets, as in libwebrtc (`FecControllerDefault::UpdateFecRates`, and
+//! `RtpVideoSender::OnBitrateUpdated` for headers): of the target, the share that repair packets had of all bytes in the last
+//! second, at most a half, is taken off, and of the rest the share of headers.
 
 use super::{Code, FLEXFEC_TYPE, MEDIA_SSRC, RED_TYPE, REPAIR_SSRC, Session, ULPFEC_TYPE, VP8_TYPE};
 use crate::jobs::{EncodeDone, EncodeJob};
@@ -10,7 +14,7 @@ use std::time::Duration;
 use sut_core::fec::protection::{Controller, MAX_BLOCK};
 use sut_core::fec::{flexfec, ulpfec};
 use sut_core::packetize::rtp::{Packetizer, timestamp};
-use sut_core::rtp::rtcp::Packet;
+use sut_core::rtp::rtcp::{Packet, ntp, round_trip};
 use sut_core::rtp::{Header, red};
 use sut_core::{Endpoint, Input, Output};
 
@@ -22,6 +26,48 @@ struct Queued {
     datagram: Vec<u8>,
 }
 
+/// What left in the last second.
+#[derive(Default)]
+struct Sent {
+    packets: VecDeque<(Timestamp, Spent)>,
+    sum: Spent,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    /// Bytes of encoded frames.
+    encoded: u64,
+    /// The packets that carry them.
+    media: u64,
+    /// Repair packets.
+    repair: u64,
+}
+
+impl Sent {
+    fn add(&mut self, now: Timestamp, spent: Spent) {
+        self.packets.push_back((now, spent));
+        self.sum.encoded += spent.encoded;
+        self.sum.media += spent.media;
+        self.sum.repair += spent.repair;
+        while let Some(&(at, old)) = self.packets.front()
+            && at + Duration::from_secs(1) <= now
+        {
+            self.packets.pop_front();
+            self.sum.encoded -= old.encoded;
+            self.sum.media -= old.media;
+            self.sum.repair -= old.repair;
+        }
+    }
+
+    /// What the encoder may use of `target`; `None` before anything left.
+    fn left(&self, target: u64) -> Option<u64> {
+        let Spent { encoded, media, repair } = self.sum;
+        let repair = repair.min(media); // half of all at most
+        let shares = u128::from(target) * u128::from(encoded);
+        shares.checked_div(u128::from(media + repair)).map(|bps| bps as u64)
+    }
+}
+
 /// See the module.
 pub struct Sender {
     session: Session,
@@ -31,6 +77,13 @@ pub struct Sender {
     /// Media packets of the open repair block, before RED.
     block: Vec<Vec<u8>>,
     repair_sequence: u16,
+    /// Frames sent.
+    pictures: u32,
+    sent: Sent,
+    /// Media packets and bytes of payload, for reports.
+    reported: (u32, u32),
+    /// Next report and change of rate; the first when the first frame has left.
+    report_due: Option<Timestamp>,
     queue: VecDeque<Queued>,
     /// When the pacer is free again.
     free: Timestamp,
@@ -46,7 +99,7 @@ impl Sender {
         let packetizer = Packetizer {
             ssrc: MEDIA_SSRC,
             payload_type: VP8_TYPE,
-            max_packet: session.options.max_packet as usize,
+            max_packet: (session.options.max_packet as usize).saturating_sub(session.code.overhead()),
             fps: session.schedule.fps,
             sequence: 0,
         };
@@ -59,6 +112,10 @@ impl Sender {
             controller,
             block: Vec::new(),
             repair_sequence: 0,
+            pictures: 0,
+            sent: Sent::default(),
+            reported: (0, 0),
+            report_due: None,
             queue: VecDeque::new(),
             free: Timestamp::ZERO,
             key_wanted: true,
@@ -71,16 +128,41 @@ impl Sender {
         self.out.push_back(Output::Event(Event { t_ns, side: Side::Sender, kind }));
     }
 
-    fn capture(&mut self, frame: u32) {
+    fn capture(&mut self, now: Timestamp, frame: u32) {
         let key = std::mem::take(&mut self.key_wanted);
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key }));
+        let mut target_bps = None;
+        if self.report_due.is_some_and(|due| due <= now) {
+            self.report_due = Some(now + Duration::from_millis(self.session.options.report_interval_ms));
+            target_bps = self.sent.left(self.session.options.target_bps());
+            self.report(now, frame);
+        }
+        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps }));
+    }
+
+    fn report(&mut self, now: Timestamp, frame: u32) {
+        let (packets, bytes) = self.reported;
+        let timestamp = timestamp(frame, self.session.schedule.fps);
+        let mut report = Vec::new();
+        Packet::SenderReport { sender: MEDIA_SSRC, ntp: ntp(now.as_nanos()), timestamp, packets, bytes }
+            .write(&mut report);
+        self.out.push_back(Output::Transmit(report));
     }
 
     fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
         let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
+        if bytes.is_empty() {
+            let reason = "the encoder's rate control".to_owned();
+            return self.event(now, EventKind::SenderDrop { frame, reason });
+        }
         self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key });
+        let interval = Duration::from_millis(self.session.options.report_interval_ms);
+        self.report_due.get_or_insert(now + interval);
         let factor = self.controller.factor(now, key);
-        let packets = self.packetizer.packets(frame, bytes);
+        let packets = self.packetizer.packets(frame, self.pictures, bytes);
+        self.pictures += 1;
+        self.reported.0 = self.reported.0.wrapping_add(packets.len() as u32);
+        self.reported.1 = self.reported.1.wrapping_add(bytes.len() as u32);
+        self.sent.add(now, Spent { encoded: bytes.len() as u64, ..Spent::default() });
         // A block ends before a frame that does not fit.
         if !self.block.is_empty() && self.block.len() + packets.len() > MAX_BLOCK {
             let repair = sut_core::fec::xor::repair_count(self.block.len(), factor);
@@ -149,8 +231,14 @@ impl Sender {
     fn pace(&mut self, now: Timestamp, frame: u32, role: Role, datagram: Vec<u8>) {
         let options = &self.session.options;
         let due = self.free.max(now);
-        let bps = u64::from(options.target_kbps) * 1000 * u64::from(options.pacing_percent) / 100;
-        let time = (datagram.len() as u64 * 8 * 1_000_000_000).checked_div(bps).unwrap_or(0);
+        let length = datagram.len() as u64;
+        let spent = match role {
+            Role::Parity => Spent { repair: length, ..Spent::default() },
+            _ => Spent { media: length, ..Spent::default() },
+        };
+        self.sent.add(now, spent);
+        let bps = options.target_bps() * u64::from(options.pacing_percent) / 100;
+        let time = (length * 8 * 1_000_000_000).checked_div(bps).unwrap_or(0);
         self.free = due + Duration::from_nanos(time);
         self.queue.push_back(Queued { due, frame, role, datagram });
     }
@@ -173,9 +261,14 @@ impl Sender {
         };
         for packet in packets {
             match packet {
-                Packet::ReceiverReport { media: MEDIA_SSRC, fraction_lost, .. } => {
+                Packet::ReceiverReport { media: MEDIA_SSRC, fraction_lost, last_report, held, .. } => {
                     self.controller.report(now, fraction_lost);
-                    self.event(now, EventKind::Feedback { what: format!("loss {fraction_lost}/256") });
+                    let mut what = format!("loss {fraction_lost}/256");
+                    if let Some(time) = round_trip(ntp(now.as_nanos()), last_report, held) {
+                        self.controller.round_trip(time);
+                        what += &format!(", round trip {} ms", time.as_millis());
+                    }
+                    self.event(now, EventKind::Feedback { what });
                 }
                 Packet::PictureLoss { media: MEDIA_SSRC, .. } => {
                     self.key_wanted = true;
@@ -193,7 +286,7 @@ impl Endpoint for Sender {
 
     fn handle(&mut self, now: Timestamp, input: Input<'_, EncodeDone>) {
         match input {
-            Input::Capture(frame) => self.capture(frame),
+            Input::Capture(frame) => self.capture(now, frame),
             Input::JobDone(done) => self.encoded(now, &done),
             Input::Datagram(datagram) => self.feedback(now, datagram),
             Input::Timeout => self.over = now >= self.finished_at,

@@ -193,10 +193,10 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let encoder = ringmaster::encoder(size, options.media_bps(), options.cpu_used);
     let session = Session { options, schedule: session::schedule(spec), seed: spec.seed };
     let sender = |_: Addresses| {
-        Ok(End { endpoint: Sender::new(session.clone())?, worker: ringmaster::encoding(spec, &encoder) })
+        Ok(End { endpoint: Sender::new(session.clone())?, worker: ringmaster::encoding(spec, &encoder)? })
     };
     let receiver = |_: Addresses| {
-        Ok(End { endpoint: Receiver::new(session.clone())?, worker: ringmaster::decoding(run_dir, size)? })
+        Ok(End { endpoint: Receiver::new(session.clone())?, worker: ringmaster::decoding(run_dir, spec)? })
     };
     session::run(mode, run_dir, spec, label, sender, receiver)
 }

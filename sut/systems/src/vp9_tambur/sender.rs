@@ -70,7 +70,7 @@ impl Sender {
     fn capture(&mut self, now: Timestamp, frame: u32) {
         self.check_progress(now);
         let key = std::mem::take(&mut self.key_wanted);
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key }));
+        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps: None }));
     }
 
     /// Forces a key frame if the oldest open frame is more than tau behind the newest of which anything arrived, or too old; what was
