@@ -1,7 +1,7 @@
 """Runs of Chromium and of the built-in systems side by side: `compare.py RUN...`.
 
-Results are the harness's (scores.json). What Chromium says of itself (getStats, from frame 0 to the end of the call) stands beside them: share of
-redundancy among the bytes received, packets repeated on request, requests for repeats and for key frames.
+Results are the harness's (scores.json), redundancy among them. What Chromium says of itself (getStats, from frame 0 to the end of the call) stands
+beside them: packets repeated on request, requests for repeats and for key frames, frames encoded.
 """
 import json, re, sys, tomllib
 from pathlib import Path
@@ -30,21 +30,21 @@ def row(run):
     app = scores["health"].get("app") or {}
     ms = lambda d: f"{d['p50_ns'] / 1e6:.0f}" if d and d.get("n") else "-"
     psnr = rgb["quality"].get("psnr", {}).get("all", {}).get("mean")
-    cells += [f"{rgb['non_rendered_play_percent']:.1f}", f"{psnr:.2f}" if psnr else "-", ms(rgb.get("decoded_latency")),
+    cells += [f"{rgb['non_rendered_play_percent']:.1f}", f"{psnr:.2f}" if psnr else "-", ms(rgb.get("latency")),
               f"{rate['wire_bps'] / 1000:.0f}", f"{100 * forward['realised_loss']:.1f}"]
+    share = rate.get("redundancy")
+    repair = f"{100 * share / (1 + share):.1f}" if share is not None else None
     if sent and got:
-        seconds = spec["clip"]["frames"] / spec["clip"]["fps"]
         bytes_ = got["bytesReceived"] + got.get("headerBytesReceived", 0)
-        cells += [percent(got.get("fecBytesReceived", 0), bytes_), str(sent.get("retransmittedPacketsSent", 0)), str(got.get("nackCount", 0)),
-                  str(got.get("pliCount", 0)), str(sent.get("keyFramesEncoded", 0)), f"{sent.get('framesEncoded', 0) / seconds:.1f}"]
+        cells += [repair or percent(got.get("fecBytesReceived", 0), bytes_), str(sent.get("retransmittedPacketsSent", 0)), str(got.get("nackCount", 0)),
+                  str(got.get("pliCount", 0)), str(sent.get("keyFramesEncoded", 0))]
     else:
-        share = rate.get("redundancy")
-        cells += [f"{100 * share / (1 + share):.1f}" if share is not None else "-"] + ["-"] * 5
+        cells += [repair or "-"] + ["-"] * 4
     return cells + [str(app.get("first_picture_ms", "-"))]
 
 
 head = ["system", "scenario", "seed", "valid", "non-rendered %", "PSNR dB", "capture to screen, median ms", "wire kbit/s", "lost %", "redundancy, % of bytes", "repeated",
-        "NACKs", "PLIs", "key frames", "frames/s", "first picture ms"]
+        "NACKs", "PLIs", "key frames", "first picture ms"]
 print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
 for path in map(Path, sys.argv[1:]):
     print("| " + " | ".join(row(path)) + " |")

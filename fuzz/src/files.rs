@@ -146,7 +146,7 @@ fn measure(input: &[u8]) -> u64 {
 }
 
 fn manifest_seeds() -> Vec<Vec<u8>> {
-    vec![b"name = \"x\"\ndescription = \"y\"\ncommand = [\"sut\", \"x\"]\n".to_vec()]
+    vec![b"name = \"x\"\nabout = \"y\"\ncommand = [\"sut\", \"x\"]\n".to_vec()]
 }
 
 fn manifest(input: &[u8]) -> u64 {
@@ -177,6 +177,8 @@ fn spec_seeds() -> Vec<Vec<u8>> {
         revision: "r".to_owned(),
         replay: "freezeframe run x".to_owned(),
         capture_start_ns: 0,
+        warm_ns: 0,
+        captured_from_ns: None,
         playout_ns: None,
         cache: None,
         clip: clip.clone(),
@@ -240,7 +242,7 @@ fn seal(input: &[u8]) -> u64 {
 fn event_seeds() -> Vec<Vec<u8>> {
     let kinds = [
         EventKind::Captured { frame: 1 },
-        EventKind::Encoded { frame: 1, stream: Stream::Rgb, bytes: 10, key: true },
+        EventKind::Encoded { frame: 1, stream: Stream::Rgb, bytes: 10, key: Some(true) },
         EventKind::Decoded { frame: 1, stream: Stream::Depth, picture: None },
         EventKind::Note { text: "x".to_owned() },
     ];

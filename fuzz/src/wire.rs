@@ -2,7 +2,8 @@
 
 use crate::Target;
 use contract::Stream;
-use link::Timestamp;
+use freezeframe::record::rtp::{self as record_rtp, sdp};
+use link::{Direction, Fate, FateRecord, Timestamp};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +34,82 @@ pub const TARGETS: &[Target] = &[
     Target { name: "datachannel", seeds: datachannel_seeds, run: datachannel },
     Target { name: "signal", seeds: signal_seeds, run: signal },
     Target { name: "sctp", seeds: sctp_seeds, run: sctp },
+    Target { name: "session-description", seeds: description_seeds, run: description },
+    Target { name: "rtp-path", seeds: rtp_path_seeds, run: rtp_path },
 ];
+
+/// Session descriptions of programs that nobody here wrote.
+const DESCRIPTIONS: [&str; 4] = [
+    include_str!("../../harness/tests/sdp/chromium.sdp"),
+    include_str!("../../harness/tests/sdp/firefox.sdp"),
+    include_str!("../../harness/tests/sdp/gstreamer.sdp"),
+    include_str!("../../harness/tests/sdp/aiortc.sdp"),
+];
+
+fn description_seeds() -> Vec<Vec<u8>> {
+    let packed = |text: &str| serde_json::json!({"type": "offer", "sdp": text}).to_string();
+    let mut seeds: Vec<Vec<u8>> = DESCRIPTIONS.iter().map(|d| d.as_bytes().to_vec()).collect();
+    seeds.push(packed(DESCRIPTIONS[3]).into_bytes());
+    seeds.push(packed(DESCRIPTIONS[3]).bytes().flat_map(|b| format!("{b:02x}").into_bytes()).collect());
+    seeds
+}
+
+fn description(input: &[u8]) -> u64 {
+    let found = sdp::descriptions(&String::from_utf8_lossy(input));
+    let sizes = found.iter().map(|d| (d.formats.len() + d.rtx.len() + d.repair.len()) as u64);
+    found.iter().for_each(|d| assert!(d.formats.keys().all(|pt| *pt < 128)));
+    sizes.sum::<u64>().min(200) << 4 | (found.len() as u64).min(15)
+}
+
+/// A description, then what entered the path: RTP of media and repair, reports, set-up.
+fn rtp_path_seeds() -> Vec<Vec<u8>> {
+    let plain = b"v=0\nm=video 1 RTP/AVP 96 100\na=rtpmap:96 VP8/90000\na=rtpmap:100 ulpfec/90000\n".to_vec();
+    let mut report = Vec::new();
+    rtcp::Packet::PictureLoss { sender: 1, media: 2 }.write(&mut report);
+    let stun = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
+    let packets = |first: Vec<u8>| {
+        pack(&[&[first, stun.clone(), report.clone()][..], &media(12)[..], &media(3)[..]].concat())
+    };
+    vec![packets(plain), packets(DESCRIPTIONS[0].as_bytes().to_vec()), packets(Vec::new())]
+}
+
+fn rtp_path(input: &[u8]) -> u64 {
+    let packets = unpack(input);
+    let Some((first, packets)) = packets.split_first() else { return 0 };
+    let descriptions = sdp::descriptions(&String::from_utf8_lossy(first));
+    let fates: Vec<FateRecord> = (0..)
+        .zip(packets)
+        .map(|(n, payload)| {
+            let at = Timestamp(n * 5_000_000);
+            let (head, bytes) = (ledger_head(payload), payload.len() as u32 + 28);
+            let fate = Fate::Delivered {
+                at: at + Duration::from_millis(20),
+                corrupted: false,
+                copy: n.is_multiple_of(7).then_some(at + Duration::from_millis(30)),
+                channel: link::Channel { state: None, row: None },
+            };
+            FateRecord { head: Some(head), ..FateRecord::new(n, Direction::Forward, at, bytes, &fate) }
+        })
+        .collect();
+    let shown = (0..4i64).map(|f| (f, f.unsigned_abs() * 33_333_333 + 150_000_000)).collect();
+    let clock = record_rtp::frames::Clock { first_ns: 10_000_000, fps: 30 };
+    let wire = record_rtp::wire(&fates, &descriptions, (clock, 8), &shown);
+    assert!(wire.labels.values().all(|(frame, _)| frame.is_none_or(|f| f < 8)));
+    assert!(wire.events.is_sorted_by_key(|e| e.t_ns) && wire.labels.len() <= fates.len());
+    let roles: std::collections::BTreeSet<_> =
+        wire.labels.values().map(|(f, role)| (f.is_some(), *role)).collect();
+    (roles.len() as u64) << 8
+        | wire.unnamed.min(15) << 4
+        | u64::from((wire.events.len() as u64).min(100).checked_ilog2().unwrap_or(0))
+}
+
+/// The first bytes of the IPv4 packet that carries a datagram, as the ledger keeps them.
+fn ledger_head(payload: &[u8]) -> String {
+    let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 198, 18, 0, 1, 198, 18, 0, 2];
+    packet.extend([0x13, 0x88, 0x13, 0x88, 0, 0, 0, 0]);
+    packet.extend(payload);
+    packet.iter().take(96).map(|b| format!("{b:02x}")).collect()
+}
 
 /// Packets as one input: each behind its length, two bytes.
 fn pack(packets: &[Vec<u8>]) -> Vec<u8> {

@@ -38,6 +38,7 @@ enum Command {
     Score(cmd::score::Args),
     Report(cmd::report::Args),
     Why(cmd::why::Args),
+    Pcap(cmd::pcap::Args),
     Budget(cmd::budget::Args),
     Figure(cmd::figure::Args),
     Export(cmd::export::Args),
@@ -53,6 +54,7 @@ enum Command {
     Setup(cmd::setup::Args),
     Costs(cmd::costs::Args),
     Doctor(cmd::doctor::Args),
+    System(cmd::system::Args),
     Weights(cmd::weights::Args),
     Lossrec(cmd::lossrec::Args),
     Completions(cmd::man::Completions),
@@ -65,7 +67,7 @@ impl Command {
             Command::Run(args) => args.backend == cmd::run::BackendArg::Namespaces,
             // Only lists, or leaves it to other machines.
             Command::Sweep(args) => !args.list && args.on.is_none(),
-            Command::App(_) | Command::Parity(_) => true,
+            Command::App(_) | Command::Parity(_) | Command::System(_) => true,
             _ => false,
         }
     }
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Score(args) => cmd::score::run(&args),
         Command::Report(args) => cmd::report::run(&args),
         Command::Why(args) => cmd::why::run(&args),
+        Command::Pcap(args) => cmd::pcap::run(&args),
         Command::Budget(args) => cmd::budget::run(&args),
         Command::Figure(args) => cmd::figure::run(&args),
         Command::Export(args) => cmd::export::run(&args),
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => cmd::setup::run(&args),
         Command::Costs(args) => cmd::costs::run(&args),
         Command::Doctor(args) => cmd::doctor::run(&args),
+        Command::System(args) => cmd::system::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
         Command::Lossrec(args) => cmd::lossrec::run(&args),
         Command::Completions(args) => cmd::man::completions(&args, &mut Cli::command()),

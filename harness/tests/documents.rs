@@ -13,7 +13,7 @@ struct Tree {
 }
 
 /// What is made, not written.
-const MADE: [&str; 5] = ["target", "runs", "out", ".git", ".libtorch"];
+const MADE: [&str; 6] = ["target", "runs", "out", ".git", ".libtorch", "venv"];
 
 impl Tree {
     fn read() -> Tree {

@@ -127,7 +127,7 @@ impl Place {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         fs::create_dir(place.path("programs")).unwrap();
         fs::copy(here.join("tests/hostile/hostile.py"), place.path("programs/hostile.py")).unwrap();
-        fs::copy(here.join("../examples/plugin.py"), place.path("programs/plugin.py")).unwrap();
+        fs::copy(here.join("tests/hostile/plugin.py"), place.path("programs/plugin.py")).unwrap();
         fs::write(place.path("victim"), VALUE).unwrap();
         let mut clip = b"YUV4MPEG2 W128 H96 F30:1 Ip A1:1 C420jpeg\n".to_vec();
         let noise = |i: u32| (i.wrapping_mul(2_654_435_761) >> 25) as u8;

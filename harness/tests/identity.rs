@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 testing::place!(Place);
 
-/// A plug-in around `examples/plugin.py`: it describes itself, with what `encoder.txt` says of an encoder.
+/// A plug-in around `hostile/plugin.py`: it describes itself, with what `encoder.txt` says of an encoder.
 const WRAPPER: &str = r#"#!/bin/sh
 # revision 1
 if [ "$1" = describe ]; then
@@ -27,13 +27,13 @@ impl Place {
     }
 
     fn wrapper(&self) {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugin.py");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/plugin.py");
         self.write("plugin.py", fs::read(example).unwrap());
         self.write("mine.sh", WRAPPER);
         self.write("encoder.txt", "1.0");
         self.write(
             "mine.toml",
-            "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\ncolour_only=true\n",
+            "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\ndescribe=true\ncolour_only=true\n",
         );
     }
 
@@ -211,7 +211,7 @@ fn a_changed_manifest_is_noticed() {
     let change = || {
         place.write(
             "mine.toml",
-            "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\ncolour_only=true\nready_timeout_s=9\n",
+            "name='mine'\nabout='a wrapper'\ncommand=['sh','mine.sh']\ndescribe=true\ncolour_only=true\nready_timeout_s=9\n",
         );
     };
     noticed(&place, "./mine.toml", &change, &["manifest changed:", " -> "]);

@@ -45,7 +45,7 @@ impl Script {
         let stream = Stream::Rgb;
         let sent = |role, index| K::Sent { frame, stream, role, index, bytes: 500 };
         self.tx(t, K::Captured { frame })
-            .tx(t + 5, K::Encoded { frame, stream, bytes: 980, key: frame == 0 })
+            .tx(t + 5, K::Encoded { frame, stream, bytes: 980, key: Some(frame == 0) })
             .tx(t + 5, sent(Role::Data, 0))
             .tx(t + 6, sent(Role::Data, 1))
             .tx(t + 7, sent(Role::Parity, 0))
@@ -102,7 +102,7 @@ fn a_rendered_frame_has_all_its_times() {
     assert_eq!(row.data, Some(Traffic { packets: 2, bytes: 1000 }));
     assert_eq!(row.parity, Some(Traffic { packets: 1, bytes: 500 }));
     assert_eq!((row.lost, row.late, row.recovered), (Some(1), Some(0), Some(1)));
-    assert_eq!((row.encoded_bytes, row.is_key), (Some(980), true));
+    assert_eq!((row.encoded_bytes, row.is_key), (Some(980), Some(true)));
     assert_eq!(row.shown_picture.as_deref(), Some("aa"));
 }
 
@@ -491,7 +491,7 @@ fn what_is_sent_is_counted_where_it_was_sent() {
     let events = Script::default()
         .tx(10, sent(Role::Control, 70))
         .tx(60, K::Captured { frame: 0 })
-        .tx(65, K::Encoded { frame: 0, stream, bytes: 900, key: true })
+        .tx(65, K::Encoded { frame: 0, stream, bytes: 900, key: Some(true) })
         .tx(66, sent(Role::Data, 1000))
         .tx(67, sent(Role::Parity, 500))
         .tx(90, K::Captured { frame: 1 })

@@ -329,7 +329,7 @@ fn pages_are_well_formed_and_need_no_network() {
         ("seeds", page("Seeds", &sweep(4), None)),
         ("run", page("revo-h265 under ge-high", &[run(&MadeUp::default())], None)),
         ("long", page("A long clip", &[run(&MadeUp { frames: 5400, ..MadeUp::default() })], None)),
-        ("hostile", page("<title>", &[hostile.clone(), hostile], None)),
+        ("hostile", page("<title>", &[hostile.clone(), hostile.clone()], None)),
         ("empty", page("Nothing yet", &[], None)),
     ] {
         // Kept for a look at it.

@@ -80,7 +80,7 @@ fn make_run(root: &Path, name: &str) -> Made {
         let unit = encoder.encode(frame, &picture(frame), key).unwrap();
         log(t, Side::Sender, K::Captured { frame });
         let bytes = u32::try_from(unit.bytes.len()).unwrap();
-        log(t + 1, Side::Sender, K::Encoded { frame, stream, bytes, key });
+        log(t + 1, Side::Sender, K::Encoded { frame, stream, bytes, key: Some(key) });
         broken = LOST.contains(&frame) || (broken && !key);
         let picture = if broken {
             None
@@ -116,6 +116,8 @@ fn spec(clip: &Path, depth: Option<&Path>) -> RunSpec {
         revision: "test".into(),
         replay: "freezeframe run clean --system hand-made --seed 7".into(),
         capture_start_ns: 0,
+        warm_ns: 0,
+        captured_from_ns: None,
         playout_ns: Some(contract::Playout::DEFAULT),
         cache: None,
         clip: ClipSpec {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-/// Runs `examples/plugin.py` and stores its pictures anew, by FFmpeg with the arguments of option `how`.
+/// Runs `hostile/plugin.py` and stores its pictures anew, by FFmpeg with the arguments of option `how`.
 const AGAIN: &str = r#"
 import os, subprocess, sys, tomllib
 run = sys.argv[2]
@@ -33,7 +33,7 @@ fn clip() -> Vec<u8> {
 /// Mean PSNR over all slots, or what was said.
 fn run(how: &[&str]) -> Result<f64, String> {
     let place = testing::Place::new();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/plugin.py");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/plugin.py");
     place.write("plugin.py", fs::read(example).unwrap());
     place.write("again.py", AGAIN);
     place.write(

@@ -90,8 +90,15 @@ pub struct Event {
 pub enum EventKind {
     /// A picture was captured.
     Captured { frame: u32 },
-    /// Encoding one stream of a frame ended; `bytes` is the encoded frame's size.
-    Encoded { frame: u32, stream: Stream, bytes: u32, key: bool },
+    /// Encoding one stream of a frame ended; `bytes` is the encoded frame's size. `key` is absent where nobody can tell (a payload under
+    /// encryption that was measured on the path).
+    Encoded {
+        frame: u32,
+        stream: Stream,
+        bytes: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<bool>,
+    },
     /// A message or packet of the system (above encryption) was handed to the transport; `bytes` is its size.
     Sent { frame: u32, stream: Stream, role: Role, index: u32, bytes: u32 },
     /// A message or packet of the system arrived; `duplicate` if nothing in it was new.

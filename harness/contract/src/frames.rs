@@ -204,8 +204,8 @@ pub struct FrameRow {
     pub frame_id: u32,
     /// Which of its pictures.
     pub stream: Stream,
-    /// Encoded without reference to earlier frames.
-    pub is_key: bool,
+    /// Encoded without reference to earlier frames; absent if nobody can tell.
+    pub is_key: Option<bool>,
     /// What the screen showed when its slot came.
     pub status: Status,
     /// Why it was not rendered from complete data.
@@ -327,7 +327,7 @@ impl FrameRow {
         Self {
             frame_id,
             stream,
-            is_key: false,
+            is_key: Some(false),
             status: Status::Frozen,
             loss_cause: None,
             shown_frame_id: None,
@@ -402,7 +402,7 @@ fn write_row(line: &mut String, row: &FrameRow) {
     let cells: [String; 30] = [
         row.frame_id.to_string(),
         row.stream.name().to_owned(),
-        u8::from(row.is_key).to_string(),
+        row.is_key.map_or_else(String::new, |key| u8::from(key).to_string()),
         row.status.name().to_owned(),
         row.loss_cause.map(|c| c.name().to_owned()).unwrap_or_default(),
         row.shown_frame_id.map(|f| f.to_string()).unwrap_or_default(),
@@ -469,7 +469,11 @@ fn read_row(text: &str, line: usize) -> Result<FrameRow, FramesError> {
     let mut cells = Cells { cells: text.split(','), line, column: 0 };
     let mut row = FrameRow::new(cells.number()?, Stream::Rgb);
     row.stream = cells.word(Stream::from_name)?;
-    row.is_key = cells.number::<u8>()? == 1;
+    row.is_key = cells.optional(|s| match s {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    })?;
     row.status = cells.word(Status::from_name)?;
     row.loss_cause = cells.optional(LossCause::from_name)?;
     row.shown_frame_id = cells.optional(|s| s.parse().ok())?;
@@ -563,7 +567,7 @@ mod tests {
         (any::<u32>(), any::<bool>(), 0..4usize, 0..7usize, times, counts, metrics).prop_map(
             |(id, flag, status, cause, t, n, metrics)| {
                 let mut row = FrameRow::new(id, if flag { Stream::Depth } else { Stream::Rgb });
-                row.is_key = flag;
+                row.is_key = (!n[2].is_multiple_of(5)).then_some(flag);
                 row.status = Status::ALL[status];
                 row.loss_cause = LossCause::ALL.get(cause).copied();
                 row.shown_frame_id = flag.then_some(n[0]);

@@ -19,8 +19,8 @@ pub struct Manifest {
     /// False: the program has no virtual-time mode; it runs in namespaces only.
     #[serde(default = "yes")]
     pub simulate: bool,
-    /// False: the program does not answer `describe`; options are passed on unchecked.
-    #[serde(default = "yes")]
+    /// True: the program answers `describe`, which checks and completes its options; else they are passed on unchecked.
+    #[serde(default)]
     pub describe: bool,
     /// True: it sends colour alone; the depth of a clip is left out of its runs.
     #[serde(default)]
@@ -28,6 +28,15 @@ pub struct Manifest {
     /// Milliseconds it needs before the first capture, if it does not answer `describe`.
     #[serde(default)]
     pub setup_ms: u64,
+    /// True: the program's own camera decides when frame 0 is captured; its sender says `capturing`. Namespaces only.
+    #[serde(default)]
+    pub capturing: bool,
+    /// How the program decides when a frame is due.
+    #[serde(default)]
+    pub playout: ManifestPlayout,
+    /// What the harness can read of its packets. Namespaces only.
+    #[serde(default)]
+    pub wire: Wire,
     /// Seconds its two processes may take until they say `ready` in namespaces; absent: a minute, or 0.3 s per
     /// captured frame if that is more.
     #[serde(default)]
@@ -65,7 +74,8 @@ pub struct Manifest {
     /// Delay between that server and either end, one way, milliseconds.
     #[serde(default = "serve_delay_ms")]
     pub serve_delay_ms: u64,
-    /// Seconds of media under the channel before frame 0, not scored; absent: 3 for an app, 0 for others.
+    /// Seconds between set-up and frame 0 in which media may flow and the channel is on: what a rate controller learns by then is of this
+    /// channel. Not scored. Absent: 3 for an app, 0 for others.
     #[serde(default)]
     pub warm_s: Option<u64>,
     /// Folder of the manifest; absent for a shipped system.
@@ -95,8 +105,39 @@ pub enum Screen {
     Pipe,
 }
 
+/// How a program decides when a frame is due on the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestPlayout {
+    /// At the scenario's budget after its capture.
+    #[default]
+    Fixed,
+    /// By a jitter buffer of its own, whatever the scenario says: its runs are by `playout = "own"`.
+    Adaptive,
+}
+
+/// What the harness can read of a program's packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wire {
+    /// Nothing: the program says what it sends and receives, or nobody knows.
+    #[default]
+    Opaque,
+    /// RTP or SRTP: `encoded`, `sent` and `received` are read from the packets' headers, and what the program says of them is left out.
+    Rtp,
+}
+
+/// Longest warm-up, seconds.
+pub const LONGEST_WARM_S: u64 = 600;
+
 /// Kinds of traffic that a manifest may allow.
 pub const ALLOWABLE: [&str; 4] = ["tcp", "icmp", "ip", "multicast"];
+
+/// The path without `..` on the way: a sandbox shows what is named, and not the folders that a detour leads through.
+fn without_detours(path: &Path) -> PathBuf {
+    let direct = path.file_name().and_then(|name| Some(path.parent()?.canonicalize().ok()?.join(name)));
+    direct.unwrap_or_else(|| path.to_owned())
+}
 
 fn yes() -> bool {
     true
@@ -179,6 +220,24 @@ impl Manifest {
         }
         // There is no camera in virtual time.
         manifest.simulate &= !manifest.is_app();
+        let refused = |reason: String| Err(ManifestError::Invalid { path: path.to_owned(), reason });
+        if let Some(warm_s) = manifest.warm_s.filter(|s| *s > LONGEST_WARM_S) {
+            return refused(format!("field `warm_s`: {warm_s} is more than {LONGEST_WARM_S}; write less"));
+        }
+        if manifest.is_app() && manifest.capturing {
+            return refused(
+                "field `capturing`: the camera of kind = \"app\" is the harness's; leave it out".to_owned(),
+            );
+        }
+        if manifest.simulate {
+            // In virtual time the program is the clock, and its packets have no bytes.
+            let only = [("capturing", manifest.capturing), ("wire", manifest.wire != Wire::Opaque)];
+            if let Some((field, _)) = only.into_iter().find(|(_, set)| *set) {
+                return refused(format!(
+                    "field `{field}` belongs to programs that run in real time only; write simulate = false"
+                ));
+            }
+        }
         manifest.about = text::line(&manifest.about);
         Ok(manifest)
     }
@@ -205,6 +264,7 @@ impl Manifest {
             }
             let folder = std::path::absolute(&path).map_err(io)?;
             let folder = folder.parent().unwrap_or(Path::new("/"));
+            let folder = &folder.canonicalize().map_err(io)?;
             manifest.find_files(folder);
             manifest.folder = Some(folder.to_owned());
             return Ok(manifest);
@@ -216,18 +276,20 @@ impl Manifest {
         Self::parse(name, text)
     }
 
-    /// Arguments that name a file beside the manifest become that file's path, so that a run can be repeated from any folder.
-    /// A program without a `/` is one of the `PATH`.
+    /// Arguments that name a file beside the manifest (with a `/`: a folder, too) become its path, so that a run can be repeated from any
+    /// folder. A program without a `/` is one of the `PATH`.
     fn find_files(&mut self, folder: &Path) {
         let words = self.command.iter_mut().enumerate().chain(self.serve.iter_mut().enumerate());
         for (place, word) in words {
             let path = folder.join(&*word);
-            if Path::new(word).is_relative() && (place > 0 || word.contains('/')) && path.is_file() {
-                *word = path.to_string_lossy().into_owned();
+            let named = word.contains('/');
+            let there = path.is_file() || (named && path.is_dir());
+            if Path::new(word).is_relative() && (place > 0 || named) && there {
+                *word = without_detours(&path).to_string_lossy().into_owned();
             }
         }
         for file in &mut self.files {
-            *file = folder.join(&*file);
+            *file = without_detours(&folder.join(&*file));
         }
     }
 
@@ -319,6 +381,47 @@ mod tests {
         let beside = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         assert_eq!(manifest.command, ["python3", &beside("mine.py"), "mode", "-x"]);
         assert_eq!(manifest.files, [PathBuf::from(beside("net.bin"))]);
+    }
+
+    #[test]
+    fn what_belongs_to_real_time_is_refused_in_virtual_time() {
+        let parse = |lines: &str| {
+            Manifest::parse("x.toml", &format!("name='a'\nabout=''\ncommand=['a']\n{lines}"))
+                .map_err(|e| e.to_string())
+        };
+        for (lines, field) in [("capturing = true", "capturing"), ("wire = 'rtp'", "wire")] {
+            let said = parse(lines).unwrap_err();
+            assert!(said.contains(field) && said.contains("simulate = false"), "{said}");
+            assert!(parse(&format!("{lines}\nsimulate = false")).is_ok());
+        }
+        assert!(parse("kind = 'app'\nwire = 'rtp'").is_ok(), "an app runs in real time only");
+        assert!(parse("kind = 'app'\ncapturing = true").unwrap_err().contains("capturing"));
+        assert!(parse("warm_s = 601").unwrap_err().contains("warm_s"));
+        assert!(parse("playout = 'sometimes'").unwrap_err().contains("adaptive"));
+        let plain = parse("").unwrap();
+        assert!(!plain.describe, "off unless said");
+        assert_eq!(
+            (plain.playout, plain.wire, plain.warm().as_secs()),
+            (ManifestPlayout::Fixed, Wire::Opaque, 0)
+        );
+    }
+
+    #[test]
+    fn a_detour_on_the_way_to_a_manifest_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["mine", "other"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("mine/mine.py"), "").unwrap();
+        std::fs::write(folder.path().join("other/net.bin"), "").unwrap();
+        let text = "name='mine'\nabout=''\ncommand=['python3', 'mine.py']\nfiles=['../other/net.bin']";
+        std::fs::write(folder.path().join("mine/mine.toml"), text).unwrap();
+        let path = folder.path().join("other/../mine/mine.toml");
+        let manifest = Manifest::find(path.to_str().unwrap()).unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        assert_eq!(manifest.command[1], real.join("mine/mine.py").to_str().unwrap());
+        assert_eq!(manifest.files, [real.join("other/net.bin")]);
+        assert_eq!(manifest.folder, Some(real.join("mine")));
     }
 
     #[test]

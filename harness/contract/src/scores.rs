@@ -231,6 +231,13 @@ pub struct StreamScores {
     pub latency: Option<Durations>,
     /// The same with 300 ms for every frame never shown.
     pub latency_penalised: Option<Durations>,
+    /// 100 (frames that were on the screen at all) / N; absent for no frame. With a play-out clock of the system's own this is what
+    /// it showed ever, however late.
+    #[serde(default)]
+    pub shown_ever_percent: Option<f64>,
+    /// 100 (frames on the screen at most so many milliseconds after their capture) / N.
+    #[serde(default)]
+    pub shown_within_percent: BTreeMap<u32, f64>,
     /// Capture to the end of decoding, whenever that was.
     pub decoded_latency: Option<Durations>,
     /// Capture to the end of encoding.

@@ -76,8 +76,16 @@ pub struct RunSpec {
     pub revision: String,
     /// The command that repeats the run.
     pub replay: String,
-    /// When the first frame is captured, nanoseconds after the run's start. Earlier traffic (handshakes) is not impaired.
+    /// When the first frame is captured, nanoseconds after the run's start. Traffic more than `warm_ns` before it (handshakes) is not
+    /// impaired. Of a system with a camera of its own: the earliest that frame 0 can be.
     pub capture_start_ns: u64,
+    /// The channel is on this long before frame 0: warm-up, which is not scored.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warm_ns: u64,
+    /// When a camera of the system's own really captured frame 0 (its `capturing` line), nanoseconds after the run's start; absent for
+    /// others. Written after the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured_from_ns: Option<u64>,
     /// `scenario.playout` for programs: nanoseconds from a frame's capture to its slot on the screen, or `own`. Absent in files of
     /// earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_nanos")]
@@ -231,11 +239,28 @@ impl RunSpec {
         std::fs::write(&path, text).map_err(|source| SpecError::Io { path, doing: "write", source })
     }
 
+    /// When frame 0 was captured, or is to be: nanoseconds after the run's start.
+    #[must_use]
+    pub fn first_capture_ns(&self) -> u64 {
+        self.captured_from_ns.unwrap_or(self.capture_start_ns)
+    }
+
+    /// When the channel begins to impair, nanoseconds after the run's start.
+    #[must_use]
+    pub fn channel_start_ns(&self) -> u64 {
+        self.capture_start_ns.saturating_sub(self.warm_ns)
+    }
+
     /// Time between captures, nanoseconds, rounded down.
     #[must_use]
     pub fn interval_ns(&self) -> u64 {
         1_000_000_000 / u64::from(self.clip.fps.max(1))
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(ns: &u64) -> bool {
+    *ns == 0
 }
 
 mod maybe_nanos {

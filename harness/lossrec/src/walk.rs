@@ -172,7 +172,12 @@ impl Stored {
                 going_on.decoded(frame, again, damage.is_some());
             }
             plain.decoded(frame, decoded, damage.is_some());
-            let slot = codecs::restore::Slot { frame, key: row.is_key, arrival, exact: damage.is_none() };
+            let slot = codecs::restore::Slot {
+                frame,
+                key: row.is_key == Some(true),
+                arrival,
+                exact: damage.is_none(),
+            };
             let view = plain.view(frame, &black);
             let other = if self.going_on.is_some() { going_on.view(frame, &black) } else { view };
             visit(&Slot { frame, damage, captured: &captured, slot, plain: view, going_on: other })?;

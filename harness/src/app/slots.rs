@@ -5,7 +5,7 @@
 
 use super::marker::Shot;
 use super::screen::Recording;
-use crate::record::evidence::capture_time;
+use crate::score::slots_of;
 use anyhow::{Context, Result};
 use contract::{Event, EventKind, RunSpec, Side, Status, Stream};
 use link::Timestamp;
@@ -136,6 +136,11 @@ fn write_events(path: &Path, events: impl Iterator<Item = Event>) -> Result<()> 
     write().with_context(|| format!("failed to write {}", path.display()))
 }
 
+/// When a frame is captured, by the run's frame clock, nanoseconds.
+fn capture_time(spec: &RunSpec, frame: u32) -> u64 {
+    slots_of(spec).capture_time(frame).as_nanos()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::screen::Seen;
@@ -154,6 +159,8 @@ mod tests {
             revision: String::new(),
             replay: String::new(),
             capture_start_ns: 1_000_000_000,
+            warm_ns: 0,
+            captured_from_ns: None,
             playout_ns: Some(playout),
             cache: None,
             costs: contract::Costs::default(),

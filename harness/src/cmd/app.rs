@@ -125,6 +125,10 @@ fn write(folder: &Path, args: &Args, port: u16) -> Result<PathBuf> {
     let command = ["python3", "driver.py", &args.url, &args.caller, &args.callee].map(str::to_owned);
     table.insert("command".into(), list(&command));
     table.insert("kind".into(), "app".into());
+    table.insert("describe".into(), true.into());
+    // The driver passes the page's session descriptions on.
+    table.insert("wire".into(), "rtp".into());
+    table.insert("playout".into(), "adaptive".into());
     table.insert("screen".into(), "x11".into());
     table.insert("serve".into(), list(&words));
     table.insert("serve_port".into(), i64::from(port).into());

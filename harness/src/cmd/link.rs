@@ -213,7 +213,7 @@ pub fn run(args: &Args) -> Result<i32> {
 fn of_a_run(dir: &Path, direction: Direction) -> Result<i32> {
     let run = RunSpec::read(dir)?;
     let mut link = Link::new(run.scenario.path(direction), direction.seed(run.seed))?;
-    link.start_at(Timestamp(run.capture_start_ns));
+    link.start_at(Timestamp(run.channel_start_ns()));
     let mut out = io::stdout().lock();
     for (n, line) in io::stdin().lock().lines().enumerate() {
         let line = line.context("failed to read packets from standard input")?;

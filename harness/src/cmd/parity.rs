@@ -60,7 +60,7 @@ type Cell = (u32, Stream);
 struct Seen {
     slots: BTreeMap<Cell, (Status, Option<u32>, Option<String>)>,
     /// Bytes and whether it is a key frame, as encoded.
-    encoded: BTreeMap<Cell, (u32, bool)>,
+    encoded: BTreeMap<Cell, (u32, Option<bool>)>,
     /// Frames that the sender gave up.
     given_up: BTreeSet<u32>,
     /// Kinds of the receiver's events per frame, in order.
@@ -267,7 +267,7 @@ mod tests {
         for frame in 0..10 {
             let cell = (frame, Stream::Rgb);
             seen.slots.insert(cell, (Status::Rendered, Some(frame), Some(format!("{frame:032x}"))));
-            seen.encoded.insert(cell, (1000 + frame, frame == 0));
+            seen.encoded.insert(cell, (1000 + frame, Some(frame == 0)));
             seen.packets.insert(frame.into(), frame != 3);
         }
         seen
@@ -287,7 +287,7 @@ mod tests {
             ("a stream more", |s| {
                 s.slots.insert((4, Stream::Depth), (Status::Rendered, Some(4), None));
             }),
-            ("another size", |s| _ = s.encoded.insert((4, Stream::Rgb), (999, false))),
+            ("another size", |s| _ = s.encoded.insert((4, Stream::Rgb), (999, Some(false)))),
             ("a frame given up", |s| _ = s.given_up.insert(4)),
             ("another fate", |s| _ = s.packets.insert(4, false)),
             ("a packet more", |s| _ = s.packets.insert(10, true)),

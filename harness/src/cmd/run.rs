@@ -128,7 +128,7 @@ impl ClipArgs {
     }
 }
 
-fn parse_size(text: &str) -> Result<(u32, u32), String> {
+pub(crate) fn parse_size(text: &str) -> Result<(u32, u32), String> {
     let parts = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     parts.ok_or_else(|| format!("{text:?} is no size; write it as 512x512"))
 }

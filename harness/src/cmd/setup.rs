@@ -1,4 +1,4 @@
-//! `freezeframe setup webrtc`: which programs of others the adapters need, what for, and how to get them.
+//! `freezeframe setup webrtc` and its like: which programs of others the adapters need, what for, and how to get them.
 
 use anyhow::Result;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -18,6 +18,34 @@ pub struct Args {
 pub enum What {
     /// Chromium and web apps as systems under test
     Webrtc,
+    /// GStreamer's RTP elements and webrtcbin as systems under test
+    Gstreamer,
+    /// aiortc as a system under test
+    Aiortc,
+    /// To look at `freezeframe pcap`
+    Pcap,
+}
+
+impl What {
+    fn needs(self) -> &'static [Need] {
+        match self {
+            What::Webrtc => &WEBRTC,
+            What::Gstreamer => &GSTREAMER,
+            What::Aiortc => &AIORTC,
+            What::Pcap => &PCAP,
+        }
+    }
+
+    fn next(self) -> &'static str {
+        match self {
+            What::Webrtc => {
+                "freezeframe run clean --system adapters/chromium/chromium-vp8.toml --backend namespaces"
+            }
+            What::Gstreamer => "freezeframe system check adapters/gstreamer-rtp/gstreamer-rtp.toml",
+            What::Aiortc => "freezeframe system check adapters/aiortc/aiortc.toml",
+            What::Pcap => "freezeframe pcap RUN",
+        }
+    }
 }
 
 /// A program of others.
@@ -60,6 +88,68 @@ pub const WEBRTC: [Need; 3] = [
     },
 ];
 
+/// What adapters/gstreamer-rtp and adapters/gstreamer-webrtcbin need.
+pub const GSTREAMER: [Need; 5] = [
+    Need {
+        name: "RTP",
+        package: "gstreamer1.0-plugins-good",
+        why: "rtpbin, vp8enc, rtpulpfecenc: both adapters",
+        places: &[
+            "/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgstrtpmanager.so",
+            "/usr/lib/aarch64-linux-gnu/gstreamer-1.0/libgstrtpmanager.so",
+        ],
+    },
+    Need {
+        name: "WebRTC",
+        package: "gstreamer1.0-plugins-bad",
+        why: "webrtcbin: adapters/gstreamer-webrtcbin",
+        places: &[
+            "/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgstwebrtc.so",
+            "/usr/lib/aarch64-linux-gnu/gstreamer-1.0/libgstwebrtc.so",
+        ],
+    },
+    Need {
+        name: "ICE",
+        package: "gstreamer1.0-nice",
+        why: "webrtcbin's candidates: adapters/gstreamer-webrtcbin",
+        places: &[
+            "/usr/lib/x86_64-linux-gnu/gstreamer-1.0/libgstnice.so",
+            "/usr/lib/aarch64-linux-gnu/gstreamer-1.0/libgstnice.so",
+        ],
+    },
+    Need {
+        name: "Python",
+        package: "python3-gst-1.0",
+        why: "the drivers, which are Python",
+        places: &["/usr/lib/python3/dist-packages/gi/overrides/Gst.py"],
+    },
+    Need {
+        name: "bindings",
+        package: "gir1.2-gst-plugins-bad-1.0",
+        why: "webrtcbin from Python: adapters/gstreamer-webrtcbin",
+        places: &[
+            "/usr/lib/x86_64-linux-gnu/girepository-1.0/GstWebRTC-1.0.typelib",
+            "/usr/lib/aarch64-linux-gnu/girepository-1.0/GstWebRTC-1.0.typelib",
+        ],
+    },
+];
+
+/// What adapters/aiortc needs besides its own folder: what systems under test may not see lies elsewhere.
+pub const AIORTC: [Need; 1] = [Need {
+    name: "aiortc",
+    package: "",
+    why: "adapters/aiortc: a virtual environment beside its manifest",
+    places: &["adapters/aiortc/venv/bin/python"],
+}];
+
+/// What opens a capture.
+pub const PCAP: [Need; 1] = [Need {
+    name: "tshark",
+    package: "tshark",
+    why: "`freezeframe pcap RUN` writes for it, and for Wireshark",
+    places: &["tshark"],
+}];
+
 impl Need {
     /// Where it was found.
     #[must_use]
@@ -82,6 +172,10 @@ impl Need {
 /// The command that gets what is missing.
 #[must_use]
 pub fn command(missing: &[&Need]) -> String {
+    if missing.iter().any(|n| n.package.is_empty()) {
+        let venv = "adapters/aiortc/venv";
+        return format!("python3 -m venv {venv} && {venv}/bin/pip install aiortc==1.16.0");
+    }
     let packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
     format!("sudo apt-get install --no-install-recommends {}", packages.join(" "))
 }
@@ -91,9 +185,8 @@ pub fn command(missing: &[&Need]) -> String {
 /// # Errors
 /// Never.
 pub fn run(args: &Args) -> Result<i32> {
-    let What::Webrtc = args.what;
     let mut missing = Vec::new();
-    for need in &WEBRTC {
+    for need in args.what.needs() {
         match need.find() {
             Some(place) => println!("ok       {:8}  {}", need.name, place.display()),
             None => {
@@ -103,9 +196,7 @@ pub fn run(args: &Args) -> Result<i32> {
         }
     }
     if missing.is_empty() {
-        println!(
-            "\nAll there. Try: freezeframe run clean --system adapters/chromium/chromium-vp8.toml --backend namespaces"
-        );
+        println!("\nAll there. Try: {}", args.what.next());
         return Ok(exit::OK);
     }
     println!("\n{}", command(&missing));

@@ -5,10 +5,10 @@ use super::files::{EndFiles, write_new};
 use super::sandbox::{Part, RunPlaces, Surroundings, isolation_but, not_isolated};
 use crate::app::App;
 use crate::bad_input;
-use crate::record::{Finding, read_fates};
+use crate::record::{Finding, read_fates, rtp};
 use anyhow::{Context, Result};
 use contract::scores::{AppHealth, Durations, Health, Warning};
-use contract::{Event, Manifest, RunSpec, Scenario, Shaping};
+use contract::{Event, Manifest, RunSpec, Scenario, Shaping, Wire};
 use link::LinkSpec;
 use netns::{End, Lab, LabConfig, LabError, Shaper};
 use serde_json::{Value, json};
@@ -25,6 +25,8 @@ const PORT: u16 = 5000;
 /// and at least.
 const READY_PER_FRAME: Duration = Duration::from_millis(300);
 const READY_AT_LEAST: Duration = Duration::from_secs(60);
+/// The channel begins long after any set-up, unless it is started anew.
+const NOT_YET: Duration = Duration::from_secs(86_400);
 /// Time between `start` and the run's time zero, so that both ends are waiting when it comes.
 const LEAD: Duration = Duration::from_millis(100);
 /// Between the last slot and `stop`: a system that ends by itself is not told to.
@@ -52,9 +54,12 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
         other => other.context("failed to build the lab (`freezeframe doctor` says what is missing)")?,
     };
     eprintln!("shaper: {}", lab.shaper());
+    // Until both ends are ready the path delays and does nothing else: a call may be connected by then.
+    lab.start_at(monotonic_ns(), NOT_YET).context("failed to start the emulator")?;
 
     let mut ends = Ends::default();
     let outcome = ends.run(&mut lab, spec, manifest, run_dir, final_dir);
+    ends.write_signals(run_dir)?;
     let health = lab.stop().context("the emulator failed");
     if let Ok(health) = &health {
         write_new(&run_dir.join("emulator.json"), serde_json::to_string_pretty(health)?.as_bytes())?;
@@ -64,15 +69,18 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     let mut findings = path_findings(&health, manifest);
     findings.extend(ends.findings(manifest));
     findings.append(&mut ends.seen);
-    let ends = Known {
-        exits,
-        ended_ns: ends.ended_ns,
-        isolation: ends.isolation,
-        warning: not_isolated(manifest),
-        app: ends.app,
-    };
-    write_health(&health, &findings, ends, run_dir)?;
-    merge_events(run_dir)
+    merge_events(run_dir)?;
+    let mut warnings: Vec<Warning> = not_isolated(manifest).into_iter().collect();
+    let spec = RunSpec { captured_from_ns: ends.captured_from_ns, ..spec.clone() };
+    if manifest.capturing {
+        // Readers of the run count frames from there.
+        spec.write(run_dir)?;
+    }
+    if manifest.wire == Wire::Rtp {
+        warnings.extend(rtp::read_the_wire(run_dir, &spec)?);
+    }
+    let ends = Known { exits, ended_ns: ends.ended_ns, isolation: ends.isolation, warnings, app: ends.app };
+    write_health(&health, &findings, ends, run_dir)
 }
 
 /// What has passed from one end to the other beside the path.
@@ -82,11 +90,20 @@ struct Signals {
     bytes: u64,
 }
 
+/// Longest time between the earliest capture of a camera of the system's own and its frame 0.
+const CAPTURING_WITHIN: Duration = Duration::from_secs(10);
+/// How far frame 0's time may be from the moment at which `capturing` is said.
+const CAPTURING_SAID: Duration = Duration::from_secs(1);
+
 /// The two ends of a run, while it lasts.
 #[derive(Default)]
 struct Ends {
     /// The sender's, the receiver's.
     signals: [Signals; 2],
+    /// What they told each other, as far as it was passed on: lines of [`rtp::SIGNALS`].
+    told: Vec<String>,
+    /// Of a camera of the system's own: when it captured frame 0, nanoseconds of the run.
+    captured_from_ns: Option<u64>,
     ended_ns: u64,
     /// What kept them apart.
     isolation: String,
@@ -102,7 +119,7 @@ struct Known {
     exits: BTreeMap<String, i32>,
     ended_ns: u64,
     isolation: String,
-    warning: Option<Warning>,
+    warnings: Vec<Warning>,
     app: Option<AppHealth>,
 }
 
@@ -157,17 +174,15 @@ impl Ends {
         if let Some(app) = &app {
             app.frame_0_at(epoch_ns + spec.capture_start_ns);
         }
-        lab.start_at(epoch_ns, Duration::from_nanos(spec.capture_start_ns).saturating_sub(manifest.warm()))
+        lab.start_at(epoch_ns, Duration::from_nanos(spec.channel_start_ns()))
             .context("failed to start the emulator")?;
         let line = json!({"type": "start", "epoch_ns": epoch_ns}).to_string();
         receiver.say(&line);
         sender.say(&line);
-        let clip = spec.capture_start_ns + u64::from(spec.clip.frames) * spec.interval_ns();
         let tail = spec.scenario.playout.at_most();
         let tail = if app.is_some() { tail.min(APP_TAIL) } else { tail };
-        let length = Duration::from_nanos(clip) + tail;
-        let exits =
-            self.until_the_end(lab, &mut sender, &mut receiver, manifest, app.as_mut(), LEAD + length)?;
+        let clock = Clock { epoch_ns, spec, tail };
+        let exits = self.until_the_end(lab, &mut sender, &mut receiver, manifest, app.as_mut(), &clock)?;
         self.ended_ns = monotonic_ns().saturating_sub(epoch_ns);
         self.isolation = isolation_but(&[sender.shared(), receiver.shared()]);
         drop((sender, receiver));
@@ -205,7 +220,7 @@ impl Ends {
             }
             let said = self.relay(sender, receiver, manifest);
             for (ready, lines) in ready.iter_mut().zip(&said) {
-                *ready |= lines.iter().any(|kind| kind == "ready");
+                *ready |= lines.iter().any(|line| line["type"] == "ready");
             }
             for child in [&mut *sender, &mut *receiver] {
                 if let Some(status) = child.poll()? {
@@ -231,7 +246,7 @@ impl Ends {
         }
     }
 
-    /// Passes signals between the ends until both have ended well; tells them to stop `length` from now.
+    /// Passes signals between the ends until both have ended well; tells them to stop when the last frame's time is over.
     fn until_the_end(
         &mut self,
         lab: &mut Lab,
@@ -239,13 +254,28 @@ impl Ends {
         receiver: &mut Running,
         manifest: &Manifest,
         mut app: Option<&mut App>,
-        length: Duration,
+        clock: &Clock<'_>,
     ) -> Result<BTreeMap<String, i32>> {
         let start = Instant::now();
         let grace = Duration::from_secs(manifest.limits.stop_s);
+        let mut length = clock.length(None);
         let (mut over, mut told, mut next_look) = ([false; 2], false, Instant::now());
         while over != [true; 2] {
-            self.relay(sender, receiver, manifest);
+            let [of_sender, _] = self.relay(sender, receiver, manifest);
+            if manifest.capturing && self.captured_from_ns.is_none() {
+                if let Some(line) = of_sender.iter().find(|line| line["type"] == "capturing") {
+                    let first = clock.frame_0(line)?;
+                    self.captured_from_ns = Some(first);
+                    length = clock.length(Some(first));
+                    receiver.say(&line.to_string());
+                } else if start.elapsed() > clock.capturing_by() {
+                    let text = format!(
+                        "the sender has not said `capturing` within {} s of the earliest capture (docs/PLUGIN.md); the run was ended",
+                        CAPTURING_WITHIN.as_secs()
+                    );
+                    return Err(Failure::error("never_capturing", text));
+                }
+            }
             for (child, over) in [&mut *sender, &mut *receiver].into_iter().zip(&mut over) {
                 if !*over && let Some(status) = child.poll()? {
                     child.check(status)?;
@@ -291,36 +321,50 @@ impl Ends {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+        if manifest.capturing && self.captured_from_ns.is_none() {
+            let text = "both ends have ended and the sender never said `capturing` (docs/PLUGIN.md)";
+            return Err(Failure::error("never_capturing", text.to_owned()));
+        }
         Ok([("sender".to_owned(), 0), ("receiver".to_owned(), 0)].into())
     }
 
-    /// Passes on what both have said for each other; gives the types of the other lines, the sender's first. Beyond the manifest's
-    /// limits nothing is passed on any more.
+    /// Passes on what both have said for each other; gives the other lines, the sender's first. Beyond the manifest's limits nothing
+    /// is passed on any more.
     fn relay(
         &mut self,
         sender: &mut Running,
         receiver: &mut Running,
         manifest: &Manifest,
-    ) -> [Vec<String>; 2] {
+    ) -> [Vec<Value>; 2] {
         let limits = &manifest.limits;
-        let pass = |from: &Running, to: &mut Running, signals: &mut Signals| {
-            let mut kinds = Vec::new();
-            for line in from.said() {
-                let kind = kind(&line);
-                if kind != "signal" {
-                    kinds.push(kind);
+        let told = &mut self.told;
+        let mut pass = |from: &Running, to: &mut Running, signals: &mut Signals| {
+            let mut others = Vec::new();
+            for text in from.said() {
+                let line: Value = serde_json::from_str(&text).unwrap_or_default();
+                if line["type"] != "signal" {
+                    others.push(line);
                     continue;
                 }
                 signals.lines += 1;
-                signals.bytes += line.len() as u64;
+                signals.bytes += text.len() as u64;
                 if signals.lines <= limits.signals && signals.bytes <= limits.signal_kb << 10 {
-                    to.say(&line);
+                    to.say(&text);
+                    told.push(json!({"side": from.name(), "data": line["data"]}).to_string());
                 }
             }
-            kinds
+            others
         };
         let [of_sender, of_receiver] = &mut self.signals;
         [pass(sender, receiver, of_sender), pass(receiver, sender, of_receiver)]
+    }
+
+    /// Keeps what the ends told each other: session descriptions say what the packets on the path are.
+    fn write_signals(&self, run_dir: &Path) -> Result<()> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        write_new(&run_dir.join(rtp::SIGNALS), (self.told.join("\n") + "\n").as_bytes())
     }
 
     fn findings(&self, manifest: &Manifest) -> Vec<Finding> {
@@ -328,6 +372,53 @@ impl Ends {
         let over = |s: &&Signals| s.lines > limits.signals || s.bytes > limits.signal_kb << 10;
         let finding = |s: &Signals| Finding::SignalTraffic { lines: s.lines, bytes: s.bytes };
         self.signals.iter().filter(over).map(finding).collect()
+    }
+}
+
+/// When a run's frames are captured and due.
+struct Clock<'a> {
+    epoch_ns: u64,
+    spec: &'a RunSpec,
+    /// From a frame's capture to the last moment at which it can be shown.
+    tail: Duration,
+}
+
+impl Clock<'_> {
+    /// From `start` to the last frame's deadline, if frame 0 is captured at `first`, nanoseconds of the run.
+    fn length(&self, first: Option<u64>) -> Duration {
+        let spec = self.spec;
+        let first = first.unwrap_or(spec.capture_start_ns);
+        let clip = first + u64::from(spec.clip.frames) * spec.interval_ns();
+        LEAD + Duration::from_nanos(clip) + self.tail
+    }
+
+    /// From `start` to the last moment at which a camera of the system's own may begin.
+    fn capturing_by(&self) -> Duration {
+        LEAD + Duration::from_nanos(self.spec.capture_start_ns) + CAPTURING_WITHIN
+    }
+
+    /// When frame 0 was captured, nanoseconds of the run, by a line that says `capturing`.
+    fn frame_0(&self, line: &Value) -> Result<u64> {
+        let said: String = line.to_string().chars().take(200).collect();
+        let bad = |why: String| {
+            Failure::error("bad_capturing", format!("the sender's line {said}: {why} (docs/PLUGIN.md)"))
+        };
+        let Some(at) = line["frame0_ns"].as_u64() else {
+            return Err(bad(
+                "frame0_ns is missing, or no whole number of nanoseconds of CLOCK_MONOTONIC".to_owned()
+            ));
+        };
+        if at.abs_diff(monotonic_ns()) > CAPTURING_SAID.as_nanos() as u64 {
+            return Err(bad("it was not said within a second of frame 0's capture".to_owned()));
+        }
+        let earliest = self.epoch_ns + self.spec.capture_start_ns;
+        if at < earliest || at > earliest + CAPTURING_WITHIN.as_nanos() as u64 {
+            return Err(bad(format!(
+                "frame 0 is to be captured within {} s from capture_start_ns on, that is from {earliest} on",
+                CAPTURING_WITHIN.as_secs()
+            )));
+        }
+        Ok(at - self.epoch_ns)
     }
 }
 
@@ -392,7 +483,7 @@ fn write_health(emulator: &netns::Health, findings: &[Finding], known: Known, ru
         problems,
         isolation: known.isolation,
         ended_ns: Some(known.ended_ns),
-        findings: findings.iter().map(Finding::to_warning).chain(known.warning).collect(),
+        findings: findings.iter().map(Finding::to_warning).chain(known.warnings).collect(),
         exits: known.exits,
         app: known.app,
         emulator_lateness: Durations::of(late),
@@ -404,11 +495,6 @@ fn write_health(emulator: &netns::Health, findings: &[Finding], known: Known, ru
 fn monotonic_ns() -> u64 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
     Duration::from(now).as_nanos() as u64
-}
-
-fn kind(line: &str) -> String {
-    let value: Value = serde_json::from_str(line).unwrap_or_default();
-    value["type"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Both ends' events as one list in the order of time (the sender's first at equal times).

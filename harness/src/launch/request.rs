@@ -7,7 +7,7 @@ use super::sandbox::{Part, Surroundings};
 use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
 use contract::identity::DependsOn;
-use contract::{Backend, Costs, Manifest, RunSpec, Scenario, Shaping};
+use contract::{Backend, Costs, Manifest, ManifestPlayout, Playout, RunSpec, Scenario, Shaping};
 use serde::Deserialize;
 use std::path::Path;
 use std::time::Duration;
@@ -63,8 +63,11 @@ impl Request {
             Backend::Virtual => Costs::find(&self.costs).map_err(|e| BadInput(e.to_string()))?,
             Backend::Namespaces => Costs::default(),
         };
-        let scenario = Scenario::find(&self.scenario)?.at_rate(clip.fps);
+        let mut scenario = Scenario::find(&self.scenario)?.at_rate(clip.fps);
         let manifest = Manifest::find(&self.system)?;
+        if manifest.playout == ManifestPlayout::Adaptive {
+            scenario.playout = Playout::OWN;
+        }
         if manifest.is_app() && self.backend == Backend::Virtual {
             bad_input!(
                 "system {} is an app, with the harness's camera and screen, and these are on the wall clock: add --backend namespaces",
@@ -116,6 +119,8 @@ impl Request {
             revision: revision(),
             replay: self.replay()?,
             capture_start_ns: setup_ms * 1_000_000 + manifest.warm().as_nanos() as u64,
+            warm_ns: manifest.warm().as_nanos() as u64,
+            captured_from_ns: None,
             playout_ns: Some(scenario.playout),
             cache: if self.cache { Some(clip::cache_dir()?) } else { None },
             given: names,

@@ -103,6 +103,7 @@ pub fn changes(old: &RunSpec, new: &RunSpec) -> Vec<String> {
     let shape =
         |key: &RunKey| format!("{}x{} at {}/s, {} frames", key.width, key.height, key.fps, key.frames);
     let setup = |spec: &RunSpec| format!("{} ms", spec.capture_start_ns / 1_000_000);
+    let warm = |spec: &RunSpec| format!("{} ms", spec.warm_ns / 1_000_000);
     compare("clip content", "", &content(&a.clip_hash), &content(&b.clip_hash));
     compare("clip", "", &a.clip, &b.clip);
     compare("clip's shape", "", &shape(&a), &shape(&b));
@@ -117,6 +118,7 @@ pub fn changes(old: &RunSpec, new: &RunSpec) -> Vec<String> {
     compare("shaper", "", &a.shaper.to_string(), &b.shaper.to_string());
     compare("seed", "", &a.seed.to_string(), &b.seed.to_string());
     compare("set-up time", "", &setup(old), &setup(new));
+    compare("warm-up", "", &warm(old), &warm(new));
     reasons
 }
 

@@ -37,7 +37,7 @@ impl Delivered {
         if spec.backend == contract::Backend::Virtual {
             let link = |spec_of: &link::LinkSpec, direction: Direction| {
                 let mut link = Link::new(spec_of, direction.seed(spec.seed))?;
-                link.start_at(Timestamp(spec.capture_start_ns));
+                link.start_at(Timestamp(spec.channel_start_ns()));
                 Ok::<_, link::LinkError>(link)
             };
             links = Some([

@@ -529,7 +529,7 @@ impl fmt::Display for Finding {
             ),
             Finding::SetupTraffic { bytes, limit } => write!(
                 f,
-                "{bytes} bytes crossed before frame 0, where the path only delays ({limit} are allowed); media belongs after it; limits.setup_kb of the manifest"
+                "{bytes} bytes crossed before the channel began, where the path only delays ({limit} are allowed); media belongs after it (warm_s of the manifest is for warming up); limits.setup_kb"
             ),
             Finding::SignalTraffic { lines, bytes } => write!(
                 f,

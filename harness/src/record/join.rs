@@ -66,6 +66,8 @@ pub struct Reports {
     pub complete: bool,
     /// Frames given up.
     pub lost: bool,
+    /// Not the system but the ledger of the path says which packets are a frame's: it has them all.
+    pub labelled: bool,
 }
 
 /// What belongs to no single frame.
@@ -128,7 +130,7 @@ struct Joiner<'a> {
 /// Everything seen about one stream of one frame.
 #[derive(Default)]
 struct Cell {
-    encoded: Option<(Timestamp, u32, bool)>,
+    encoded: Option<(Timestamp, u32, Option<bool>)>,
     traffic: BTreeMap<Role, Traffic>,
     /// By what they carry and its index; the copies of a packet together.
     packets: BTreeMap<(Role, u32), Packet>,
@@ -292,6 +294,7 @@ impl<'a> Joiner<'a> {
 
     fn finish(mut self, ledger: Option<&Ledger>) -> Joined {
         self.totals.transport_dropped = self.transport_dropped.values().sum();
+        self.reports.labelled = ledger.and_then(Ledger::forward_frame_packets).is_some();
         let mut findings = Vec::new();
         let never_captured = self.capture.iter().enumerate().filter(|(_, t)| t.is_none());
         let mut tally = Tally::default();
@@ -533,7 +536,12 @@ impl Cell {
             (None, _) if some(row.lost) => LossCause::Network,
             (None, _) if some(row.late) => LossCause::Late,
             (None, _) if gave_none => LossCause::Decoder,
-            (None, _) if reports.complete && row.lost == Some(0) => LossCause::Dependency,
+            // All that entered the path of it came in time: it was whole, whoever says so.
+            (None, _)
+                if (reports.complete || (reports.labelled && row.late == Some(0))) && row.lost == Some(0) =>
+            {
+                LossCause::Dependency
+            }
             (None, _) => LossCause::Unknown,
         }
     }

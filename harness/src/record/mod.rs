@@ -14,6 +14,7 @@ pub mod evidence;
 mod fates;
 mod finding;
 mod join;
+pub mod rtp;
 mod tally;
 pub mod why;
 

@@ -21,13 +21,13 @@ struct Packet {
 }
 
 /// The frames that `frame` needs, oldest first, itself last: back to the last key frame sent before it. Itself alone if the
-/// system does not report which frames are key frames.
+/// system does not report which frames are key frames, or nobody can tell.
 #[must_use]
 pub fn chain(rows: &[FrameRow], frame: u32, stream: Stream) -> Vec<&FrameRow> {
     let mut chain: Vec<&FrameRow> = Vec::new();
     for row in rows.iter().filter(|r| r.stream == stream && r.frame_id <= frame).rev() {
         chain.push(row);
-        if row.is_key || row.encoded_bytes.is_none() {
+        if row.is_key != Some(false) || row.encoded_bytes.is_none() {
             break;
         }
     }
@@ -94,7 +94,7 @@ fn headline(text: &mut String, row: &FrameRow) {
         None => "",
     };
     let _ = writeln!(text, "frame {} {stream} {status}{cause}; {screen}", row.frame_id);
-    let kind = if row.is_key { "key frame" } else { "frame" };
+    let kind = if row.is_key == Some(true) { "key frame" } else { "frame" };
     let size = row.encoded_bytes.map_or_else(|| "unknown size".to_owned(), |b| format!("{b} bytes"));
     let _ = match (row.data, row.parity, row.repeat) {
         (Some(data), Some(parity), Some(repeat)) => write!(
@@ -327,7 +327,7 @@ fn lost_by(fate: &FateRecord) -> String {
 
 fn needs(text: &mut String, chain: &[&FrameRow], root: &FrameRow) {
     let (Some(first), Some(last)) = (chain.first(), chain.last()) else { return };
-    let kind = if first.is_key { "key" } else { "no key frame before it" };
+    let kind = if first.is_key == Some(true) { "key" } else { "no key frame before it" };
     let _ = match last.frame_id - first.frame_id {
         1 => write!(text, "  needs frame {} ({kind}): ", first.frame_id),
         _ => write!(text, "  needs frames {} ({kind}) to {}: ", first.frame_id, last.frame_id - 1),
@@ -390,7 +390,7 @@ fn fits(Sent { frame, packet: p, .. }: &Sent, fate: &FateRecord) -> bool {
         && (p.bytes..=p.bytes + HEADERS).contains(&fate.bytes)
 }
 
-fn role_name(role: Role) -> &'static str {
+pub(super) fn role_name(role: Role) -> &'static str {
     match role {
         Role::Data => "data",
         Role::Parity => "parity",

@@ -90,7 +90,7 @@ const SLOT_TOLERANCE: Duration = Duration::from_millis(5);
 pub fn slots_of(spec: &RunSpec) -> Slots {
     Slots {
         frames: spec.clip.frames,
-        capture_start: Timestamp(spec.capture_start_ns),
+        capture_start: Timestamp(spec.first_capture_ns()),
         streams: spec.clip.streams().to_vec(),
         interval: Duration::from_nanos(spec.interval_ns()),
         playout: spec.scenario.playout,
@@ -382,8 +382,8 @@ pub fn lacks(dir: &Path, options: &mut Options) -> anyhow::Result<Option<String>
         }
         Err(error) => Ok(Some(error.to_string())),
         Ok(scores) => {
-            let damaged = seal::check(dir).err().map(|e| crate::launch::stale::damage(&e));
-            let why = damaged.or(scores.scoring.lacks(&scoring(&spec, options)));
+            let damaged = || seal::check(dir).err().map(|e| crate::launch::stale::damage(&e));
+            let why = scores.scoring.lacks(&scoring(&spec, options)).or_else(damaged);
             let had = scores.scoring.metrics.into_keys().filter(|m| !options.metrics.contains(m));
             let had: Vec<Metric> = had.collect();
             options.metrics.extend(had);

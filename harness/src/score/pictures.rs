@@ -423,7 +423,7 @@ fn whole_keys(dir: &Path, stream: Stream) -> anyhow::Result<BTreeSet<u32>> {
     let [mut key, mut complete, mut lost] = [(); 3].map(|()| BTreeSet::new());
     for event in read_events(&dir.join("events.jsonl"))? {
         match event?.kind {
-            EventKind::Encoded { frame, stream: s, key: true, .. } if s == stream => key.insert(frame),
+            EventKind::Encoded { frame, stream: s, key: Some(true), .. } if s == stream => key.insert(frame),
             EventKind::Complete { frame, stream: s, .. } if s == stream => complete.insert(frame),
             EventKind::Lost { frame, stream: s, .. } if s == stream => lost.insert(frame),
             _ => false,

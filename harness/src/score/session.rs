@@ -58,10 +58,25 @@ pub fn stream_scores(rows: &[&FrameRow], slots: &Slots) -> StreamScores {
         frozen_runs: metrics::frozen_runs(&still, slots.interval_ns()),
         latency: metrics::latency(&latency),
         latency_penalised: metrics::latency_penalised(&latency),
+        shown_ever_percent: share(&latency, u64::MAX),
+        shown_within_percent: SHOWN_WITHIN_MS
+            .into_iter()
+            .filter_map(|ms| Some((ms, share(&latency, u64::from(ms) * 1_000_000)?)))
+            .collect(),
         decoded_latency: times(|r| r.capture, |r| r.decode_end),
         encode_time: times(|r| r.capture, |r| r.encode_end),
         decode_time: times(|r| r.complete, |r| r.decode_end),
     }
+}
+
+/// Delays at which a report says how much was on the screen by then, milliseconds.
+const SHOWN_WITHIN_MS: [u32; 7] = [100, 150, 200, 300, 500, 1000, 2000];
+
+/// Percent of the frames that were shown, and at most so many nanoseconds after their capture.
+#[allow(clippy::cast_precision_loss)] // frames are far fewer than 2^53
+fn share(latency: &[Option<u64>], within_ns: u64) -> Option<f64> {
+    let shown = latency.iter().flatten().filter(|ns| **ns <= within_ns).count();
+    (!latency.is_empty()).then(|| 100.0 * shown as f64 / latency.len() as f64)
 }
 
 /// `None` where one of the two is not known, or they come in an order that cannot be (which is a finding of the record).

@@ -121,7 +121,7 @@ pub fn frames() -> Table {
         RUN,
         ("frame_id", Int, "captured frame, from 0"),
         ("stream", Text, "rgb or depth"),
-        ("is_key", Bool, "encoded without reference to earlier frames"),
+        ("is_key", Bool, "encoded without reference to earlier frames; empty: nobody can tell"),
         (
             "status",
             Text,
@@ -182,7 +182,7 @@ pub fn frame_row(run: &str, row: &FrameRow) -> Vec<Value> {
         Value::Text(run.to_owned()),
         Value::Int(row.frame_id.into()),
         name(Some(row.stream.name())),
-        Value::Bool(row.is_key),
+        row.is_key.map_or(Value::Null, Value::Bool),
         name(Some(row.status.name())),
         name(row.loss_cause.map(contract::LossCause::name)),
         count(row.shown_frame_id),

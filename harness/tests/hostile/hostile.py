@@ -1,4 +1,4 @@
-"""Systems that lie, cheat, and attack. `hostile.py ATTACK PART ...`; each is examples/plugin.py with one thing changed.
+"""Systems that lie, cheat, and attack. `hostile.py ATTACK PART ...`; each is plugin.py with one thing changed.
 
 An attack that gets through writes SUCCEEDED to standard error, one that is refused by the machine writes BLOCKED."""
 import ctypes, json, os, random, signal, socket, struct, subprocess, sys, time

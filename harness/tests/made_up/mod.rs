@@ -92,7 +92,11 @@ pub fn record(what: &MadeUp) -> (Vec<Event>, Vec<FateRecord>) {
         for stream in [Stream::Rgb, Stream::Depth] {
             let at = if stream == Stream::Rgb { t + 6_000_000 } else { t + 9_000_000 };
             let size = if key { 9_000 } else { 1_800 + u32::try_from(dice.roll(900)).unwrap() };
-            sender.push(event(at, Side::Sender, EventKind::Encoded { frame, stream, bytes: size, key }));
+            sender.push(event(
+                at,
+                Side::Sender,
+                EventKind::Encoded { frame, stream, bytes: size, key: Some(key) },
+            ));
             let packets = K + what.repair;
             let mut arrived = 0;
             let mut arrived_data = 0;

@@ -4,7 +4,7 @@
 
 /// Name of a field and its definition. N is the number of captured frames, T the time between captures; the *window* is
 /// [`Window`](super::Window).
-pub const SESSION_DEFINITIONS: [(&str, &str); 54] = [
+pub const SESSION_DEFINITIONS: [(&str, &str); 56] = [
     ("rendered", "slots that showed their own frame from complete data"),
     ("concealed", "slots that showed their own frame from partial data"),
     ("frozen", "slots in which the last picture stayed (or black, before the first)"),
@@ -69,6 +69,14 @@ pub const SESSION_DEFINITIONS: [(&str, &str); 54] = [
         "runs of consecutive slots without a new picture; *terminal* is the one that ends the session, terminal_ns = terminal T",
     ),
     ("latency", "capture to the frame's own slot on the screen, frames that were shown only"),
+    (
+        "shown_ever_percent",
+        "100 (frames that were on the screen in a slot of their own) / N, however late a clock of the system's own let that be",
+    ),
+    (
+        "shown_within_percent",
+        "100 (frames whose slot, showing themselves, was at most so many milliseconds after their capture) / N",
+    ),
     ("latency_penalised", "the same over all N frames, 300 ms for a frame never shown"),
     ("decoded_latency", "capture to the end of decoding, whenever that was"),
     ("encode_time", "capture to the end of encoding"),

@@ -131,7 +131,7 @@ fn xor(mean: usize, mut channel: Channel) -> (f64, f64) {
         for (packet, recovered) in arrived {
             let Some((header, payload)) = Header::parse(&packet) else { continue };
             for got in assembler.push(&header, payload, recovered) {
-                assert_eq!(got.bytes, content(got.frame, mean));
+                assert_eq!(got.bytes, content(got.picture, mean));
                 back += 1;
             }
         }

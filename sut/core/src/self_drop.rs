@@ -13,7 +13,7 @@
 use link::SplitMix64;
 
 /// Uniform in `0..bound`; 0 for a bound of 0.
-pub(crate) fn below(random: &mut SplitMix64, bound: u32) -> u32 {
+pub fn below(random: &mut SplitMix64, bound: u32) -> u32 {
     let bound = u64::from(bound);
     if bound == 0 {
         return 0;

@@ -11,14 +11,14 @@
 //! never came on the screen. Reparo's paper: its figure 8, and its worst tenth of PSNR.
 
 use contract::{Event, EventKind, Playout, Status, Stream};
-use link::{Direction, Fate, Link, LinkSpec, Timestamp};
+use link::{Direction, Fate, Link, LinkSpec, SplitMix64, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::BufRead as _;
 use std::path::Path;
 use std::time::Duration;
-use sut_core::self_drop::SplitMix64;
+use sut_core::self_drop::below;
 use sut_core::simulate::{self, Peer, Recorder, simulate};
 use sut_core::{Endpoint, Schedule, Worker, WorkerError};
 use systems::jobs::{DecodeDone, DecodeJob, EncodeDone, EncodeJob};
@@ -306,7 +306,7 @@ impl<'a> Sizes<'a> {
                 _ => first,
             };
             let count = u32::try_from(places.len()).unwrap_or(u32::MAX);
-            self.at = places.get(self.random.below(count) as usize).copied().unwrap_or((0, 0));
+            self.at = places.get(below(&mut self.random, count) as usize).copied().unwrap_or((0, 0));
         }
         let (r, i) = self.at;
         self.at = (r, i + 1);
@@ -575,7 +575,7 @@ fn run(scores: &Value, dir: &Path) -> Result<Option<Run>, Box<dyn std::error::Er
     let psnr = head.iter().position(|c| *c == "psnr").ok_or("frames.csv has no psnr")?;
     let mut sizes = Vec::new();
     for line in std::io::BufReader::new(std::fs::File::open(dir.join("events.jsonl"))?).lines() {
-        if let EventKind::Encoded { stream: Stream::Rgb, bytes, key, .. } =
+        if let EventKind::Encoded { stream: Stream::Rgb, bytes, key: Some(key), .. } =
             serde_json::from_str::<Event>(&line?)?.kind
         {
             sizes.push((bytes as usize, key));

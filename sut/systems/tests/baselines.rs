@@ -185,7 +185,8 @@ fn on_a_clean_path_every_frame_is_rendered_at_half_redundancy() {
             System::Tambur(_) => 0.4..0.85,
         };
         assert!(wanted.contains(&redundancy), "{system:?} sends {redundancy} parity per data");
-        let keys = events.iter().filter(|e| matches!(e.kind, EventKind::Encoded { key: true, .. })).count();
+        let keys =
+            events.iter().filter(|e| matches!(e.kind, EventKind::Encoded { key: Some(true), .. })).count();
         assert_eq!(keys, 1, "{system:?}");
     }
 }
@@ -208,7 +209,8 @@ fn on_a_bad_path_every_slot_is_judged_once_and_key_frames_bring_the_picture_back
         assert!((50..150).contains(&rendered), "{system:?} renders {rendered}");
         let recovered = |e: &&Event| matches!(e.kind, EventKind::Complete { recovered: 1.., .. });
         assert!(events.iter().filter(recovered).count() > 0, "{system:?} recovers nothing");
-        let keys = events.iter().filter(|e| matches!(e.kind, EventKind::Encoded { key: true, .. })).count();
+        let keys =
+            events.iter().filter(|e| matches!(e.kind, EventKind::Encoded { key: Some(true), .. })).count();
         assert!(keys > 1, "{system:?} never asks for a key frame");
     }
 }

@@ -301,6 +301,11 @@ fn session_table(stream: Stream, scores: &StreamScores) -> String {
             rows.push((name.to_owned(), text));
         }
     }
+    if let Some(ever) = scores.shown_ever_percent {
+        let within = scores.shown_within_percent.iter().map(|(ms, share)| format!("{share:.1} % by {ms} ms"));
+        let text = within.chain([format!("{ever:.1} % ever")]).collect::<Vec<_>>().join(" · ");
+        rows.push(("on the screen after capture".into(), text));
+    }
     let mut out = String::from(r#"<table class="wide pairs"><tbody>"#);
     for (k, v) in rows {
         let _ = write!(out, r#"<tr><td class="l">{}</td><td>{}</td></tr>"#, escape(&k), escape(&v));

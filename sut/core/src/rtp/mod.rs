@@ -47,9 +47,10 @@ impl Header {
         out
     }
 
-    /// Header and payload of a packet; `None` if it is no RTP packet.
+    /// Header of a packet of which only the beginning may be there, and how long it is with its extension (which may be longer than
+    /// what is there); `None` if it is no RTP packet.
     #[must_use]
-    pub fn parse(packet: &[u8]) -> Option<(Header, &[u8])> {
+    pub fn begin(packet: &[u8]) -> Option<(Header, usize)> {
         let (fixed, mut rest) = packet.split_first_chunk::<12>()?;
         if fixed[0] >> 6 != 2 || is_rtcp(packet) {
             return None;
@@ -61,14 +62,10 @@ impl Header {
             csrcs.push(word(csrc));
             rest = after;
         }
+        let mut length = packet.len() - rest.len();
         if fixed[0] & 0x10 != 0 {
-            let (extension, after) = rest.split_first_chunk::<4>()?;
-            let words = usize::from(u16::from_be_bytes([extension[2], extension[3]]));
-            rest = after.get(4 * words..)?;
-        }
-        if fixed[0] & 0x20 != 0 {
-            let padding = usize::from(*rest.last()?);
-            rest = rest.get(..rest.len().checked_sub(padding)?).filter(|_| padding > 0)?;
+            let extension = rest.first_chunk::<4>()?;
+            length += 4 + 4 * usize::from(u16::from_be_bytes([extension[2], extension[3]]));
         }
         let header = Header {
             marker: fixed[1] & 0x80 != 0,
@@ -78,6 +75,18 @@ impl Header {
             ssrc: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
             csrcs,
         };
+        Some((header, length))
+    }
+
+    /// Header and payload of a packet; `None` if it is no RTP packet.
+    #[must_use]
+    pub fn parse(packet: &[u8]) -> Option<(Header, &[u8])> {
+        let (header, length) = Self::begin(packet)?;
+        let mut rest = packet.get(length..)?;
+        if packet[0] & 0x20 != 0 {
+            let padding = usize::from(*rest.last()?);
+            rest = rest.get(..rest.len().checked_sub(padding)?).filter(|_| padding > 0)?;
+        }
         Some((header, rest))
     }
 }
@@ -126,6 +135,8 @@ mod tests {
         let foreign = [0xB0, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0xBE, 0xDE, 0, 1, 1, 2, 3, 4, 9, 8, 0, 2];
         let (parsed, payload) = Header::parse(&foreign).unwrap();
         assert_eq!((parsed.sequence, parsed.timestamp, parsed.ssrc, payload), (1, 2, 3, &[9, 8][..]));
+        // Of a packet that is cut off the length of its header is still known.
+        assert_eq!(Header::begin(&foreign[..17]), Some((parsed, 20)));
         for cut in 0..foreign.len() {
             let _ = Header::parse(&foreign[..cut]);
         }

@@ -33,7 +33,7 @@ impl Sender {
         self.encoded += 1;
         let packets = packetize(variant, frame, &done.tokens, kept);
         let bytes = packets.iter().map(|p| p.len() as u32).sum();
-        self.event(now, EventKind::Encoded { frame, stream, bytes, key: true });
+        self.event(now, EventKind::Encoded { frame, stream, bytes, key: Some(true) });
         for (index, packet) in packets.into_iter().enumerate() {
             let (index, bytes) = (index as u32, packet.len() as u32);
             self.out.push_back(Output::Transmit(packet));

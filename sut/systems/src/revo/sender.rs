@@ -116,7 +116,7 @@ impl Sender {
     fn encoded(&mut self, now: Timestamp, done: EncodeDone) {
         let frame = done.frame;
         let (bytes, key) = (done.unit.bytes.len() as u32, done.unit.key);
-        self.event(now, EventKind::Encoded { frame, stream: done.stream, bytes, key });
+        self.event(now, EventKind::Encoded { frame, stream: done.stream, bytes, key: Some(key) });
         let streams = self.encoded.entry(frame).or_default();
         streams.push(done);
         if streams.len() < self.session.streams().len() {

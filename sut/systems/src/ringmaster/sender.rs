@@ -59,7 +59,7 @@ impl Sender {
 
     fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
         let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
-        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key });
+        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key: Some(key) });
         let Ok(fragments) = u16::try_from(bytes.len().div_ceil(MAX_PAYLOAD)) else {
             self.key_wanted = true; // the encoder refers to a frame nobody will get
             let reason = format!("{} bytes are more than 65535 datagrams", bytes.len());

@@ -154,7 +154,7 @@ impl Sender {
             let reason = "the encoder's rate control".to_owned();
             return self.event(now, EventKind::SenderDrop { frame, reason });
         }
-        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key });
+        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key: Some(key) });
         let interval = Duration::from_millis(self.session.options.report_interval_ms);
         self.report_due.get_or_insert(now + interval);
         let factor = self.controller.factor(now, key);

@@ -90,7 +90,7 @@ impl Sender {
 
     fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
         let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
-        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key });
+        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key: Some(key) });
         if let Some(channel) = &mut self.channel {
             channel.step();
         }
