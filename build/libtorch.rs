@@ -12,5 +12,7 @@ pub fn link() {
         println!("cargo:rustc-link-arg=-ltorch");
         println!("cargo:rustc-link-arg=-Wl,--as-needed");
         println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+        // Where the archive has it, beside the programs.
+        println!("cargo:rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib/freezeframe");
     }
 }

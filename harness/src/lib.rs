@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`cmd`] | one file per subcommand |
 //! | [`launch`] | one run: resolve, launch, wait, leave a complete run directory or none |
-//! | [`plan`] | sweeps |
+//! | [`plan`] | plans: which runs |
+//! | [`sweep`] | the runs of a plan, here or on many machines |
+//! | [`ci`] | JUnit XML and annotations |
 //! | [`app`] | camera and screen of systems that are not asked what they showed |
 //! | [`record`] | events and fates joined into one row per frame and stream |
 //! | [`score`] | pictures compared, session metrics, `scores.json` |
@@ -17,6 +19,7 @@
 //! | [`golden`] | what was kept when somebody last looked, and what has moved |
 
 pub mod app;
+pub mod ci;
 pub mod cmd;
 pub mod figure;
 pub mod golden;
@@ -28,6 +31,7 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod score;
+pub mod sweep;
 pub mod tc;
 pub mod tidy;
 

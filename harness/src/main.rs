@@ -1,6 +1,6 @@
 //! The `freezeframe` tool: a table of contents.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use contract::exit;
 use freezeframe::cmd;
 use freezeframe::launch::child::{Failure, Interrupted, UNSUPPORTED};
@@ -33,7 +33,8 @@ struct Cli {
 enum Command {
     Run(cmd::run::Args),
     App(cmd::app::Args),
-    Sweep(cmd::sweep::Args),
+    Sweep(Box<cmd::sweep::Args>),
+    Merge(cmd::merge::Args),
     Score(cmd::score::Args),
     Report(cmd::report::Args),
     Why(cmd::why::Args),
@@ -56,13 +57,17 @@ enum Command {
     System(cmd::system::Args),
     Weights(cmd::weights::Args),
     Lossrec(cmd::lossrec::Args),
+    Completions(cmd::man::Completions),
+    Man(cmd::man::Man),
 }
 
 impl Command {
     fn may_build_labs(&self) -> bool {
         match self {
             Command::Run(args) => args.backend == cmd::run::BackendArg::Namespaces,
-            Command::App(_) | Command::Sweep(_) | Command::Parity(_) | Command::System(_) => true,
+            // Only lists, or leaves it to other machines.
+            Command::Sweep(args) => !args.list && args.on.is_none(),
+            Command::App(_) | Command::Parity(_) | Command::System(_) => true,
             _ => false,
         }
     }
@@ -80,6 +85,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cmd::run::run(&args),
         Command::App(args) => cmd::app::run(&args),
         Command::Sweep(args) => cmd::sweep::run(&args),
+        Command::Merge(args) => cmd::merge::run(&args),
         Command::Score(args) => cmd::score::run(&args),
         Command::Report(args) => cmd::report::run(&args),
         Command::Why(args) => cmd::why::run(&args),
@@ -102,6 +108,8 @@ fn main() -> ExitCode {
         Command::System(args) => cmd::system::run(&args),
         Command::Weights(args) => cmd::weights::run(&args),
         Command::Lossrec(args) => cmd::lossrec::run(&args),
+        Command::Completions(args) => cmd::man::completions(&args, &mut Cli::command()),
+        Command::Man(args) => cmd::man::man(&args, Cli::command()),
     };
     let code = result.unwrap_or_else(|error| {
         eprintln!("freezeframe: {}", contract::text::lines(&contract::said(&*error)));

@@ -10,6 +10,7 @@
 //! | `seal.sha256` | harness | hashes of all that the result rests on ([`seal`]) |
 
 pub mod costs;
+pub mod data;
 pub mod digest;
 mod event;
 pub mod exit;

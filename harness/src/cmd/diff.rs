@@ -2,6 +2,7 @@
 
 use super::text_table::text_table;
 use crate::bad_input;
+use crate::ci::{Case, CiArgs, Verdict};
 use crate::report::columns::COLUMNS;
 use crate::report::diff::{Diff, Row, Tolerance, diff};
 use crate::report::load::{Loaded, load_all};
@@ -38,6 +39,9 @@ pub struct Args {
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
+    /// For continuous integration
+    #[command(flatten)]
+    pub ci: CiArgs,
 }
 
 /// Runs the command.
@@ -69,8 +73,44 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
     if args.common {
         found.missing.clear();
     }
+    args.ci.tell("diff", &cases(&found))?;
     // Nobody can say that what was left out is the same.
     Ok(if found.differs() || damaged > 0 { exit::DIFFERENT } else { exit::OK })
+}
+
+/// A case per system, scenario and clip that both folders have, and one per run that only one has or that is valid in only one.
+fn cases(found: &Diff) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for named in &found.named {
+        let rows = found
+            .rows
+            .iter()
+            .filter(|r| (&r.scenario, &r.clip, &r.system) == (&named.scenario, &named.clip, &named.system));
+        let beyond: Vec<[String; 10]> = rows.filter(|r| r.beyond > 0).map(cells).collect();
+        let line = |c: &[String; 10]| {
+            format!("{}: {} -> {}, largest change {}, tolerance {}, {}", c[3], c[5], c[6], c[7], c[8], c[9])
+        };
+        let verdict = if beyond.is_empty() {
+            Verdict::Passed
+        } else {
+            let keys: Vec<&str> = beyond.iter().map(|c| c[3].as_str()).collect();
+            let text = beyond.iter().map(line).collect::<Vec<_>>().join("\n");
+            Verdict::Failed { summary: format!("beyond tolerance: {}", keys.join(", ")), text, file: None }
+        };
+        let name = format!("{} {}", named.scenario, named.clip);
+        cases.push(Case { group: named.system.clone(), name, verdict });
+    }
+    for (group, summary, list) in [
+        ("missing", "missing in the second folder", &found.missing),
+        ("validity", "valid in one folder only", &found.validity),
+    ] {
+        cases.extend(list.iter().map(|line| Case {
+            group: group.into(),
+            name: line.clone(),
+            verdict: Verdict::Failed { summary: summary.into(), text: String::new(), file: None },
+        }));
+    }
+    cases
 }
 
 fn load(dir: &Path) -> anyhow::Result<Loaded> {

@@ -1,5 +1,6 @@
 //! `freezeframe golden`: what was kept when somebody last looked, and what has moved since.
 
+use crate::ci::{self, CiArgs, Verdict};
 use crate::golden::{self, Case, Findings, Product, Walk};
 use crate::launch::clip::ClipRequest;
 use crate::launch::{self, Request, clip};
@@ -32,6 +33,9 @@ pub struct Args {
     /// Where runs and picture differences are left for a look
     #[arg(long, value_name = "DIR", default_value = "out/golden")]
     pub out: PathBuf,
+    /// For continuous integration
+    #[command(flatten)]
+    pub ci: CiArgs,
 }
 
 /// Runs the subcommand.
@@ -49,10 +53,11 @@ pub fn run(args: &Args) -> Result<i32> {
         fixed: &fixed,
         progress: &mut |name| eprintln!("golden: {name}"),
     })?;
-    if findings.compared == 0 {
+    if findings.compared.is_empty() {
         bail!("no golden below {} matches", dir.display());
     }
     print(&findings);
+    args.ci.tell("golden", &cases(&findings, &dir))?;
     Ok(if findings.moved.is_empty() || args.review { exit::OK } else { exit::DIFFERENT })
 }
 
@@ -114,6 +119,30 @@ fn find_dir() -> Result<PathBuf> {
     found.context("no folder golden/ here or above; name it with --dir")
 }
 
+/// A case per golden file, in suites by folder.
+fn cases(findings: &Findings, dir: &Path) -> Vec<ci::Case> {
+    let here = std::env::current_dir().and_then(|d| d.canonicalize()).unwrap_or_default();
+    let case = |file: &PathBuf| {
+        let below = file.strip_prefix(dir).unwrap_or(file);
+        let verdict = match findings.moved.iter().find(|m| m.file == *file) {
+            None => Verdict::Passed,
+            Some(moved) => {
+                // As a viewer of the repository calls it.
+                let full = file.canonicalize().unwrap_or_else(|_| file.clone());
+                Verdict::Failed {
+                    summary: moved.summary.clone(),
+                    text: moved.explanation.clone(),
+                    file: full.strip_prefix(&here).ok().map(Path::to_owned),
+                }
+            }
+        };
+        let folder = below.parent().map(|f| f.display().to_string()).unwrap_or_default();
+        let name = below.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        ci::Case { group: folder, name, verdict }
+    };
+    findings.compared.iter().map(case).collect()
+}
+
 fn print(findings: &Findings) {
     for moved in &findings.moved {
         println!("{}: {}", moved.file.display(), moved.summary);
@@ -121,7 +150,7 @@ fn print(findings: &Findings) {
             println!("    {line}");
         }
     }
-    let (compared, moved) = (findings.compared, findings.moved.len());
+    let (compared, moved) = (findings.compared.len(), findings.moved.len());
     match (moved, findings.written.len()) {
         (0, _) => println!("{compared} goldens, none moved"),
         (_, 0) => println!(

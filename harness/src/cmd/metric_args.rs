@@ -1,5 +1,6 @@
 //! Which picture metrics: the same words for `run`, `sweep` and `score`.
 
+use super::compare::DeviceArg;
 use crate::bad_input;
 use crate::score::{DEFAULT_METRICS, Options};
 use anyhow::Result;
@@ -17,12 +18,16 @@ pub struct MetricArgs {
     /// Folder of LPIPS weights; default: where `freezeframe weights` finds them
     #[arg(long, value_name = "DIR")]
     pub lpips_weights: Option<PathBuf>,
+    /// Where LPIPS runs; default: cpu
+    #[arg(long, value_enum)]
+    pub device: Option<DeviceArg>,
 }
 
 impl MetricArgs {
     /// What to compute; everything else as usual.
     pub fn options(&self) -> Result<Options> {
-        let mut options = Options { lpips_weights: self.lpips_weights.clone(), ..Options::default() };
+        let cuda = self.device == Some(DeviceArg::Cuda);
+        let mut options = Options { lpips_weights: self.lpips_weights.clone(), cuda, ..Options::default() };
         if !self.metrics.is_empty() {
             options.metrics = parse(&self.metrics)?;
         } else if self.lpips_weights.is_some() {

@@ -13,6 +13,8 @@ pub mod golden;
 pub mod link;
 pub mod list;
 pub mod lossrec;
+pub mod man;
+pub mod merge;
 pub mod metric_args;
 pub mod parity;
 pub mod pcap;

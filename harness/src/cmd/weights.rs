@@ -20,7 +20,8 @@ Examples:
   freezeframe weights --fetch lpips_vgg_v0.1.safetensors
   freezeframe weights --convert vgg16-397923af.pth vgg.pth --net vgg
 
-Files are looked for in $FREEZEFRAME_WEIGHTS, weights/ and ../shared/weights, each directly or one folder down.")]
+Files are looked for in $FREEZEFRAME_WEIGHTS, weights/ and ../shared/weights, and in freezeframe/weights of the data folders
+(PREFIX/share for a program in PREFIX/bin, $XDG_DATA_HOME, $XDG_DATA_DIRS), each directly or one folder down.")]
 pub struct Args {
     /// Fetch what is missing (or this file), with curl
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
@@ -87,8 +88,11 @@ pub fn folders() -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> =
         std::env::var_os("FREEZEFRAME_WEIGHTS").map(PathBuf::from).into_iter().collect();
     all.extend(["weights", "../shared/weights"].map(PathBuf::from));
+    let mut installed = contract::data::folders().into_iter().map(|f| f.join("weights"));
+    all.extend(installed.next());
     // The same two of the source tree, for a tool that is started from elsewhere.
     all.extend(["weights", "../shared/weights"].map(|f| root.join(f)));
+    all.extend(installed);
     let mut seen = std::collections::BTreeSet::new();
     all.retain(|f| seen.insert(f.canonicalize().unwrap_or_else(|_| f.clone())));
     all

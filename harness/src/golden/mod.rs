@@ -64,7 +64,7 @@ pub struct Moved {
 #[derive(Debug, Default)]
 pub struct Findings {
     /// Golden files that were compared.
-    pub compared: usize,
+    pub compared: Vec<PathBuf>,
     /// Those that moved.
     pub moved: Vec<Moved>,
     /// Files written by a review.
@@ -208,7 +208,7 @@ fn note(
     findings: &mut Findings,
     write: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    findings.compared += 1;
+    findings.compared.push(file.to_owned());
     let Some(Explained { summary, explanation }) = explained else { return Ok(()) };
     findings.moved.push(Moved { file: file.to_owned(), summary, explanation });
     if walk.review {

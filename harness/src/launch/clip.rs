@@ -274,7 +274,11 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     Ok(found.map_err(|e| BadInput(contract::said(&*e)))?)
 }
 
-fn hash_of(path: &Path) -> Result<u128> {
+/// XXH3 (128 bit) of the content of a file, or of every picture of a folder.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn hash_of(path: &Path) -> Result<u128> {
     let mut hash = Xxh3::new();
     hash_file(path, &mut hash)?;
     Ok(hash.digest128())

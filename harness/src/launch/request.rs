@@ -207,7 +207,10 @@ fn absolute(path: impl AsRef<Path>) -> Result<String> {
 }
 
 /// `key=value`, the value as TOML if it is one and as a text otherwise.
-fn parse_options(options: &[String]) -> Result<toml::Table> {
+///
+/// # Errors
+/// A word without `=`.
+pub fn parse_options(options: &[String]) -> Result<toml::Table> {
     let mut table = toml::Table::new();
     for option in options {
         let Some((key, value)) = option.split_once('=') else {

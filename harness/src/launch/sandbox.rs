@@ -342,6 +342,11 @@ fn own_files(manifest: &Manifest, part: Part, cwd: &Path) -> Result<BTreeSet<Pat
         program_beside(codecs::networks::PROGRAM).into_iter().for_each(&mut add);
         // libtorch, which `sut-neural` was linked with and this program was not.
         add(PathBuf::from(env!("FREEZEFRAME_LIBTORCH")));
+        // Both of them, where the tool is installed.
+        if let Some(prefix) = std::env::current_exe().ok().as_deref().and_then(|p| p.parent()?.parent()) {
+            add(prefix.join("lib/freezeframe"));
+        }
+        contract::data::folders().into_iter().for_each(&mut add);
         let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for path in ["weights", "sut/models"] {
             tree.join(path).canonicalize().into_iter().for_each(&mut add);

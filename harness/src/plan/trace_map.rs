@@ -16,15 +16,15 @@ const DEPTH: [&str; 5] = ["data/gt_depth", "data/gt_depth_looped", "gt_depth", "
 pub fn plan(path: &Path) -> Result<Plan, TraceMapError> {
     let beside = path.parent().unwrap_or(Path::new(""));
     let block = |entry: Entry| Block {
-        description: entry.run_id(),
         systems: ["revo-h264", "revo-h265"].map(str::to_owned).to_vec(),
         scenarios: vec![entry.trace.to_string_lossy().into_owned()],
         clips: vec![clip(beside, &entry.stem)],
         seeds: vec![1],
-        options: Vec::new(),
+        options: vec![Vec::new()],
         backend: Backend::Virtual,
         frames: None,
         optional: false,
+        exclude: Vec::new(),
     };
     Ok(Plan {
         name: "trace-map".to_owned(),

@@ -4,7 +4,7 @@
 //! run by run, never as a mean, in which two errors could cancel.
 
 use super::columns::{Better, COLUMNS, Column};
-use super::group::{Group, group};
+use super::group::{Group, Labels, group};
 use super::load::Run;
 use contract::RunKey;
 use std::collections::BTreeMap;
@@ -110,6 +110,8 @@ pub struct Row {
 pub struct Diff {
     /// Runs that both have.
     pub pairs: usize,
+    /// What those runs are called.
+    pub named: Vec<Labels>,
     /// Runs that only the old folder has.
     pub missing: Vec<String>,
     /// Runs that only the new folder has.
@@ -155,6 +157,10 @@ pub fn diff(old: &[Run], new: &[Run], tolerance: impl Fn(&Column) -> Tolerance) 
         let pairs: Vec<(&Run, &Run)> =
             group.runs.iter().filter_map(|o| Some((*o, *partners.get(&key(o))?))).collect();
         found.pairs += pairs.len();
+        if !pairs.is_empty() {
+            let (system, scenario, clip) = (group.system.clone(), group.scenario.clone(), group.clip.clone());
+            found.named.push(Labels { system, scenario, clip });
+        }
         for (o, n) in &pairs {
             if o.scores.health.valid != n.scores.health.valid {
                 let now = if n.scores.health.valid { "valid now, was not" } else { "not valid any more" };

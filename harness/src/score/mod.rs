@@ -41,6 +41,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Folder of LPIPS weights; absent: where [`crate::cmd::weights::find`] looks.
     pub lpips_weights: Option<PathBuf>,
+    /// LPIPS on the first CUDA device.
+    pub cuda: bool,
     /// Horizontal field of view of the depth camera, degrees; absent: the clip's, else [`DEFAULT_FOV`].
     pub fov: Option<f64>,
     /// Picture strips per stream.
@@ -71,6 +73,7 @@ impl Default for Options {
             metrics: DEFAULT_METRICS.to_vec(),
             cache: contract::digest::cache_folder().map(|c| c.join("scores")),
             lpips_weights: None,
+            cuda: false,
             fov: None,
             strips: 3,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -155,7 +158,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     }
 
     let metrics = possible(&options.metrics, &spec, &mut findings);
-    let (nets, mut variants) = load_nets(&metrics, options.lpips_weights.as_deref(), &mut findings);
+    let (nets, mut variants) = load_nets(&metrics, options, &mut findings);
     let camera = camera::of(&spec.clip, options.fov);
     for metric in camera::METRICS {
         variants.insert(metric, camera.variant());
@@ -352,7 +355,9 @@ pub fn scoring(spec: &RunSpec, options: &Options) -> Scoring {
     let with = |metric: Metric| {
         if let Some((_, net)) = NETS.iter().find(|(m, _)| *m == metric) {
             let weights = weight_file(*net, options.lpips_weights.as_deref());
-            return weights.and_then(|path| lpips_variant(&path)).unwrap_or_else(|_| "missing".to_owned());
+            return weights
+                .and_then(|path| lpips_variant(&path, options.cuda))
+                .unwrap_or_else(|_| "missing".to_owned());
         }
         if camera::METRICS.contains(&metric) { camera.clone() } else { String::new() }
     };
@@ -403,22 +408,23 @@ fn hash_of_weights(path: &Path) -> anyhow::Result<String> {
     Ok(hash.with_context(|| format!("failed to read {}", path.display()))?[..16].to_owned())
 }
 
-/// What tells a value of LPIPS from another: weights, and libtorch with the code around it.
-fn lpips_variant(weights: &Path) -> anyhow::Result<String> {
-    Ok(format!("{}+{}", hash_of_weights(weights)?, networks::version()?))
+/// What tells a value of LPIPS from another: weights, libtorch with the code around it, and where it runs.
+fn lpips_variant(weights: &Path, cuda: bool) -> anyhow::Result<String> {
+    let device = if cuda { "+cuda" } else { "" };
+    Ok(format!("{}+{}{device}", hash_of_weights(weights)?, networks::version()?))
 }
 
 /// LPIPS nets, and which weights each has; a finding for each without.
-fn load_nets(metrics: &[Metric], folder: Option<&Path>, findings: &mut Vec<Finding>) -> (Nets, Variants) {
+fn load_nets(metrics: &[Metric], options: &Options, findings: &mut Vec<Finding>) -> (Nets, Variants) {
     let (mut nets, mut variants) = (Nets::new(), Variants::new());
     for (metric, net) in NETS {
         if !metrics.contains(&metric) {
             continue;
         }
         let load = || -> anyhow::Result<(Lpips, String)> {
-            let path = weight_file(net, folder)?;
-            let variant = lpips_variant(&path)?;
-            Ok((networks::lpips(&networks::shared()?, net, &path, false)?, variant))
+            let path = weight_file(net, options.lpips_weights.as_deref())?;
+            let variant = lpips_variant(&path, options.cuda)?;
+            Ok((networks::lpips(&networks::shared()?, net, &path, options.cuda)?, variant))
         };
         match load() {
             Ok((loaded, variant)) => {

@@ -10,11 +10,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor, no_grad};
 
-/// Where the weights are: `FREEZEFRAME_WEIGHTS`, or `weights/` of the source tree this was built from.
+/// Where the weights are: `FREEZEFRAME_WEIGHTS`, or the first that there is of `weights/` beside an installed program, of the source tree
+/// this was built from, and of the user's and the machine's data folders ([`contract::data`]).
 #[must_use]
 pub fn weights_folder() -> PathBuf {
-    std::env::var_os("FREEZEFRAME_WEIGHTS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights"), PathBuf::from)
+    if let Some(folder) = std::env::var_os("FREEZEFRAME_WEIGHTS") {
+        return folder.into();
+    }
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../weights");
+    let mut installed = contract::data::folders().into_iter().map(|f| f.join("weights"));
+    let places = installed.next().into_iter().chain([tree.clone()]).chain(installed);
+    places.into_iter().find(|p| p.is_dir()).unwrap_or(tree)
 }
 
 /// A weight file of the [`weights_folder`], directly in it or one folder down.
