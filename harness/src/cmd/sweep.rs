@@ -73,9 +73,6 @@ pub struct Args {
     /// Keep runs whose system, weights, encoder, clip or scenario has changed since, and mark them as stale
     #[arg(long)]
     pub keep_stale: bool,
-    /// What work costs in virtual time, for all runs alike; default: as the plan says, else ideal
-    #[arg(long, value_name = "ideal|NAME|FILE")]
-    pub costs: Option<String>,
     /// Do not write playable videos
     #[arg(long)]
     pub no_video: bool,
