@@ -41,13 +41,53 @@ pub fn bytes(figure: &Figure, kind: Kind, dpi: u32) -> anyhow::Result<Vec<u8>> {
     let svg = draw(figure).svg;
     match kind {
         Kind::Svg => Ok(with_lengths(&svg).into_bytes()),
-        Kind::Pdf => {
-            let page = svg2pdf::PageOptions { dpi: 96.0 };
-            svg2pdf::to_pdf(&tree(&svg)?, svg2pdf::ConversionOptions::default(), page)
-                .map_err(|e| anyhow::anyhow!("failed to make a PDF: {e}"))
-        }
+        Kind::Pdf => pdf(&tree(&svg)?),
         Kind::Png => png(&tree(&svg)?, dpi),
     }
+}
+
+/// svg2pdf keeps resources and fonts in hash maps, whose order is another one every time: entries of a dictionary, one per line, are
+/// sorted, which moves no object; where the second font was written before the first, the document is made again.
+fn pdf(tree: &usvg::Tree) -> anyhow::Result<Vec<u8>> {
+    for _ in 0..64 {
+        let page = svg2pdf::PageOptions { dpi: 96.0 };
+        let made = svg2pdf::to_pdf(tree, svg2pdf::ConversionOptions::default(), page)
+            .map_err(|e| anyhow::anyhow!("failed to make a PDF: {e}"))?;
+        let bytes = with_sorted_entries(&made);
+        if fonts(&bytes).is_sorted() {
+            return Ok(bytes);
+        }
+    }
+    anyhow::bail!("failed to make a PDF: its fonts are never in order")
+}
+
+/// Numbers of the objects of fonts, in the order in which they are written.
+fn fonts(pdf: &[u8]) -> Vec<usize> {
+    let head = b" 0 obj\n<<\n  /Type /Font\n  /Subtype /Type0";
+    let is_font = |at: &usize| pdf[*at..].starts_with(head);
+    let number = |at: usize| {
+        let from = pdf[..at].iter().rposition(|b| !b.is_ascii_digit()).map_or(0, |before| before + 1);
+        std::str::from_utf8(&pdf[from..at]).ok()?.parse().ok()
+    };
+    (0..pdf.len()).filter(is_font).filter_map(number).collect()
+}
+
+/// Runs of lines like `      /xo8 25 0 R`, sorted.
+fn with_sorted_entries(pdf: &[u8]) -> Vec<u8> {
+    let is_entry = |line: &[u8]| {
+        let Ok(text) = std::str::from_utf8(line) else { return false };
+        let Some(rest) = text.trim_start_matches(' ').strip_prefix('/') else { return false };
+        let words: Vec<&str> = rest.split(' ').collect();
+        text.starts_with(' ')
+            && matches!(words[..], [_, n, "0", "R"] if n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let mut lines: Vec<&[u8]> = pdf.split(|b| *b == b'\n').collect();
+    for run in lines.chunk_by_mut(|a, b| is_entry(a) && is_entry(b)) {
+        if run.len() > 1 {
+            run.sort_unstable();
+        }
+    }
+    lines.join(&b'\n')
 }
 
 fn tree(svg: &str) -> anyhow::Result<usvg::Tree> {
