@@ -158,18 +158,18 @@ fn with_depth(rgb: &Path, depth: Option<&Path>) -> Result<PlanClip, String> {
         return Err(format!("{}: the path is not UTF-8; rename it", rgb.display()));
     };
     let stem = rgb.file_stem().unwrap_or_default();
-    let depth = depth.map(|folder| called(folder, &stem.to_string_lossy())).transpose()?;
+    let depth = depth.map(|folder| called(folder, &stem.to_string_lossy(), Some(rgb))).transpose()?;
     Ok(PlanClip { rgb: text.to_owned(), depth })
 }
 
-/// What in `folder` has this name, with or without its ending.
-fn called(folder: &Path, name: &str) -> Result<PathBuf, String> {
+/// What in `folder` has this name, with or without its ending, and is not `but`: a clip is not its own depth.
+fn called(folder: &Path, name: &str, but: Option<&Path>) -> Result<PathBuf, String> {
     let exact = folder.join(name);
-    if exact.exists() {
+    if exact.exists() && but != Some(exact.as_path()) {
         return Ok(exact);
     }
-    let found: Vec<PathBuf> =
-        entries(folder)?.into_iter().filter(|p| p.file_stem().is_some_and(|s| s == name)).collect();
+    let is_it = |p: &PathBuf| p.file_stem().is_some_and(|s| s == name) && but != Some(p.as_path());
+    let found: Vec<PathBuf> = entries(folder)?.into_iter().filter(is_it).collect();
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => Err(format!("{} has nothing called {name}; correct the name or the folder", folder.display())),
@@ -222,7 +222,7 @@ fn of_split(
         return Err(format!("{} has no part {part:?}; there are {}", split.display(), known()));
     };
     let folder = folder.or(split.parent()).unwrap_or(Path::new(""));
-    names.iter().map(|name| with_depth(&called(folder, name)?, depth)).collect()
+    names.iter().map(|name| with_depth(&called(folder, name, None)?, depth)).collect()
 }
 
 /// `{ "train": ["a"], "test": ["b"] }` in JSON or TOML, or CSV with the columns `clip` and `split`.
@@ -318,7 +318,7 @@ mod tests {
         for (wrong, said) in [
             ("{ folder = '@/none' }", "none"),
             ("{ folder = '@/v', name = '*.webm' }", "*.webm"),
-            ("{ folder = '@/v', depth = '@/v' }", "b"),
+            ("{ folder = '@/v', depth = '@/v' }", "nothing called a"),
             ("{ folder = '@/v', part = 'x' }", "`part`"),
             ("{ split = '@/s.json' }", "\"test\", \"train\""),
             ("{ split = '@/s.json', part = 'dev', folder = '@/v' }", "\"dev\""),
