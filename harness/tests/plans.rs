@@ -141,6 +141,12 @@ fn a_list_says_what_would_be_done_what_is_done_and_what_the_rest_takes() {
     let (part, _) = place.done(&format!("sweep p.toml {SHAPE} --out runs --list --shard 1/2 --json"));
     let part: serde_json::Value = serde_json::from_str(&part).unwrap();
     assert!(part["runs"].as_array().unwrap().iter().all(|r| r["part"] == 1));
+    // A split file in the current folder, with its clips beside it.
+    place.clip("here.y4m", 1);
+    place.write("s.json", r#"{"test": ["here"], "train": ["there"]}"#);
+    place.write("s.toml", "name='s'\nclips={split='s.json',part='test'}\n[[block]]\nsystems=['vp8-ulpfec']\nscenarios=['clean']");
+    let (text, _) = place.done(&format!("sweep s.toml {SHAPE} --list"));
+    assert!(text.contains("/here/") && text.contains("1 runs"), "{text}");
     // A system that refuses its options is found before anything runs.
     place.write(
         "wrong.toml",

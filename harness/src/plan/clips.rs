@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 const VIDEO: [&str; 12] =
     ["avi", "flv", "ivf", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "ts", "webm", "y4m"];
 
+/// The ways to name clips.
+const WAYS: &str = "write \"FILE\", { rgb, depth }, { folder, name }, { list } or { split, part, folder }";
+
 /// Clips as a plan names them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,15 +47,11 @@ pub fn clips(value: &toml::Value) -> Result<Vec<PlanClip>, String> {
             Ok(all.iter().map(clips).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         }
         toml::Value::String(rgb) => Ok(vec![PlanClip { rgb: rgb.clone(), depth: None }]),
-        other => {
-            let set = other.clone().try_into::<Set>().map_err(|e| {
-                format!(
-                    "{}; write \"FILE\", {{ rgb, depth }}, {{ folder, name }}, {{ list }} or {{ split, part, folder }}",
-                    e.message()
-                )
-            })?;
+        toml::Value::Table(table) => {
+            let set = table.clone().try_into::<Set>().map_err(|e| format!("{}; {WAYS}", e.message()))?;
             set.clips()
         }
+        other => Err(format!("{other} is no clip; {WAYS}")),
     }
 }
 
@@ -115,6 +114,8 @@ impl Set {
 
 /// What is in a folder, by name, without what is hidden.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    // What a file without a folder in its path lies in.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let failed =
         |e: std::io::Error| format!("failed to read the folder {}: {e}; correct the path", folder.display());
     let mut all: Vec<PathBuf> = Vec::new();
