@@ -22,6 +22,8 @@ fn is_made_later(name: &str) -> bool {
     name == FILE_NAME
         || RESULTS.contains(&name)
         || name == "stale.txt"
+        // How long what took on this machine.
+        || name == "profile.json"
         || name.starts_with("report")
         || name.starts_with('.')
         || ["mp4", "part", "npy"].iter().any(|end| name.rsplit('.').next() == Some(end))

@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
 
 fn answer(args: &Args) -> anyhow::Result<String> {
     if !is_run_dir(&args.run) {
-        crate::bad_input!("{} is no run directory", args.run.display());
+        crate::bad_input!("{} is no run directory; check the path", args.run.display());
     }
     contract::seal::check_evidence(&args.run)?;
     let spec = RunSpec::read(&args.run)?;

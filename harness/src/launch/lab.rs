@@ -454,7 +454,8 @@ fn without_the_path(spec: &RunSpec, manifest: &Manifest) -> RunSpec {
         return spec.clone();
     }
     let path = LinkSpec::default;
-    let scenario = Scenario { forward: path(), reverse: path(), ..spec.scenario.clone() };
+    let scenario =
+        Scenario { forward: path(), reverse: path(), description: String::new(), ..spec.scenario.clone() };
     RunSpec { cache: None, seed: 0, replay: String::new(), scenario, ..spec.clone() }
 }
 

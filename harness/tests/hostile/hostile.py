@@ -154,7 +154,7 @@ def once():
         text = open(RUN + "/spec.toml").read()
         attempt("the seed", lambda: plugin.spec["seed"] == 3)
         attempt("the command that repeats the run", lambda: "--seed" in plugin.spec.get("replay", ""))
-        attempt("the path's parameters", lambda: any(word in text for word in ("gilbert", "20ms", "good_to_bad")) or plugin.spec["scenario"]["forward"].get("trace"))
+        attempt("the path's parameters", lambda: any(w in text for w in ("gilbert", "20ms", "good_to_bad", "trace", "5.6 %")))
         places = RUN + open("/proc/self/mountinfo").read()
         attempt("the run directory's name", lambda: __import__("re").search(r"[/.]out[./ ]", places) is not None)
     elif a == "inherits":
@@ -349,7 +349,7 @@ def change():
             note("sender", t, "captured", frame=frame)
             note("sender", t, "encoded", frame=frame, stream="rgb", bytes=9, key=True)
             if a == "liar_frugal":
-                yield struct.pack("!IHH", frame, 0, 1) + random.randbytes(400)
+                yield struct.pack("!IHH", frame, 0, 1) + random.randbytes(80)
             elif a != "liar":
                 yield struct.pack("!IHH", frame, 0, 1) + b"x"
         plugin.packets = lazy
