@@ -121,7 +121,7 @@ fn every_figure_has_a_definition() {
         [keys(&json["streams"]["rgb"]), keys(&json["bitrate"]), keys(&json["network"]["forward"])].concat();
     fields.retain(|f| f != "freezes");
     fields.extend(keys(&json["streams"]["rgb"]["freezes"]).into_iter().map(|rule| format!("freezes.{rule}")));
-    fields.extend(["capture_lateness", "emulator_lateness"].map(String::from));
+    fields.extend(["capture_lateness", "emulator_lateness", "lost_at_sender"].map(String::from));
     let defined: Vec<&str> = metrics::SESSION_DEFINITIONS.iter().map(|(name, _)| *name).collect();
     for field in &fields {
         assert!(defined.contains(&field.as_str()), "{field} is in scores.json and has no definition");
