@@ -135,7 +135,7 @@ mod tests {
         assert!((ge.mean().unwrap() - 0.074).abs() < 5e-5);
         assert_eq!("gemodel 6.8 85.2 50 4".parse(), Ok(ge));
         let frame: LossSpec = "gemodel 6.8% 85.2% 75% 4% step frame by new".parse().unwrap();
-        assert_eq!(frame.to_string(), "gemodel 6.8% 85.2% 75% 4% step 33.333333ms by new");
+        assert_eq!(frame.to_string(), "gemodel 6.8% 85.2% 75% 4% step frame by new");
         assert_eq!("5%".parse(), "random 5%".parse::<LossSpec>());
         assert_eq!("pattern ..x. repeat".parse::<LossSpec>().unwrap().mean(), Some(0.25));
     }

@@ -179,8 +179,9 @@ fn every_setting_reaches_libvpx() {
     }
     let ringmaster = VpxSettings::ringmaster(30);
     let usual = encode(&config(Codec::Vp9, ringmaster.clone()), FRAMES);
-    let denoised = VpxSettings { noise_sensitivity: 0, ..ringmaster };
-    assert!(encode(&config(Codec::Vp9, denoised), FRAMES) != usual, "VP9's denoiser");
+    // Its denoiser is left out of many builds of libvpx, Debian's among them: without it, equal bytes.
+    let slower = VpxSettings { cpu_used: 5, ..ringmaster };
+    assert!(encode(&config(Codec::Vp9, slower), FRAMES) != usual, "VP9's speed");
 }
 
 /// Rate control drops pictures where the bits do not suffice, never for longer than 2 s, and what is sent decodes in order.
