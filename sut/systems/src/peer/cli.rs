@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use codecs::registry::{CodecEntry, H264, H265};
 use contract::exit;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command as Process;
 use std::time::Duration;
@@ -221,23 +222,24 @@ impl Shaper {
     fn start(command: &str, entry: &contract::trace_map::Entry) -> Result<Self> {
         ensure!(entry.trace.is_file(), "there is no trace {}", entry.trace.display());
         let command = command.replace("{trace}", &entry.trace.display().to_string());
-        let child = Process::new("sh").args(["-c", &format!("exec {command}")]).spawn();
+        let child = Process::new("sh").args(["-c", &format!("exec {command}")]).process_group(0).spawn();
         Ok(Shaper(child.with_context(|| format!("failed to start the shaper: {command}"))?))
     }
 }
 
 impl Drop for Shaper {
     fn drop(&mut self) {
-        // Asked first, so that it can take its rules away.
-        let pid = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        // Asked first, so that it can take its rules away; what it has started ends with it.
+        let group = nix::unistd::Pid::from_raw(self.0.id().cast_signed());
+        let tell = |signal| nix::sys::signal::killpg(group, signal);
+        let _ = tell(nix::sys::signal::Signal::SIGTERM);
         for _ in 0..50 {
             if !matches!(self.0.try_wait(), Ok(None)) {
-                return;
+                break;
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        let _ = self.0.kill();
+        let _ = tell(nix::sys::signal::Signal::SIGKILL);
         let _ = self.0.wait();
     }
 }
