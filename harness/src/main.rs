@@ -133,6 +133,7 @@ fn exit_code(error: &anyhow::Error) -> i32 {
         e.is::<contract::SpecError>()
             || e.is::<contract::seal::SealError>()
             || e.is::<contract::scores::ScoresError>()
+            || e.is::<contract::frames::FramesError>()
             || e.is::<contract::ManifestError>()
             || e.is::<contract::ScenarioError>()
             || e.is::<link::LinkError>()

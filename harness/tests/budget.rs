@@ -186,8 +186,13 @@ fn reordering_gives_three_results_for_all_six() {
         assert!(whole.windows(2).all(|w| w[0] < w[1]), "{system}: {whole:?} of {FRAMES}");
         assert!(shares.windows(2).all(|w| w[1] <= w[0]), "{system}: {shares:?}");
         // Reparo needs 31 ms of the budget for recovery and decoding; Tambur's code gives up a frame that is more than four frames late.
+        // Of VP8's frames of two packets and their repair the pacer, at 2.5 times 320 kbit/s, sends the last more than 10 ms after capture.
+        let paced = if system.starts_with("vp8") { 3 } else { 0 };
         if !["reparo", "vp9-tambur"].contains(&system) {
-            assert!(whole[2] + 3 >= sent, "{system}: at 250 ms everything is there in time: {whole:?}");
+            assert!(
+                whole[2] + 3 + paced >= sent,
+                "{system}: at 250 ms everything is there in time: {whole:?}"
+            );
         }
     }
 }
