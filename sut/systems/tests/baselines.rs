@@ -334,7 +334,7 @@ fn ulpfec_and_flexfec_differ_by_headers_room_and_reports() {
 #[test]
 fn dropped_pictures_break_no_chain() {
     for code in CODES {
-        let options = rtp_video::Options { target_kbps: 24, ..rtp_video::Options::default() };
+        let options = rtp_video::Options { target_kbps: 100, ..rtp_video::Options::default() };
         let events = run_with(System::Rtp(code), 150, "", 1, options, 30);
         let dropped: Vec<u32> = events
             .iter()
@@ -344,7 +344,7 @@ fn dropped_pictures_break_no_chain() {
             })
             .collect();
         assert!(dropped.len() > 10, "{code:?} drops {}", dropped.len());
-        // The pacer, at 2.5 times 24 kbit/s, needs half a second for the first key frame and its repair, and as long to catch up.
+        // The pacer, at 2.5 times 100 kbit/s, needs longer than the budget for the first key frame and its repair, and as long again to catch up.
         for (frame, status) in slots(&events).into_iter().filter(|(frame, _)| *frame >= 60) {
             let wanted = if dropped.contains(&frame) { Status::Frozen } else { Status::Rendered };
             assert_eq!(status, wanted, "{code:?} frame {frame}");
