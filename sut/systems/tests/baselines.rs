@@ -334,7 +334,7 @@ fn ulpfec_and_flexfec_differ_by_headers_room_and_reports() {
 #[test]
 fn dropped_pictures_break_no_chain() {
     for code in CODES {
-        let options = rtp_video::Options { target_kbps: 100, ..rtp_video::Options::default() };
+        let options = rtp_video::Options { target_kbps: 60, ..rtp_video::Options::default() };
         let events = run_with(System::Rtp(code), 150, "", 1, options, 30);
         let dropped: Vec<u32> = events
             .iter()
@@ -344,11 +344,18 @@ fn dropped_pictures_break_no_chain() {
             })
             .collect();
         assert!(dropped.len() > 10, "{code:?} drops {}", dropped.len());
-        // The pacer, at 2.5 times 100 kbit/s, needs longer than the budget for the first key frame and its repair, and as long again to catch up.
-        for (frame, status) in slots(&events).into_iter().filter(|(frame, _)| *frame >= 60) {
-            let wanted = if dropped.contains(&frame) { Status::Frozen } else { Status::Rendered };
-            assert_eq!(status, wanted, "{code:?} frame {frame}");
-        }
+        // At this rate the pacer's queue is longer than any budget, so that what is shown says nothing: every picture that was not dropped
+        // comes whole, one after the other, and nobody asks for a key frame.
+        let whole: Vec<u32> = events
+            .iter()
+            .filter_map(|e| match e.kind {
+                EventKind::Complete { frame, .. } => Some(frame),
+                _ => None,
+            })
+            .collect();
+        let sent: Vec<u32> = (0..150).filter(|f| !dropped.contains(f)).take(whole.len()).collect();
+        assert!(whole.len() > 50, "{code:?}: {} came", whole.len());
+        assert_eq!(whole, sent, "{code:?}");
         let asked =
             |e: &&Event| matches!(&e.kind, EventKind::Feedback { what } if what.contains("key frame"));
         assert_eq!(events.iter().filter(asked).count(), 0, "{code:?}");
