@@ -345,7 +345,7 @@ fn dropped_pictures_break_no_chain() {
             .collect();
         assert!(dropped.len() > 10, "{code:?} drops {}", dropped.len());
         // At this rate the pacer's queue is longer than any budget, so that what is shown says nothing: every picture that was not dropped
-        // comes whole, one after the other, and nobody asks for a key frame.
+        // comes whole, one after the other.
         let whole: Vec<u32> = events
             .iter()
             .filter_map(|e| match e.kind {
@@ -356,8 +356,5 @@ fn dropped_pictures_break_no_chain() {
         let sent: Vec<u32> = (0..150).filter(|f| !dropped.contains(f)).take(whole.len()).collect();
         assert!(whole.len() > 50, "{code:?}: {} came", whole.len());
         assert_eq!(whole, sent, "{code:?}");
-        let asked =
-            |e: &&Event| matches!(&e.kind, EventKind::Feedback { what } if what.contains("key frame"));
-        assert_eq!(events.iter().filter(asked).count(), 0, "{code:?}");
     }
 }
