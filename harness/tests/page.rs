@@ -106,6 +106,7 @@ impl Browser {
         Some(browser)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // callers write json!
     fn call(&mut self, method: &str, params: Value) -> Value {
         self.next += 1;
         let mut message = json!({ "id": self.next, "method": method, "params": params });
@@ -130,10 +131,10 @@ impl Browser {
             match message["method"].as_str().unwrap_or_default() {
                 "Runtime.exceptionThrown" => self.errors.push(params.to_string()),
                 "Runtime.consoleAPICalled" if params["type"] == "error" => {
-                    self.errors.push(params.to_string())
+                    self.errors.push(params.to_string());
                 }
                 "Log.entryAdded" if params["entry"]["level"] == "error" => {
-                    self.errors.push(params.to_string())
+                    self.errors.push(params.to_string());
                 }
                 "Network.requestWillBeSent" => {
                     let url = params["request"]["url"].as_str().unwrap_or_default();

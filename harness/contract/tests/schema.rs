@@ -100,7 +100,7 @@ fn check(schema: &Value, value: &Value, at: &str, errors: &mut Vec<String>) {
             }
             "additionalProperties" => {
                 let known = |key: &String| whole.get("properties").is_some_and(|p| p.get(key).is_some());
-                let others = value.as_object().into_iter().flatten().filter(|(key, _)| !known(*key));
+                let others = value.as_object().into_iter().flatten().filter(|(key, _)| !known(key));
                 others
                     .into_iter()
                     .all(|(_, v)| if rule.is_object() { valid(rule, v) } else { rule == &Value::Bool(true) })

@@ -330,10 +330,8 @@ pub fn loss(data: &Data) -> Made {
         for system in data.systems() {
             let look = data.look(system);
             let of_system = || data.groups.iter().filter(|g| g.system == system);
-            let all: Vec<Point> = of_system()
-                .flat_map(|g| g.valid())
-                .filter_map(|r| Some(Point::at(met(r)?, of(r)?)))
-                .collect();
+            let all: Vec<Point> =
+                of_system().flat_map(Group::valid).filter_map(|r| Some(Point::at(met(r)?, of(r)?))).collect();
             let mut means: Vec<Point> = of_system()
                 .filter(|g| g.valid().count() > 1)
                 .filter_map(|g| Some(Point::mean(g.estimate(met)?.mean, &g.estimate(of)?)))

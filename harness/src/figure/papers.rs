@@ -192,7 +192,7 @@ pub fn table_2(data: &Data) -> Made {
             .groups
             .iter()
             .filter(|g| g.system == system)
-            .flat_map(|g| g.valid())
+            .flat_map(Group::valid)
             .flat_map(|r: &Run| r.stream(Stream::Rgb))
             .collect();
         let mut row = vec![system.to_owned()];

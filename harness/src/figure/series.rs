@@ -4,6 +4,7 @@ use super::axis::{ends, range_of};
 use super::data::{Data, Made, metric_label, most};
 use super::model::{Axis, Cell, Figure, Panel, Point, Shape};
 use super::style::{part, rule};
+use crate::report::group::Group;
 use crate::report::load::Run;
 use contract::{FrameRow, Metric, Status, Stream};
 use std::ops::Range;
@@ -188,12 +189,12 @@ pub fn burst(data: &Data) -> Made {
             (lost(at) > 0).then(|| at.saturating_sub(8)..(at + 32).min(rows.len()))
         })
         .ok_or("no run lost a packet")?;
-    series(data, "reparo-9", &runs, Some(around))
+    series(data, "reparo-9", &runs, Some(&around))
 }
 
-fn series(data: &Data, name: &str, runs: &[(String, &Run)], only: Option<Range<usize>>) -> Made {
+fn series(data: &Data, name: &str, runs: &[(String, &Run)], only: Option<&Range<usize>>) -> Made {
     let (stream, metric) = (data.choice.stream, data.choice.metric);
-    let within = |i: usize| only.as_ref().is_none_or(|r| r.contains(&i));
+    let within = |i: usize| only.is_none_or(|r| r.contains(&i));
     let values = runs.iter().flat_map(|(_, run)| {
         let rows = run.stream(stream).enumerate().filter(|(i, _)| within(*i));
         rows.filter_map(|(_, r)| r.metrics.get(&metric).copied()).collect::<Vec<f64>>()
@@ -266,7 +267,7 @@ pub fn frame_sizes(data: &Data) -> Made {
         let look = data.look(system);
         time.add(system, look, Shape::Line { points, markers: false, band: false });
         let of = data.group(system, &run.scores.run.scenario);
-        let rows = of.into_iter().flat_map(|g| g.valid()).chain([*run]);
+        let rows = of.into_iter().flat_map(Group::valid).chain([*run]);
         let mut sizes: Vec<f64> = rows.flat_map(|r| r.stream(data.choice.stream)).filter_map(kilo).collect();
         sizes.sort_unstable_by(f64::total_cmp);
         let points = (0..=100)

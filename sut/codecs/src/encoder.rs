@@ -299,7 +299,8 @@ mod tests {
         let attempt = |codec: Codec, options: &[(&str, &str)]| {
             let found = ff::encoder::find_by_name(codec.encoder_name()).unwrap();
             let mut video = ff::codec::context::Context::new_with_codec(found).encoder().video().unwrap();
-            (video.set_width(64), video.set_height(64));
+            video.set_width(64);
+            video.set_height(64);
             video.set_format(ff::format::Pixel::YUV420P);
             video.set_time_base((1, 30));
             open(codec, video, found, options.iter().copied().collect()).map(|_| ())

@@ -271,7 +271,7 @@ impl VpxEncoder {
             // SAFETY: of this kind of packet, the union holds a frame: `sz` bytes at `buf`.
             let (bytes, flags) = unsafe {
                 let frame = packet.data.frame;
-                (std::slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz as usize).to_vec(), frame.flags)
+                (std::slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz).to_vec(), frame.flags)
             };
             units.push(Unit { bytes, key: flags & ffi::VPX_FRAME_IS_KEY != 0, qp });
         }
@@ -335,7 +335,7 @@ fn kbps(bps: u64) -> u32 {
 fn configure(c: &mut ffi::vpx_codec_enc_cfg_t, config: &EncoderConfig, s: &VpxSettings) {
     (c.g_w, c.g_h, c.g_threads) = (config.width, config.height, s.threads);
     (c.g_timebase.num, c.g_timebase.den) = (1, s.timebase as c_int);
-    c.g_error_resilient = if s.error_resilient { ffi::VPX_ERROR_RESILIENT_DEFAULT as u32 } else { 0 };
+    c.g_error_resilient = if s.error_resilient { ffi::VPX_ERROR_RESILIENT_DEFAULT } else { 0 };
     c.g_pass = ffi::VPX_RC_ONE_PASS;
     c.g_lag_in_frames = 0;
     (c.rc_dropframe_thresh, c.rc_resize_allowed) = (s.drop_below, 0);

@@ -158,12 +158,12 @@ fn main() {
             if sizes.all.is_empty() {
                 continue;
             }
-            for level in 0..3 {
+            for (level, name) in LEVELS.iter().enumerate() {
                 for seed in 1..=count {
                     let run = drive(step, level, seed, frames as u32, sizes)?;
                     driven.entry((i, level)).or_default().push(run);
                 }
-                eprintln!("driver: {}, {}: {count} runs", step.name, LEVELS[level]);
+                eprintln!("driver: {}, {}: {count} runs", step.name, name);
             }
         }
         print!("{}", table(&runs, &driven));

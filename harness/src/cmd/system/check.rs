@@ -236,7 +236,9 @@ fn of_a_run(
             of_what_it_reports(&part, &dir, &scores, report)?;
             scores.warnings.into_iter().map(|w| (w.code, w.text)).collect()
         }
-        Err(error) if error.chain().any(|e| e.is::<child::Interrupted>()) => return Err(error),
+        Err(error) if error.chain().any(<dyn std::error::Error + 'static>::is::<child::Interrupted>) => {
+            return Err(error);
+        }
         Err(error) => {
             let kept = out.join(failed::FOLDER).join(&part);
             if kept.is_dir() {

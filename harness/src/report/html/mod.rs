@@ -480,7 +480,7 @@ fn address(folder: &Path, dir: &Path) -> String {
         for byte in part.as_os_str().as_encoded_bytes() {
             match byte {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {
-                    out.push(char::from(*byte))
+                    out.push(char::from(*byte));
                 }
                 other => {
                     let _ = write!(out, "%{other:02X}");

@@ -89,6 +89,7 @@ struct Part<'a> {
     child: Child,
 }
 
+#[allow(clippy::needless_pass_by_value)] // for map_err
 fn no_ssh(why: std::io::Error) -> anyhow::Error {
     crate::BadInput(format!("--on ssh: failed to start ssh ({why}); install openssh-client")).into()
 }

@@ -211,8 +211,8 @@ mod tests {
         }
         assert_eq!(repeats, 3);
         // A second after its first sending (by 33 ms ticks) a key frame, and nothing is left to send again.
-        assert_eq!(frame(&mut s, 1000, 12, 500).1, false, "not yet");
-        assert_eq!(frame(&mut s, 1001, 13, 500).1, true);
+        assert!(!frame(&mut s, 1000, 12, 500).1, "not yet");
+        assert!(frame(&mut s, 1001, 13, 500).1);
         assert_eq!(ack(&mut s, 1041, 13, 0, 1001), []);
     }
 }
