@@ -1,4 +1,4 @@
-//! Damage to a finished run is noticed by everything that reads it: no number of a damaged run is printed, and a sweep mends it.
+//! Damage to a finished run is noticed by everything that reads it: no number of a damaged run is printed, and a sweep repairs it.
 
 use contract::seal::Seal;
 use serde_json::Value;

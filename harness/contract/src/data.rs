@@ -17,7 +17,7 @@ pub fn folders() -> Vec<PathBuf> {
 }
 
 fn folders_of(program: Option<&Path>, variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
-    // The specification of XDG base directories: what is not absolute is passed over.
+    // The specification of XDG base directories: what is not absolute is ignored.
     let named = |name: &str| variable(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let beside = program.and_then(|p| p.parent()?.parent().map(|prefix| prefix.join("share")));
     let user = named("XDG_DATA_HOME").or_else(|| named("HOME").map(|h| h.join(".local/share")));

@@ -1,6 +1,6 @@
 //! JSON schemas (2020-12) of what plug-ins write and read, for editors and for checks in any language: `freezeframe system schema`.
 //!
-//! They are files, written by hand and held against the types in both directions by `tests/schema.rs`.
+//! They are files, written by hand and checked against the types in both directions by `tests/schema.rs`.
 
 /// A system's manifest; TOML's values are JSON's.
 pub const MANIFEST: &str = include_str!("../schema/manifest.schema.json");

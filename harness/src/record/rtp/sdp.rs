@@ -1,7 +1,7 @@
 //! What session descriptions (RFC 8866) say of the packets: which payload type is a codec, which repairs it, and under which SSRC.
 //!
 //! Lines that matter: `m=`, `a=rtpmap` and `a=fmtp` (RFC 8866), `a=ssrc-group` (RFC 5576) with `FID` (retransmissions, RFC 4588) and
-//! `FEC-FR` (repair, RFC 5956). Everything else is passed over, and nothing that a program writes can fail here.
+//! `FEC-FR` (repair, RFC 5956). Everything else is ignored, and nothing that a program writes can fail here.
 
 use base64::Engine as _;
 use serde_json::Value;
