@@ -8,7 +8,7 @@ use crate::bad_input;
 use crate::record::{Finding, read_fates, rtp};
 use anyhow::{Context, Result};
 use contract::scores::{AppHealth, Durations, Health, Warning};
-use contract::{Event, Manifest, RunSpec, Scenario, Shaping, Wire};
+use contract::{Event, Identity, Manifest, RunSpec, Scenario, Shaping, Wire};
 use link::LinkSpec;
 use netns::{End, Lab, LabConfig, LabError, Shaper};
 use serde_json::{Value, json};
@@ -456,7 +456,9 @@ fn without_the_path(spec: &RunSpec, manifest: &Manifest) -> RunSpec {
     let path = LinkSpec::default;
     let scenario =
         Scenario { forward: path(), reverse: path(), description: String::new(), ..spec.scenario.clone() };
-    RunSpec { cache: None, seed: 0, replay: String::new(), scenario, ..spec.clone() }
+    // Nor with which files the run is made: their paths may lead to the clip.
+    let identity = Identity::default();
+    RunSpec { cache: None, seed: 0, replay: String::new(), scenario, identity, ..spec.clone() }
 }
 
 /// The run as a receiver sees it: without a word of where the clip is.
