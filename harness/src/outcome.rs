@@ -1,10 +1,11 @@
 //! What is written after a run or a sweep: scores, frames, reports.
 
+use crate::launch::{child::Failure, failed};
 use crate::report::load::Run;
 use crate::report::{self, group::group, table::Table};
 use crate::score;
 use anyhow::{Context, Result};
-use contract::{Scores, exit};
+use contract::{Manifest, Scores, exit};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,19 @@ pub fn score_and_report(dir: &Path, options: &score::Options, video: bool) -> Re
     let run = Run::load(dir)?;
     let title = format!("{} under {}", scores.run.system, scores.run.scenario);
     report::write_runs(dir, &title, &[run], None)
+}
+
+/// The same of a run just made. One whose pictures are no store of the contract has failed, whoever finds that out: what it left is kept
+/// where that of others is.
+pub fn score_and_report_new(
+    dir: &Path,
+    manifest: &Manifest,
+    options: &score::Options,
+    video: bool,
+) -> Result<()> {
+    score_and_report(dir, options, video).map_err(|error| {
+        if error.chain().any(|e| e.is::<Failure>()) { failed::keep(error, dir, dir, manifest) } else { error }
+    })
 }
 
 /// The report of a whole sweep over the runs in `dirs`, in `out`.

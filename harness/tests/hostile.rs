@@ -261,6 +261,9 @@ fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u3
             if !code.is_some_and(|c| expected.contains(&c)) || !named {
                 return wrong(&format!("expected {name}"));
             }
+            if code == Some(1) && place.path("out").exists() {
+                return wrong("a failed run stands as one");
+            }
         }
         Corrected(name) => {
             if !matches!(code, Some(0 | 4)) || !own.is_empty() || !codes.iter().any(|c| c == name) {

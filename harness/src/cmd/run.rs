@@ -211,7 +211,7 @@ pub fn run(args: &Args) -> Result<i32> {
     let _held = launch::hold(&out)?;
     launch::launch(&spec, &manifest, &out)?;
     if !args.no_score {
-        crate::outcome::score_and_report(&out, &scoring, !args.no_video)?;
+        crate::outcome::score_and_report_new(&out, &manifest, &scoring, !args.no_video)?;
         crate::outcome::print(std::slice::from_ref(&out), args.json, None)?;
     }
     if !args.json {

@@ -182,7 +182,7 @@ impl<'a> Sweep<'a> {
         }
         let start = std::time::Instant::now();
         launch::launch(&spec, &manifest, &dir)?;
-        crate::outcome::score_and_report(&dir, &self.scoring, self.video)?;
+        crate::outcome::score_and_report_new(&dir, &manifest, &self.scoring, self.video)?;
         cost::note(&cost::Cost::of(&spec, &self.scoring.metrics, start.elapsed(), &dir));
         for (old, _) in stale.iter().filter(|(old, _)| *old != dir) {
             let _held = launch::hold(old)?;
