@@ -187,6 +187,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("revo-h264", include_str!("../../../sut/systems/manifests/revo-h264.toml")),
     ("revo-h265", include_str!("../../../sut/systems/manifests/revo-h265.toml")),
     ("revo-dcvcrt", include_str!("../../../sut/systems/manifests/revo-dcvcrt.toml")),
+    ("revo-dcvcrt-lite", include_str!("../../../sut/systems/manifests/revo-dcvcrt-lite.toml")),
     ("reparo", include_str!("../../../sut/systems/manifests/reparo.toml")),
     ("vp8-flexfec", include_str!("../../../sut/systems/manifests/vp8-flexfec.toml")),
     ("vp8-ulpfec", include_str!("../../../sut/systems/manifests/vp8-ulpfec.toml")),

@@ -1,6 +1,8 @@
 //! The systems with networks, by name.
 
-use crate::{dcvcrt, reparo};
+use crate::dcvcrt::DCVCRT;
+use crate::dcvcrt_lite::DCVCRT_LITE;
+use crate::reparo;
 use systems::catalogue::System;
 use systems::identity::networks;
 use systems::revo;
@@ -19,8 +21,16 @@ pub const SYSTEMS: &[System] = &[
         name: "revo-dcvcrt",
         about: "ReVo: RGB + depth, DCVC-RT (weights by option), parity on key frames, deadline-driven assembly",
         own_clock: revo::OWN_CLOCK,
-        describe: |options| revo::describe(options, &dcvcrt::DCVCRT),
-        depends_on: |options| revo::depends_on(options, &dcvcrt::DCVCRT),
-        run: |mode, dir, spec| revo::run(mode, dir, spec, &dcvcrt::DCVCRT),
+        describe: |options| revo::describe(options, &DCVCRT),
+        depends_on: |options| revo::depends_on(options, &DCVCRT),
+        run: |mode, dir, spec| revo::run(mode, dir, spec, &DCVCRT),
+    },
+    System {
+        name: "revo-dcvcrt-lite",
+        about: "ReVo: RGB + depth, DCVC-RT-lite for one CPU core, parity on key frames, deadline-driven assembly",
+        own_clock: revo::OWN_CLOCK,
+        describe: |options| revo::describe(options, &DCVCRT_LITE),
+        depends_on: |options| revo::depends_on(options, &DCVCRT_LITE),
+        run: |mode, dir, spec| revo::run(mode, dir, spec, &DCVCRT_LITE),
     },
 ];

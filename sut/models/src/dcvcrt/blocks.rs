@@ -9,6 +9,24 @@ fn wsilu(x: &Tensor) -> Tensor {
     (x * 4.0).sigmoid() * x
 }
 
+/// What stands between layers of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activation {
+    /// `x sigmoid(4 x)`, the original's.
+    Wsilu,
+    /// `max(x, 0)`: exact in any arithmetic.
+    Relu,
+}
+
+impl Activation {
+    fn of(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Wsilu => wsilu(x),
+            Self::Relu => x.relu(),
+        }
+    }
+}
+
 /// A convolution that is looked at.
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -42,6 +60,7 @@ pub(super) struct Block {
     mix: [Conv; 3],
     feed: [Conv; 2],
     shortcut: bool,
+    activation: Activation,
 }
 
 impl Block {
@@ -60,6 +79,11 @@ impl Block {
         Self::build(path, None, channels, true)
     }
 
+    /// The block with another activation.
+    pub fn activated(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
     fn build(path: &nn::Path, adapt: Option<i64>, n: i64, shortcut: bool) -> Self {
         let (dc, ffn) = (path / "dc", path / "ffn");
         Self {
@@ -72,14 +96,15 @@ impl Block {
             ],
             feed: [Conv::pointwise(&(&ffn / 0), n, 4 * n, 1.0), Conv::pointwise(&(&ffn / 2), 2 * n, n, 1.0)],
             shortcut,
+            activation: Activation::Wsilu,
         }
     }
 
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let x = self.adaptor.as_ref().map_or_else(|| x.shallow_clone(), |adaptor| adaptor.forward(x));
         let [first, around, last] = &self.mix;
-        let mixed = last.forward(&around.forward(&wsilu(&first.forward(&x)))) + &x;
-        let wide = wsilu(&self.feed[0].forward(&mixed));
+        let mixed = last.forward(&around.forward(&self.activation.of(&first.forward(&x)))) + &x;
+        let wide = self.activation.of(&self.feed[0].forward(&mixed));
         let half = wide.size()[1] / 2;
         let folded = wide.narrow(1, 0, half) + wide.narrow(1, half, half);
         let mut out = self.feed[1].forward(&folded) + mixed;

@@ -7,6 +7,7 @@
 //! | [`video`] | the network for predicted frames, and what a decoder keeps between them |
 //! | [`latents`] | what is quantised and coded; the stream itself is `sut_core::rans` |
 //! | [`colour`] | RGB bytes to the networks' pictures and back |
+//! | [`lite`] | a small codec of the same kind, whose arithmetic is the same on every machine |
 //! | [`checkpoint`] | the official weights, read strictly |
 //!
 //! A neural stream decodes only where the arithmetic is the same: entropy coding is driven by the networks' outputs, and one
@@ -17,6 +18,7 @@ pub mod checkpoint;
 pub mod colour;
 pub mod image;
 pub mod latents;
+pub mod lite;
 pub mod video;
 
 pub use crate::probe;

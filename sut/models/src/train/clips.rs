@@ -84,6 +84,29 @@ pub fn decode(file: &Path, size: usize, stride: usize) -> anyhow::Result<Clip> {
     whole(Clip { name, size, data: output.stdout }, file)
 }
 
+/// The `size` bytes of a file, made and written by the first who asks.
+///
+/// # Errors
+/// When they cannot be made or written.
+pub fn kept(
+    file: &Path,
+    size: usize,
+    make: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<Vec<u8>> {
+    if let Ok(data) = std::fs::read(file)
+        && data.len() == size
+    {
+        return Ok(data);
+    }
+    let data = make()?;
+    let part = file.with_extension("part");
+    std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))
+        .and_then(|()| std::fs::write(&part, &data))
+        .and_then(|()| std::fs::rename(&part, file))
+        .with_context(|| format!("failed to write {}", file.display()))?;
+    Ok(data)
+}
+
 fn load_cached(file: &Path, cache: &Path, size: usize, stride: usize) -> anyhow::Result<Clip> {
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let raw = cache.join(format!("{name}.{size}.{stride}.rgb"));

@@ -41,7 +41,7 @@ impl Data {
         ensure!(!videos.is_empty() && !images.is_empty(), "no training pictures");
         let frames: usize = videos.iter().map(Clip::frames).sum();
         eprintln!("{} videos ({frames} frames), {} images", videos.len(), images.len());
-        Ok(Self { videos, images, synthetic: synthetic_people(512)?, held_out })
+        Ok(Self { videos, images, synthetic: synthetic_people(512, &cache)?, held_out })
     }
 
     /// All clips, and one number for joined crops.

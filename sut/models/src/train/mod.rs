@@ -15,7 +15,7 @@ mod synthetic;
 mod vq;
 
 pub use adamw::AdamW;
-pub use clips::{Clip, HELD_OUT, decode, list, load_images, load_videos};
+pub use clips::{Clip, HELD_OUT, decode, kept, list, load_images, load_videos};
 pub use data::{Data, Shape};
 pub use discriminator::Discriminator;
 pub use log::Log;

@@ -1,19 +1,23 @@
 //! The people of the synthetic scene as training clips.
 
 use super::Clip;
-use media::scene::{Clip as Scene, SceneConfig};
+use super::clips::kept;
+use media::scene::{self, Clip as Scene, SceneConfig};
+use std::path::Path;
 
 /// People and rooms; none is a clip that `just eval` or a golden shows (those have persons 0 to 5).
 const PEOPLE: u32 = 12;
 const FRAMES: u32 = 6;
 
-/// Some frames each of people, `size` pixels a side.
+/// Some frames each of people, `size` pixels a side; drawn once and kept in `cache`.
 ///
 /// # Errors
-/// A size that the scene does not have.
-pub fn synthetic_people(size: usize) -> anyhow::Result<Vec<Clip>> {
+/// A size that the scene does not have, a cache that cannot be read or written.
+pub fn synthetic_people(size: usize, cache: &Path) -> anyhow::Result<Vec<Clip>> {
     (0..PEOPLE)
         .map(|number| {
+            let name = format!("synthetic{number}");
+            let file = cache.join(format!("{name}.{size}.{}.rgb", scene::VERSION));
             let config = SceneConfig {
                 person: 100 + number,
                 seed: 1000 + u64::from(number),
@@ -21,9 +25,11 @@ pub fn synthetic_people(size: usize) -> anyhow::Result<Vec<Clip>> {
                 height: size,
                 ..SceneConfig::default()
             };
-            let scene = Scene::new(config)?;
-            let data = (0..FRAMES).flat_map(|i| scene.render(i * config.frames / FRAMES).0.data).collect();
-            Ok(Clip { name: format!("synthetic{number}"), size, data })
+            let data = kept(&file, FRAMES as usize * 3 * size * size, || {
+                let scene = Scene::new(config)?;
+                Ok((0..FRAMES).flat_map(|i| scene.render(i * config.frames / FRAMES).0.data).collect())
+            })?;
+            Ok(Clip { name, size, data })
         })
         .collect()
 }

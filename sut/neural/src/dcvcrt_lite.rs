@@ -1,0 +1,213 @@
+//! DCVC-RT-lite as a codec: key frames by x265, predicted frames by the network of [`models::dcvcrt::lite`]. docs/DCVCRT.md.
+//!
+//! A predicted frame says how far back its reference is. A receiver that does not have that picture takes the latest before it: what the
+//! frame says is read all the same.
+
+use codecs::registry::{CodecEntry, H265};
+use codecs::{
+    CodecError, DecoderConfig, EncoderConfig, Quantisers, RateControl, Setting, Settings, Unit, VideoDecoder,
+    VideoEncoder,
+};
+use media::Yuv420;
+use models::dcvcrt::lite::cells::{padded, resized};
+use models::dcvcrt::lite::codec::Codec;
+use models::dcvcrt::lite::motion::Field;
+use models::dcvcrt::lite::network::MOST_QP;
+use models::dcvcrt::lite::{FILE, distance};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Its line in the registry.
+pub static DCVCRT_LITE: CodecEntry = CodecEntry {
+    name: "dcvcrt-lite",
+    most_qp: MOST_QP,
+    default_qp: Quantisers { key: Some(27), other: 42 },
+    settings: &[Setting { name: WEIGHTS, default: "" }, Setting { name: LAYERS, default: "2" }],
+    encoder: |config| Ok(Box::new(Encoder::open(config)?)),
+    decoder: |config| Ok(Box::new(Decoder::open(config)?)),
+    libraries: H265.libraries,
+    files: |settings| Ok(vec![weights(settings)?]),
+    sources: crate::SOURCES,
+};
+
+/// Option: the file of weights instead of the shipped one.
+const WEIGHTS: &str = "weights";
+/// Option: with one layer every frame refers to the one before; with two every other frame to the second before, so that nothing refers
+/// to those between; with three likewise every fourth.
+const LAYERS: &str = "layers";
+const MOST_LAYERS: u32 = 3;
+/// Pictures that a later frame may refer to: as far back as layers reach.
+const KEPT: usize = 1 << (MOST_LAYERS - 1);
+/// The largest quantiser of x265.
+const MOST_KEY_QP: u8 = H265.most_qp;
+
+fn weights(settings: &Settings) -> Result<PathBuf, CodecError> {
+    let failed = |e: &dyn std::fmt::Display| CodecError::Network(e.to_string());
+    match settings.get(WEIGHTS).map(String::as_str) {
+        None | Some("") => models::weights::find(FILE).map_err(|e| failed(&e)),
+        Some(path) => {
+            std::path::absolute(path).map_err(|e| CodecError::Network(format!("option {WEIGHTS}: {e}")))
+        }
+    }
+}
+
+/// The network of a file: the one that is loaded, or loaded now.
+fn load(settings: &Settings) -> Result<Arc<Codec>, CodecError> {
+    static LOADED: Mutex<Vec<(PathBuf, Weak<Codec>)>> = Mutex::new(Vec::new());
+    let file = weights(settings)?;
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    loaded.retain(|(_, codec)| codec.strong_count() > 0);
+    if let Some(there) = loaded.iter().find(|(f, _)| *f == file).and_then(|(_, c)| c.upgrade()) {
+        return Ok(there);
+    }
+    let codec = Arc::new(Codec::load(&file).map_err(|e| CodecError::Network(e.to_string()))?);
+    loaded.push((file, Arc::downgrade(&codec)));
+    Ok(codec)
+}
+
+/// Pictures by frame number, the latest last.
+type History = VecDeque<(u32, Yuv420)>;
+
+fn remember(history: &mut History, frame: u32, picture: Yuv420) {
+    history.push_back((frame, picture));
+    while history.len() > KEPT {
+        history.pop_front();
+    }
+}
+
+/// The picture of a frame, or the latest before it, or the first that there is.
+fn reference(history: &History, frame: u32) -> Option<&Yuv420> {
+    let before = history.iter().rev().find(|(number, _)| *number <= frame);
+    before.or(history.front()).map(|(_, picture)| picture)
+}
+
+struct Encoder {
+    codec: Arc<Codec>,
+    config: EncoderConfig,
+    quantisers: Quantisers,
+    layers: u32,
+    /// Number of the last key frame.
+    key: u32,
+    history: History,
+    field: Option<Field>,
+}
+
+impl Encoder {
+    fn open(config: &EncoderConfig) -> Result<Self, CodecError> {
+        let RateControl::ConstantQp(quantisers) = config.rate else {
+            return Err(CodecError::Network(
+                "DCVC-RT-lite has constant quantisers, no bitrate to keep".to_owned(),
+            ));
+        };
+        if quantisers.of(true) > MOST_KEY_QP {
+            return Err(CodecError::Network(format!(
+                "option qp_i is {}; key frames are x265's, whose quantisers are 0 to {MOST_KEY_QP}",
+                quantisers.of(true)
+            )));
+        }
+        let text = config.settings.get(LAYERS).map_or("2", String::as_str);
+        let layers = text.parse().ok().filter(|layers| (1..=MOST_LAYERS).contains(layers));
+        let layers = layers.ok_or_else(|| {
+            CodecError::Network(format!("option {LAYERS}: {text:?} is not 1 to {MOST_LAYERS}"))
+        })?;
+        Ok(Self {
+            codec: load(&config.settings)?,
+            config: EncoderConfig {
+                codec: H265.name.to_owned(),
+                rate: RateControl::ConstantQp(Quantisers::both(quantisers.of(true))),
+                settings: Settings::new(),
+                ..config.clone()
+            },
+            quantisers,
+            layers,
+            key: 0,
+            history: History::new(),
+            field: None,
+        })
+    }
+
+    /// A key frame depends on nothing before it: an encoder of its own.
+    fn key_frame(&mut self, frame: u32, picture: &Yuv420) -> Result<Unit, CodecError> {
+        let unit = (H265.encoder)(&self.config)?.encode(0, picture, true)?;
+        let decoded = key_picture((picture.width, picture.height), &unit.bytes)?;
+        let decoded =
+            decoded.ok_or_else(|| CodecError::Network("a key frame of x265's gave no picture".to_owned()))?;
+        self.history = History::from([(frame, padded(&decoded))]);
+        (self.key, self.field) = (frame, None);
+        Ok(Unit { bytes: unit.bytes, key: true, qp: self.quantisers.of(true) })
+    }
+}
+
+impl VideoEncoder for Encoder {
+    fn encode(&mut self, frame: u32, picture: &Yuv420, key: bool) -> Result<Unit, CodecError> {
+        let want = (self.config.width as usize, self.config.height as usize);
+        if (picture.width, picture.height) != want {
+            let got = (picture.width, picture.height);
+            return Err(CodecError::Network(format!(
+                "picture is {got:?}, the encoder was opened for {want:?}"
+            )));
+        }
+        if key || self.history.is_empty() {
+            return self.key_frame(frame, picture);
+        }
+        let qp = self.quantisers.other;
+        // Frames that were not asked for leave gaps: the reference is whatever stands for the number.
+        let wanted = frame - distance(frame - self.key, self.layers).min(frame - self.key);
+        let reference = reference(&self.history, wanted).expect("a key frame came first");
+        let back = (frame - wanted) as u8;
+        let sent = self.codec.encode(&padded(picture), reference, self.field.as_ref(), qp, back);
+        remember(&mut self.history, frame, sent.picture);
+        self.field = Some(sent.field);
+        Ok(Unit { bytes: sent.bytes, key: false, qp })
+    }
+}
+
+/// The picture of x265's bytes, if it has one of this size.
+fn key_picture((width, height): (usize, usize), bytes: &[u8]) -> Result<Option<Yuv420>, CodecError> {
+    let config = DecoderConfig::new(H265.name, (width as u32, height as u32));
+    let unit = Unit { bytes: bytes.to_vec(), key: true, qp: 0 };
+    let picture = (H265.decoder)(&config)?.decode(0, &unit)?;
+    Ok(picture.filter(|p| (p.width, p.height) == (width, height)))
+}
+
+struct Decoder {
+    codec: Arc<Codec>,
+    size: (usize, usize),
+    history: History,
+}
+
+impl Decoder {
+    fn open(config: &DecoderConfig) -> Result<Self, CodecError> {
+        let size = (config.width as usize, config.height as usize);
+        Ok(Self { codec: load(&config.settings)?, size, history: History::new() })
+    }
+}
+
+impl VideoDecoder for Decoder {
+    fn decode(&mut self, frame: u32, unit: &Unit) -> Result<Option<Yuv420>, CodecError> {
+        if unit.key {
+            let picture = key_picture(self.size, &unit.bytes)?;
+            if let Some(picture) = &picture {
+                self.history = History::from([(frame, padded(picture))]);
+            }
+            return Ok(picture);
+        }
+        let Some(back) = Codec::distance(&unit.bytes) else { return Ok(None) };
+        let wanted = frame.saturating_sub(u32::from(back));
+        let Some(reference) = reference(&self.history, wanted) else { return Ok(None) };
+        let Some(picture) = self.codec.decode(&unit.bytes, reference, unit.qp) else { return Ok(None) };
+        let shown = resized(&picture, self.size);
+        remember(&mut self.history, frame, picture);
+        Ok(Some(shown))
+    }
+
+    fn reset(&mut self) -> Result<(), CodecError> {
+        self.history.clear();
+        Ok(())
+    }
+
+    fn made_by(&self) -> String {
+        crate::SOURCES.to_owned()
+    }
+}
