@@ -11,7 +11,7 @@ use codecs::{
 };
 use media::convert::{Colour, to_rgb, to_yuv420};
 use media::{Rgb, Yuv420};
-use models::dcvcrt::{Coding, ImageModel, Reference, VideoModel, colour};
+use models::dcvcrt::{Coding, ImageModel, Place, Reference, VideoModel, colour};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tch::{Device, Tensor};
@@ -27,6 +27,8 @@ pub static DCVCRT: CodecEntry = CodecEntry {
         Setting { name: VIDEO, default: "" },
         Setting { name: RESET, default: "64" },
         Setting { name: THRESHOLD, default: "0.12" },
+        Setting { name: DEVICE, default: "cpu" },
+        Setting { name: PRECISION, default: "fp32" },
     ],
     encoder: |config| Ok(Box::new(Encoder::open(config)?)),
     decoder: |config| Ok(Box::new(Decoder::open(config)?)),
@@ -43,6 +45,9 @@ const VIDEO: &str = "video_weights";
 const RESET: &str = "reset_interval";
 /// Option: latents of smaller deviation are not coded.
 const THRESHOLD: &str = "skip_threshold";
+/// Options: where networks compute (`cpu`, `cuda`), in which numbers (`fp32`; on CUDA also `fp16`, `bf16`).
+const DEVICE: &str = "device";
+const PRECISION: &str = "precision";
 /// Pictures above this many pixels are coded by two coders (the original's rule).
 const TWO_CODERS_ABOVE: u32 = 1280 * 720;
 /// Pictures here are 4:2:0 of this matrix; the networks' own is inside them.
@@ -61,6 +66,13 @@ fn weights(settings: &Settings) -> Result<[PathBuf; 2], CodecError> {
     Ok([path(IMAGE)?, path(VIDEO)?])
 }
 
+/// Where the networks compute.
+fn place(settings: &Settings) -> Result<Place, CodecError> {
+    let text = |name: &str, default| settings.get(name).map_or(default, String::as_str);
+    Place::parse(text(DEVICE, "cpu"), text(PRECISION, "fp32"))
+        .map_err(|e| CodecError::Network(format!("DCVC-RT: option {e}")))
+}
+
 /// Both networks; large, so that all streams of a process share one pair.
 struct Networks {
     image: ImageModel,
@@ -71,19 +83,22 @@ type Shared = Arc<Mutex<Networks>>;
 
 /// The networks of these files: those that are loaded, or loaded now.
 fn load(settings: &Settings) -> Result<Shared, CodecError> {
-    static LOADED: Mutex<Vec<([PathBuf; 2], Weak<Mutex<Networks>>)>> = Mutex::new(Vec::new());
+    static LOADED: Mutex<Vec<(([PathBuf; 2], Place), Weak<Mutex<Networks>>)>> = Mutex::new(Vec::new());
+    let place = place(settings)?;
     let files = weights(settings)?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     loaded.retain(|(_, networks)| networks.strong_count() > 0);
-    if let Some(there) = loaded.iter().find(|(f, _)| *f == files).and_then(|(_, n)| n.upgrade()) {
+    if let Some(there) =
+        loaded.iter().find(|((f, p), _)| (f, *p) == (&files, place)).and_then(|(_, n)| n.upgrade())
+    {
         return Ok(there);
     }
     models::memory::keep_freed();
     let failed = |e: models::weights::WeightsError| CodecError::Network(e.to_string());
-    let image = ImageModel::load(&files[0], Device::Cpu).map_err(failed)?;
-    let video = VideoModel::load(&files[1], Device::Cpu).map_err(failed)?;
+    let image = ImageModel::load(&files[0], place).map_err(failed)?;
+    let video = VideoModel::load(&files[1], place).map_err(failed)?;
     let networks = Arc::new(Mutex::new(Networks { image, video }));
-    loaded.push((files, Arc::downgrade(&networks)));
+    loaded.push(((files, place), Arc::downgrade(&networks)));
     Ok(networks)
 }
 
@@ -99,6 +114,7 @@ fn lock(networks: &Shared) -> MutexGuard<'_, Networks> {
 /// What encoder and decoder of one stream have in common.
 struct Session {
     networks: Shared,
+    place: Place,
     size: (usize, usize),
     coding: Coding,
     reset_interval: u32,
@@ -117,6 +133,7 @@ impl Session {
         let two = u64::from(width) * u64::from(height) > u64::from(TWO_CODERS_ABOVE);
         Ok(Self {
             networks: load(settings)?,
+            place: place(settings)?,
             size: (width as usize, height as usize),
             coding: Coding { threshold: (threshold > 0.0).then_some(threshold), two },
             reset_interval: text(RESET).parse().map_err(|_| bad(RESET))?,
@@ -128,7 +145,8 @@ impl Session {
     fn input(&self, picture: &Yuv420) -> Tensor {
         let (width, height) = (self.size.0 as i64, self.size.1 as i64);
         let rgb = to_rgb(picture, COLOUR);
-        colour::from_rgb(&Tensor::from_slice(&rgb.data).view([height, width, 3]))
+        let picture = colour::from_rgb(&Tensor::from_slice(&rgb.data).view([height, width, 3]));
+        picture.to_device(self.place.device).to_kind(self.place.kind)
     }
 
     /// Rows and columns as the networks see them.
@@ -139,7 +157,8 @@ impl Session {
 
     fn output(&self, picture: &Tensor) -> Result<Yuv420, CodecError> {
         let (width, height) = self.size;
-        let bytes = colour::to_rgb(picture, (height as i64, width as i64)).contiguous().view([-1]);
+        let rgb = colour::to_rgb(picture, (height as i64, width as i64));
+        let bytes = rgb.to_device(Device::Cpu).contiguous().view([-1]);
         let data =
             Vec::<u8>::try_from(&bytes).map_err(|e| CodecError::Network(format!("libtorch failed: {e}")))?;
         Ok(to_yuv420(&Rgb { width, height, data }, COLOUR))

@@ -145,10 +145,23 @@ fn without_weights_the_option_is_named() {
     assert!(error.contains("image_weights") && error.contains("cvpr2025_image.pth.tar"), "{error}");
     let described = systems::revo::describe(&toml::Table::new(), &DCVCRT).unwrap().options;
     assert_eq!((described["qp_i"].as_integer(), described["qp_p"].as_integer()), (Some(31), Some(63)));
+    assert_eq!((described["device"].as_str(), described["precision"].as_str()), (Some("cpu"), Some("fp32")));
     assert!(!described.contains_key("qp") && described["reset_interval"].as_str() == Some("64"));
     let too_much = [("qp_p".to_owned(), toml::Value::Integer(64))].into_iter().collect();
     let error = format!("{:#}", systems::revo::describe(&too_much, &DCVCRT).unwrap_err());
     assert!(error.contains("qp_p must be 0 to 63"), "{error}");
+}
+
+/// Half precision is CUDA's: a processor is refused by name, before weights are read.
+#[test]
+fn half_precision_on_a_processor_is_refused() {
+    for precision in ["fp16", "bf16"] {
+        let mut settings = settings();
+        settings.insert("precision".to_owned(), precision.to_owned());
+        let config = DecoderConfig { settings, ..DecoderConfig::new("dcvcrt", (64, 64)) };
+        let error = (DCVCRT.decoder)(&config).err().expect("refused").to_string();
+        assert!(error.contains(precision) && error.contains("device=cuda"), "{error}");
+    }
 }
 
 #[test]

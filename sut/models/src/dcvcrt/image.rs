@@ -103,6 +103,10 @@ impl ImageModel {
         &self.store
     }
 
+    pub(super) fn store_mut(&mut self) -> &mut nn::VarStore {
+        &mut self.store
+    }
+
     /// Makes the coder's tables; needed once after the weights are there, while they have 32 bits.
     pub fn prepare(&mut self) {
         self.tables = Some(self.hyper_prior.tables());

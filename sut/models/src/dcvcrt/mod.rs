@@ -22,6 +22,7 @@ pub mod lite;
 pub mod video;
 
 pub use crate::probe;
+pub use checkpoint::Place;
 pub use image::ImageModel;
 pub use latents::{Coding, Latents, Plane};
 pub use video::{Reference, VideoModel};

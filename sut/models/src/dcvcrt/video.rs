@@ -139,6 +139,10 @@ impl VideoModel {
         &self.store
     }
 
+    pub(super) fn store_mut(&mut self) -> &mut nn::VarStore {
+        &mut self.store
+    }
+
     /// Makes the coder's tables; needed once after the weights are there, while they have 32 bits.
     pub fn prepare(&mut self) {
         self.tables = Some(self.hyper_prior.tables());
@@ -158,7 +162,7 @@ impl VideoModel {
         if let Some((feature, qp)) = reference.feature.take()
             && reference.picture.is_none()
         {
-            reference.picture = Some(no_grad(|| self.picture(&feature, qp)));
+            reference.picture = Some(no_grad(|| self.reconstruct(&feature, qp)));
         }
     }
 
@@ -210,7 +214,7 @@ impl VideoModel {
             let step = params.narrow(1, 0, LATENT).clamp_min(0.5);
             let decoded = self.prior(&params, &step, &mut Source::Decode(&mut reading), coding);
             let feature = self.feature(&decoded, &context, qp);
-            let picture = self.picture(&feature, qp);
+            let picture = self.reconstruct(&feature, qp);
             (feature, picture)
         })
     }
@@ -264,7 +268,8 @@ impl VideoModel {
         feature
     }
 
-    fn picture(&self, feature: &Tensor, qp: i64) -> Tensor {
+    /// Pictures of features, one or several.
+    pub fn reconstruct(&self, feature: &Tensor, qp: i64) -> Tensor {
         let (blocks, head) = &self.reconstruction;
         let x = chain(blocks, feature) * row(&self.scale_reconstruction, qp);
         let out = head.forward(&x).pixel_shuffle(8).clamp(0.0, 1.0);

@@ -58,7 +58,7 @@ impl Judge {
                         let current = tensor(&[&frames[number]]);
                         let [predicted, stale] = predicted.each_ref().map(|p| tensor(&[p]));
                         let latents = net.analyse(&current, &predicted, &[qp]);
-                        let coded = net.code(&latents, &motion_tensor(&[&found]), &[qp], None);
+                        let coded = net.code(&latents, &motion_tensor(&[&found]), &[qp]);
                         bits += coded.bits.double_value(&[0]);
                         [predicted, stale].map(|p| pictures(&net.synthesise(&coded.latents, &p)).remove(0))
                     });

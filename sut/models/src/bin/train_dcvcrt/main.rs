@@ -8,7 +8,7 @@ use clap::Parser;
 use judge::Judge;
 use models::dcvcrt::lite::MODEL;
 use models::dcvcrt::lite::network::{MOST_QP, Network};
-use models::train::{AdamW, Log, Random, place_of};
+use models::train::{AdamW, Log, place_of};
 use models::weights::{self, Weights};
 use pool::{Batch, Films, Pool};
 use std::collections::BTreeMap;
@@ -167,8 +167,7 @@ impl<'a> Trainer<'a> {
         let Batch { current, predicted, stale, motion, qp, whole } = self.pool.next(&chosen, &self.films)?;
         let n = chosen.len() as i64;
         let latents = self.net.analyse(&current, &predicted, &qp);
-        let noise = self.noise(&latents);
-        let coded = self.net.code(&latents, &motion, &qp, Some([&noise[0], &noise[1]]));
+        let coded = self.net.code(&latents, &motion, &qp);
         // Both receivers draw the same latents on what they have.
         let twice = |t: &Tensor| Tensor::cat(&[t, t], 0);
         let references = Tensor::cat(&[&predicted, &stale], 0);
@@ -189,15 +188,6 @@ impl<'a> Trainer<'a> {
         self.pool.drawn(&chosen, &drawn.detach());
         let mean = |t: &Tensor| t.mean(Kind::Float).double_value(&[]);
         Ok([loss.double_value(&[]), mean(&bits), mean(&clean), mean(&lossy), norm])
-    }
-
-    /// Numbers of -0.5..0.5 for latents and hyperprior, the same in every run.
-    fn noise(&self, latents: &Tensor) -> [Tensor; 2] {
-        let mut random = Random::of_step(self.args.seed ^ 0x6e6f_6973_65, self.step);
-        tch::manual_seed(random.next_u64() as i64 >> 1);
-        let size = latents.size();
-        let hyper = [size[0], models::dcvcrt::lite::network::HYPER, size[2] / 4, size[3] / 4];
-        [size.as_slice(), hyper.as_slice()].map(|s| Tensor::rand(s, (Kind::Float, Device::Cpu)) - 0.5)
     }
 
     /// Writes the state, measures the averaged weights and writes them.

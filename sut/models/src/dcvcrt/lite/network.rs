@@ -142,17 +142,16 @@ impl Network {
         self.latent.forward(&coarse) * rows(&self.scale_encoder, qp).unsqueeze(2).unsqueeze(3)
     }
 
-    /// Quantises latents and says how many bits they take. `motion` is `[n, 3, h/2, w/2]` (`features`). With `noise`, numbers of
-    /// -0.5..0.5 of the latents' and the hyperprior's shape, bits can be differentiated.
+    /// Quantises latents and says how many bits they take. `motion` is `[n, 3, h/2, w/2]` (`features`). Rounding has the derivative of
+    /// the identity, for values and bits alike: noise in its place would make latents that are never anything but zero cost bits.
     #[must_use]
-    pub fn code(&self, latents: &Tensor, motion: &Tensor, qp: &[u8], noise: Option<[&Tensor; 2]>) -> Coded {
+    pub fn code(&self, latents: &Tensor, motion: &Tensor, qp: &[u8]) -> Coded {
         let size = latents.size();
         let [one, two, three] = &self.hyper_analysis;
         let z = three.forward(&two.forward(&one.forward(latents).relu()).relu());
         let z_rows = rows(&self.hyper_rows, qp).unsqueeze(2).unsqueeze(3) * ROW.0 + ROW.1;
         let z_coded = rounded(&z);
-        let z_seen = noise.map_or_else(|| z_coded.shallow_clone(), |n| &z + n[1]);
-        let mut bits = spent(&z_seen, &within(&z_rows.expand_as(&z)));
+        let mut bits = spent(&z_coded, &within(&z_rows.expand_as(&z)));
 
         let [half, whole] = &self.hyper_synthesis;
         let hyper = whole.forward(&half.forward(&z_coded).relu()).relu();
@@ -183,13 +182,11 @@ impl Network {
             let mean = fold(&said.narrow(1, 0, LATENT));
             let row = within(&(fold(&said.narrow(1, LATENT, LATENT)) * ROW.0 + ROW.1));
             let rest = fold(latents) - &mean;
-            let seen = match noise {
-                Some(n) => &rest + fold(n[0]),
-                None => rest.round(),
-            };
-            bits = bits + spent(&seen, &row);
+            let symbols = rounded(&rest);
+            bits = bits + spent(&symbols, &row);
             let coded = (row.detach() + 0.5).floor().gt(SKIPPED).to_kind(Kind::Float);
-            let value = rounded(&rest) * coded + mean;
+            // What is not coded is zero, but may come to be worth it: the derivative is left.
+            let value = &rest + (&symbols * coded - &rest).detach() + mean;
             let spread = (0..GROUPS).map(|g| &value * mask.narrow(1, g, 1));
             decoded = decoded + Tensor::cat(&spread.collect::<Vec<_>>(), 1);
             known = known + mask;
@@ -241,7 +238,8 @@ fn spent(values: &Tensor, rows: &Tensor) -> Tensor {
     let scale = (rows * ((high - low) / LAST_ROW)).exp() * (0.11 * std::f64::consts::SQRT_2);
     let away = values.abs();
     let p = (((&away - 0.5) / &scale).erfc() - ((&away + 0.5) / &scale).erfc()) * 0.5;
-    let bits = p.clamp_min(1e-6).log2().neg();
+    // Far out, where the distribution has nothing, about what an escaped value takes.
+    let bits = (p + (-away).exp() * 1e-6).log2().neg();
     bits.sum_dim_intlist([1i64, 2, 3].as_slice(), false, Kind::Float)
 }
 
