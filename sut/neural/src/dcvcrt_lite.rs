@@ -11,10 +11,10 @@ use codecs::{
 use media::Yuv420;
 use models::dcvcrt::lite::cells::{padded, resized};
 use models::dcvcrt::lite::codec::Codec;
+use models::dcvcrt::lite::history::History;
 use models::dcvcrt::lite::motion::Field;
 use models::dcvcrt::lite::network::MOST_QP;
-use models::dcvcrt::lite::{FILE, distance};
-use std::collections::VecDeque;
+use models::dcvcrt::lite::{FILE, MOST_LAYERS, distance, key};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -36,9 +36,6 @@ const WEIGHTS: &str = "weights";
 /// Option: with one layer every frame refers to the one before; with two every other frame to the second before, so that nothing refers
 /// to those between; with three likewise every fourth.
 const LAYERS: &str = "layers";
-const MOST_LAYERS: u32 = 3;
-/// Pictures that a later frame may refer to: as far back as layers reach.
-const KEPT: usize = 1 << (MOST_LAYERS - 1);
 /// The largest quantiser of x265.
 const MOST_KEY_QP: u8 = H265.most_qp;
 
@@ -64,22 +61,6 @@ fn load(settings: &Settings) -> Result<Arc<Codec>, CodecError> {
     let codec = Arc::new(Codec::load(&file).map_err(|e| CodecError::Network(e.to_string()))?);
     loaded.push((file, Arc::downgrade(&codec)));
     Ok(codec)
-}
-
-/// Pictures by frame number, the latest last.
-type History = VecDeque<(u32, Yuv420)>;
-
-fn remember(history: &mut History, frame: u32, picture: Yuv420) {
-    history.push_back((frame, picture));
-    while history.len() > KEPT {
-        history.pop_front();
-    }
-}
-
-/// The picture of a frame, or the latest before it, or the first that there is.
-fn reference(history: &History, frame: u32) -> Option<&Yuv420> {
-    let before = history.iter().rev().find(|(number, _)| *number <= frame);
-    before.or(history.front()).map(|(_, picture)| picture)
 }
 
 struct Encoder {
@@ -113,29 +94,24 @@ impl Encoder {
         })?;
         Ok(Self {
             codec: load(&config.settings)?,
-            config: EncoderConfig {
-                codec: H265.name.to_owned(),
-                rate: RateControl::ConstantQp(Quantisers::both(quantisers.of(true))),
-                settings: Settings::new(),
-                ..config.clone()
-            },
+            config: config.clone(),
             quantisers,
             layers,
             key: 0,
-            history: History::new(),
+            history: History::default(),
             field: None,
         })
     }
 
-    /// A key frame depends on nothing before it: an encoder of its own.
     fn key_frame(&mut self, frame: u32, picture: &Yuv420) -> Result<Unit, CodecError> {
-        let unit = (H265.encoder)(&self.config)?.encode(0, picture, true)?;
-        let decoded = key_picture((picture.width, picture.height), &unit.bytes)?;
+        let qp = self.quantisers.of(true);
+        let bytes = key::encode(picture, qp, &self.config)?;
+        let decoded = key::decode(&bytes, (picture.width, picture.height))?;
         let decoded =
             decoded.ok_or_else(|| CodecError::Network("a key frame of x265's gave no picture".to_owned()))?;
-        self.history = History::from([(frame, padded(&decoded))]);
+        self.history = History::of(frame, padded(&decoded));
         (self.key, self.field) = (frame, None);
-        Ok(Unit { bytes: unit.bytes, key: true, qp: self.quantisers.of(true) })
+        Ok(Unit { bytes, key: true, qp })
     }
 }
 
@@ -148,27 +124,19 @@ impl VideoEncoder for Encoder {
                 "picture is {got:?}, the encoder was opened for {want:?}"
             )));
         }
-        if key || self.history.is_empty() {
+        if key || self.history.at(frame).is_none() {
             return self.key_frame(frame, picture);
         }
         let qp = self.quantisers.other;
         // Frames that were not asked for leave gaps: the reference is whatever stands for the number.
         let wanted = frame - distance(frame - self.key, self.layers).min(frame - self.key);
-        let reference = reference(&self.history, wanted).expect("a key frame came first");
+        let reference = self.history.at(wanted).expect("a key frame came first");
         let back = (frame - wanted) as u8;
         let sent = self.codec.encode(&padded(picture), reference, self.field.as_ref(), qp, back);
-        remember(&mut self.history, frame, sent.picture);
+        self.history.add(frame, sent.picture);
         self.field = Some(sent.field);
         Ok(Unit { bytes: sent.bytes, key: false, qp })
     }
-}
-
-/// The picture of x265's bytes, if it has one of this size.
-fn key_picture((width, height): (usize, usize), bytes: &[u8]) -> Result<Option<Yuv420>, CodecError> {
-    let config = DecoderConfig::new(H265.name, (width as u32, height as u32));
-    let unit = Unit { bytes: bytes.to_vec(), key: true, qp: 0 };
-    let picture = (H265.decoder)(&config)?.decode(0, &unit)?;
-    Ok(picture.filter(|p| (p.width, p.height) == (width, height)))
 }
 
 struct Decoder {
@@ -180,30 +148,30 @@ struct Decoder {
 impl Decoder {
     fn open(config: &DecoderConfig) -> Result<Self, CodecError> {
         let size = (config.width as usize, config.height as usize);
-        Ok(Self { codec: load(&config.settings)?, size, history: History::new() })
+        Ok(Self { codec: load(&config.settings)?, size, history: History::default() })
     }
 }
 
 impl VideoDecoder for Decoder {
     fn decode(&mut self, frame: u32, unit: &Unit) -> Result<Option<Yuv420>, CodecError> {
         if unit.key {
-            let picture = key_picture(self.size, &unit.bytes)?;
+            let picture = key::decode(&unit.bytes, self.size)?;
             if let Some(picture) = &picture {
-                self.history = History::from([(frame, padded(picture))]);
+                self.history = History::of(frame, padded(picture));
             }
             return Ok(picture);
         }
         let Some(back) = Codec::distance(&unit.bytes) else { return Ok(None) };
         let wanted = frame.saturating_sub(u32::from(back));
-        let Some(reference) = reference(&self.history, wanted) else { return Ok(None) };
+        let Some(reference) = self.history.at(wanted) else { return Ok(None) };
         let Some(picture) = self.codec.decode(&unit.bytes, reference, unit.qp) else { return Ok(None) };
         let shown = resized(&picture, self.size);
-        remember(&mut self.history, frame, picture);
+        self.history.add(frame, picture);
         Ok(Some(shown))
     }
 
     fn reset(&mut self) -> Result<(), CodecError> {
-        self.history.clear();
+        self.history = History::default();
         Ok(())
     }
 

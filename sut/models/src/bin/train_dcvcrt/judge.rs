@@ -1,8 +1,9 @@
 //! Measures a network on held-out clips: bits and PSNR of predicted frames on a clean link and with every fifth frame lost.
 
-use crate::pool::{Films, History, PRICE, key_frame, motion_tensor, pictures, reference, remember, tensor};
+use crate::pool::{Films, PRICE, key_frame, motion_tensor, pictures, reference, tensor};
 use media::convert::{Colour, to_rgb, to_yuv420};
 use media::{Rgb, Yuv420};
+use models::dcvcrt::lite::history::History;
 use models::dcvcrt::lite::network::Network;
 use models::dcvcrt::lite::{distance, motion};
 use tch::no_grad;
@@ -29,7 +30,7 @@ impl Judge {
                     to_yuv420(&Rgb { width: clip.size, height: clip.size, data }, Colour::BT601)
                 })
                 .collect();
-            let (key, _) = key_frame(&frames[0], KEY_QP)?;
+            let key = key_frame(&frames[0], KEY_QP)?;
             Ok((frames, key))
         };
         Ok(Self { clips: films.held_out().iter().map(clip).collect::<anyhow::Result<_>>()? })
@@ -46,11 +47,11 @@ impl Judge {
         for qp in QP {
             let (mut bits, mut at, mut lossy) = (0.0, [0.0; 3], 0.0);
             for (frames, key) in &self.clips {
-                let mut sender = History::from([(0, key.clone())]);
+                let mut sender = History::of(0, key.clone());
                 let mut receiver = sender.clone();
                 let mut field = None;
                 for number in 1..frames.len() {
-                    let before = number - distance(number as u32, 1) as usize;
+                    let before = number as u32 - distance(number as u32, 1);
                     let (sent, seen) = (reference(&sender, before), reference(&receiver, before));
                     let found = motion::search(&frames[number], sent, field.as_ref(), PRICE);
                     let predicted = [sent, seen].map(|r| motion::predict(r, &found));
@@ -66,11 +67,11 @@ impl Judge {
                     if let Some(i) = [1, 5, 9].iter().position(|n| *n == number) {
                         at[i] += psnr(&clean, &frames[number]);
                     }
-                    remember(&mut sender, number, clean);
+                    sender.add(number as u32, clean);
                     if number % 5 != 2 {
-                        remember(&mut receiver, number, stale);
+                        receiver.add(number as u32, stale);
                     }
-                    lossy += psnr(&receiver.back().expect("a key frame").1, &frames[number]);
+                    lossy += psnr(reference(&receiver, u32::MAX), &frames[number]);
                     field = Some(found);
                 }
             }

@@ -52,6 +52,10 @@ struct Args {
     /// Step from which on the learning rate falls, with the root of the steps
     #[arg(long, default_value_t = 20_000)]
     falls: u64,
+    /// Steps until a bit costs what it should; the first one costs a fiftieth, so that latents come to mean something before they become
+    /// fewer
+    #[arg(long, default_value_t = 2000)]
+    cheap: u64,
     /// How much the picture of a decoder that lost frames counts beside that of one that lost none, 0..1
     #[arg(long, default_value_t = 0.5)]
     stale: f64,
@@ -168,24 +172,27 @@ impl<'a> Trainer<'a> {
         let n = chosen.len() as i64;
         let latents = self.net.analyse(&current, &predicted, &qp);
         let coded = self.net.code(&latents, &motion, &qp);
-        // Both receivers draw the same latents on what they have.
-        let twice = |t: &Tensor| Tensor::cat(&[t, t], 0);
-        let references = Tensor::cat(&[&predicted, &stale], 0);
-        let drawn = self.net.synthesise(&twice(&coded.latents), &references);
-        let error = (&drawn - twice(&current)).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)
-            * 65025.0;
-        let (clean, lossy) = (error.narrow(0, 0, n), error.narrow(0, n, n));
-        let share: Vec<f32> =
-            whole.iter().map(|&whole| if whole { 0.0 } else { self.args.stale as f32 }).collect();
-        let share = Tensor::from_slice(&share);
-        let price: Vec<f32> = qp.iter().map(|&qp| exchange(qp) as f32).collect();
+        // A receiver that lost frames draws the same latents on what it has.
+        let behind: Vec<i64> = (0..n).filter(|&i| !whole[i as usize]).collect();
+        let behind = Tensor::from_slice(&behind);
+        let with = |t: &Tensor, other: &Tensor| Tensor::cat(&[t, &other.index_select(0, &behind)], 0);
+        let references = with(&predicted, &stale);
+        let drawn = self.net.synthesise(&with(&coded.latents, &coded.latents), &references);
+        let dims = [1i64, 2, 3];
+        let error = (&drawn - with(&current, &current)).square();
+        let error = error.mean_dim(dims.as_slice(), false, Kind::Float) * 65025.0;
+        let clean = error.narrow(0, 0, n);
+        let lossy = clean.index_copy(0, &behind, &error.narrow(0, n, error.size()[0] - n));
+        let share = self.args.stale;
+        let bit = 50f64.powf((self.step as f64 / self.args.cheap.max(1) as f64).min(1.0) - 1.0);
+        let price: Vec<f32> = qp.iter().map(|&qp| (exchange(qp) / bit) as f32).collect();
         let pixels = (self.args.crop * self.args.crop) as f64;
         let bits = &coded.bits / pixels;
-        let sum: Tensor = &clean * (1.0 - &share) + &lossy * &share + &bits / Tensor::from_slice(&price);
+        let sum: Tensor = &clean * (1.0 - share) + &lossy * share + &bits / Tensor::from_slice(&price);
         let loss = (sum + 1.0).log().mean(Kind::Float);
         loss.backward();
         let norm = self.optimiser.step(self.step, rate, 1.0);
-        self.pool.drawn(&chosen, &drawn.detach());
+        self.pool.drawn(&chosen, &whole, &drawn.detach());
         let mean = |t: &Tensor| t.mean(Kind::Float).double_value(&[]);
         Ok([loss.double_value(&[]), mean(&bits), mean(&clean), mean(&lossy), norm])
     }

@@ -2,26 +2,23 @@
 //! sender's side and on that of a receiver that loses frames. No gradient goes from frame to frame.
 
 use anyhow::{Context, ensure};
-use codecs::{
-    Decoder, DecoderConfig, Encoder, EncoderConfig, Quantisers, RateControl, Unit, VideoDecoder, VideoEncoder,
-};
+use codecs::EncoderConfig;
 use media::convert::{Colour, Range, to_yuv420};
 use media::scene::{self, SceneConfig};
 use media::{Rgb, Yuv420};
+use models::dcvcrt::lite::history::History;
 use models::dcvcrt::lite::motion::{self, Field};
 use models::dcvcrt::lite::network::MOST_QP;
-use models::dcvcrt::lite::{cells, distance, features};
+use models::dcvcrt::lite::{cells, distance, features, key};
 use models::layers::{channels_last, to_bytes};
 use models::train::{Clip, Data, Options, Random, Shape, kept};
 use models::weights::Weights;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
 /// Frames of a sequence, the key frame among them.
 const FRAMES: usize = 14;
-/// Furthest reference.
-const REACH: usize = 4;
 /// What a bit of a vector is worth in levels; as the codec has it.
 pub const PRICE: u32 = models::dcvcrt::lite::PRICE;
 
@@ -127,35 +124,16 @@ fn depth_views(cache: &Path) -> anyhow::Result<Vec<Clip>> {
 }
 
 /// A key frame as a receiver has it.
-pub fn key_frame(picture: &Yuv420, qp: u8) -> anyhow::Result<(Yuv420, usize)> {
-    let (width, height) = (picture.width as u32, picture.height as u32);
-    let config = EncoderConfig {
-        rate: RateControl::ConstantQp(Quantisers::both(qp)),
-        ..EncoderConfig::revo("h265", width, height, 30)
-    };
-    let Unit { bytes, .. } = Encoder::new(&config)?.encode(0, picture, true)?;
-    let unit = Unit { key: true, qp, bytes };
-    let config = DecoderConfig::new("h265", (width, height));
-    let decoded =
-        Decoder::new(config.codec.parse()?)?.decode(0, &unit)?.context("no picture of a key frame")?;
-    Ok((decoded, unit.bytes.len()))
+pub fn key_frame(picture: &Yuv420, qp: u8) -> anyhow::Result<Yuv420> {
+    let (width, height) = (picture.width, picture.height);
+    let config = EncoderConfig::revo("h265", width as u32, height as u32, 30);
+    let bytes = key::encode(picture, qp, &config)?;
+    key::decode(&bytes, (width, height))?.context("no picture of a key frame")
 }
 
-/// Pictures by frame number, the latest last.
-pub type History = VecDeque<(usize, Yuv420)>;
-
-/// Adds a picture, forgets what nothing refers to.
-pub fn remember(history: &mut History, number: usize, picture: Yuv420) {
-    history.push_back((number, picture));
-    while history.len() > REACH {
-        history.pop_front();
-    }
-}
-
-/// The picture of a number, or the latest before it.
-pub fn reference(history: &History, number: usize) -> &Yuv420 {
-    let before = history.iter().rev().find(|(n, _)| *n <= number);
-    &before.or(history.front()).expect("a key frame came first").1
+/// The picture that a frame refers to.
+pub fn reference(history: &History, frame: u32) -> &Yuv420 {
+    history.at(frame).expect("a key frame came first")
 }
 
 /// One sequence.
@@ -179,8 +157,8 @@ impl Item {
         let qp = random.below(usize::from(MOST_QP) + 1) as u8;
         let layers = 1 + random.below(3) as u32;
         let loss = [0.0, 0.08, 0.2, 0.35][random.below(4)];
-        let (key, _) = key_frame(&frames[0], 26 + random.below(11) as u8)?;
-        let history = History::from([(0, key)]);
+        let key = key_frame(&frames[0], 26 + random.below(11) as u8)?;
+        let history = History::of(0, key);
         let (sender, receiver) = (history.clone(), history);
         Ok(Self { number, frames, at: 1, qp, layers, loss, sender, receiver, field: None })
     }
@@ -260,7 +238,7 @@ impl Pool {
                 self.items[i] = self.draw(films)?;
             }
             let item = &mut self.items[i];
-            let number = item.at - distance(item.at as u32, item.layers) as usize;
+            let number = item.at as u32 - distance(item.at as u32, item.layers);
             let (sent, seen) = (reference(&item.sender, number), reference(&item.receiver, number));
             let field = motion::search(&item.frames[item.at], sent, item.field.as_ref(), PRICE);
             predicted.push(motion::predict(sent, &field));
@@ -281,16 +259,17 @@ impl Pool {
         })
     }
 
-    /// Takes what was drawn: the senders' pictures, then the receivers'.
-    pub fn drawn(&mut self, chosen: &[usize], drawn: &Tensor) {
+    /// Takes what was drawn: the senders' pictures, then those of the receivers that have not the same (`whole`).
+    pub fn drawn(&mut self, chosen: &[usize], whole: &[bool], drawn: &Tensor) {
         let mut all = pictures(drawn);
-        let receivers = all.split_off(chosen.len());
-        for ((&i, sender), receiver) in chosen.iter().zip(all).zip(receivers) {
-            let seed = self.seed;
+        let mut behind = all.split_off(chosen.len()).into_iter();
+        let seed = self.seed;
+        for ((&i, sender), &whole) in chosen.iter().zip(all).zip(whole) {
             let item = &mut self.items[i];
-            remember(&mut item.sender, item.at, sender);
-            if !item.is_lost(seed) {
-                remember(&mut item.receiver, item.at, receiver);
+            let receiver = if whole { Some(sender.clone()) } else { behind.next() };
+            item.sender.add(item.at as u32, sender);
+            if let Some(receiver) = receiver.filter(|_| !item.is_lost(seed)) {
+                item.receiver.add(item.at as u32, receiver);
             }
             item.at += 1;
         }
@@ -301,7 +280,7 @@ impl Pool {
         let mut state = BTreeMap::new();
         for (i, item) in self.items.iter().enumerate() {
             for (side, history) in [("sender", &item.sender), ("receiver", &item.receiver)] {
-                for (number, picture) in history {
+                for (number, picture) in history.iter() {
                     let bytes = [picture.y.as_slice(), &picture.u, &picture.v].concat();
                     state.insert(format!("pool.{i}.{side}.{number}"), Tensor::from_slice(&bytes));
                 }
@@ -342,12 +321,16 @@ impl Pool {
                 let first = format!("pool.{i}.{side}.");
                 let mut kept = Vec::new();
                 for key in state.tensors.keys().filter(|key| key.starts_with(&first)) {
-                    let number: usize = key[first.len()..].parse()?;
+                    let number: u32 = key[first.len()..].parse()?;
                     kept.push((number, picture(bytes(key).context("bytes")?, self.side)?));
                 }
                 kept.sort_by_key(|(number, _)| *number);
-                *history = kept.into();
-                ensure!(!history.is_empty(), "the state has no pictures of sequence {i} (--crop)");
+                let mut kept = kept.into_iter();
+                let (number, picture) = kept
+                    .next()
+                    .with_context(|| format!("the state has no pictures of sequence {i} (--crop)"))?;
+                *history = History::of(number, picture);
+                kept.for_each(|(number, picture)| history.add(number, picture));
             }
             let key = format!("pool.{i}.vectors");
             if state.tensors.contains_key(&key) {

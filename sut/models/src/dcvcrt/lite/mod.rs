@@ -9,6 +9,8 @@
 //! |---|---|
 //! | [`codec`] | predicted frames to bytes and back, in exact arithmetic |
 //! | [`arithmetic`] | layers whose result is the same on every machine |
+//! | [`history`] | pictures that later frames may refer to |
+//! | [`key`] | key frames |
 //! | [`cells`] | pictures as the networks see them |
 //! | [`motion`] | vectors per block, and the prediction that follows, in integers |
 //! | [`network`] | the network on tensors, for training |
@@ -19,6 +21,8 @@
 pub mod arithmetic;
 pub mod cells;
 pub mod codec;
+pub mod history;
+pub mod key;
 pub mod motion;
 pub mod network;
 
@@ -30,6 +34,9 @@ pub const MODEL: &str = "dcvcrt-lite";
 pub const FILE: &str = "dcvcrt-lite.safetensors";
 /// Levels of difference that a bit of a vector is worth in the motion search.
 pub const PRICE: u32 = 8;
+
+/// Most layers.
+pub const MOST_LAYERS: u32 = 3;
 
 /// How far back the reference of frame `number` of a group of pictures is: with one layer the frame before; with more, frames at
 /// multiples of 2, 4, ... refer to the multiple before, so that nothing refers to the others.
