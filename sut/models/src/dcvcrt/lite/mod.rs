@@ -33,7 +33,7 @@ pub const MODEL: &str = "dcvcrt-lite";
 /// Its file in the weights folder.
 pub const FILE: &str = "dcvcrt-lite.safetensors";
 /// Levels of difference that a bit of a vector is worth in the motion search.
-pub const PRICE: u32 = 40;
+pub const PRICE: u32 = 24;
 
 /// Most layers.
 pub const MOST_LAYERS: u32 = 3;
