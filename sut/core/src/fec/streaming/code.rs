@@ -47,9 +47,10 @@ impl Rule {
         if self.scheme == Scheme::PerFrame { 2 } else { 0 }
     }
 
-    /// Frames after which a complete frame is no longer delivered.
+    /// Frames after which a complete frame is no longer delivered: those of the published receiver's window, `FECMultiReceiver` with
+    /// 2 tau + 1 frames.
     pub(super) fn latest(self) -> u64 {
-        if self.scheme == Scheme::PerFrame { self.grace() } else { self.tau + 1 }
+        if self.scheme == Scheme::PerFrame { self.grace() } else { 2 * self.tau }
     }
 
     /// Whether the parity of frame `t` covers stripe `column` of `frame`, one of `first_covered(t)..=t`.

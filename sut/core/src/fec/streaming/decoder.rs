@@ -22,7 +22,7 @@ pub struct Recovered {
     pub bytes: Vec<u8>,
     /// Data stripes of it that came from parity.
     pub recovered_stripes: u32,
-    /// FEC frames from its last part to the newest one seen when it became complete: at most tau + 1.
+    /// FEC frames from its last part to the newest one seen when it became complete: at most 2 tau.
     pub delay: u64,
 }
 
@@ -300,9 +300,9 @@ impl Decoder {
         rest
     }
 
-    /// Hands out what is complete and at most one frame later than tau. A code with a delay promises nothing after tau, but solves
-    /// more now and then, and the published receiver delivers it; with one frame more it is in time for a sender that asks for a key
-    /// frame when tau is exceeded.
+    /// Hands out what is complete and not older than the window. A code with a delay promises nothing after tau, but solves more now and
+    /// then, and the published receiver delivers it. One frame later is in time for a sender that asks for a key frame when tau is
+    /// exceeded; after that it ends the wait for a frame of which the sender does not know.
     fn deliver(&mut self) -> Vec<Recovered> {
         let Some(newest) = self.newest else { return Vec::new() };
         let mut complete = Vec::new();

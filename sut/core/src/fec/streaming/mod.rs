@@ -9,8 +9,8 @@
 //! [`Encoder`] turns video frames into packets, [`Decoder`] packets into video frames. [`Scheme`] picks the
 //! code, [`Quality`] how much parity it sends; [`quality`] is how the receiver chooses it.
 //!
-//! Promises, tested in `tests.rs`: a video frame comes back exactly or not at all, and never more than tau + 1 FEC
-//! frames after it was sent (what is promised comes within tau; the program of the paper delivers what comes later, too).
+//! Promises, tested in `tests.rs`: a video frame comes back exactly or not at all, and never more than 2 tau FEC
+//! frames after it was sent (what is promised comes within tau; what is solved later is delivered, as by the program of the paper).
 
 mod code;
 mod decoder;
