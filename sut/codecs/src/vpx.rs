@@ -115,6 +115,14 @@ impl VpxSettings {
             own: OwnSettings::Vp9 { aq_mode: 3, tile_columns: 2, row_mt: true, frame_parallel: false },
         }
     }
+
+    /// VP9 as Tambur's program opens it (`src/ringmaster_app/encoder.cc`): Ringmaster's settings but for the most that a key frame may
+    /// have. It is computed so that 16 bits count it, trailer of 6 bytes left out: 65529 *bits*, as percent of a frame's share of `bps`.
+    #[must_use]
+    pub fn tambur(fps: u32, bps: u64) -> Self {
+        let percent = 100 * 65_529 * u64::from(fps) / bps.max(1);
+        Self { max_intra_percent: u32::try_from(percent).unwrap_or(u32::MAX), ..Self::ringmaster(fps) }
+    }
 }
 
 /// An open libvpx encoder.

@@ -238,6 +238,15 @@ fn what_depends_on_size_and_rate_is_computed_as_libwebrtc_does() {
     assert_eq!(of(512, 512, 5), (-6, 300), "at least three frames' share");
 }
 
+/// Tambur's `encoder.cc`: int(100 (65535 - 6) / (1000 x 150 / 30)) at 150 kbit/s; Ringmaster's is a constant.
+#[test]
+fn tamburs_key_frames_may_have_so_many_bits_as_16_bits_count() {
+    let of = |fps, bps| VpxSettings::tambur(fps, bps).max_intra_percent;
+    assert_eq!((of(30, 150_000), of(30, 500_000), of(60, 150_000)), (1310, 393, 2621));
+    let ringmaster = VpxSettings { max_intra_percent: 1310, ..VpxSettings::ringmaster(30) };
+    assert_eq!(VpxSettings::tambur(30, 150_000), ringmaster);
+}
+
 #[test]
 fn settings_of_another_codec_and_refused_ones_are_errors() {
     let error = |config: &EncoderConfig| VpxEncoder::new(config).err().unwrap().to_string();

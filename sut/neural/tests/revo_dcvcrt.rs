@@ -255,7 +255,7 @@ fn receive(lost: impl Fn(&Desc) -> bool) -> Vec<(Status, Option<String>)> {
     let folder = tempfile::tempdir().unwrap();
     let side = SIDE as u32;
     let receiving = Receiving { settings: settings(), ..Receiving::plain(&DCVCRT, (side, side, 30)) };
-    let mut worker = DecodeWorker::new(folder.path(), &receiving, &Stream::ALL).unwrap();
+    let mut worker = DecodeWorker::new(folder.path(), &receiving, Duration::ZERO, &Stream::ALL).unwrap();
     let mut receiver = Receiver::new(session(), transport(Role::Answerer));
     let mut events: Vec<Event> = Vec::new();
     let mut packets = sent().iter().filter(|(_, d)| !chunk_of(d).is_some_and(|c| lost(&c))).peekable();

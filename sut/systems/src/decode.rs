@@ -25,16 +25,14 @@ pub struct Receiving {
     pub recovery_settings: Settings,
     /// Columns, rows, frames per second.
     pub format: (u32, u32, u32),
-    /// Time that every job is charged in virtual time, besides that of the recovery.
-    pub cost: Duration,
 }
 
 impl Receiving {
-    /// A codec that is told nothing, no recovery, and work that takes no time.
+    /// A codec that is told nothing, and no recovery.
     #[must_use]
     pub fn plain(codec: &'static CodecEntry, format: (u32, u32, u32)) -> Self {
         let (settings, recovery_settings) = (Settings::new(), Settings::new());
-        Self { codec, settings, recovery: &NONE, recovery_settings, format, cost: Duration::ZERO }
+        Self { codec, settings, recovery: &NONE, recovery_settings, format }
     }
 
     /// The header of a stream's store, which says how its pictures are made.
@@ -80,15 +78,15 @@ pub struct DecodeWorker {
 }
 
 impl DecodeWorker {
-    /// Opens decoders, restorers and stores for `streams`.
-    pub fn new(run_dir: &Path, receiving: &Receiving, streams: &[Stream]) -> Result<Self> {
+    /// Opens decoders, restorers and stores for `streams`; a job is charged `cost` in virtual time, besides that of the recovery.
+    pub fn new(run_dir: &Path, receiving: &Receiving, cost: Duration, streams: &[Stream]) -> Result<Self> {
         let lane = |&stream: &Stream| -> Result<Lane> {
             let header = receiving.header(stream)?;
             let path = run_dir.join(contract::units::file_name(stream));
             let stage = Stage::open(&header, stream)?;
             Ok(Lane { stream, stage, store: UnitsWriter::create(&path, &header)? })
         };
-        Ok(Self { lanes: streams.iter().map(lane).collect::<Result<_>>()?, cost: receiving.cost })
+        Ok(Self { lanes: streams.iter().map(lane).collect::<Result<_>>()?, cost })
     }
 
     fn decode(&mut self, job: DecodeJob) -> Result<DecodeDone> {

@@ -169,7 +169,12 @@ pub fn send(meeting: &Meeting, clip: &Clip) -> Result<Summary> {
 pub fn receive(meeting: &Meeting) -> Result<Summary> {
     let (chosen, session) = session(meeting, u32::MAX / 2)?;
     let streams = [Stream::Rgb, Stream::Depth];
-    let worker = DecodeWorker::new(&meeting.dir, &chosen.receiving(meeting.codec, format()), &streams)?;
+    let worker = DecodeWorker::new(
+        &meeting.dir,
+        &chosen.receiving(meeting.codec, format()),
+        Duration::ZERO,
+        &streams,
+    )?;
     let wires = Wires::open(meeting, Place::Answer)?;
     let transport = wires.transport(&session, Role::Answerer)?;
     let mut receiver = revo::Receiver::new(session, transport);

@@ -17,10 +17,11 @@ pub use sender::Sender;
 
 use crate::catalogue::Description;
 use crate::clip;
-use crate::decode::{DecodeWorker, Receiving};
-use crate::encode::{EncodeLane, EncodeWorker};
+use crate::decode::Receiving;
+use crate::encode::EncodeLane;
 use crate::identity;
 use crate::session::{self, Addresses, End, Mode, own_clock};
+use crate::work::Work;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use codecs::registry::{self, CodecEntry};
 use codecs::restore::NONE;
@@ -247,7 +248,6 @@ impl Chosen {
             recovery: self.recovery,
             recovery_settings: self.settings[1].clone(),
             format,
-            cost: Duration::ZERO,
         }
     }
 
@@ -308,7 +308,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
         Transport::new(&config, role).context("failed to set up the transport")
     };
     let encoder = chosen.encoder(codec, (width, height, fps));
-    let cost = spec.costs.of(codec.name, width * height)?;
+    let work = Work::new(run_dir, spec, codec)?;
     let sender = |addresses| {
         let lane = |stream| {
             let open = clip::opener(&spec.clip, stream);
@@ -333,13 +333,12 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
                 })
                 .collect::<Result<_>>()
         })?;
-        let worker = EncodeWorker::new(lanes, cost.encode);
+        let worker = work.encoding(lanes);
         let endpoint = Sender::new(session.clone(), transport(addresses, Role::Offerer)?);
         Ok(End { endpoint, worker })
     };
     let receiver = |addresses| {
-        let receiving = Receiving { cost: cost.decode, ..chosen.receiving(codec, (width, height, fps)) };
-        let worker = DecodeWorker::new(run_dir, &receiving, session.streams())?;
+        let worker = work.decoding(&chosen.receiving(codec, work.format()), session.streams())?;
         let endpoint = Receiver::new(session.clone(), transport(addresses, Role::Answerer)?);
         Ok(End { endpoint, worker })
     };

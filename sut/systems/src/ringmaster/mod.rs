@@ -16,15 +16,12 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use crate::catalogue::Description;
-use crate::clip;
-use crate::decode::{DecodeWorker, Receiving};
-use crate::encode::{EncodeLane, EncodeWorker};
 use crate::session::{self, Addresses, End, Mode};
+use crate::work::Work;
 use anyhow::{Context, Result, ensure};
 use codecs::registry::VP9;
 use codecs::{Codec, EncoderConfig, VpxSettings};
-use contract::costs::Charge;
-use contract::{Role, RunSpec, Stream};
+use contract::{Role, RunSpec};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use sut_core::wire::ringmaster::{Header, Message};
@@ -88,45 +85,22 @@ pub fn describe(table: &toml::Table) -> Result<Description> {
 pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let options = Options::read(&spec.options)?;
     let size = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let encoder = encoder(size, u64::from(options.target_kbps) * 1000, options.cpu_used);
+    let vpx = VpxSettings { cpu_used: options.cpu_used, ..VpxSettings::ringmaster(size.2) };
+    let encoder = encoder(size, u64::from(options.target_kbps) * 1000, vpx);
     let session = Session { options, schedule: session::schedule(spec) };
-    let sender =
-        |_: Addresses| Ok(End { endpoint: Sender::new(session.clone()), worker: encoding(spec, &encoder)? });
+    let work = Work::new(run_dir, spec, &VP9)?;
+    let sender = |_: Addresses| {
+        Ok(End { endpoint: Sender::new(session.clone()), worker: work.encoding_colour(&encoder) })
+    };
     let receiver =
-        |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone()), worker: decoding(run_dir, spec)? });
+        |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone()), worker: work.decoding_colour()? });
     session::run(mode, run_dir, spec, label, sender, receiver)
 }
 
-/// VP9 as Ringmaster configures it, for a target in bits per second.
+/// VP9 with these settings, for a target in bits per second.
 #[must_use]
-pub fn encoder((width, height, fps): (u32, u32, u32), bps: u64, cpu_used: i32) -> EncoderConfig {
-    let vpx = Some(VpxSettings { cpu_used, ..VpxSettings::ringmaster(fps) });
-    EncoderConfig { vpx, ..EncoderConfig::vpx(Codec::Vp9, width, height, fps, bps) }
-}
-
-/// What a picture of the run is charged.
-fn charge(spec: &RunSpec) -> Result<Charge> {
-    Ok(spec.costs.of(VP9.name, spec.clip.width * spec.clip.height)?)
-}
-
-/// The sender's worker.
-///
-/// # Errors
-/// When the run's table of costs lacks VP9.
-pub fn encoding(spec: &RunSpec, encoder: &EncoderConfig) -> Result<EncodeWorker> {
-    let open = clip::opener(&spec.clip, Stream::Rgb);
-    let lane = EncodeLane::live(Stream::Rgb, &VP9, encoder.clone(), open);
-    Ok(EncodeWorker::new(vec![lane], charge(spec)?.encode))
-}
-
-/// The receiver's worker.
-///
-/// # Errors
-/// When the store cannot be made, or the run's table of costs lacks VP9.
-pub fn decoding(run_dir: &Path, spec: &RunSpec) -> Result<DecodeWorker> {
-    let size = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let receiving = Receiving { cost: charge(spec)?.decode, ..Receiving::plain(&VP9, size) };
-    DecodeWorker::new(run_dir, &receiving, &[Stream::Rgb])
+pub fn encoder((width, height, fps): (u32, u32, u32), bps: u64, vpx: VpxSettings) -> EncoderConfig {
+    EncoderConfig { vpx: Some(vpx), ..EncoderConfig::vpx(Codec::Vp9, width, height, fps, bps) }
 }
 
 /// Frame and role of a datagram. One that is sent again looks like the first.

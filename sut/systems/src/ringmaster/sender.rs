@@ -1,14 +1,12 @@
 //! The sending end: encode, send, send again what acknowledgements have overtaken.
 
 use super::Session;
-use crate::jobs::{EncodeDone, EncodeJob};
-use codecs::Unit;
-use contract::{Event, EventKind, Role, Side, Stream};
+use crate::outgoing::{Outgoing, Protocol, VideoSender};
+use contract::{EventKind, Role};
 use link::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use sut_core::wire::ringmaster::{Header, MAX_PAYLOAD, Message, micros};
-use sut_core::{Endpoint, Input, Output};
 
 /// A datagram that is not acknowledged.
 struct Unacked {
@@ -19,69 +17,29 @@ struct Unacked {
     again: u32,
 }
 
-/// See the module.
-pub struct Sender {
+/// What the sender knows of its receiver.
+pub struct Retransmission {
     session: Session,
-    out: VecDeque<Output<EncodeJob>>,
     /// By frame and fragment.
     unacked: BTreeMap<(u32, u16), Unacked>,
     /// Exponentially weighted, a fifth for each new sample, nanoseconds.
     round_trip: Option<u64>,
-    key_wanted: bool,
-    finished_at: Timestamp,
-    over: bool,
 }
+
+/// See the module.
+pub type Sender = VideoSender<Retransmission>;
 
 impl Sender {
     /// A sender that waits for the first capture.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        let finished_at = session.schedule.last_packet();
-        let (out, unacked) = (VecDeque::new(), BTreeMap::new());
-        Self { session, out, unacked, round_trip: None, key_wanted: true, finished_at, over: false }
+        let schedule = session.schedule;
+        Self::of(Retransmission { session, unacked: BTreeMap::new(), round_trip: None }, &schedule)
     }
+}
 
-    fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
-        self.out.push_back(Output::Event(Event { t_ns, side: Side::Sender, kind }));
-    }
-
-    /// The oldest datagram decides: older than a second, all are given up for a key frame.
-    fn capture(&mut self, now: Timestamp, frame: u32) {
-        let patience = Duration::from_millis(self.session.options.key_after_ms);
-        if self.unacked.first_key_value().is_some_and(|(_, oldest)| now > oldest.first_sent + patience) {
-            self.key_wanted = true;
-            self.unacked.clear();
-            self.event(now, EventKind::Note { text: "key frame forced: retransmissions given up".into() });
-        }
-        let key = std::mem::take(&mut self.key_wanted);
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps: None }));
-    }
-
-    fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
-        let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
-        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key: Some(key) });
-        let Ok(fragments) = u16::try_from(bytes.len().div_ceil(MAX_PAYLOAD)) else {
-            self.key_wanted = true; // the encoder refers to a frame nobody will get
-            let reason = format!("{} bytes are more than 65535 datagrams", bytes.len());
-            return self.event(now, EventKind::SenderDrop { frame, reason });
-        };
-        for (fragment, payload) in (0..).zip(bytes.chunks(MAX_PAYLOAD)) {
-            let header = Header { frame, key, fragment, fragments, sent_us: micros(now) };
-            self.send(now, header, payload, Role::Data);
-            let (payload, again) = (payload.to_vec(), 0);
-            let datagram = Unacked { header, payload, first_sent: now, last_sent: now, again };
-            self.unacked.insert((frame, fragment), datagram);
-        }
-    }
-
-    fn send(&mut self, now: Timestamp, header: Header, payload: &[u8], role: Role) {
-        let datagram = header.datagram(payload);
-        let (frame, index, bytes) = (header.frame, u32::from(header.fragment), datagram.len() as u32);
-        self.out.push_back(Output::Transmit(datagram));
-        self.event(now, EventKind::Sent { frame, stream: Stream::Rgb, role, index, bytes });
-    }
-
-    fn acknowledged(&mut self, now: Timestamp, at: (u32, u16), sent_us: u64) {
+impl Retransmission {
+    fn acknowledged(&mut self, out: &mut Outgoing, now: Timestamp, at: (u32, u16), sent_us: u64) {
         let sample = now.as_nanos().saturating_sub(sent_us.saturating_mul(1000));
         let round_trip = self.round_trip.map_or(sample, |r| sample / 5 + r / 5 * 4);
         self.round_trip = Some(round_trip);
@@ -89,57 +47,55 @@ impl Sender {
             return;
         }
         let most = self.session.options.retransmissions;
-        let mut again = Vec::new();
-        for (key, datagram) in self.unacked.range_mut(..at) {
+        for datagram in self.unacked.range_mut(..at).map(|(_, datagram)| datagram) {
             let overdue = now > datagram.last_sent + Duration::from_nanos(round_trip);
             if datagram.again < most && (datagram.again == 0 || overdue) {
                 datagram.again += 1;
                 datagram.last_sent = now;
-                again.push(*key);
-            }
-        }
-        for key in again {
-            if let Some(Unacked { header, payload, .. }) = self.unacked.get(&key) {
-                let (header, payload) = (Header { sent_us: micros(now), ..*header }, payload.clone());
-                self.send(now, header, &payload, Role::Repeat);
+                let header = Header { sent_us: micros(now), ..datagram.header };
+                send(out, now, header, &datagram.payload, Role::Repeat);
             }
         }
         self.unacked.remove(&at);
     }
-
-    fn feedback(&mut self, now: Timestamp, datagram: &[u8]) {
-        if let Some(Message::Ack { frame, fragment, sent_us }) = Message::parse(datagram) {
-            return self.acknowledged(now, (frame, fragment), sent_us);
-        }
-        let reason = "not an acknowledgement".to_owned();
-        self.event(now, EventKind::Malformed { bytes: datagram.len() as u32, reason });
-    }
 }
 
-impl Endpoint for Sender {
-    type Job = EncodeJob;
-    type Done = EncodeDone;
+fn send(out: &mut Outgoing, now: Timestamp, header: Header, payload: &[u8], role: Role) {
+    out.send(now, header.frame, role, u32::from(header.fragment), header.datagram(payload));
+}
 
-    fn handle(&mut self, now: Timestamp, input: Input<'_, EncodeDone>) {
-        match input {
-            Input::Capture(frame) => self.capture(now, frame),
-            Input::JobDone(done) => self.encoded(now, &done),
-            Input::Datagram(datagram) => self.feedback(now, datagram),
-            Input::Timeout => self.over = now >= self.finished_at,
-            Input::Start | Input::Signal(_) => {}
+impl Protocol for Retransmission {
+    /// The oldest datagram decides: older than a second, all are given up for a key frame.
+    fn capture(&mut self, out: &mut Outgoing, now: Timestamp, _frame: u32) -> Option<u64> {
+        let patience = Duration::from_millis(self.session.options.key_after_ms);
+        if self.unacked.first_key_value().is_some_and(|(_, oldest)| now > oldest.first_sent + patience) {
+            out.key_wanted = true;
+            self.unacked.clear();
+            out.event(now, EventKind::Note { text: "key frame forced: retransmissions given up".into() });
+        }
+        None
+    }
+
+    fn encoded(&mut self, out: &mut Outgoing, now: Timestamp, frame: u32, key: bool, bytes: &[u8]) {
+        let Ok(fragments) = u16::try_from(bytes.len().div_ceil(MAX_PAYLOAD)) else {
+            return out.refused(now, frame, format!("{} bytes are more than 65535 datagrams", bytes.len()));
+        };
+        for (fragment, payload) in (0..).zip(bytes.chunks(MAX_PAYLOAD)) {
+            let header = Header { frame, key, fragment, fragments, sent_us: micros(now) };
+            send(out, now, header, payload, Role::Data);
+            let (payload, again) = (payload.to_vec(), 0);
+            let datagram = Unacked { header, payload, first_sent: now, last_sent: now, again };
+            self.unacked.insert((frame, fragment), datagram);
         }
     }
 
-    fn poll_output(&mut self) -> Option<Output<EncodeJob>> {
-        self.out.pop_front()
-    }
-
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        (!self.over).then_some(self.finished_at)
-    }
-
-    fn is_finished(&self) -> bool {
-        self.over
+    fn feedback(&mut self, out: &mut Outgoing, now: Timestamp, datagram: &[u8]) {
+        match Message::parse(datagram) {
+            Some(Message::Ack { frame, fragment, sent_us }) => {
+                self.acknowledged(out, now, (frame, fragment), sent_us);
+            }
+            _ => out.malformed(now, datagram.len(), "not an acknowledgement"),
+        }
     }
 }
 
@@ -147,6 +103,10 @@ impl Endpoint for Sender {
 mod tests {
     use super::super::Options;
     use super::*;
+    use crate::jobs::EncodeDone;
+    use codecs::Unit;
+    use contract::Stream;
+    use sut_core::{Endpoint, Input, Output};
 
     fn sender() -> Sender {
         let schedule = sut_core::Schedule {

@@ -13,14 +13,12 @@ mod sender;
 pub use receiver::Receiver;
 pub use sender::Sender;
 
-use crate::clip;
-use crate::decode::{DecodeWorker, Receiving};
-use crate::encode::{EncodeLane, EncodeWorker};
 use crate::session::{self, Addresses, End, Mode, own_clock};
+use crate::work::Work;
 use anyhow::{Context, Result, ensure};
 use codecs::registry::VP8;
 use codecs::{Codec, EncoderConfig, VpxSettings};
-use contract::{Role, RunSpec, Stream};
+use contract::{Role, RunSpec};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use sut_core::fec::flexfec::Format;
@@ -206,18 +204,12 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, code: Code, options: &Op
         vpx: Some(options.vpx(width, height, fps)),
         ..EncoderConfig::vpx(Codec::Vp8, width, height, fps, options.first_bps())
     };
-    let cost = spec.costs.of(VP8.name, width * height)?;
+    let work = Work::new(run_dir, spec, &VP8)?;
     let sender = |_: Addresses| {
-        let open = clip::opener(&spec.clip, Stream::Rgb);
-        let lane = EncodeLane::live(Stream::Rgb, &VP8, encoder.clone(), open);
-        let worker = EncodeWorker::new(vec![lane], cost.encode);
-        Ok(End { endpoint: Sender::new(session.clone()), worker })
+        Ok(End { endpoint: Sender::new(session.clone()), worker: work.encoding_colour(&encoder) })
     };
-    let receiver = |_: Addresses| {
-        let receiving = Receiving { cost: cost.decode, ..Receiving::plain(&VP8, (width, height, fps)) };
-        let worker = DecodeWorker::new(run_dir, &receiving, &[Stream::Rgb])?;
-        Ok(End { endpoint: Receiver::new(session.clone()), worker })
-    };
+    let receiver =
+        |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone()), worker: work.decoding_colour()? });
     session::run(mode, run_dir, spec, move |datagram| label(datagram, fps), sender, receiver)
 }
 

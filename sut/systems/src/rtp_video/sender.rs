@@ -5,9 +5,8 @@
 //! second, at most a half, is taken off, and of the rest the share of headers.
 
 use super::{Code, FLEXFEC_TYPE, MEDIA_SSRC, RED_TYPE, REPAIR_SSRC, Session, ULPFEC_TYPE, VP8_TYPE};
-use crate::jobs::{EncodeDone, EncodeJob};
-use codecs::Unit;
-use contract::{Event, EventKind, Role, Side, Stream};
+use crate::outgoing::{Outgoing, Protocol, VideoSender};
+use contract::{EventKind, Role};
 use link::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use sut_core::fec::{flexfec, ulpfec};
 use sut_core::packetize::rtp::{Packetizer, timestamp};
 use sut_core::rtp::rtcp::{Packet, ntp, round_trip};
 use sut_core::rtp::{Header, red};
-use sut_core::{Endpoint, Input, Output};
 
 /// A packet that waits for the pacer.
 struct Queued {
@@ -68,10 +66,9 @@ impl Sent {
     }
 }
 
-/// See the module.
-pub struct Sender {
+/// What the sender makes packets of, and what it has sent.
+pub struct Rtp {
     session: Session,
-    out: VecDeque<Output<EncodeJob>>,
     packetizer: Packetizer,
     controller: Controller,
     /// Media packets of the open repair block, before RED.
@@ -87,10 +84,10 @@ pub struct Sender {
     queue: VecDeque<Queued>,
     /// When the pacer is free again.
     free: Timestamp,
-    key_wanted: bool,
-    finished_at: Timestamp,
-    over: bool,
 }
+
+/// See the module.
+pub type Sender = VideoSender<Rtp>;
 
 impl Sender {
     /// A sender that waits for the first capture.
@@ -104,10 +101,9 @@ impl Sender {
             sequence: 0,
         };
         let controller = Controller::new(session.protection());
-        let finished_at = session.schedule.last_packet();
-        Self {
+        let schedule = session.schedule;
+        let rtp = Rtp {
             session,
-            out: VecDeque::new(),
             packetizer,
             controller,
             block: Vec::new(),
@@ -118,72 +114,19 @@ impl Sender {
             report_due: None,
             queue: VecDeque::new(),
             free: Timestamp::ZERO,
-            key_wanted: true,
-            finished_at,
-            over: false,
-        }
+        };
+        Self::of(rtp, &schedule)
     }
+}
 
-    fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
-        self.out.push_back(Output::Event(Event { t_ns, side: Side::Sender, kind }));
-    }
-
-    fn capture(&mut self, now: Timestamp, frame: u32) {
-        let key = std::mem::take(&mut self.key_wanted);
-        let mut target_bps = None;
-        if self.report_due.is_some_and(|due| due <= now) {
-            self.report_due = Some(now + Duration::from_millis(self.session.options.report_interval_ms));
-            target_bps = self.sent.left(self.session.options.target_bps());
-            self.report(now, frame);
-        }
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps }));
-    }
-
-    fn report(&mut self, now: Timestamp, frame: u32) {
+impl Rtp {
+    fn report(&self, out: &mut Outgoing, now: Timestamp, frame: u32) {
         let (packets, bytes) = self.reported;
         let timestamp = timestamp(frame, self.session.schedule.fps);
         let mut report = Vec::new();
         Packet::SenderReport { sender: MEDIA_SSRC, ntp: ntp(now.as_nanos()), timestamp, packets, bytes }
             .write(&mut report);
-        self.out.push_back(Output::Transmit(report));
-    }
-
-    fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
-        let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
-        if bytes.is_empty() {
-            let reason = "the encoder's rate control".to_owned();
-            return self.event(now, EventKind::SenderDrop { frame, reason });
-        }
-        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key: Some(key) });
-        let interval = Duration::from_millis(self.session.options.report_interval_ms);
-        self.report_due.get_or_insert(now + interval);
-        let factor = self.controller.factor(now, key);
-        let packets = self.packetizer.packets(frame, self.pictures, bytes);
-        self.pictures += 1;
-        self.reported.0 = self.reported.0.wrapping_add(packets.len() as u32);
-        self.reported.1 = self.reported.1.wrapping_add(bytes.len() as u32);
-        self.sent.add(now, Spent { encoded: bytes.len() as u64, ..Spent::default() });
-        // A block ends before a frame that does not fit.
-        if !self.block.is_empty() && self.block.len() + packets.len() > MAX_BLOCK {
-            let repair = sut_core::fec::xor::repair_count(self.block.len(), factor);
-            self.close(now, frame, repair);
-        }
-        for (index, packet) in packets.iter().enumerate() {
-            if factor > 0 {
-                self.block.push(packet.clone());
-            }
-            let datagram = self.media_datagram(packet);
-            self.pace(now, frame, Role::Data, datagram);
-            // A frame of more packets than a block has is protected in pieces.
-            if self.block.len() == MAX_BLOCK && index + 1 < packets.len() {
-                let repair = sut_core::fec::xor::repair_count(MAX_BLOCK, factor);
-                self.close(now, frame, repair);
-            }
-        }
-        let count = packets.len();
-        if let Some(repair) = self.controller.frame(bytes.len(), count, self.block.len(), key, factor) {
-            self.close(now, frame, repair);
-        }
+        out.transmit(report);
     }
 
     /// ULPFEC's media travel in RED, so that media and repair are one stream.
@@ -242,22 +185,51 @@ impl Sender {
         self.free = due + Duration::from_nanos(time);
         self.queue.push_back(Queued { due, frame, role, datagram });
     }
+}
 
-    fn send_due(&mut self, now: Timestamp) {
-        while self.queue.front().is_some_and(|q| q.due <= now) {
-            let Some(Queued { frame, role, datagram, .. }) = self.queue.pop_front() else { break };
-            let bytes = datagram.len() as u32;
-            // Both ends count packets by RTP sequence number.
-            let index = sut_core::fec::xor::sequence_of(&datagram).map_or(0, u32::from);
-            self.out.push_back(Output::Transmit(datagram));
-            self.event(now, EventKind::Sent { frame, stream: Stream::Rgb, role, index, bytes });
+impl Protocol for Rtp {
+    fn capture(&mut self, out: &mut Outgoing, now: Timestamp, frame: u32) -> Option<u64> {
+        self.report_due.filter(|&due| due <= now)?;
+        self.report_due = Some(now + Duration::from_millis(self.session.options.report_interval_ms));
+        self.report(out, now, frame);
+        self.sent.left(self.session.options.target_bps())
+    }
+
+    fn encoded(&mut self, _: &mut Outgoing, now: Timestamp, frame: u32, key: bool, bytes: &[u8]) {
+        let interval = Duration::from_millis(self.session.options.report_interval_ms);
+        self.report_due.get_or_insert(now + interval);
+        let factor = self.controller.factor(now, key);
+        let packets = self.packetizer.packets(frame, self.pictures, bytes);
+        self.pictures += 1;
+        self.reported.0 = self.reported.0.wrapping_add(packets.len() as u32);
+        self.reported.1 = self.reported.1.wrapping_add(bytes.len() as u32);
+        self.sent.add(now, Spent { encoded: bytes.len() as u64, ..Spent::default() });
+        // A block ends before a frame that does not fit.
+        if !self.block.is_empty() && self.block.len() + packets.len() > MAX_BLOCK {
+            let repair = sut_core::fec::xor::repair_count(self.block.len(), factor);
+            self.close(now, frame, repair);
+        }
+        for (index, packet) in packets.iter().enumerate() {
+            if factor > 0 {
+                self.block.push(packet.clone());
+            }
+            let datagram = self.media_datagram(packet);
+            self.pace(now, frame, Role::Data, datagram);
+            // A frame of more packets than a block has is protected in pieces.
+            if self.block.len() == MAX_BLOCK && index + 1 < packets.len() {
+                let repair = sut_core::fec::xor::repair_count(MAX_BLOCK, factor);
+                self.close(now, frame, repair);
+            }
+        }
+        let count = packets.len();
+        if let Some(repair) = self.controller.frame(bytes.len(), count, self.block.len(), key, factor) {
+            self.close(now, frame, repair);
         }
     }
 
-    fn feedback(&mut self, now: Timestamp, datagram: &[u8]) {
+    fn feedback(&mut self, out: &mut Outgoing, now: Timestamp, datagram: &[u8]) {
         let Some(packets) = Packet::parse_compound(datagram) else {
-            let reason = "not an RTCP packet".to_owned();
-            return self.event(now, EventKind::Malformed { bytes: datagram.len() as u32, reason });
+            return out.malformed(now, datagram.len(), "not an RTCP packet");
         };
         for packet in packets {
             match packet {
@@ -268,45 +240,26 @@ impl Sender {
                         self.controller.round_trip(time);
                         what += &format!(", round trip {} ms", time.as_millis());
                     }
-                    self.event(now, EventKind::Feedback { what });
+                    out.event(now, EventKind::Feedback { what });
                 }
                 Packet::PictureLoss { media: MEDIA_SSRC, .. } => {
-                    self.key_wanted = true;
-                    self.event(now, EventKind::Feedback { what: "key frame wanted".to_owned() });
+                    out.key_wanted = true;
+                    out.event(now, EventKind::Feedback { what: "key frame wanted".to_owned() });
                 }
                 _ => {}
             }
         }
     }
-}
 
-impl Endpoint for Sender {
-    type Job = EncodeJob;
-    type Done = EncodeDone;
-
-    fn handle(&mut self, now: Timestamp, input: Input<'_, EncodeDone>) {
-        match input {
-            Input::Capture(frame) => self.capture(now, frame),
-            Input::JobDone(done) => self.encoded(now, &done),
-            Input::Datagram(datagram) => self.feedback(now, datagram),
-            Input::Timeout => self.over = now >= self.finished_at,
-            Input::Start | Input::Signal(_) => {}
+    fn send_due(&mut self, out: &mut Outgoing, now: Timestamp) {
+        while let Some(Queued { frame, role, datagram, .. }) = self.queue.pop_front_if(|q| q.due <= now) {
+            // Both ends count packets by RTP sequence number.
+            let index = sut_core::fec::xor::sequence_of(&datagram).map_or(0, u32::from);
+            out.send(now, frame, role, index, datagram);
         }
-        self.send_due(now);
     }
 
-    fn poll_output(&mut self) -> Option<Output<EncodeJob>> {
-        self.out.pop_front()
-    }
-
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        if self.over {
-            return None;
-        }
-        Some(self.queue.front().map_or(self.finished_at, |q| q.due.min(self.finished_at)))
-    }
-
-    fn is_finished(&self) -> bool {
-        self.over
+    fn due(&self) -> Option<Timestamp> {
+        self.queue.front().map(|queued| queued.due)
     }
 }

@@ -20,8 +20,11 @@ pub use sender::Sender;
 use crate::catalogue::Description;
 use crate::ringmaster;
 use crate::session::{self, Addresses, End, Mode};
+use crate::work::Work;
 use anyhow::{Context, Result, bail, ensure};
 use channel::{Chain, Place};
+use codecs::VpxSettings;
+use codecs::registry::VP9;
 use contract::{Role, RunSpec};
 use link::Probability;
 use serde::{Deserialize, Serialize};
@@ -190,14 +193,19 @@ pub fn describe(table: &toml::Table) -> Result<Description> {
 pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let options = Options::read(&spec.options)?;
     let size = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let encoder = ringmaster::encoder(size, options.media_bps(), options.cpu_used);
+    let bps = options.media_bps();
+    let encoder = ringmaster::encoder(
+        size,
+        bps,
+        VpxSettings { cpu_used: options.cpu_used, ..VpxSettings::tambur(size.2, bps) },
+    );
     let session = Session { options, schedule: session::schedule(spec), seed: spec.seed };
+    let work = Work::new(run_dir, spec, &VP9)?;
     let sender = |_: Addresses| {
-        Ok(End { endpoint: Sender::new(session.clone())?, worker: ringmaster::encoding(spec, &encoder)? })
+        Ok(End { endpoint: Sender::new(session.clone())?, worker: work.encoding_colour(&encoder) })
     };
-    let receiver = |_: Addresses| {
-        Ok(End { endpoint: Receiver::new(session.clone())?, worker: ringmaster::decoding(run_dir, spec)? })
-    };
+    let receiver =
+        |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone())?, worker: work.decoding_colour()? });
     session::run(mode, run_dir, spec, label, sender, receiver)
 }
 

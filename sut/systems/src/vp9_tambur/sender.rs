@@ -2,16 +2,14 @@
 
 use super::Session;
 use super::channel::{Channel, Place};
-use crate::jobs::{EncodeDone, EncodeJob};
+use crate::outgoing::{Outgoing, Protocol, VideoSender};
 use anyhow::Result;
-use codecs::Unit;
-use contract::{Event, EventKind, Role, Side, Stream};
+use contract::{EventKind, Role, Stream};
 use link::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use sut_core::fec::streaming::{Encoder, Header, Quality};
 use sut_core::wire::ringmaster::{Header as Datagram, Message, micros};
-use sut_core::{Endpoint, Input, Output};
 
 /// A frame that is not known to be complete.
 struct Open {
@@ -20,10 +18,9 @@ struct Open {
     fec_frame: u64,
 }
 
-/// See the module.
-pub struct Sender {
+/// What the sender makes parity of, and what it knows of its receiver.
+pub struct Streaming {
     session: Session,
-    out: VecDeque<Output<EncodeJob>>,
     encoder: Encoder,
     quality: Quality,
     /// The program's `unacked_frames_`: frames of which a packet was sent since the last key frame, and that are not known to be
@@ -33,64 +30,62 @@ pub struct Sender {
     newest_seen: Option<u64>,
     /// The channel that drops packets before they are sent.
     channel: Option<Channel>,
-    key_wanted: bool,
-    finished_at: Timestamp,
-    over: bool,
 }
+
+/// See the module.
+pub type Sender = VideoSender<Streaming>;
 
 impl Sender {
     /// A sender that waits for the first capture.
+    ///
+    /// # Errors
+    /// Options of the code or of the channel that nothing can have.
     pub fn new(session: Session) -> Result<Self> {
-        let encoder = Encoder::new(session.options.code())?;
-        let finished_at = session.schedule.last_packet();
-        let channel = match session.options.channel {
-            Place::Network => None,
-            Place::Sender | Place::SenderRemembers => {
-                Some(Channel::new(session.options.chain(), session.seed)?)
-            }
-        };
-        Ok(Self {
+        let schedule = session.schedule;
+        let streaming = Streaming {
+            encoder: Encoder::new(session.options.code())?,
             quality: session.options.first_quality(),
-            session,
-            out: VecDeque::new(),
-            encoder,
             open: BTreeMap::new(),
             newest_seen: None,
-            channel,
-            key_wanted: true,
-            finished_at,
-            over: false,
-        })
+            channel: match session.options.channel {
+                Place::Network => None,
+                Place::Sender | Place::SenderRemembers => {
+                    Some(Channel::new(session.options.chain(), session.seed)?)
+                }
+            },
+            session,
+        };
+        Ok(Self::of(streaming, &schedule))
     }
+}
 
-    fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
-        self.out.push_back(Output::Event(Event { t_ns, side: Side::Sender, kind }));
+impl Streaming {
+    /// Something of `frame` has arrived.
+    fn seen(&mut self, frame: u32) {
+        if let Some(open) = self.open.get(&frame) {
+            self.newest_seen = self.newest_seen.max(Some(open.fec_frame));
+        }
     }
+}
 
-    fn capture(&mut self, now: Timestamp, frame: u32) {
-        self.check_progress(now);
-        let key = std::mem::take(&mut self.key_wanted);
-        self.out.push_back(Output::Job(EncodeJob { frame, stream: Stream::Rgb, key, target_bps: None }));
-    }
-
+impl Protocol for Streaming {
     /// Forces a key frame if the oldest open frame is more than tau behind the newest of which anything arrived, or too old; what was
     /// sent before is then of no interest (Tambur's `Encoder::encode_frame`).
-    fn check_progress(&mut self, now: Timestamp) {
+    fn capture(&mut self, out: &mut Outgoing, now: Timestamp, _frame: u32) -> Option<u64> {
         let options = &self.session.options;
-        let Some((_, oldest)) = self.open.first_key_value() else { return };
+        let (_, oldest) = self.open.first_key_value()?;
         let behind = self.newest_seen.is_some_and(|n| n > oldest.fec_frame + options.key_after_frames);
         let old = now > oldest.sent + Duration::from_millis(options.key_after_ms);
         if behind || old {
-            self.key_wanted = true;
+            out.key_wanted = true;
             self.open.clear();
             let reason = if behind { "a frame is lost" } else { "nothing is complete" };
-            self.event(now, EventKind::Note { text: format!("key frame forced: {reason}") });
+            out.event(now, EventKind::Note { text: format!("key frame forced: {reason}") });
         }
+        None
     }
 
-    fn encoded(&mut self, now: Timestamp, done: &EncodeDone) {
-        let EncodeDone { frame, stream, unit: Unit { ref bytes, key, .. } } = *done;
-        self.event(now, EventKind::Encoded { frame, stream, bytes: bytes.len() as u32, key: Some(key) });
+    fn encoded(&mut self, out: &mut Outgoing, now: Timestamp, frame: u32, key: bool, bytes: &[u8]) {
         if let Some(channel) = &mut self.channel {
             channel.step();
         }
@@ -100,10 +95,7 @@ impl Sender {
         let first_fec_frame = self.encoder.next_frame();
         let packets = match self.encoder.encode(frame, key, bytes, self.quality) {
             Ok(packets) => packets,
-            Err(error) => {
-                self.key_wanted = true; // the encoder refers to a frame nobody will get
-                return self.event(now, EventKind::SenderDrop { frame, reason: error.to_string() });
-            }
+            Err(error) => return out.refused(now, frame, error.to_string()),
         };
         let remembers = self.session.options.channel == Place::SenderRemembers;
         let fragments = packets.len() as u16;
@@ -116,72 +108,34 @@ impl Sender {
             }
             let role = if header.is_some_and(|h| h.parity) { Role::Parity } else { Role::Data };
             let outer = Datagram { frame, key, fragment, fragments, sent_us: micros(now) };
-            let datagram = outer.datagram(packet);
-            let (index, bytes) = (u32::from(fragment), datagram.len() as u32);
+            let (index, datagram) = (u32::from(fragment), outer.datagram(packet));
             let lost = self.channel.as_mut().is_some_and(Channel::loses);
             if !lost || remembers {
                 let fec_frame = fec_frame.unwrap_or(first_fec_frame);
                 self.open.entry(frame).or_insert(Open { sent: now, fec_frame });
             }
             if lost {
-                self.event(now, EventKind::LostAtSender { frame, stream, role, index, bytes });
-                continue;
+                let (stream, bytes) = (Stream::Rgb, datagram.len() as u32);
+                out.event(now, EventKind::LostAtSender { frame, stream, role, index, bytes });
+            } else {
+                out.send(now, frame, role, index, datagram);
             }
-            self.out.push_back(Output::Transmit(datagram));
-            self.event(now, EventKind::Sent { frame, stream, role, index, bytes });
         }
     }
 
-    /// Something of `frame` has arrived.
-    fn seen(&mut self, frame: u32) {
-        if let Some(open) = self.open.get(&frame) {
-            self.newest_seen = self.newest_seen.max(Some(open.fec_frame));
-        }
-    }
-
-    fn feedback(&mut self, now: Timestamp, datagram: &[u8]) {
+    fn feedback(&mut self, out: &mut Outgoing, now: Timestamp, datagram: &[u8]) {
         match Message::parse(datagram) {
             Some(Message::Report(quality)) => {
                 self.quality = quality;
-                self.event(now, EventKind::Feedback { what: format!("quality report {}", quality as u8) });
+                out.event(now, EventKind::Feedback { what: format!("quality report {}", quality as u8) });
             }
             Some(Message::Ack { frame, .. }) => self.seen(frame),
             Some(Message::Complete(frame)) => {
                 self.seen(frame);
                 self.open.remove(&frame);
             }
-            None => {
-                let reason = "not a message of the receiver".to_owned();
-                self.event(now, EventKind::Malformed { bytes: datagram.len() as u32, reason });
-            }
+            None => out.malformed(now, datagram.len(), "not a message of the receiver"),
         }
-    }
-}
-
-impl Endpoint for Sender {
-    type Job = EncodeJob;
-    type Done = EncodeDone;
-
-    fn handle(&mut self, now: Timestamp, input: Input<'_, EncodeDone>) {
-        match input {
-            Input::Capture(frame) => self.capture(now, frame),
-            Input::JobDone(done) => self.encoded(now, &done),
-            Input::Datagram(datagram) => self.feedback(now, datagram),
-            Input::Timeout => self.over = now >= self.finished_at,
-            Input::Start | Input::Signal(_) => {}
-        }
-    }
-
-    fn poll_output(&mut self) -> Option<Output<EncodeJob>> {
-        self.out.pop_front()
-    }
-
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        (!self.over).then_some(self.finished_at)
-    }
-
-    fn is_finished(&self) -> bool {
-        self.over
     }
 }
 
@@ -189,6 +143,10 @@ impl Endpoint for Sender {
 mod tests {
     use super::super::Options;
     use super::*;
+    use crate::jobs::EncodeDone;
+    use codecs::Unit;
+    use contract::Event;
+    use sut_core::{Endpoint, Input, Output};
 
     fn sender(options: Options) -> Sender {
         let schedule = sut_core::Schedule {
