@@ -96,8 +96,9 @@ fn run_with(
     let lane = EncodeLane::live(Stream::Rgb, entry, config, Box::new(pictures));
     let encode = EncodeWorker::new(vec![lane], Duration::ZERO);
     let dir = tempfile::tempdir().expect("a directory");
-    let decode = DecodeWorker::new(dir.path(), &Receiving::plain(entry, (width, height, 30)), &[Stream::Rgb])
-        .expect("a decoder");
+    let receiving = Receiving::plain(entry, (width, height, 30));
+    let decode =
+        DecodeWorker::new(dir.path(), &receiving, Duration::ZERO, &[Stream::Rgb]).expect("a decoder");
     match system {
         System::Tambur(scheme) => {
             let options = vp9_tambur::Options { scheme, ..vp9_tambur::Options::default() };
@@ -327,6 +328,25 @@ fn ulpfec_and_flexfec_differ_by_headers_room_and_reports() {
         events.iter().map(data).max().unwrap()
     });
     assert!(largest[0] <= 1182 && largest[1] <= 1168 && largest[2] <= 1172, "{largest:?}");
+}
+
+/// At 24 kbit/s the first key frame takes longer to arrive than any frame may be late. It is arriving, so that libwebrtc does not ask for
+/// another one (`IsReceivingKeyFrame`), nor for those that queue behind it.
+#[test]
+fn a_key_frame_that_is_arriving_is_not_asked_for() {
+    for code in CODES {
+        let options = rtp_video::Options { target_kbps: 24, ..rtp_video::Options::default() };
+        let wait = options.key_request_after_ms;
+        let events = run_with(System::Rtp(code), 150, "", 1, options, 30);
+        let of_frame_0 = |e: &&Event| matches!(e.kind, EventKind::Received { frame: 0, .. });
+        let times: Vec<u64> =
+            events.iter().filter(of_frame_0).map(|e| e.t_ns.as_nanos() / 1_000_000).collect();
+        let took = times[times.len() - 1] - times[0];
+        assert!(took > 2 * wait, "{code:?}: the key frame arrives in {took} ms");
+        let asked =
+            |e: &&Event| matches!(&e.kind, EventKind::Feedback { what } if what.contains("key frame"));
+        assert_eq!(events.iter().filter(asked).count(), 0, "{code:?}");
+    }
 }
 
 /// VP8's rate control drops pictures: the sender says so, the receiver passes over them without asking for a key frame, and everything

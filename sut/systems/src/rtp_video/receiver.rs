@@ -13,6 +13,7 @@ use sut_core::fec::xor::{Repair, XorDecoder};
 use sut_core::fec::{FecError, flexfec, ulpfec};
 use sut_core::packetize::rtp::{Assembler, frame_at};
 use sut_core::rtp::rtcp::{Packet, Statistics, ntp};
+use sut_core::rtp::vp8::{self, Descriptor};
 use sut_core::rtp::{Header, Unwrapper, VIDEO_CLOCK, is_rtcp, red};
 use sut_core::{Endpoint, Input, Output, Schedule};
 
@@ -34,6 +35,10 @@ impl Arrivals {
     }
 }
 
+/// A key frame that is arriving is not asked for: its last packet came this long ago at most (libwebrtc: `kMaxWaitForKeyFrame`,
+/// `VideoReceiveStream2::IsReceivingKeyFrame`).
+const KEY_FRAME_GAP: Duration = Duration::from_millis(200);
+
 /// See the module.
 pub struct Receiver {
     session: Session,
@@ -50,6 +55,10 @@ pub struct Receiver {
     report_due: Option<Timestamp>,
     /// Last request for a key frame.
     requested: Option<Timestamp>,
+    /// RTP timestamp of the newest key frame, and when a packet of it last came from the network.
+    key_packet: Option<(u32, Timestamp)>,
+    /// The frame that decoding waits for, and since when.
+    waiting: (u32, Timestamp),
 }
 
 impl Receiver {
@@ -68,6 +77,8 @@ impl Receiver {
             arrivals: Default::default(),
             report_due: None,
             requested: None,
+            key_packet: None,
+            waiting: (0, Timestamp::ZERO),
         }
     }
 
@@ -171,6 +182,11 @@ impl Receiver {
         let (stream, role, index) = (Stream::Rgb, Role::Data, u32::from(header.sequence));
         self.player.event(now, EventKind::Received { frame, stream, role, index, bytes, duplicate: !new });
         self.player.playout.packet(now, frame);
+        let begins_a_key_frame =
+            Descriptor::parse(payload).is_some_and(|(d, bytes)| d.start && vp8::is_key(bytes));
+        if begins_a_key_frame || self.key_packet.is_some_and(|(of, _)| of == header.timestamp) {
+            self.key_packet = Some((header.timestamp, now));
+        }
         self.media(now, header, payload, false);
         let more = self.decoder.media(&header.packet(payload));
         self.recovered(now, more);
@@ -222,6 +238,10 @@ impl Receiver {
     /// Carries out what the playout wants, reports, and asks for a key frame.
     fn advance(&mut self, now: Timestamp, timeout: bool) {
         self.player.advance(now, timeout);
+        let next = self.player.playout.next();
+        if next != self.waiting.0 {
+            self.waiting = (next, now);
+        }
         let mut compound = Vec::new();
         if self.report_due.is_some_and(|due| due <= now) {
             let interval = Duration::from_millis(self.session.options.report_interval_ms);
@@ -240,15 +260,17 @@ impl Receiver {
         }
     }
 
-    /// When a key frame is asked for if decoding still waits for the same frame then. Some packet of it, or of a later frame, must have
-    /// come: a sender that sends nothing, because its encoder drops frames, is not asked.
+    /// When a key frame is asked for if decoding still waits for the same frame then: late by its own time and by that of the frame before
+    /// it, for a sender that is behind makes all late. Some packet of it, or of a later frame, must have come (a sender that sends nothing,
+    /// because its encoder drops frames, is not asked), and no key frame be arriving.
     fn request_due(&self) -> Option<Timestamp> {
         let options = &self.session.options;
         let (frame, expected) = self.player.playout.waiting_for()?;
         self.newest.filter(|&newest| newest >= frame)?;
-        let late = expected + Duration::from_millis(options.key_request_after_ms);
+        let late = expected.max(self.waiting.1) + Duration::from_millis(options.key_request_after_ms);
         let again = self.requested.map(|at| at + Duration::from_millis(options.key_request_interval_ms));
-        Some(again.map_or(late, |again| again.max(late)))
+        let arriving = self.key_packet.map(|(_, at)| at + KEY_FRAME_GAP);
+        [Some(late), again, arriving].into_iter().flatten().max()
     }
 }
 
