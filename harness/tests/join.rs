@@ -18,7 +18,7 @@ fn slots(frames: u32) -> Slots {
         frames,
         capture_start: Timestamp(0),
         streams: vec![Stream::Rgb],
-        interval: Duration::from_millis(30),
+        rate: (1000, 30),
         playout: "100ms".parse().unwrap(),
         slot_tolerance: Duration::ZERO,
         one_packet_per_message: true,

@@ -254,7 +254,7 @@ impl RunSpec {
     /// Time between captures, nanoseconds, rounded down.
     #[must_use]
     pub fn interval_ns(&self) -> u64 {
-        1_000_000_000 / u64::from(self.clip.fps.max(1))
+        crate::capture_offset(1, (self.clip.fps, 1)).as_nanos() as u64
     }
 }
 

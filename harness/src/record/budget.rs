@@ -23,7 +23,7 @@ pub(super) fn measure(pairs: &[(Timestamp, Timestamp)], slots: &Slots) -> (Budge
         Budget { asked_ns: slots.playout, slots: count, kept_ns: Some(kept_ns), max_deviation_ns: worst };
     let tolerance = u64::try_from(slots.slot_tolerance.as_nanos()).unwrap_or(u64::MAX);
     let outside = kept.iter().filter(|value| off(value) > tolerance).count();
-    let interval = u64::try_from(slots.interval.as_nanos()).unwrap_or(u64::MAX);
+    let interval = slots.interval_ns();
     // As the emulator's own lateness: a real clock may be late now and then, by less than a frame; of a short run two slots.
     let broken = outside > 0 && (tolerance == 0 || outside > (kept.len() / 100).max(2) || worst > interval);
     let finding = slots.playout.budget_ns().filter(|_| broken).map(|asked_ns| Finding::BudgetNotKept {
@@ -49,7 +49,7 @@ mod tests {
             frames: 0,
             capture_start: Timestamp::ZERO,
             streams: vec![Stream::Rgb],
-            interval: Duration::from_millis(33),
+            rate: (1000, 33),
             playout: playout.parse().unwrap(),
             slot_tolerance: Duration::from_millis(tolerance_ms),
             one_packet_per_message: false,

@@ -4,7 +4,7 @@ use super::tally::Tally;
 use super::{Finding, Ledger};
 use contract::frames::Traffic;
 use contract::scores::Budget;
-use contract::{Event, EventKind, FrameRow, LossCause, Playout, Role, Side, Status, Stream};
+use contract::{Event, EventKind, FrameRow, LossCause, Playout, Role, Side, Status, Stream, capture_offset};
 use link::Timestamp;
 use metrics::{Place, Window};
 use std::collections::BTreeMap;
@@ -19,8 +19,8 @@ pub struct Slots {
     pub capture_start: Timestamp,
     /// Streams that are sent.
     pub streams: Vec<Stream>,
-    /// Time between captures.
-    pub interval: Duration,
+    /// Frames captured per second, as a fraction.
+    pub rate: (u32, u32),
     /// When frames are due.
     pub playout: Playout,
     /// How far a slot may be from capture plus a fixed budget: 0 in virtual time.
@@ -30,16 +30,16 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Time between captures, nanoseconds.
+    /// Time between captures, nanoseconds, rounded down.
     #[must_use]
     pub fn interval_ns(&self) -> u64 {
-        u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(capture_offset(1, self.rate).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// When frame `frame` is captured by the frame clock.
     #[must_use]
     pub fn capture_time(&self, frame: u32) -> Timestamp {
-        Timestamp(self.capture_start.as_nanos() + self.interval_ns() * u64::from(frame))
+        self.capture_start + capture_offset(frame, self.rate)
     }
 
     /// The time in which rates and losses are counted.

@@ -92,7 +92,7 @@ pub fn slots_of(spec: &RunSpec) -> Slots {
         frames: spec.clip.frames,
         capture_start: Timestamp(spec.first_capture_ns()),
         streams: spec.clip.streams().to_vec(),
-        interval: Duration::from_nanos(spec.interval_ns()),
+        rate: (spec.clip.fps, 1),
         playout: spec.scenario.playout,
         slot_tolerance: match spec.backend {
             Backend::Virtual => Duration::ZERO,

@@ -70,7 +70,7 @@ pub fn slots(frames: u32) -> Slots {
         frames,
         capture_start: Timestamp(0),
         streams: vec![Stream::Rgb, Stream::Depth],
-        interval: Duration::from_nanos(INTERVAL),
+        rate: (1_000_000_000, 33_333_333),
         playout: Playout::DEFAULT,
         slot_tolerance: Duration::ZERO,
         one_packet_per_message: true,

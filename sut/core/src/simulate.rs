@@ -31,8 +31,7 @@ impl Schedule {
     /// When frame `frame` is captured.
     #[must_use]
     pub fn capture_time(&self, frame: u32) -> Timestamp {
-        let ns = u64::from(frame) * 1_000_000_000 / u64::from(self.fps.max(1));
-        self.capture_start + Duration::from_nanos(ns)
+        self.capture_start + contract::capture_offset(frame, (self.fps, 1))
     }
 
     /// Until then both ends take packets: a second after the last frame's time. So what comes after the last slot is still in the
