@@ -383,7 +383,7 @@ fn datagram_seeds() -> Vec<Vec<u8>> {
         Transport::new_offerer(&transport_config(TransportKind::Datagram, true)).expect("datagrams");
     sender.handle_start(Timestamp::ZERO);
     for len in [0, 1, 100, 1045] {
-        sender.send(Timestamp::ZERO, (len % 2) as u8, &frame(len));
+        let _ = sender.send(Timestamp::ZERO, (len % 2) as u8, &frame(len));
     }
     std::iter::from_fn(|| sender.poll_transmit()).collect()
 }
@@ -421,7 +421,7 @@ impl Pair {
             pair.peers.iter_mut().for_each(|p| p.handle_timeout(now));
         }
         for _ in 0..20 {
-            pair.peers[0].send(pair.now, 0, &frame(300));
+            let _ = pair.peers[0].send(pair.now, 0, &frame(300));
         }
         pair.exchange();
         pair

@@ -43,7 +43,7 @@ fn run((kind, sctp): (TransportKind, SctpKind), percent: f64, seed: u64) -> Outc
         let mut message = vec![0; MESSAGE];
         message[..8].copy_from_slice(&number.to_le_bytes());
         let now = lab.now;
-        lab.peers[0].send(now, (number % 2) as u8, &message);
+        assert!(lab.peers[0].send(now, (number % 2) as u8, &message).is_accepted());
         buffered_max = buffered_max.max(lab.peers[0].buffered_amount(0) + lab.peers[0].buffered_amount(1));
     }
     lab.run(due(RATE * SECONDS), |_| false);

@@ -61,6 +61,7 @@ pub struct Message {
 
 /// What became of a message handed to [`Transport::send`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a message that was refused must not be recorded as sent"]
 pub enum SendResult {
     /// Taken: it is on its way or in the send buffer (see [`Transport::buffered_amount`]).
     Accepted,

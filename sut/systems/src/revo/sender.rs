@@ -173,7 +173,12 @@ impl Sender {
             chunk_size_rgb: chunk,
             chunk_size_depth: chunk,
         };
-        self.transport.send(now, RGB, &init.encode());
+        self.send_aside(now, &init.encode());
+    }
+
+    /// Sends what belongs to no frame and is not recorded as sent. The transport counts what it refuses, and [`Sender::pump`] says so.
+    fn send_aside(&mut self, now: Timestamp, message: &[u8]) {
+        let _ = self.transport.send(now, RGB, message);
     }
 
     fn send_due(&mut self, now: Timestamp) {
@@ -219,7 +224,7 @@ impl Sender {
             self.warm_up = Some(due + WARM_UP_INTERVAL)
                 .filter(|&next| next < last && next <= stop)
                 .map(|next| (next, last));
-            self.transport.send(now, RGB, &[0; 1200]);
+            self.send_aside(now, &[0; 1200]);
         }
     }
 }
