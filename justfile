@@ -197,7 +197,7 @@ revo-original RGB DEPTH *ARGS: build
     mkdir -p runs/revo-original
     files=()
     # The shipped scenarios, with the system's own clock, as the original has.
-    for scenario in clean ge-low ge-high wifi-lossy; do
+    for scenario in clean ge-low ge-medium ge-high wifi-lossy; do
         { echo 'playout = "own"'; cat "harness/scenarios/$scenario.toml"; } > "runs/revo-original/$scenario.toml"
         files+=("\"runs/revo-original/$scenario.toml\"")
     done
@@ -215,6 +215,27 @@ papers +CLIPS: build
     ./target/release/freezeframe sweep papers --clips "${clips[@]}" --no-depth --no-video --out runs/papers "${@:2}" >&2
     ./target/release/freezeframe report runs/papers --over-clips --no-files --format markdown --columns non_rendered_play_percent,non_rendered_psnr_percent,freezes_stall200_count,freezes_stall200_time_percent,psnr_mean_db,psnr_worst10_db,ssim_mean,ssim_worst10,wire_kbps,realised_loss_forward_percent
     ./target/release/freezeframe figure all runs/papers --out runs/papers/figures
+
+# in how many slots ULPFEC and FlexFEC differ, three levels of loss, ten seeds each: fec-twins CLIP [OPTION OF SWEEP...]; Markdown
+fec-twins CLIP *ARGS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    out=runs/fec-twins
+    ./target/release/freezeframe sweep harness/plans/fec-twins.toml --clip "$1" --no-depth --no-video --metrics psnr --out $out "${@:2}" >&2
+    echo "| scenario | runs | that differ | slots | shown by one alone | other picture |"
+    echo "|---|--:|--:|--:|--:|--:|"
+    for scenario in ge-low ge-medium ge-high; do
+        for ours in $out/$scenario/vp8-ulpfec/*/seed-*/frames.csv; do
+            seed=$(basename "$(dirname "$ours")"); clip=$(basename "$(dirname "$(dirname "$ours")")")
+            paste -d, "$ours" $out/$scenario/vp8-flexfec/"$clip"/"${seed%-*}"-*/frames.csv | awk -F, '
+                NR == 1 { for (i = 1; i <= NF / 2; i++) at[$i] = i; half = NF / 2; next }
+                { slots++; s = at["status"]; p = at["shown_picture"]
+                  status += $s != $(s + half); picture += $p != $(p + half) }
+                END { print (status + picture > 0), slots, status, picture }'
+        done | awk -v name=$scenario '
+            { runs++; differ += $1; slots += $2; status += $3; picture += $4 }
+            END { printf "| %s | %d | %d | %d | %d | %d |\n", name, runs, differ, slots, status, picture }'
+    done
 
 # VP9+Tambur from losses on the network to the published figures, one change at a time, beside the original program's figures: Markdown;
 # FIGURE=FILE draws it. Clips of 20 s or more: published CLIP... [-- OPTION OF SWEEP...]

@@ -8,7 +8,7 @@
 //!
 //! The original's figures: Thesys-lab/tambur @ 143f6cd, its own sender, receiver, encoder and code, in a driver on a virtual clock,
 //! 1310 frames a run, 512x512, VP9 at 150 kbit/s, tau 3, round trip 100 ms; mean and standard error over runs, percent of frames that
-//! never came on the screen. Reparo's paper: its figure 8, and its worst tenth of PSNR.
+//! never came on the screen. Two rows have a second set, 1800 frames a run under other draws. Reparo's paper: its figure 8, and its worst tenth of PSNR.
 
 use contract::{Event, EventKind, Playout, Status, Stream};
 use link::{Direction, Fate, Link, LinkSpec, SplitMix64, Timestamp};
@@ -40,8 +40,14 @@ struct Step {
     own: bool,
     /// Runs, and per level mean and standard error of the original, percent.
     original: Option<(u32, [(f64, f64); 3])>,
+    /// The same again, of other runs.
+    again: Option<(u32, [f64; 3])>,
     /// Worst tenth of PSNR, per level, of the original.
     original_psnr: Option<[f64; 3]>,
+    /// Frames are so many times as large as the encoder made them.
+    larger: usize,
+    /// Most stripes in a packet; the program: 5.
+    stripes: usize,
 }
 
 const NETWORK: Step = Step {
@@ -51,23 +57,35 @@ const NETWORK: Step = Step {
     parity: "fixed",
     own: false,
     original: None,
+    again: None,
     original_psnr: None,
+    larger: 1,
+    stripes: 5,
 };
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 10] = [
     NETWORK,
     Step {
         name: "... round trip 100 ms, every frame shown when it is decoded",
         own: true,
         original: Some((6, [(0.44, 0.11), (0.90, 0.16), (6.56, 0.45)])),
+        again: Some((6, [0.31, 1.43, 5.33])),
         original_psnr: Some([33.4, 33.2, 29.2]),
         ..NETWORK
     },
+    Step { name: "... and frames of twice the size (rate)", own: true, larger: 2, ..NETWORK },
     Step {
-        name: "... and parity by reports",
+        name: "... and packets of one stripe (size of packets), frames as they were",
+        own: true,
+        stripes: 1,
+        ..NETWORK
+    },
+    Step {
+        name: "round trip 100 ms, frames and packets as they were, parity by reports",
         own: true,
         parity: "reports",
         original: Some((6, [(1.80, 0.15), (3.16, 0.40), (6.58, 0.48)])),
+        again: Some((6, [2.55, 3.96, 6.36])),
         ..NETWORK
     },
     Step {
@@ -86,7 +104,14 @@ const STEPS: [Step; 7] = [
         ..NETWORK
     },
     Step {
-        name: "... and parity by reports",
+        name: "... and frames of twice the size (rate)",
+        own: true,
+        channel: "sender",
+        larger: 2,
+        ..NETWORK
+    },
+    Step {
+        name: "as published, parity by reports",
         own: true,
         channel: "sender",
         parity: "reports",
@@ -132,8 +157,9 @@ struct Driven {
 
 impl Step {
     fn is(&self, run: &Run) -> bool {
-        (run.system.as_str(), run.channel.as_str(), run.parity.as_str(), run.own)
-            == (self.system, self.channel, self.parity, self.own)
+        (self.larger, self.stripes) == (1, 5)
+            && (run.system.as_str(), run.channel.as_str(), run.parity.as_str(), run.own)
+                == (self.system, self.channel, self.parity, self.own)
     }
 }
 
@@ -236,7 +262,7 @@ fn drive(
     };
     let forward = if matches!(step.channel, "sender" | "sender-remembers") { &quiet } else { &lossy };
     let links = (path(forward, Direction::Forward)?, path(&quiet, Direction::Reverse)?);
-    let encoder = Sizes::new(sizes, seed);
+    let encoder = Sizes::new(sizes, step.larger, seed);
     if step.system == "vp9-ringmaster" {
         let session = ringmaster::Session { options: ringmaster::Options::default(), schedule };
         let (sender, receiver) =
@@ -251,7 +277,8 @@ fn drive(
     let parity = if step.parity == "reports" { Parity::Reports } else { Parity::Fixed };
     // Read only where the channel is in the sender.
     let loss_bad = Some(LOSS_BAD[level].parse()?);
-    let options = Options { channel, parity, loss_bad, ..Options::default() };
+    let options =
+        Options { channel, parity, loss_bad, stripes_per_packet: step.stripes, ..Options::default() };
     let session = vp9_tambur::Session { options, schedule, seed };
     let (sender, receiver) = (vp9_tambur::Sender::new(session.clone())?, vp9_tambur::Receiver::new(session)?);
     run_through(schedule, links, sender, encoder, receiver)
@@ -285,14 +312,16 @@ fn run_through(
 /// Frames of sizes that an encoder gave: after a key frame those that followed one, and so on.
 struct Sizes<'a> {
     recordings: &'a Recordings,
+    /// Factor of all sizes.
+    larger: usize,
     random: SplitMix64,
     /// Recording and place in it of the next frame.
     at: (usize, usize),
 }
 
 impl<'a> Sizes<'a> {
-    fn new(recordings: &'a Recordings, seed: u64) -> Self {
-        Self { recordings, random: SplitMix64::new(seed), at: (0, 0) }
+    fn new(recordings: &'a Recordings, larger: usize, seed: u64) -> Self {
+        Self { recordings, larger, random: SplitMix64::new(seed), at: (0, 0) }
     }
 
     fn next(&mut self, frame: u32, key: bool) -> usize {
@@ -310,7 +339,7 @@ impl<'a> Sizes<'a> {
         }
         let (r, i) = self.at;
         self.at = (r, i + 1);
-        all[r][i].0
+        all[r][i].0 * self.larger
     }
 }
 
@@ -384,7 +413,9 @@ fn table(runs: &[Run], driven: &BTreeMap<(usize, usize), Vec<Driven>>) -> String
                 || ("-".to_owned(), "-".to_owned()),
                 |(n, (m, e))| {
                     let apart = (mean - m) / error.hypot(e).max(f64::MIN_POSITIVE);
-                    (format!("{n}: {m:.2} ± {e:.2}"), format!("{apart:+.1} s.e."))
+                    let again =
+                        step.again.map_or_else(String::new, |(n, m)| format!("; {n}: {:.2}", m[level]));
+                    (format!("{n}: {m:.2} ± {e:.2}{again}"), format!("{apart:+.1} s.e."))
                 },
             );
             let published = step.name.contains("as published");
