@@ -53,6 +53,12 @@ impl Rule {
         if self.scheme == Scheme::PerFrame { self.grace() } else { 2 * self.tau }
     }
 
+    /// Frames after which parity is no longer used. The published receiver's window of 2 tau + 1 frames has all that the parity of its
+    /// newest tau + 1 frames covers, and uses no other (`StreamingCodeTheoretical`).
+    pub(super) fn parity_age(self) -> u64 {
+        if self.scheme == Scheme::Streaming { self.tau } else { u64::MAX }
+    }
+
     /// Whether the parity of frame `t` covers stripe `column` of `frame`, one of `first_covered(t)..=t`.
     /// Stripes alternate: even columns are v, odd ones are u.
     pub(super) fn covers(self, t: u64, frame: u64, column: usize) -> bool {

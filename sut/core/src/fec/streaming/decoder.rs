@@ -216,8 +216,12 @@ impl Decoder {
         if missing.iter().all(|m| *m == 0) {
             return None;
         }
+        let still_used = self.newest.unwrap_or(0).saturating_sub(rule.parity_age());
         let mut groups = Vec::new();
         for (&t, frame) in &self.frames {
+            if t < still_used {
+                continue;
+            }
             let Some(first) = rule.first_covered(t).filter(|_| !frame.parity.is_empty()) else { continue };
             let first = first.max(self.first);
             let covered = self.frames.range(first..=t);
