@@ -19,7 +19,18 @@ fn what_is_played_is_what_was_scored_under_damage() {
     };
     for system in ["revo-h265", "revo-h264"] {
         let sizes = ["--clip", "a.y4m", "--size", "128x96", "--no-depth"];
-        let how = ["--option", "transport=datagram", "--option", "chunk_size=100", "--metrics", "psnr", "--seed", "3", "--out", system];
+        let how = [
+            "--option",
+            "transport=datagram",
+            "--option",
+            "chunk_size=100",
+            "--metrics",
+            "psnr",
+            "--seed",
+            "3",
+            "--out",
+            system,
+        ];
         run(&[&["run", "./s.toml", "--system", system], &sizes[..], &how[..]].concat());
         let played = format!("{system}/rendered.rgb.mp4");
         let played = run(&["compare", "a.y4m", &played, "--metrics", "psnr", "--csv"]);
