@@ -111,7 +111,7 @@ const STEPS: [Step; 10] = [
         ..NETWORK
     },
     Step {
-        name: "as published, parity by reports",
+        name: "the program's channel, parity by reports",
         own: true,
         channel: "sender",
         parity: "reports",
