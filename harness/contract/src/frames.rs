@@ -258,38 +258,137 @@ pub struct FrameRow {
     pub metrics: BTreeMap<Metric, f64>,
 }
 
-/// Columns before those of the metrics.
-pub const COLUMNS: [&str; 30] = [
-    "frame_id",
-    "stream",
-    "is_key",
-    "status",
-    "loss_cause",
-    "shown_frame_id",
-    "capture_ns",
-    "encode_end_ns",
-    "first_sent_ns",
-    "last_sent_ns",
-    "first_received_ns",
-    "last_received_ns",
-    "complete_ns",
-    "decode_end_ns",
-    "render_ns",
-    "deadline_ns",
-    "encoded_bytes",
-    "data_packets",
-    "data_bytes",
-    "parity_packets",
-    "parity_bytes",
-    "repeat_packets",
-    "repeat_bytes",
-    "lost",
-    "late",
-    "duplicates",
-    "recovered",
-    "missing",
-    "captured_picture",
-    "shown_picture",
+/// What a cell of a [`Column`] holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell<'a> {
+    /// Nothing: it did not happen, or nobody knows.
+    Absent,
+    /// A number, or nanoseconds since the run's start.
+    Int(u64),
+    /// True or false; `1` and `0` in the file.
+    Bool(bool),
+    /// A word.
+    Text(&'a str),
+}
+
+/// What the cells of a [`Column`] hold, where they are not [`Cell::Absent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// [`Cell::Int`]
+    Int,
+    /// [`Cell::Bool`]
+    Bool,
+    /// [`Cell::Text`]
+    Text,
+}
+
+/// A column that is not a metric's.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its name in the first line.
+    pub name: &'static str,
+    /// What its cells hold.
+    pub kind: Kind,
+    /// What it means, for people.
+    pub about: &'static str,
+    /// Its cell in a row.
+    pub get: fn(&FrameRow) -> Cell<'_>,
+}
+
+const fn column(
+    name: &'static str,
+    kind: Kind,
+    about: &'static str,
+    get: fn(&FrameRow) -> Cell<'_>,
+) -> Column {
+    Column { name, kind, about, get }
+}
+
+fn time(value: Option<Timestamp>) -> Cell<'static> {
+    value.map_or(Cell::Absent, |t| Cell::Int(t.as_nanos()))
+}
+
+fn count(value: Option<u32>) -> Cell<'static> {
+    value.map_or(Cell::Absent, |n| Cell::Int(n.into()))
+}
+
+fn packets(value: Option<Traffic>) -> Cell<'static> {
+    count(value.map(|t| t.packets))
+}
+
+fn bytes(value: Option<Traffic>) -> Cell<'static> {
+    value.map_or(Cell::Absent, |t| Cell::Int(t.bytes))
+}
+
+fn text(value: Option<&str>) -> Cell<'_> {
+    value.map_or(Cell::Absent, Cell::Text)
+}
+
+/// Columns before those of the metrics: the one list of what a row has, for the file and for the tables made of it.
+pub const COLUMNS: [Column; 30] = [
+    column("frame_id", Kind::Int, "captured frame, from 0", |r| Cell::Int(r.frame_id.into())),
+    column("stream", Kind::Text, "rgb or depth", |r| Cell::Text(r.stream.name())),
+    column(
+        "is_key",
+        Kind::Bool,
+        "encoded without reference to earlier frames; empty: nobody can tell",
+        |r| r.is_key.map_or(Cell::Absent, Cell::Bool),
+    ),
+    column(
+        "status",
+        Kind::Text,
+        "rendered (itself, from complete data), concealed (itself, from partial data), frozen (nothing new), dropped_sender (never sent)",
+        |r| Cell::Text(r.status.name()),
+    ),
+    column(
+        "loss_cause",
+        Kind::Text,
+        "why not rendered: network, late, decoder, sender, dependency, unknown",
+        |r| r.loss_cause.map_or(Cell::Absent, |c| Cell::Text(c.name())),
+    ),
+    column(
+        "shown_frame_id",
+        Kind::Int,
+        "frame whose picture was on the screen in this slot; null: black",
+        |r| count(r.shown_frame_id),
+    ),
+    column("capture_ns", Kind::Int, "captured, nanoseconds since the run's start, as all times", |r| {
+        time(r.capture)
+    }),
+    column("encode_end_ns", Kind::Int, "encoded", |r| time(r.encode_end)),
+    column("first_sent_ns", Kind::Int, "first packet handed to the transport", |r| time(r.first_sent)),
+    column("last_sent_ns", Kind::Int, "last packet handed to the transport", |r| time(r.last_sent)),
+    column("first_received_ns", Kind::Int, "first packet that arrived", |r| time(r.first_received)),
+    column("last_received_ns", Kind::Int, "last packet that arrived", |r| time(r.last_received)),
+    column("complete_ns", Kind::Int, "everything needed to decode it was there", |r| time(r.complete)),
+    column("decode_end_ns", Kind::Int, "decoded; null if the decoder gave no picture", |r| {
+        time(r.decode_end)
+    }),
+    column("render_ns", Kind::Int, "on the screen; null if it never was", |r| time(r.render)),
+    column("deadline_ns", Kind::Int, "the moment it was judged by: its slot", |r| time(r.deadline)),
+    column("encoded_bytes", Kind::Int, "size of the encoded frame, bytes", |r| count(r.encoded_bytes)),
+    column("data_packets", Kind::Int, "source packets sent", |r| packets(r.data)),
+    column(
+        "data_bytes",
+        Kind::Int,
+        "their bytes, with the system's own headers, above transport and encryption",
+        |r| bytes(r.data),
+    ),
+    column("parity_packets", Kind::Int, "repair packets sent", |r| packets(r.parity)),
+    column("parity_bytes", Kind::Int, "their bytes", |r| bytes(r.parity)),
+    column("repeat_packets", Kind::Int, "second copies and retransmissions sent", |r| packets(r.repeat)),
+    column("repeat_bytes", Kind::Int, "their bytes", |r| bytes(r.repeat)),
+    column("lost", Kind::Int, "packets sent that never arrived", |r| count(r.lost)),
+    column("late", Kind::Int, "packets that arrived after the slot", |r| count(r.late)),
+    column("duplicates", Kind::Int, "arrivals in which nothing was new", |r| count(r.duplicates)),
+    column("recovered", Kind::Int, "source symbols won back from repair symbols", |r| count(r.recovered)),
+    column("missing", Kind::Int, "source symbols missing when the receiver gave up", |r| count(r.missing)),
+    column("captured_picture", Kind::Text, "content hash of the captured picture", |r| {
+        text(r.captured_picture.as_deref())
+    }),
+    column("shown_picture", Kind::Text, "content hash of the shown picture", |r| {
+        text(r.shown_picture.as_deref())
+    }),
 ];
 
 /// Why a `frames.csv` could not be read or written.
@@ -378,11 +477,7 @@ impl FrameRow {
 /// # Errors
 /// When writing fails.
 pub fn write_frames(mut out: impl Write, rows: &[FrameRow]) -> Result<(), FramesError> {
-    let mut line = COLUMNS.join(",");
-    for metric in Metric::ALL {
-        line.push(',');
-        line.push_str(metric.name());
-    }
+    let mut line = names().collect::<Vec<_>>().join(",");
     line.push('\n');
     out.write_all(line.as_bytes())?;
     for row in rows {
@@ -394,44 +489,23 @@ pub fn write_frames(mut out: impl Write, rows: &[FrameRow]) -> Result<(), Frames
     Ok(())
 }
 
+/// The first line.
+fn names() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|c| c.name).chain(Metric::ALL.map(Metric::name))
+}
+
 fn write_row(line: &mut String, row: &FrameRow) {
-    let time = |t: Option<Timestamp>| t.map(|t| t.as_nanos().to_string()).unwrap_or_default();
-    let count = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
-    let packets = |t: Option<Traffic>| count(t.map(|t| t.packets));
-    let bytes = |t: Option<Traffic>| t.map(|t| t.bytes.to_string()).unwrap_or_default();
-    let cells: [String; 30] = [
-        row.frame_id.to_string(),
-        row.stream.name().to_owned(),
-        row.is_key.map_or_else(String::new, |key| u8::from(key).to_string()),
-        row.status.name().to_owned(),
-        row.loss_cause.map(|c| c.name().to_owned()).unwrap_or_default(),
-        row.shown_frame_id.map(|f| f.to_string()).unwrap_or_default(),
-        time(row.capture),
-        time(row.encode_end),
-        time(row.first_sent),
-        time(row.last_sent),
-        time(row.first_received),
-        time(row.last_received),
-        time(row.complete),
-        time(row.decode_end),
-        time(row.render),
-        time(row.deadline),
-        count(row.encoded_bytes),
-        packets(row.data),
-        bytes(row.data),
-        packets(row.parity),
-        bytes(row.parity),
-        packets(row.repeat),
-        bytes(row.repeat),
-        count(row.lost),
-        count(row.late),
-        count(row.duplicates),
-        count(row.recovered),
-        count(row.missing),
-        row.captured_picture.clone().unwrap_or_default(),
-        row.shown_picture.clone().unwrap_or_default(),
-    ];
-    line.push_str(&cells.join(","));
+    for (i, column) in COLUMNS.iter().enumerate() {
+        if i > 0 {
+            line.push(',');
+        }
+        let _ = match (column.get)(row) {
+            Cell::Absent => Ok(()),
+            Cell::Int(n) => write!(line, "{n}"),
+            Cell::Bool(yes) => write!(line, "{}", u8::from(yes)),
+            Cell::Text(word) => line.write_str(word),
+        };
+    }
     for metric in Metric::ALL {
         line.push(',');
         if let Some(value) = row.metrics.get(&metric) {
@@ -448,10 +522,9 @@ fn write_row(line: &mut String, row: &FrameRow) {
 pub fn read_frames(input: impl BufRead) -> Result<Vec<FrameRow>, FramesError> {
     let mut lines = input.lines();
     let header = lines.next().transpose()?.unwrap_or_default();
-    let names: Vec<&str> = header.split(',').collect();
-    let expected = COLUMNS.into_iter().chain(Metric::ALL.map(Metric::name));
-    for (i, column) in expected.enumerate() {
-        if names.get(i) != Some(&column) {
+    let found: Vec<&str> = header.split(',').collect();
+    for (i, column) in names().enumerate() {
+        if found.get(i) != Some(&column) {
             return Err(FramesError::Header { column: column.to_owned() });
         }
     }
@@ -537,11 +610,7 @@ impl Cells<'_> {
 }
 
 fn cell_error(line: usize, column: usize, value: &str) -> FramesError {
-    let name = COLUMNS
-        .get(column)
-        .copied()
-        .or_else(|| Metric::ALL.get(column.wrapping_sub(COLUMNS.len())).map(|m| m.name()))
-        .unwrap_or("(end)");
+    let name = names().nth(column).unwrap_or("(end)");
     FramesError::Cell { line, column: name.to_owned(), value: value.to_owned() }
 }
 

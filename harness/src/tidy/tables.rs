@@ -4,6 +4,7 @@ use super::{Column, Kind, Table, Value};
 use crate::record::read_fates;
 use crate::report::columns::{Better, COLUMNS};
 use crate::report::load::Run;
+use contract::frames::{self, Cell};
 use contract::{FrameRow, Metric};
 use link::{FateRecord, Timestamp};
 
@@ -116,49 +117,18 @@ pub fn run_row(run: &Run, label: &str) -> Vec<Value> {
 /// One row per run, captured frame and stream.
 #[must_use]
 pub fn frames() -> Table {
-    use Kind::{Bool, Float, Int, Text};
-    let mut all = columns(&[
-        RUN,
-        ("frame_id", Int, "captured frame, from 0"),
-        ("stream", Text, "rgb or depth"),
-        ("is_key", Bool, "encoded without reference to earlier frames; empty: nobody can tell"),
-        (
-            "status",
-            Text,
-            "rendered (itself, from complete data), concealed (itself, from partial data), frozen (nothing new), dropped_sender (never sent)",
-        ),
-        ("loss_cause", Text, "why not rendered: network, late, decoder, sender, dependency, unknown"),
-        ("shown_frame_id", Int, "frame whose picture was on the screen in this slot; null: black"),
-        ("capture_ns", Int, "captured, nanoseconds since the run's start, as all times"),
-        ("encode_end_ns", Int, "encoded"),
-        ("first_sent_ns", Int, "first packet handed to the transport"),
-        ("last_sent_ns", Int, "last packet handed to the transport"),
-        ("first_received_ns", Int, "first packet that arrived"),
-        ("last_received_ns", Int, "last packet that arrived"),
-        ("complete_ns", Int, "everything needed to decode it was there"),
-        ("decode_end_ns", Int, "decoded; null if the decoder gave no picture"),
-        ("render_ns", Int, "on the screen; null if it never was"),
-        ("deadline_ns", Int, "the moment it was judged by: its slot"),
-        ("encoded_bytes", Int, "size of the encoded frame, bytes"),
-        ("data_packets", Int, "source packets sent"),
-        ("data_bytes", Int, "their bytes, with the system's own headers, above transport and encryption"),
-        ("parity_packets", Int, "repair packets sent"),
-        ("parity_bytes", Int, "their bytes"),
-        ("repeat_packets", Int, "second copies and retransmissions sent"),
-        ("repeat_bytes", Int, "their bytes"),
-        ("lost", Int, "packets sent that never arrived"),
-        ("late", Int, "packets that arrived after the slot"),
-        ("duplicates", Int, "arrivals in which nothing was new"),
-        ("recovered", Int, "source symbols won back from repair symbols"),
-        ("missing", Int, "source symbols missing when the receiver gave up"),
-        ("captured_picture", Text, "content hash of the captured picture"),
-        ("shown_picture", Text, "content hash of the shown picture"),
-    ]);
+    let kind = |kind| match kind {
+        frames::Kind::Int => Kind::Int,
+        frames::Kind::Bool => Kind::Bool,
+        frames::Kind::Text => Kind::Text,
+    };
+    let mut all = columns(&[RUN]);
+    all.extend(frames::COLUMNS.iter().map(|c| column(c.name, kind(c.kind), c.about)));
     all.extend(Metric::ALL.map(|m| {
         let unit = if m.unit().is_empty() { String::new() } else { format!(", {}", m.unit()) };
         column(
             m.name(),
-            Float,
+            Kind::Float,
             format!("{}{unit}: shown picture against captured picture (docs/METRICS.md)", m.title()),
         )
     }));
@@ -172,45 +142,13 @@ pub fn frames() -> Table {
 /// A frame's row.
 #[must_use]
 pub fn frame_row(run: &str, row: &FrameRow) -> Vec<Value> {
-    let traffic = |t: Option<contract::frames::Traffic>| {
-        [t.map_or(Value::Null, |t| Value::Int(t.packets.into())), t.map_or(Value::Null, |t| int(t.bytes))]
-    };
-    let ([data_packets, data_bytes], [parity_packets, parity_bytes], [repeat_packets, repeat_bytes]) =
-        (traffic(row.data), traffic(row.parity), traffic(row.repeat));
-    let name = |t: Option<&str>| t.map_or(Value::Null, |t| Value::Text(t.to_owned()));
-    let mut all = vec![
-        Value::Text(run.to_owned()),
-        Value::Int(row.frame_id.into()),
-        name(Some(row.stream.name())),
-        row.is_key.map_or(Value::Null, Value::Bool),
-        name(Some(row.status.name())),
-        name(row.loss_cause.map(contract::LossCause::name)),
-        count(row.shown_frame_id),
-        time(row.capture),
-        time(row.encode_end),
-        time(row.first_sent),
-        time(row.last_sent),
-        time(row.first_received),
-        time(row.last_received),
-        time(row.complete),
-        time(row.decode_end),
-        time(row.render),
-        time(row.deadline),
-        count(row.encoded_bytes),
-        data_packets,
-        data_bytes,
-        parity_packets,
-        parity_bytes,
-        repeat_packets,
-        repeat_bytes,
-        count(row.lost),
-        count(row.late),
-        count(row.duplicates),
-        count(row.recovered),
-        count(row.missing),
-        name(row.captured_picture.as_deref()),
-        name(row.shown_picture.as_deref()),
-    ];
+    let mut all = vec![Value::Text(run.to_owned())];
+    all.extend(frames::COLUMNS.iter().map(|c| match (c.get)(row) {
+        Cell::Absent => Value::Null,
+        Cell::Int(n) => int(n),
+        Cell::Bool(yes) => Value::Bool(yes),
+        Cell::Text(word) => Value::Text(word.to_owned()),
+    }));
     all.extend(Metric::ALL.map(|m| row.metrics.get(&m).map_or(Value::Null, |v| Value::Float(*v))));
     all
 }
