@@ -16,7 +16,12 @@
 //! | [`tc`] | which words of `tc` this machine takes |
 //! | [`networks`] | decoders, restorers and LPIPS, in a process that has libtorch |
 //! | [`outcome`] | scores and reports written after a run |
+//! | [`stdio`] | printing where the reader may have gone |
 //! | [`golden`] | what was kept when somebody last looked, and what has moved |
+
+// Before the others, for its macros.
+#[macro_use]
+pub mod stdio;
 
 pub mod app;
 pub mod ci;

@@ -1,9 +1,10 @@
 //! The `freezeframe` tool: a table of contents.
 
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
 use contract::exit;
-use freezeframe::cmd;
 use freezeframe::launch::child::{Failure, Interrupted, UNSUPPORTED};
+use freezeframe::{cmd, eprintln};
 use std::process::ExitCode;
 
 /// Test and evaluation of loss-resilient video conferencing: real systems, one seeded network, exact metrics
@@ -111,7 +112,8 @@ fn main() -> ExitCode {
         Command::Completions(args) => cmd::man::completions(&args, &mut Cli::command()),
         Command::Man(args) => cmd::man::man(&args, Cli::command()),
     };
-    let code = result.unwrap_or_else(|error| {
+    let printed = freezeframe::stdio::finish().context("failed to write to standard output");
+    let code = result.and_then(|code| printed.map(|()| code)).unwrap_or_else(|error| {
         eprintln!("freezeframe: {}", contract::text::lines(&contract::said(&*error)));
         exit_code(&error)
     });

@@ -1,6 +1,7 @@
 //! `freezeframe link`: one direction of a scenario alone, in virtual time, packet by packet.
 
 use crate::bad_input;
+use crate::stdio::reader_gone;
 use anyhow::{Context, Result};
 use clap::{Args as ClapArgs, ValueEnum};
 use contract::{RunSpec, Scenario, exit};
@@ -194,8 +195,8 @@ pub fn run(args: &Args) -> Result<i32> {
         let fate = link.enqueue(now, n, args.size);
         if args.json {
             let record = FateRecord::new(n, direction, now, args.size, &fate);
-            serde_json::to_writer(&mut out, &record)?;
-            if quiet_pipe(out.write_all(b"\n"))? {
+            let written = serde_json::to_writer(&mut out, &record).map_err(io::Error::from);
+            if reader_gone(written.and_then(|()| out.write_all(b"\n")))? {
                 return Ok(exit::OK);
             }
         } else {
@@ -205,7 +206,7 @@ pub fn run(args: &Args) -> Result<i32> {
     if !args.json {
         summary.print(&mut out, &spec, args)?;
     }
-    quiet_pipe(out.flush())?;
+    reader_gone(out.flush())?;
     Ok(exit::OK)
 }
 
@@ -225,19 +226,11 @@ fn of_a_run(dir: &Path, direction: Direction) -> Result<i32> {
         while link.deliver(now).is_some() {}
         let record = FateRecord::new(n, direction, now, bytes, &link.enqueue(now, n, bytes));
         let text = serde_json::to_string(&record)?;
-        if quiet_pipe(writeln!(out, "{text}").and_then(|()| out.flush()))? {
+        if reader_gone(writeln!(out, "{text}").and_then(|()| out.flush()))? {
             return Ok(exit::OK);
         }
     }
     Ok(exit::OK)
-}
-
-/// True if the reader has gone (`| head`), which is no error.
-fn quiet_pipe(result: io::Result<()>) -> Result<bool> {
-    match result {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(true),
-        other => other.map(|()| false).context("failed to write to standard output"),
-    }
 }
 
 /// The scenario's path with the command line's changes.

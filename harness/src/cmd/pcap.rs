@@ -2,6 +2,7 @@
 
 use crate::record::rtp::demux::{Datagram, Protocol, head};
 use crate::record::{read_fates, rtp};
+use crate::stdio::reader_gone;
 use anyhow::{Context, Result};
 use contract::{RunSpec, exit};
 use link::FateRecord;
@@ -45,15 +46,14 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     let out = args.out.clone().unwrap_or_else(|| args.run.join("path.pcapng"));
     let failed = || format!("failed to write {}", out.display());
-    let to: Box<dyn Write> = if out.as_os_str() == "-" {
-        Box::new(std::io::stdout().lock())
-    } else {
-        Box::new(File::create(&out).with_context(failed)?)
-    };
-    netns::pcapng::write(BufWriter::new(to), &records, epoch_realtime_ns(&args.run)?).with_context(failed)?;
-    if out.as_os_str() != "-" {
-        println!("{}: {} packets", out.display(), records.len());
+    let write = |to: &mut dyn Write, epoch_ns| netns::pcapng::write(BufWriter::new(to), &records, epoch_ns);
+    let epoch_ns = epoch_realtime_ns(&args.run)?;
+    if out.as_os_str() == "-" {
+        reader_gone(write(&mut std::io::stdout().lock(), epoch_ns))?;
+        return Ok(exit::OK);
     }
+    write(&mut File::create(&out).with_context(failed)?, epoch_ns).with_context(failed)?;
+    println!("{}: {} packets", out.display(), records.len());
     Ok(exit::OK)
 }
 

@@ -9,7 +9,6 @@ use link::trace::revo::Rows;
 use link::trace::{Format, Read, SHIPPED, Summary, Trace, read_file};
 use link::{Direction, Span, TraceError, rate_text, tc_script};
 use serde_json::json;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Look into link traces, convert them, print the tc commands of a scenario
@@ -166,10 +165,10 @@ fn write(output: Option<&Path>, text: &str) -> Result<()> {
         Some(path) => {
             std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
         }
-        None => match std::io::stdout().lock().write_all(text.as_bytes()) {
-            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("failed to write to standard output"),
-        },
+        None => {
+            print!("{text}");
+            Ok(())
+        }
     }
 }
 

@@ -19,11 +19,7 @@ pub fn scored(args: &Args, scored: &Scored) -> Result<()> {
     } else {
         table(scored, &mut out)
     };
-    match written.and_then(|()| out.flush()) {
-        // `| head` closed the pipe: nothing is wrong.
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {}
-        other => other?,
-    }
+    crate::stdio::reader_gone(written.and_then(|()| out.flush()))?;
     for note in &scored.notes {
         eprintln!("note: {note}");
     }
