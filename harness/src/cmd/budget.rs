@@ -6,7 +6,7 @@ use crate::figure::field;
 use crate::report::budget::{Curve, RECORDED, RULE, curves, ms, usual};
 use crate::report::group::group;
 use crate::report::html::figure_page;
-use crate::report::load::load_all;
+use crate::report::load::{Loaded, load_folders};
 use crate::report::table::{UNKNOWN, UNKNOWN_CSV};
 use anyhow::Context as _;
 use contract::{Playout, Stream, exit};
@@ -51,15 +51,7 @@ pub struct Args {
 /// # Errors
 /// When a run's results are damaged, or the page cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<i32> {
-    let (mut runs, mut damaged) = (Vec::new(), 0);
-    for dir in &args.runs {
-        let loaded = load_all(dir)?;
-        runs.extend(loaded.runs);
-        damaged += loaded.damaged;
-    }
-    if runs.is_empty() {
-        bad_input!("no finished run (a directory with scores.json) there; `freezeframe score` makes them");
-    }
+    let Loaded { runs, damaged } = load_folders(&args.runs)?;
     let stream = if args.depth { Stream::Depth } else { Stream::Rgb };
     let mut budgets = Vec::new();
     for playout in &args.at {

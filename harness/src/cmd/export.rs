@@ -2,7 +2,7 @@
 
 use crate::bad_input;
 use crate::report::group::labels;
-use crate::report::load::{Run, load_all};
+use crate::report::load::{Loaded, Run, load_folders};
 use crate::tidy::{CsvFile, ParquetFile, Sink, Table, tables};
 use anyhow::Context as _;
 use contract::exit;
@@ -65,17 +65,9 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         print!("{}", markdown());
         return Ok(exit::OK);
     }
-    let (mut runs, mut damaged) = (Vec::new(), 0);
-    for dir in &args.runs {
-        let loaded = load_all(dir)?;
-        runs.extend(loaded.runs);
-        damaged += loaded.damaged;
-    }
+    let Loaded { runs, damaged } = load_folders(&args.runs)?;
     // As in tables: what is there is shown, and the exit code says that it is not all.
     let done = if damaged == 0 { exit::OK } else { exit::INVALID };
-    if runs.is_empty() {
-        bad_input!("no finished run (a directory with scores.json) there; `freezeframe score` makes them");
-    }
     refuse_twice(&runs)?;
     let Some(out) = &args.out else { bad_input!("--out DIR is missing") };
     std::fs::create_dir_all(out)

@@ -6,7 +6,7 @@ use crate::figure::files::{Kind, bytes, latex};
 use crate::figure::model::Figure;
 use crate::figure::{ALL, Entry, find, numbers, vega};
 use crate::report::group::labels;
-use crate::report::load::{Run, load_all};
+use crate::report::load::{Loaded, Run, load_folders};
 use anyhow::Context as _;
 use contract::{Metric, Stream, exit};
 use std::path::{Path, PathBuf};
@@ -93,17 +93,9 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
             bad_input!("--out {}: the name must end in .svg, .pdf or .png", path.display());
         }
     }
-    let (mut runs, mut damaged) = (Vec::new(), 0);
-    for dir in &args.runs {
-        let loaded = load_all(dir)?;
-        runs.extend(loaded.runs);
-        damaged += loaded.damaged;
-    }
+    let Loaded { runs, damaged } = load_folders(&args.runs)?;
     // As in tables: what is there is shown, and the exit code says that it is not all.
     let done = if damaged == 0 { exit::OK } else { exit::INVALID };
-    if runs.is_empty() {
-        bad_input!("no finished run (a directory with scores.json) there; `freezeframe score` makes them");
-    }
     let runs = chosen(runs, args)?;
     let stream = if args.depth { Stream::Depth } else { Stream::Rgb };
     let data = Data::new(&runs, Choice { stream, metric, seed: args.seed });

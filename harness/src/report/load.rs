@@ -73,6 +73,25 @@ pub fn load_all(dir: &Path) -> anyhow::Result<Loaded> {
     }
 }
 
+/// As [`load_all`], over several directories.
+///
+/// # Errors
+/// When a directory cannot be read, no run in one of them can be loaded, or there is no finished run in any.
+pub fn load_folders(dirs: &[PathBuf]) -> anyhow::Result<Loaded> {
+    let mut all = Loaded::default();
+    for dir in dirs {
+        let Loaded { runs, damaged } = load_all(dir)?;
+        all.runs.extend(runs);
+        all.damaged += damaged;
+    }
+    if all.runs.is_empty() {
+        crate::bad_input!(
+            "no finished run (a directory with scores.json) there; `freezeframe score` makes them"
+        );
+    }
+    Ok(all)
+}
+
 /// Whether a directory is one of a run whose scores were written, here or not.
 fn was_finished(dir: &Path) -> bool {
     dir.join("scores.json").is_file() || Seal::read(dir).is_ok_and(|seal| seal.has_results())
