@@ -141,6 +141,8 @@ class Screen:
                 rendered = came is not None and came <= due
                 if rendered:
                     picture, shown = new, frame
+                if came is not None:
+                    end.event(came, "decoded", frame=frame, stream="rgb", picture="")  # there is one; its hash is not told
                 at = {} if shown is None else {"shown": shown}
                 end.event(due, "slot", frame=frame, stream="rgb", status="rendered" if rendered else "frozen", **at)
                 out.write(b"FRAME\n" + picture)

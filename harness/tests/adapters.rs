@@ -95,6 +95,7 @@ fn a_clean_call(scores: &Value, least_shown: f64, repair: &std::ops::Range<f64>)
     let rgb = &scores["streams"]["rgb"];
     assert!(number(&rgb["shown_ever_percent"]) >= least_shown, "{rgb:#}");
     assert!(number(&rgb["quality"]["psnr"]["rendered"]["mean"]) > 25.0, "{rgb:#}");
+    assert!(number(&rgb["decoded_latency"]["n"]) > 0.0, "when pictures were ready is known: {rgb:#}");
     let rate = &scores["bitrate"];
     let [media, payload, wire] = ["media_bps", "payload_bps", "wire_bps"].map(|key| number(&rate[key]));
     assert!(0.0 < media && media < payload && payload < wire, "{rate:#}");

@@ -300,6 +300,21 @@ fn times_in_an_order_that_cannot_be_are_findings() {
     assert_eq!((scores.latency, scores.decoded_latency, scores.encode_time), (None, None, None));
 }
 
+/// A decoder's picture may have no hash (an app's, an adapter's): when it was ready is known all the same, and that it came late.
+#[test]
+fn a_picture_without_a_hash_is_a_picture() {
+    let decoded = |ms, picture| {
+        let slot = if ms <= 100 { (Status::Rendered, Some(0)) } else { (Status::Frozen, None) };
+        whole_frame().decoded(ms, 0, picture).slot(0, slot.0, slot.1, None).row()
+    };
+    let row = decoded(30, Some(""));
+    assert_eq!((row.decode_end, row.shown_picture), (Some(Timestamp(30 * MS)), None));
+    let row = decoded(130, Some(""));
+    assert_eq!((row.decode_end, row.loss_cause), (Some(Timestamp(130 * MS)), Some(LossCause::Late)));
+    let row = decoded(30, None);
+    assert_eq!(row.decode_end, None);
+}
+
 #[test]
 fn late_packets_and_copies_are_counted() {
     let copy = K::Received {

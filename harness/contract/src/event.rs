@@ -110,7 +110,7 @@ pub enum EventKind {
     SenderDrop { frame: u32, reason: String },
     /// Everything needed to decode this stream of the frame is there; `recovered` source symbols came from repair symbols.
     Complete { frame: u32, stream: Stream, recovered: u32 },
-    /// Decoding ended; `picture` is the content hash, absent if the decoder gave none.
+    /// Decoding ended; `picture` is the content hash, empty if it is not told, absent if the decoder gave no picture.
     Decoded { frame: u32, stream: Stream, picture: Option<String> },
     /// A stream of the frame will not be shown from complete data.
     Lost { frame: u32, stream: Stream, cause: LossCause, missing: u32 },

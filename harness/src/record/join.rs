@@ -127,6 +127,14 @@ struct Joiner<'a> {
     beyond: Tally,
 }
 
+/// What a decoder made of a frame.
+struct Decoded {
+    at: Timestamp,
+    gave_picture: bool,
+    /// Of the picture, where the system says it.
+    hash: Option<String>,
+}
+
 /// Everything seen about one stream of one frame.
 #[derive(Default)]
 struct Cell {
@@ -141,7 +149,7 @@ struct Cell {
     last_received: Option<Timestamp>,
     duplicates: u32,
     complete: Option<(Timestamp, u32)>,
-    decoded: Option<(Timestamp, Option<String>)>,
+    decoded: Option<Decoded>,
     lost: Option<(LossCause, u32)>,
     slot: Option<Slot>,
     repeated_slot: bool,
@@ -239,7 +247,11 @@ impl<'a> Joiner<'a> {
             }
             K::Decoded { frame, stream, picture } => {
                 if let Some(cell) = self.cell(*frame, *stream) {
-                    cell.decoded.get_or_insert_with(|| (t, picture.clone()));
+                    cell.decoded.get_or_insert_with(|| Decoded {
+                        at: t,
+                        gave_picture: picture.is_some(),
+                        hash: picture.clone().filter(|hash| !hash.is_empty()),
+                    });
                 }
             }
             K::Lost { frame, stream, cause, missing } => {
@@ -331,10 +343,10 @@ impl<'a> Joiner<'a> {
             }
             if row.shown_picture.is_none()
                 && let Some(shown) = row.shown_frame_id
-                && let Some((_, picture)) =
+                && let Some(decoded) =
                     self.cells.get(shown as usize * width + i % width).and_then(|c| c.decoded.as_ref())
             {
-                row.shown_picture.clone_from(picture);
+                row.shown_picture.clone_from(&decoded.hash);
             }
             rows.push(row);
         }
@@ -396,7 +408,7 @@ impl<'a> Joiner<'a> {
                 continue;
             }
             let decoded = self.cells[shown as usize * width + place].decoded.as_ref();
-            if let (Some(claimed), Some((_, Some(decoded)))) = (&slot.picture, decoded)
+            if let (Some(claimed), Some(Decoded { hash: Some(decoded), .. })) = (&slot.picture, decoded)
                 && claimed != decoded
             {
                 differs.add(frame);
@@ -482,7 +494,7 @@ impl Cell {
         } else if reports.complete {
             row.recovered = Some(0);
         }
-        row.decode_end = self.decoded.as_ref().filter(|(_, p)| p.is_some()).map(|(t, _)| *t);
+        row.decode_end = self.decoded.as_ref().filter(|d| d.gave_picture).map(|d| d.at);
         row.missing = reports.lost.then(|| self.lost.map_or(0, |(_, missing)| missing));
         if let Some(slot) = &self.slot {
             row.status = slot.status;
@@ -527,7 +539,7 @@ impl Cell {
         if before_the_path || row.sent().is_some_and(|sent| sent.packets == 0) {
             return LossCause::Sender;
         }
-        let gave_none = matches!(self.decoded, Some((_, None)));
+        let gave_none = self.decoded.as_ref().is_some_and(|d| !d.gave_picture);
         let some = |count: Option<u32>| count.is_some_and(|n| n > 0);
         match (row.complete, row.deadline) {
             (Some(complete), Some(deadline)) if complete > deadline => LossCause::Late,
