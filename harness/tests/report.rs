@@ -732,3 +732,27 @@ fn bd_rates_of_six_clips_are_averaged_with_an_interval() {
     runs[0].scores.bitrate.wire_bps = None;
     assert!(deltas(&runs, None).markdown().contains("1 of 48 have no record of the path"));
 }
+
+/// Runs with depth and runs of colour alone are told apart by that; how depth is meant is said only where it differs among the runs that have it.
+#[test]
+fn how_depth_is_meant_tells_only_runs_with_depth_apart() {
+    let with = run(&MadeUp::default());
+    let mut without = with.clone();
+    let key = &mut without.scores.key;
+    (key.depth_hash, key.depth_range_mm) = (None, None);
+    let names = |runs: &[Run]| -> Vec<String> {
+        freezeframe::report::group::labels(runs, &[]).into_iter().map(|l| l.system).collect()
+    };
+    assert_eq!(names(&[with.clone(), without.clone()]), ["revo-h265 with depth", "revo-h265 colour alone"]);
+    let mut far = with.clone();
+    far.scores.key.depth_range_mm = Some((400, 9000));
+    let three = names(&[with, without, far]);
+    assert_eq!(
+        three,
+        [
+            "revo-h265 with depth range 400-4000 mm",
+            "revo-h265 colour alone",
+            "revo-h265 with depth range 400-9000 mm"
+        ]
+    );
+}

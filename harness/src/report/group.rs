@@ -137,23 +137,29 @@ fn worst_tenth(mut frames: Vec<(f64, String)>, better: Better) -> Option<(f64, O
     Some((all, jackknife(all, &parts)))
 }
 
-/// One thing that may tell runs of one name apart.
-type Word<'a> = Box<dyn Fn(&Run) -> String + 'a>;
+/// One thing that may tell runs of one name apart; `None` of a run that has nothing of the kind.
+type Word<'a> = Box<dyn Fn(&Run) -> Option<String> + 'a>;
 
-/// For each run its `name`, and after it those words that differ among the runs of that name.
+/// For each run its `name`, and after it those words that differ among the runs of that name which have them.
 fn told_apart(runs: &[Run], name: impl Fn(&Run) -> String, words: &[Word]) -> Vec<String> {
-    let named: Vec<(String, Vec<String>)> =
+    let named: Vec<(String, Vec<Option<String>>)> =
         runs.iter().map(|r| (name(r), words.iter().map(|w| w(r)).collect())).collect();
-    let mut differ: BTreeMap<&str, (&Vec<String>, Vec<bool>)> = BTreeMap::new();
+    // By name, of each word: the first one, and whether another one is different.
+    let mut differ: BTreeMap<&str, Vec<(Option<&String>, bool)>> = BTreeMap::new();
     for (name, words) in &named {
-        let (first, differ) = differ.entry(name).or_insert_with(|| (words, vec![false; words.len()]));
-        for (i, differs) in differ.iter_mut().enumerate() {
-            *differs |= first[i] != words[i];
+        let known = differ.entry(name).or_insert_with(|| vec![(None, false); words.len()]);
+        for ((first, differs), word) in known.iter_mut().zip(words) {
+            let Some(word) = word else { continue };
+            *differs |= *first.get_or_insert(word) != word;
         }
     }
-    let full = |(name, words): &(String, Vec<String>)| {
-        let differ = &differ[name.as_str()].1;
-        let said = words.iter().zip(differ).filter(|(_, differs)| **differs).map(|(word, _)| word.as_str());
+    let full = |(name, words): &(String, Vec<Option<String>>)| {
+        let differ = &differ[name.as_str()];
+        let said = words
+            .iter()
+            .zip(differ)
+            .filter(|(_, (_, differs))| *differs)
+            .filter_map(|(word, _)| word.as_deref());
         std::iter::once(name.as_str()).chain(said).collect::<String>()
     };
     named.iter().map(full).collect()
@@ -198,23 +204,24 @@ fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
     };
     let depth =
         |r: &Run| if r.scores.key.depth_hash.is_some() { " with depth" } else { " colour alone" }.to_owned();
+    // How depth is meant differs among runs that have depth.
+    let of_depth =
+        |r: &Run, word: Option<String>| r.scores.key.depth_hash.is_some().then(|| word.unwrap_or_default());
     let words: [Word; 9] = [
-        Box::new(|r| r.scores.key.option("transport").map_or_else(String::new, |t| format!("/{t}"))),
-        Box::new(options),
-        Box::new(|r| format!("@{}", r.scores.key.backend)),
-        Box::new(shaper),
-        Box::new(depth),
-        Box::new(|r| match &r.scores.key.depth_range_mm {
-            Some((near, far)) => format!(" depth {near}-{far} mm"),
-            None => String::new(),
+        Box::new(|r| Some(r.scores.key.option("transport").map_or_else(String::new, |t| format!("/{t}")))),
+        Box::new(move |r| Some(options(r))),
+        Box::new(|r| Some(format!("@{}", r.scores.key.backend))),
+        Box::new(move |r| Some(shaper(r))),
+        Box::new(move |r| Some(depth(r))),
+        Box::new(move |r| {
+            let range = r.scores.key.depth_range_mm.as_ref();
+            of_depth(r, range.map(|(near, far)| format!(" range {near}-{far} mm")))
         }),
-        Box::new(|r| {
-            r.scores.key.depth_fov_degrees.as_ref().map_or_else(String::new, |f| format!(" fov {f}"))
+        Box::new(move |r| of_depth(r, r.scores.key.depth_fov_degrees.as_ref().map(|f| format!(" fov {f}")))),
+        Box::new(move |r| {
+            of_depth(r, r.scores.key.depth_per_metre.as_ref().map(|u| format!(" {u} codes/m")))
         }),
-        Box::new(|r| {
-            r.scores.key.depth_per_metre.as_ref().map_or_else(String::new, |u| format!(" {u} codes/m"))
-        }),
-        Box::new(|r| format!(" rev {}", short(&r.scores.key.revision))),
+        Box::new(|r| Some(format!(" rev {}", short(&r.scores.key.revision)))),
     ];
     // Kept although it would come out otherwise today: said of every such run, not only where runs differ in it.
     let stale = |(name, run): (String, &Run)| if run.stale.is_empty() { name } else { name + " (stale)" };
@@ -223,20 +230,22 @@ fn system_names(runs: &[Run], passed_over: &[&str]) -> Vec<String> {
 
 fn scenario_names(runs: &[Run]) -> Vec<String> {
     let words: [Word; 3] = [
-        Box::new(|r| format!(" playout {}", r.scores.key.playout)),
-        Box::new(|r| format!(" costs {}", r.scores.key.costs)),
-        Box::new(|r| format!(" #{}", short(&r.scores.key.scenario_hash))),
+        Box::new(|r| Some(format!(" playout {}", r.scores.key.playout))),
+        Box::new(|r| Some(format!(" costs {}", r.scores.key.costs))),
+        Box::new(|r| Some(format!(" #{}", short(&r.scores.key.scenario_hash)))),
     ];
     told_apart(runs, |r| r.scores.run.scenario.clone(), &words)
 }
 
 fn clip_names(runs: &[Run]) -> Vec<String> {
     let words: [Word; 4] = [
-        Box::new(|r| format!(" {}x{}", r.scores.key.width, r.scores.key.height)),
-        Box::new(|r| format!(" {}/s", r.scores.key.fps)),
-        Box::new(|r| format!(" {} frames", r.scores.key.frames)),
+        Box::new(|r| Some(format!(" {}x{}", r.scores.key.width, r.scores.key.height))),
+        Box::new(|r| Some(format!(" {}/s", r.scores.key.fps))),
+        Box::new(|r| Some(format!(" {} frames", r.scores.key.frames))),
         // The hash names the shape, too.
-        Box::new(|r| format!(" #{}", short(r.scores.key.clip_hash.split('-').next().unwrap_or_default()))),
+        Box::new(|r| {
+            Some(format!(" #{}", short(r.scores.key.clip_hash.split('-').next().unwrap_or_default())))
+        }),
     ];
     told_apart(runs, |r| r.scores.run.clip.clone(), &words)
 }

@@ -214,7 +214,7 @@ fn level(value: f64, warn: f64, bad: f64) -> &'static str {
 
 fn results(out: &mut String, groups: &[Group], data: &Data) {
     let table = Table::of(groups);
-    out.push_str(r##"<h2 id="results">Results</h2><p class="note">Means over all sent frames, a frozen slot counting with the stale picture on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Bold: best mean of its scenario; green: better than every other system there by more than chance (<a href="#pairs">systems in pairs</a>).</p><div class="card scroll">"##);
+    out.push_str(r##"<h2 id="results">Results</h2><p class="note">Means over all captured frames, a frozen slot counting with the old picture that was still on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Bold: best mean of its scenario; green: better than every other system there by more than chance (<a href="#pairs">systems in pairs</a>).</p><div class="card scroll">"##);
     let used: Vec<(usize, &Column)> =
         COLUMNS.iter().enumerate().zip(table.used()).filter(|(_, u)| *u).map(|(c, _)| c).collect();
     let several = table.several();
