@@ -52,7 +52,7 @@ pub struct Column {
 /// The freezes that lead are those of `stall200`: it needs no gap before a freeze to judge it by, so it sees the time
 /// before the first picture, a freeze right after frame 0 and the one that ends the clip. W3C's rule sees none of them (it
 /// counts 0 for a clip that shows frame 0 and nothing else) and stays in CSV, JSON and the page.
-pub const COLUMNS: [Column; 39] = [
+pub const COLUMNS: [Column; 40] = [
     column("PSNR dB", "mean", "psnr_mean_db", 2, Better::Higher, |r| {
         quality(r, Stream::Rgb, Metric::Psnr, mean)
     }),
@@ -178,6 +178,11 @@ pub const COLUMNS: [Column; 39] = [
     }),
     column("depth", "D2 dB", "depth_d2_mean_db", 2, Better::Higher, |r| {
         quality(r, Stream::Depth, Metric::DepthD2, mean)
+    }),
+    // Of apps, whose call is set up before frame 0: from the start of the processes.
+    column("first picture", "ms", "first_picture_ms", 0, Better::Lower, |r| {
+        #[allow(clippy::cast_precision_loss)] // far below 2^53
+        r.scores.health.app?.first_picture_ms.map(|ms| ms as f64)
     }),
 ];
 

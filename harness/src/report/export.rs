@@ -28,8 +28,7 @@ pub fn csv(table: &Table) -> String {
             .join(",");
         let _ = write!(out, "{},{},{},{marks}", names.join(","), row.runs, row.invalid);
         for value in &row.values {
-            let mean = value.map_or_else(|| UNKNOWN_CSV.to_owned(), |v| v.mean.to_string());
-            let _ = write!(out, ",{mean}");
+            let _ = write!(out, ",{}", number(value.map(|v| v.mean)));
         }
         for value in &row.values {
             let interval = value.and_then(|v| v.interval);
@@ -86,7 +85,7 @@ pub fn comparisons_csv(groups: &[Group], against: Option<&str>) -> String {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map(|v| v.to_string()).unwrap_or_default()
+    value.map_or_else(|| UNKNOWN_CSV.to_owned(), |v| v.to_string())
 }
 
 /// A GitHub-flavoured table; best of its scenario in bold, notes below. `keys` names the columns (absent: all that have a value).
