@@ -110,6 +110,12 @@ fn ns_an_honest_app_is_scored_by_what_was_on_the_screen() {
     // A clean path shows what the camera filmed; a machine with other work may drop some.
     assert!(number("pictures") >= FRAMES as u64 * 8 / 10, "{app}\n{text}");
     assert!(number("first_picture_ms") <= number("set_up_ms"), "{app}");
+    let decoded = &scores["streams"]["rgb"]["decoded_latency"]["n"];
+    assert_eq!(
+        decoded.as_u64(),
+        Some(number("pictures")),
+        "when each came is known: the curve of `budget` rests on it"
+    );
     let rows = fs::read_to_string(place.path("out/frames.csv")).unwrap();
     let mut lines = rows.lines();
     let head: Vec<&str> = lines.next().unwrap().split(',').collect();
@@ -173,12 +179,7 @@ fn an_app_runs_in_namespaces_only_and_at_sizes_that_carry_a_marker() {
 /// The newcomer's script, which is also the adapters' smoke test: an unmodified page of two ends, and Chromium with the project's own page.
 #[test]
 fn ns_chromium_brings_a_page_to_a_scored_report() {
-    let needs = freezeframe::cmd::setup::WEBRTC;
-    let missing: Vec<&str> = needs.iter().filter(|n| n.find().is_none()).map(|n| n.name).collect();
-    if !missing.is_empty() {
-        return skip!("chromium", "not installed: {}", missing.join(", "));
-    }
-    if !possible() {
+    if no_pages() {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -202,4 +203,97 @@ fn ns_chromium_brings_a_page_to_a_scored_report() {
         assert_eq!(app["contradicted"], 0, "{run}: {app}");
         assert!(place.path().join(run).join("report.html").is_file(), "{run}");
     }
+}
+
+/// What of Chromium, Python and FFmpeg a test of pages lacks here.
+fn no_pages() -> bool {
+    let needs = freezeframe::cmd::setup::WEBRTC;
+    let missing: Vec<&str> = needs.iter().filter(|n| n.find().is_none()).map(|n| n.name).collect();
+    if !missing.is_empty() {
+        skip!("chromium", "not installed: {}", missing.join(", "));
+    }
+    !missing.is_empty() || !possible()
+}
+
+/// The example's page, with a callee that has its own copy of the clip and plays it instead of what it receives, as soon as the call stands.
+#[test]
+fn ns_a_page_that_plays_its_own_copy_of_the_clip_is_caught() {
+    if no_pages() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let film = |name: &str, more: &[&str]| {
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg
+            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=30:d=3"])
+            .args(more)
+            .arg(path(name));
+        ffmpeg.status().is_ok_and(|s| s.success())
+    };
+    if !film("clip.y4m", &["-pix_fmt", "yuv420p"]) || !film("copy.webm", &["-c:v", "libvpx", "-b:v", "1M"]) {
+        return skip!("ffmpeg", "the page's copy of the clip is made with it");
+    }
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/webapp");
+    let site = path("site");
+    fs::create_dir(&site).unwrap();
+    fs::copy(example.join("server.py"), site.join("server.py")).unwrap();
+    let copy = Command::new("base64").args(["-w", "0"]).arg(path("copy.webm")).output().unwrap();
+    let cheat = format!(
+        "<script>
+        if (role === 'callee') document.getElementById('theirs').addEventListener('playing', () => setTimeout(async () => {{
+          const mine = document.createElement('video');
+          Object.assign(mine, {{muted: true, loop: true, src: 'data:video/webm;base64,{}'}});
+          await mine.play();
+          document.getElementById('theirs').srcObject = mine.captureStream();
+          console.log('plays its own copy');
+        }}, 1000), {{once: true}});
+        </script>",
+        String::from_utf8(copy.stdout).unwrap()
+    );
+    // Pages name servers on the Internet, which nothing here reaches; the call comes about without.
+    let turn = "{iceServers: [{urls: 'turn:192.0.2.1:3478', username: 'u', credential: 'p'}, {urls: 'stun:192.0.2.1'}]}";
+    let honest = fs::read_to_string(example.join("index.html")).unwrap();
+    assert!(honest.contains("RTCPeerConnection()"));
+    let page = honest.replace("RTCPeerConnection()", &format!("RTCPeerConnection({turn})")) + &cheat;
+    fs::write(site.join("index.html"), page).unwrap();
+    let serve = format!("python3 {} 8080", site.join("server.py").display());
+    let output = Command::new(env!("CARGO_BIN_EXE_freezeframe"))
+        .args([
+            "app",
+            "http://127.0.0.1:8080",
+            "--serve",
+            &serve,
+            "--caller",
+            "/?role=caller",
+            "--callee",
+            "/?role=callee",
+        ])
+        .args([
+            "--scenario",
+            "clean",
+            "--clip",
+            "clip.y4m",
+            "--size",
+            "320x240",
+            "--frames",
+            "60",
+            "--no-depth",
+        ])
+        .args(["--metrics", "psnr", "--out", "out"])
+        .current_dir(place.path())
+        .env("FREEZEFRAME_CACHE", path("cache"))
+        .output()
+        .unwrap();
+    let text = said(&output);
+    let log = fs::read_to_string(path("out/receiver.log")).unwrap_or_default();
+    assert!(log.contains("plays its own copy"), "the page did not come to its cheat: {text}\n{log}");
+    let scores: Value = serde_json::from_str(&fs::read_to_string(path("out/scores.json")).unwrap()).unwrap();
+    let codes: Vec<&str> =
+        scores["warnings"].as_array().unwrap().iter().filter_map(|w| w["code"].as_str()).collect();
+    assert!(codes.contains(&"unmarked_pictures"), "{codes:?}\n{text}");
+    assert_eq!((output.status.code(), &scores["health"]["valid"]), (Some(4), &Value::Bool(false)), "{text}");
+    // Two seconds of the clip were shown, and not one of them counts.
+    let unrendered = scores["streams"]["rgb"]["non_rendered_play_percent"].as_f64().unwrap();
+    assert!(unrendered > 90.0, "{unrendered} % not rendered");
 }
