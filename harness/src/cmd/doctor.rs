@@ -1,7 +1,8 @@
 //! `freezeframe doctor`: what this machine can do, what each missing thing disables, and the command that fixes it.
 
+use super::setup::{self, Need, What};
 use anyhow::Result;
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum as _};
 use codecs::Codec;
 use contract::exit;
 use netns::traffic::{self, Flow};
@@ -76,6 +77,7 @@ pub fn run(args: &Args) -> Result<i32> {
     findings.push(leftovers(cleaned.as_deref()));
     findings.extend([governor(), encoders(), vmaf(), torch(), cuda()]);
     findings.extend(weights());
+    findings.extend(adapters());
     if args.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
@@ -422,6 +424,27 @@ fn weights() -> Vec<Finding> {
         .collect()
 }
 
+/// Programs of others that the adapters drive (`freezeframe setup` has a line for each).
+fn adapters() -> Vec<Finding> {
+    let finding = |what: &What| {
+        let (there, missing): (Vec<&Need>, Vec<&Need>) =
+            what.needs().iter().partition(|n| n.find().is_some());
+        let names = |list: &[&Need]| list.iter().map(|n| n.name).collect::<Vec<_>>().join(", ");
+        if missing.is_empty() {
+            return Finding::ok(what.title(), names(&there));
+        }
+        let why: Vec<&str> = missing.iter().map(|n| n.why).collect();
+        Finding::lacking(
+            what.title(),
+            Status::Missing,
+            format!("without {}", names(&missing)),
+            &why.join("; "),
+            &setup::command(&missing),
+        )
+    };
+    What::value_variants().iter().map(finding).collect()
+}
+
 fn table(findings: &[Finding]) -> String {
     let width = findings.iter().map(|f| f.what.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
@@ -447,7 +470,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_says_what_it_disables_and_how_to_fix_it() {
-        for finding in [vec![governor(), encoders(), vmaf(), torch(), cuda(), rootless()], weights()].concat()
+        for finding in
+            [vec![governor(), encoders(), vmaf(), torch(), cuda(), rootless()], weights(), adapters()]
+                .concat()
         {
             let said = !finding.disables.is_empty() && !finding.fix.is_empty();
             assert_eq!(finding.status == Status::Ok, !said, "{finding:?}");

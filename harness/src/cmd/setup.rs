@@ -27,7 +27,20 @@ pub enum What {
 }
 
 impl What {
-    fn needs(self) -> &'static [Need] {
+    /// What they are, as a line of `freezeframe doctor` calls it.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            What::Webrtc => "Chromium, pages",
+            What::Gstreamer => "GStreamer",
+            What::Aiortc => "aiortc",
+            What::Pcap => "captures",
+        }
+    }
+
+    /// Programs that are needed for it.
+    #[must_use]
+    pub fn needs(self) -> &'static [Need] {
         match self {
             What::Webrtc => &WEBRTC,
             What::Gstreamer => &GSTREAMER,
@@ -88,8 +101,17 @@ pub const WEBRTC: [Need; 3] = [
     },
 ];
 
+/// What drivers that use `adapters/ff.py` read the clip with.
+const FFMPEG: Need = Need {
+    name: "FFmpeg",
+    package: "ffmpeg",
+    why: "the clip's pictures: adapters/gstreamer-rtp, adapters/gstreamer-webrtcbin, adapters/aiortc",
+    places: &["ffmpeg"],
+};
+
 /// What adapters/gstreamer-rtp and adapters/gstreamer-webrtcbin need.
-pub const GSTREAMER: [Need; 5] = [
+pub const GSTREAMER: [Need; 6] = [
+    FFMPEG,
     Need {
         name: "RTP",
         package: "gstreamer1.0-plugins-good",
@@ -135,12 +157,15 @@ pub const GSTREAMER: [Need; 5] = [
 ];
 
 /// What adapters/aiortc needs besides its own folder: what systems under test may not see lies elsewhere.
-pub const AIORTC: [Need; 1] = [Need {
-    name: "aiortc",
-    package: "",
-    why: "adapters/aiortc: a virtual environment beside its manifest",
-    places: &["adapters/aiortc/venv/bin/python"],
-}];
+pub const AIORTC: [Need; 2] = [
+    FFMPEG,
+    Need {
+        name: "aiortc",
+        package: "",
+        why: "adapters/aiortc (in a virtual environment beside its manifest)",
+        places: &["adapters/aiortc/venv/bin/python"],
+    },
+];
 
 /// What opens a capture.
 pub const PCAP: [Need; 1] = [Need {
@@ -172,12 +197,16 @@ impl Need {
 /// The command that gets what is missing.
 #[must_use]
 pub fn command(missing: &[&Need]) -> String {
-    if missing.iter().any(|n| n.package.is_empty()) {
-        let venv = "adapters/aiortc/venv";
-        return format!("python3 -m venv {venv} && {venv}/bin/pip install aiortc==1.16.0");
+    let packages: Vec<&str> = missing.iter().map(|n| n.package).filter(|p| !p.is_empty()).collect();
+    let mut commands = Vec::new();
+    if !packages.is_empty() {
+        commands.push(format!("sudo apt-get install --no-install-recommends {}", packages.join(" ")));
     }
-    let packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
-    format!("sudo apt-get install --no-install-recommends {}", packages.join(" "))
+    if packages.len() < missing.len() {
+        let venv = "adapters/aiortc/venv";
+        commands.push(format!("python3 -m venv {venv} && {venv}/bin/pip install aiortc==1.16.0"));
+    }
+    commands.join(" && ")
 }
 
 /// Runs the subcommand.
@@ -201,4 +230,25 @@ pub fn run(args: &Args) -> Result<i32> {
     }
     println!("\n{}", command(&missing));
     Ok(exit::UNAVAILABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_command_gets_all_that_is_missing() {
+        let needs = What::Aiortc.needs();
+        let venv =
+            "python3 -m venv adapters/aiortc/venv && adapters/aiortc/venv/bin/pip install aiortc==1.16.0";
+        assert_eq!(command(&[&needs[1]]), venv);
+        assert_eq!(
+            command(&[&needs[0], &needs[1]]),
+            format!("sudo apt-get install --no-install-recommends ffmpeg && {venv}")
+        );
+        assert_eq!(
+            command(&[&WEBRTC[0], &WEBRTC[1]]),
+            "sudo apt-get install --no-install-recommends chromium xvfb"
+        );
+    }
 }
