@@ -23,7 +23,9 @@ def row(run):
     spec = tomllib.loads((run / "spec.toml").read_text())
     rgb, rate = scores["streams"]["rgb"], scores["bitrate"]
     sent, got = stats(run, "sender").get("outbound-rtp"), stats(run, "receiver").get("inbound-rtp")
-    name = spec["system"] + ("" if spec.get("options", {}).get("nack", True) else ", no NACK")
+    options = spec.get("options", {})
+    codec = options.get("codec", "vp8")
+    name = spec["system"] + ("" if codec == "vp8" else f", {codec}") + ("" if options.get("nack", True) else ", no NACK")
     forward = scores["network"]["forward"]
     percent = lambda a, b: f"{100 * a / b:.1f}" if b else "-"
     cells = [name, spec["scenario"]["name"], str(spec["seed"]), "yes" if scores["health"]["valid"] else "no"]
@@ -40,11 +42,12 @@ def row(run):
                   str(got.get("pliCount", 0)), str(sent.get("keyFramesEncoded", 0))]
     else:
         cells += [repair or "-"] + ["-"] * 4
-    return cells + [str(app.get("first_picture_ms", "-"))]
+    freeze = rgb["frozen_runs"]["max"] / spec["clip"]["fps"]
+    return cells + [f"{freeze:.1f}", str(app.get("first_picture_ms", "-"))]
 
 
 head = ["system", "scenario", "seed", "valid", "non-rendered %", "PSNR dB", "capture to screen, median ms", "wire kbit/s", "lost %", "redundancy, % of bytes", "repeated",
-        "NACKs", "PLIs", "key frames", "first picture ms"]
+        "NACKs", "PLIs", "key frames", "longest freeze s", "first picture ms"]
 print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
 for path in map(Path, sys.argv[1:]):
     print("| " + " | ".join(row(path)) + " |")

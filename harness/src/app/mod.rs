@@ -1,6 +1,6 @@
 //! A system of `kind = "app"`: the harness owns its camera and its screen, and takes nothing of what was shown on the system's word.
 //!
-//! | room | what |
+//! | module | what |
 //! |---|---|
 //! | [`marker`] | which picture a picture is |
 //! | [`camera`] | pictures at their times, no earlier, into a pipe |
