@@ -179,7 +179,9 @@ fn config(codec: Codec, picture: &Yuv420, rate: RateControl) -> EncoderConfig {
             ..EncoderConfig::revo(codec.name(), width, height, FPS)
         },
     };
-    EncoderConfig { rate, gop: 0, ..base }
+    // No key frame but those that are asked for.
+    let gop = if matches!(codec, Codec::Vp8 | Codec::Vp9) { 0 } else { 10 * FRAMES as u32 };
+    EncoderConfig { rate, gop, ..base }
 }
 
 fn bytes(codec: Codec, film: &[Yuv420], quantiser: u8) -> Result<u64> {
