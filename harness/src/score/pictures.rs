@@ -30,7 +30,12 @@ impl Shot {
     pub fn truth_hash(&self) -> u128 {
         self.depth.as_ref().map_or(0, |depth| {
             let mut hash = Xxh3::new();
-            depth.mm.iter().for_each(|mm| hash.update(&mm.to_le_bytes()));
+            let mut bytes = [0; 4096];
+            for some in depth.mm.chunks(bytes.len() / 2) {
+                let (bytes, _) = bytes.split_at_mut(2 * some.len());
+                bytes.chunks_exact_mut(2).zip(some).for_each(|(b, mm)| b.copy_from_slice(&mm.to_le_bytes()));
+                hash.update(bytes);
+            }
             hash.digest128()
         })
     }
@@ -106,6 +111,12 @@ impl Captured {
         self.meaning
     }
 
+    /// The frame that comes next.
+    #[must_use]
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
     /// The picture of frame `frame`; frames are asked for in ascending order, those between are skipped.
     ///
     /// # Errors
@@ -115,22 +126,25 @@ impl Captured {
             frame >= self.next && frame < self.frames,
             "frame {frame} of the clip was asked for out of order"
         );
-        loop {
-            let shot = match &mut self.source {
-                Source::Video(reader) => reader.next_frame()?.map(|picture| Shot { picture, depth: None }),
-                Source::Metric(reader, view) => reader.next_frame()?.map(|depth| Shot {
-                    picture: view.to_yuv420(&depth, Range::Limited),
-                    depth: Some(depth),
-                }),
+        let ends =
+            |after: u32| format!("the clip ends after {after} frames, the run captured {}", self.frames);
+        while self.next < frame {
+            let passed = match &mut self.source {
+                Source::Video(reader) => reader.pass_over()?,
+                Source::Metric(reader, _) => reader.pass_over()?,
             };
-            let shot = shot.with_context(|| {
-                format!("the clip ends after {} frames, the run captured {}", self.next, self.frames)
-            })?;
+            anyhow::ensure!(passed, ends(self.next));
             self.next += 1;
-            if self.next > frame {
-                return Ok(shot);
-            }
         }
+        let shot = match &mut self.source {
+            Source::Video(reader) => reader.next_frame()?.map(|picture| Shot { picture, depth: None }),
+            Source::Metric(reader, view) => reader
+                .next_frame()?
+                .map(|depth| Shot { picture: view.to_yuv420(&depth, Range::Limited), depth: Some(depth) }),
+        };
+        let shot = shot.with_context(|| ends(self.next))?;
+        self.next += 1;
+        Ok(shot)
     }
 }
 

@@ -51,6 +51,10 @@ pub(crate) struct Decoder {
     end: End,
     /// The first picture, decoded to know what the file holds.
     first: Option<Picture>,
+    /// A picture per packet, and one that begins anew needs none before it.
+    passes: bool,
+    /// Packets passed over since the last that begins anew, that one first.
+    passed: Vec<Packet>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +117,10 @@ impl Decoder {
             end: End::NotYet,
             input,
             first: None,
+            passes: false,
+            passed: Vec::new(),
         };
+        this.passes = matches!(this.decoder.id(), ff::codec::Id::FFV1 | ff::codec::Id::FFVHUFF);
         this.is_whole()?;
         // Headers may be a guess (a live recording's size); the first picture is not.
         this.first = this.decode()?;
@@ -181,6 +188,31 @@ impl Decoder {
         Ok(next)
     }
 
+    /// Passes over the next picture, without decoding it where no later one needs it: damage in it is not noticed then. False after the
+    /// last.
+    pub fn pass_over(&mut self) -> Result<bool, Error> {
+        if self.first.take().is_some() {
+            return Ok(true);
+        }
+        if !self.passes || self.end != End::NotYet {
+            return Ok(self.next_picture()?.is_some());
+        }
+        loop {
+            match self.packet()? {
+                None => return self.finish().map(|()| false),
+                Some(packet) if packet.size() == 0 => {}
+                Some(packet) => {
+                    if packet.is_key() {
+                        self.passed.clear();
+                    }
+                    self.passed.push(packet);
+                    self.decoded += 1;
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
     fn decode(&mut self) -> Result<Option<Picture>, Error> {
         loop {
             let mut frame = frame::Video::empty();
@@ -217,23 +249,47 @@ impl Decoder {
         Ok(Picture { time, frame })
     }
 
-    /// Gives the decoder its next packet, or tells it that there is none.
+    /// Gives the decoder its next packet, with those before it that it needs, or tells it that there is none.
     fn feed(&mut self) -> Result<(), Error> {
+        let Some(packet) = self.packet()? else { return Ok(()) };
+        if packet.size() == 0 {
+            return Ok(());
+        }
+        let passed = std::mem::take(&mut self.passed);
+        if !packet.is_key() {
+            for earlier in passed {
+                self.send(&earlier)?;
+                let mut frame = frame::Video::empty();
+                match complaints::listen(|| self.decoder.receive_frame(&mut frame)) {
+                    (_, Some(what)) => return Err(self.damage(what)),
+                    (received, None) => received.map_err(|source| self.damaged(&source))?,
+                }
+            }
+        }
+        self.send(&packet)
+    }
+
+    fn send(&mut self, packet: &Packet) -> Result<(), Error> {
+        match complaints::listen(|| self.decoder.send_packet(packet)) {
+            (_, Some(what)) => Err(self.damage(what)),
+            (sent, None) => sent.map_err(|source| self.damaged(&source)),
+        }
+    }
+
+    /// The next packet; an empty one where there is none for the decoder (another stream's, or a chunk that says that the picture before
+    /// it stays, as in AVI). `None`: the end, of which the decoder has been told.
+    fn packet(&mut self) -> Result<Option<Packet>, Error> {
         let mut packet = Packet::empty();
         let (read, complaint) = complaints::listen(|| packet.read(&mut self.input));
         match read {
-            // A chunk without content says that the picture before it stays (AVI).
-            Ok(()) if packet.stream() != self.stream || packet.size() == 0 => Ok(()),
+            Ok(()) if packet.stream() != self.stream || packet.size() == 0 => Ok(Some(Packet::empty())),
             Ok(()) => {
                 if packet.is_corrupt() {
                     return Err(self.damage("the container marks it as corrupt".into()));
                 }
                 self.packets += 1;
                 self.read_to = u64::try_from(packet.position()).ok().map(|at| at + packet.size() as u64);
-                match complaints::listen(|| self.decoder.send_packet(&packet)) {
-                    (_, Some(what)) => Err(self.damage(what)),
-                    (sent, None) => sent.map_err(|source| self.damaged(&source)),
-                }
+                Ok(Some(packet))
             }
             // An end that the container did not expect, inside an element.
             Err(ff::Error::Eof) if complaint.is_some() => Err(Error::Truncated {
@@ -244,7 +300,8 @@ impl Decoder {
             Err(ff::Error::Eof) => {
                 self.last_picture_is_whole()?;
                 self.end = End::Draining;
-                self.decoder.send_eof().map_err(|source| self.damaged(&source))
+                self.decoder.send_eof().map_err(|source| self.damaged(&source))?;
+                Ok(None)
             }
             Err(source) => Err(self.damaged(&source)),
         }

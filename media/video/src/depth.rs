@@ -7,7 +7,7 @@ use crate::retime::Retimer;
 use crate::samples::numbers;
 use crate::shape::Shape;
 use crate::{Error, Info, Reader, SampleReader, Target, images};
-use media::picture::Orientation;
+use media::picture::{Orientation, Plane};
 use media::{Depth16, still};
 use std::path::{Path, PathBuf};
 
@@ -121,6 +121,50 @@ impl DepthUnit {
         }));
         if far && !near { Err(per_metre) } else { Ok(()) }
     }
+
+    /// The same of integers, by a table that is made of the first picture's.
+    fn of_codes(self, codes: Vec<u16>, table: &mut Vec<u16>) -> Result<Vec<u16>, f64> {
+        let per_metre = self.per_metre(false);
+        if per_metre == 1000.0 {
+            return Ok(codes);
+        }
+        if table.is_empty() {
+            let all: Vec<f64> = (0..=u16::MAX).map(f64::from).collect();
+            // That even code 1 may be too far is said of a picture, below.
+            let _ = self.millimetres(false, &all, table);
+        }
+        let (mut near, mut far) = (false, false);
+        let mm = codes.into_iter().map(|code| {
+            let mm = table[usize::from(code)];
+            near |= mm > 0;
+            far |= mm == 0 && code > 0;
+            mm
+        });
+        let mm = mm.collect();
+        if far && !near { Err(per_metre) } else { Ok(mm) }
+    }
+}
+
+/// Samples of a depth picture.
+enum Samples {
+    Integers(Vec<u16>),
+    Numbers(Vec<f64>),
+}
+
+impl Samples {
+    fn of(layout: Layout, frame: &ffmpeg_next::frame::Video) -> Self {
+        if layout.is_float() {
+            let mut values = Vec::new();
+            numbers(layout, frame, &mut values);
+            return Self::Numbers(values);
+        }
+        let mut picture = media::picture::Picture::default();
+        layout.planes(frame, &mut picture);
+        Self::Integers(match picture.planes.swap_remove(0) {
+            Plane::Sixteen(codes) => codes,
+            Plane::Eight(codes) => codes.into_iter().map(u16::from).collect(),
+        })
+    }
 }
 
 /// A depth input, by what its samples mean.
@@ -188,6 +232,8 @@ pub struct DepthReader {
     description: String,
     path: PathBuf,
     done: u64,
+    /// Millimetres of every integer code, once they are needed.
+    table: Vec<u16>,
 }
 
 enum Source {
@@ -241,7 +287,16 @@ impl DepthReader {
             (Source::Video { decoder, layout, shape, retimer: None }, shape, file_size, info.fps)
         };
         let size = shape.unturned(file_size);
-        Ok(Self { source, unit, size, fps, description: String::new(), path: path.into(), done: 0 })
+        Ok(Self {
+            source,
+            unit,
+            size,
+            fps,
+            description: String::new(),
+            path: path.into(),
+            done: 0,
+            table: Vec::new(),
+        })
     }
 
     /// Columns and rows of the pictures given.
@@ -285,6 +340,7 @@ impl DepthReader {
             description,
             path: info.path,
             done: 0,
+            table: Vec::new(),
         })
     }
 
@@ -316,7 +372,7 @@ impl DepthReader {
         let description = describe(&info, &shape, size, fps, times) + &said(unit, picture.float);
         let file_size = (picture.width, picture.height);
         let source = Source::Folder { files: files.into_iter(), shape, file_size };
-        Ok(Self { source, unit, size, fps, description, path: path.into(), done: 0 })
+        Ok(Self { source, unit, size, fps, description, path: path.into(), done: 0, table: Vec::new() })
     }
 
     /// The next picture, or `None` after the last.
@@ -324,19 +380,16 @@ impl DepthReader {
     /// # Errors
     /// As [`Reader::next_frame`]; [`Error::Still`] names a bad PNG; [`Error::Far`] a unit that cannot be right.
     pub fn next_frame(&mut self) -> Result<Option<Depth16>, Error> {
-        let mut values = Vec::new();
-        let (file_size, shape, float) = match &mut self.source {
+        let (file_size, shape, float, samples) = match &mut self.source {
             Source::Video { decoder, layout, shape, retimer } => {
-                let picture = match retimer {
-                    None => decoder.next_picture()?.map(|p| numbers(*layout, &p.frame, &mut values)),
+                let samples = match retimer {
+                    None => decoder.next_picture()?.map(|p| Samples::of(*layout, &p.frame)),
                     Some(retimer) => retimer
                         .next(|| Ok(decoder.next_picture()?.map(|p| (p.time, p))))?
-                        .map(|p| numbers(*layout, &p.frame, &mut values)),
+                        .map(|p| Samples::of(*layout, &p.frame)),
                 };
-                if picture.is_none() {
-                    return Ok(None);
-                }
-                ((decoder.info().width, decoder.info().height), &*shape, layout.is_float())
+                let Some(samples) = samples else { return Ok(None) };
+                ((decoder.info().width, decoder.info().height), &*shape, layout.is_float(), samples)
             }
             Source::Folder { files, shape, file_size } => {
                 let Some(path) = files.next() else { return Ok(None) };
@@ -348,19 +401,37 @@ impl DepthReader {
                     );
                     return Err(Error::Changed { path, frame: self.done, from, to });
                 }
-                values = picture.values;
-                (*file_size, &*shape, picture.float)
+                (*file_size, &*shape, picture.float, Samples::Numbers(picture.values))
             }
         };
-        let mut mm = Vec::new();
-        self.unit.millimetres(float, &values, &mut mm).map_err(|per_metre| Error::Far {
-            path: self.path.clone(),
-            frame: self.done,
-            per_metre,
-        })?;
+        let mm = match samples {
+            Samples::Integers(codes) => self.unit.of_codes(codes, &mut self.table),
+            Samples::Numbers(values) => {
+                let mut mm = Vec::new();
+                self.unit.millimetres(float, &values, &mut mm).map(|()| mm)
+            }
+        };
+        let mm =
+            mm.map_err(|per_metre| Error::Far { path: self.path.clone(), frame: self.done, per_metre })?;
         self.done += 1;
         let picture = Depth16 { width: file_size.0, height: file_size.1, mm };
         Ok(Some(scaled(picture, shape, self.size)))
+    }
+}
+
+impl DepthReader {
+    /// As [`Reader::pass_over`].
+    ///
+    /// # Errors
+    /// As [`DepthReader::next_frame`].
+    pub fn pass_over(&mut self) -> Result<bool, Error> {
+        let passed = match &mut self.source {
+            Source::Video { decoder, retimer: None, .. } => decoder.pass_over()?,
+            Source::Folder { files, .. } => files.next().is_some(),
+            Source::Video { .. } => return Ok(self.next_frame()?.is_some()),
+        };
+        self.done += u64::from(passed);
+        Ok(passed)
     }
 }
 
@@ -451,6 +522,21 @@ fn scaled(picture: Depth16, shape: &Shape, size: (usize, usize)) -> Depth16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A table gives what arithmetic does, and the same refusals.
+    #[test]
+    fn integers_by_table() {
+        for unit in ["usual", "5000/m", "kitti", "m", "cm", "um", "0.001/m", "12.5/m"] {
+            let unit: DepthUnit = unit.parse().unwrap();
+            let mut table = Vec::new();
+            for codes in [vec![0, 1, 2, 65, 66, 255, 4096, 32768, 65535], vec![0, 0], vec![0, 70, 65535]] {
+                let values: Vec<f64> = codes.iter().map(|c| f64::from(*c)).collect();
+                let mut mm = Vec::new();
+                let wanted = unit.millimetres(false, &values, &mut mm).map(|()| mm);
+                assert_eq!(unit.of_codes(codes.clone(), &mut table), wanted, "{unit} {codes:?}");
+            }
+        }
+    }
 
     /// 5000 codes to the metre: TUM's RGB-D sets; 256: KITTI's depth maps (their development kits).
     #[test]

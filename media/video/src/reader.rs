@@ -137,6 +137,18 @@ impl Reader {
         Ok(self.pull()?.is_some())
     }
 
+    /// As [`Reader::skip_frame`], but where no later picture needs this one it is not even decoded, so that damage in it is not noticed. For
+    /// files that have been read whole before.
+    ///
+    /// # Errors
+    /// As [`Reader::next_frame`].
+    pub fn pass_over(&mut self) -> Result<bool, Error> {
+        match self.retimer {
+            None => self.source.decoder.pass_over(),
+            Some(_) => self.skip_frame(),
+        }
+    }
+
     fn pull(&mut self) -> Result<Option<Picture>, Error> {
         let Self { source, retimer, .. } = self;
         match retimer {

@@ -80,6 +80,61 @@ fn lossless_files_come_back_sample_by_sample() {
     assert_eq!(left.len(), 3, "parts left behind: {left:?}");
 }
 
+/// Which pictures are passed over changes none of the others, whether a codec's pictures stand alone, in groups (FFV1's contexts go on from
+/// picture to picture with `-g 4`), or need those before them.
+#[test]
+fn pictures_passed_over_change_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let mut files = Vec::new();
+    for (name, quality) in [
+        ("a.mkv", Quality::Ffv1),
+        ("b.mkv", Quality::Ffvhuff),
+        ("c.mkv", Quality::Crf(18)),
+        ("d.mp4", Quality::X264Lossless),
+    ] {
+        written(&path(name), 11, (30, 1), Colour::BT601, quality);
+        files.push(path(name));
+    }
+    let source = path("a.mkv");
+    let groups = ["-i", source.to_str().unwrap(), "-c:v", "ffv1", "-level", "3", "-coder", "1", "-g", "4"];
+    if ffmpeg(&groups, &path("e.mkv")) {
+        files.push(path("e.mkv"));
+    }
+    for file in files {
+        let whole = read(&file, &Target::default()).unwrap();
+        assert_eq!(whole.len(), 11);
+        for wanted in [0u32, 1, 1 << 10, 0b100_0100_0000, 0b010_0000_1001, 0b111_1000_0110, 0b101_0101_0101] {
+            let mut reader = Reader::open(&file, &Target::default()).unwrap();
+            for (i, picture) in whole.iter().enumerate() {
+                if wanted >> i & 1 == 1 {
+                    assert!(
+                        reader.next_frame().unwrap().as_ref() == Some(picture),
+                        "{} {i} {wanted:b}",
+                        file.display()
+                    );
+                } else {
+                    assert!(reader.pass_over().unwrap());
+                }
+            }
+            assert!(!reader.pass_over().unwrap() && reader.next_frame().unwrap().is_none());
+        }
+    }
+    let file = path("depth.mkv");
+    let mut writer = DepthWriter::create(&file, (64, 48), (30, 1), Quality::Ffv1).unwrap();
+    (0..7).for_each(|i| writer.write(&depth(64, 48, i)).unwrap());
+    writer.finish().unwrap();
+    let mut reader = DepthReader::open(&file, &Target::default(), DepthUnit::Usual).unwrap();
+    for i in 0..7 {
+        if i % 3 == 2 {
+            assert!(reader.next_frame().unwrap() == Some(depth(64, 48, i)), "{i}");
+        } else {
+            assert!(reader.pass_over().unwrap());
+        }
+    }
+    assert!(!reader.pass_over().unwrap());
+}
+
 #[test]
 fn equal_pictures_give_equal_files() {
     let dir = tempfile::tempdir().unwrap();
