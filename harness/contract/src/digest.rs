@@ -1,4 +1,4 @@
-//! SHA-256 of files, remembered in the cache folder so that a large program is read once and not once per run.
+//! Hashes of files, remembered in the cache folder so that a large program is read once and not once per run.
 //!
 //! A remembered value holds while path, inode, size, time of modification and time of change are the same. The last one is the
 //! kernel's own: no program can set it. (The device is not asked: each sandbox sees the machine's files through an overlay with another
@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 /// Two changes of a file within this time may carry one time stamp.
 const TICK: Duration = Duration::from_secs(2);
@@ -29,25 +29,52 @@ pub fn cache_folder() -> Option<PathBuf> {
 /// # Errors
 /// When the file cannot be read.
 pub fn sha256(path: &Path, cache: Option<&Path>) -> io::Result<String> {
+    remembered(path, cache, "", |file| {
+        let mut hash = Sha256::new();
+        pieces(file, |some| hash.update(some))?;
+        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    })
+}
+
+/// XXH3 (128 bit) of the content of `path`; remembered as [`sha256`].
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn xxh3(path: &Path, cache: Option<&Path>) -> io::Result<u128> {
+    let hash = |file: &mut File| {
+        let mut hash = Xxh3::new();
+        pieces(file, |some| hash.update(some))?;
+        Ok(format!("{:032x}", hash.digest128()))
+    };
+    let text = remembered(path, cache, "-xxh3", hash)?;
+    u128::from_str_radix(&text, 16).map_err(io::Error::other)
+}
+
+fn pieces(file: &mut File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => take(&buffer[..n]),
+        }
+    }
+}
+
+fn remembered(
+    path: &Path,
+    cache: Option<&Path>,
+    kind: &str,
+    compute: impl FnOnce(&mut File) -> io::Result<String>,
+) -> io::Result<String> {
     let path = path.canonicalize()?;
     let mut file = File::open(&path)?;
     let state = state(&file.metadata()?);
-    let kept = cache.map(|folder| {
-        folder.join("files").join(format!("{:032x}", xxh3_128(path.as_os_str().as_encoded_bytes())))
-    });
+    let name = format!("{:032x}{kind}", xxh3_128(path.as_os_str().as_encoded_bytes()));
+    let kept = cache.map(|folder| folder.join("files").join(name));
     if let Some(found) = kept.as_deref().and_then(|kept| recall(kept, &state)) {
         return Ok(found);
     }
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        hash.update(&buffer[..n]);
-    }
-    let hash: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    let hash = compute(&mut file)?;
     let after = file.metadata()?;
     let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(after.ctime()).unwrap_or(0));
     let at_rest = SystemTime::now().duration_since(changed).is_ok_and(|age| age > TICK);
@@ -98,6 +125,23 @@ mod tests {
         assert_eq!(sha256(&file, Some(&cache)).unwrap(), abc);
         std::fs::write(&file, "abd").unwrap();
         assert_ne!(sha256(&file, Some(&cache)).unwrap(), abc);
+    }
+
+    /// Both hashes of one file are kept, each for itself.
+    #[test]
+    fn two_hashes_of_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, cache) = (dir.path().join("a"), dir.path().join("cache"));
+        std::fs::write(&file, "abc").unwrap();
+        // At rest for longer than a tick, so that both are remembered.
+        std::thread::sleep(TICK + Duration::from_millis(100));
+        for _ in 0..2 {
+            assert_eq!(xxh3(&file, Some(&cache)).unwrap(), xxh3_128(b"abc"));
+            assert!(sha256(&file, Some(&cache)).unwrap().starts_with("ba7816bf"));
+        }
+        assert_eq!(std::fs::read_dir(cache.join("files")).unwrap().count(), 2);
+        std::fs::write(&file, "abd").unwrap();
+        assert_eq!(xxh3(&file, Some(&cache)).unwrap(), xxh3_128(b"abd"));
     }
 
     #[test]

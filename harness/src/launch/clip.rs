@@ -8,8 +8,6 @@ use contract::name::{self, Name};
 use contract::{ClipSpec, RunSpec, digest};
 use media::depth::DepthView;
 use media::scene::SceneConfig;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use video::{DepthSource, DepthUnit, Reader, Target, images};
 use xxhash_rust::xxh3::Xxh3;
@@ -279,24 +277,15 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// When one cannot be read.
 pub fn hash_of(path: &Path) -> Result<u128> {
+    let failed = |path: &Path| format!("failed to read {}", path.display());
+    if !path.is_dir() {
+        return digest::xxh3(path, digest::cache_folder().as_deref()).with_context(|| failed(path));
+    }
     let mut hash = Xxh3::new();
-    hash_file(path, &mut hash)?;
+    for picture in images::list(path)? {
+        hash.update(&std::fs::read(&picture).with_context(|| failed(&picture))?);
+    }
     Ok(hash.digest128())
-}
-
-fn hash_file(path: &Path, hash: &mut Xxh3) -> Result<()> {
-    if path.is_dir() {
-        return images::list(path)?.iter().try_for_each(|f| hash_file(f, hash));
-    }
-    let mut file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut buffer).with_context(|| format!("failed to read {}", path.display()))?;
-        if n == 0 {
-            return Ok(());
-        }
-        hash.update(&buffer[..n]);
-    }
 }
 
 fn with_shape(hash: u128, shape: (u32, u32, u32)) -> String {
