@@ -5,11 +5,13 @@
 
 pub mod cache;
 pub mod camera;
+mod claims;
 mod describe;
 pub mod pair;
 pub mod pictures;
 mod plausible;
 pub mod session;
+pub mod shared;
 mod still;
 mod stream;
 mod strip;
@@ -28,8 +30,10 @@ use contract::{Backend, FrameRow, Metric, RunKey, RunSpec, Stream};
 use link::Timestamp;
 use metrics::lpips::Net;
 use pair::{Nets, Variants};
+use shared::Shared;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to score.
@@ -47,8 +51,10 @@ pub struct Options {
     pub fov: Option<f64>,
     /// Picture strips per stream.
     pub strips: usize,
-    /// Threads that compare pictures.
+    /// Threads that compare pictures; with one, everything is done on the caller's.
     pub threads: usize,
+    /// What several scorings have in common.
+    pub shared: Arc<Shared>,
     /// Score against the clip's files even if they are not those that were sent.
     pub allow_changed_clip: bool,
 }
@@ -77,6 +83,7 @@ impl Default for Options {
             fov: None,
             strips: 3,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            shared: Arc::default(),
             allow_changed_clip: false,
         }
     }
@@ -163,8 +170,8 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     for metric in camera::METRICS {
         variants.insert(metric, camera.variant());
     }
-    // Streams side by side, for reading and decoding the pictures of one is serial. LPIPS nets stay on this thread;
-    // depth has no use for them.
+    // With threads to spare streams go side by side, for reading and decoding the pictures of one is serial. LPIPS nets stay on this
+    // thread; depth has no use for them.
     let score = |stream: Stream, nets: &Nets, mut of_stream: Vec<&mut FrameRow>| {
         let job = stream::Job {
             dir,
@@ -177,6 +184,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
             cache: options.cache.as_deref(),
             strips: options.strips,
             threads: options.threads.max(1),
+            shared: &options.shared,
             progress,
         };
         stream::score_stream(&job, &mut of_stream)
@@ -186,15 +194,21 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     let has_depth = slots.streams.contains(&Stream::Depth);
     let score = &score;
     let (of_rgb, of_depth) = std::thread::scope(|scope| {
-        let thread = has_depth.then(|| scope.spawn(move || score(Stream::Depth, &Nets::new(), depth)));
+        let depth = has_depth.then_some(move || score(Stream::Depth, &Nets::new(), depth));
+        let (now, aside) = if options.threads > 1 { (None, depth) } else { (depth, None) };
+        let thread = aside.map(|depth| scope.spawn(depth));
         let of_rgb = if slots.streams.contains(&Stream::Rgb) {
             score(Stream::Rgb, &nets, rgb)
         } else {
             Ok(Vec::new())
         };
-        let of_depth = thread.map_or(Ok(Vec::new()), |t| {
-            t.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that scores depth panicked")))
-        });
+        let of_depth = match (now, thread) {
+            (Some(depth), _) => depth(),
+            (_, Some(thread)) => thread
+                .join()
+                .unwrap_or_else(|_| Err(anyhow::anyhow!("the thread that scores depth panicked"))),
+            _ => Ok(Vec::new()),
+        };
         (of_rgb, of_depth)
     });
     findings.extend(of_rgb?);

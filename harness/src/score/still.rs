@@ -4,11 +4,12 @@
 //! the slot before is a frozen one if the camera's picture changed visibly since that picture came. A change below [`VISIBLE_DB`] is none:
 //! an encoder may leave a whole picture of noise uncoded.
 
-use super::pictures::Captured;
+use super::shared::Seen;
 use super::stream::Job;
 use crate::record::Finding;
 use contract::{FrameRow, LossCause, Status};
 use media::Yuv420;
+use std::sync::Arc;
 
 /// PSNR of luma between two captured pictures below which they differ visibly.
 const VISIBLE_DB: f64 = 40.0;
@@ -32,17 +33,17 @@ pub fn recount(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Option<F
     };
     let suspects: Vec<usize> = (0..rows.len()).filter(|&i| is_suspect(i)).collect();
     let Some(&last) = suspects.last() else { return Ok(None) };
-    let mut captured = Captured::open(job.clip, job.stream)?;
-    let (mut base, mut still) = (None::<(usize, Yuv420)>, Vec::new());
+    let mut captured = job.shared.captured(job.clip, job.stream)?;
+    let (mut base, mut still) = (None::<(usize, Arc<Seen>)>, Vec::new());
     let bases: std::collections::BTreeSet<usize> = suspects.iter().map(|&i| since[i]).collect();
     for i in 0..=last {
         if !bases.contains(&i) && suspects.binary_search(&i).is_err() {
             continue;
         }
-        let picture = captured.frame(rows[i].frame_id)?.picture;
+        let picture = captured.frame(rows[i].frame_id)?;
         match &base {
             Some((of, first)) if *of == since[i] => {
-                if luma_psnr(first, &picture) < VISIBLE_DB {
+                if luma_psnr(&first.shot.picture, &picture.shot.picture) < VISIBLE_DB {
                     still.push(i);
                 }
             }

@@ -8,22 +8,28 @@
 //!            ├─▶ pairs ─▶ short queue ┼─▶ worker ─┼─▶ values, cache, worst pictures
 //!  shown ────┘                        └─▶ worker ─┘
 //! ```
-//! Memory holds the queue and the worst pictures, whatever the clip's length.
+//! Memory holds the queue and the worst pictures, whatever the clip's length, besides what a sweep shares ([`super::shared`]).
+//!
+//! Any number of runs of a clip may be scored at a time, in one process or several: whoever comes to a pair first claims it, computes it
+//! and keeps its values before the claim ends; the others pass over it and find it known at their end.
 
-use super::cache::{Table, code, recall, store};
+use super::cache::{code, recall, store};
+use super::claims::{Claim, Claims};
 use super::pair::{Nets, PairScorer, Variants};
-use super::pictures::{self, Captured, Meaning, Shot, Shown};
+use super::pictures::{self, Meaning, Shown};
+use super::shared::{Pictures, Seen, Shared, lock};
 use super::strip::strip;
 use crate::launch::child::{Interrupted, interrupted};
 use crate::record::Finding;
-use contract::lock::Lock;
+use contract::table::Table;
 use contract::{ClipSpec, FrameRow, Metric, Stream};
 use media::Yuv420;
 use metrics::Intrinsics;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// What scoring a stream needs to know.
@@ -46,8 +52,10 @@ pub struct Job<'a> {
     pub cache: Option<&'a Path>,
     /// How many picture strips to keep.
     pub strips: usize,
-    /// Threads that compare pictures.
+    /// Threads that compare pictures; with one, everything is done on the caller's.
     pub threads: usize,
+    /// What other scorings may share.
+    pub shared: &'a Shared,
     /// Called after each slot with the number of slots done.
     pub progress: &'a (dyn Fn(u32) + Sync),
 }
@@ -66,22 +74,32 @@ struct Known {
     values: BTreeMap<Metric, f64>,
 }
 
-struct Caches {
-    captured: Table,
-    decoded: Table,
-    scores: Table,
+impl Known {
+    /// What the pair is known by.
+    fn pair(&self) -> Option<u128> {
+        Some(pair_key((self.captured?, self.truth), self.shown?))
+    }
 }
+
+struct Caches {
+    captured: Arc<Mutex<Table>>,
+    decoded: Arc<Mutex<Table>>,
+    scores: Arc<Mutex<Table>>,
+}
+
+/// How often a pair that somebody else has in hand is asked for.
+const AGAIN: Duration = Duration::from_millis(2);
 
 /// Scores the rows of a stream (in slot order) in place.
 ///
 /// # Errors
 /// When the clip or the store cannot be read or decoded.
 pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec<Finding>> {
-    let mut captured = Captured::open(job.clip, job.stream)?;
+    let captured = job.shared.captured(job.clip, job.stream)?;
     let meaning = captured.meaning();
     let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour);
     // What a system stored is no input of the user's: whatever is wrong with it is the run's failure.
-    let Some(mut shown) = open().map_err(|e| anyhow::anyhow!("{}", contract::said(&*e)))? else {
+    let Some(shown) = open().map_err(|e| anyhow::anyhow!("{}", contract::said(&*e)))? else {
         return Ok(if rows.iter().any(|r| r.is_shown()) {
             vec![Finding::StoreMissing { stream: job.stream }]
         } else {
@@ -97,36 +115,27 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
         job.clip.height,
         job.clip.fps
     );
-    // Runs of one clip share most of their pictures: one scores them, the others then find them known. Without a cache that
-    // can be written, everybody for himself.
-    let _one_at_a_time = job.cache.and_then(|dir| {
-        let lock = dir.join("locks").join(format!("{:032x}.lock", xxh3_128(clip.as_bytes())));
-        Lock::take(&lock, &interrupted).ok()
-    });
     if interrupted() {
         return Err(Interrupted.into());
     }
-    let mut caches = Caches {
-        captured: Table::open(job.cache, "captured", &clip),
-        decoded: Table::open(job.cache, "decoded", &clip),
-        scores: Table::open(job.cache, "scores", &format!("{clip} {meaning:?}")),
+    let caches = Caches {
+        captured: job.shared.table(job.cache, "captured", &clip),
+        decoded: job.shared.table(job.cache, "decoded", &clip),
+        scores: job.shared.table(job.cache, "scores", &format!("{clip} {meaning:?}")),
     };
-    let mut known: Vec<Known> = rows.iter().map(|row| look_up(row, &shown, &caches, job, meaning)).collect();
+    let nothing = black(job, meaning).content_hash();
+    let mut known: Vec<Known> = rows.iter().map(|row| look_up(row, &shown, &caches, job, nothing)).collect();
     let needed: Vec<usize> = (0..rows.len()).filter(|&i| !is_known(&known[i], &applicable)).collect();
     (job.progress)(u32::try_from(rows.len() - needed.len()).unwrap_or(u32::MAX));
 
     let mut worst = Worst::new(job.strips);
-    let lacking = visit(
-        job,
-        rows,
-        &needed,
-        (&mut captured, &mut shown),
-        meaning,
-        &applicable,
-        &mut known,
-        &mut caches,
-        &mut worst,
-    )?;
+    let reopen = || -> anyhow::Result<Option<(Pictures, Shown)>> {
+        Ok(open()?.zip(job.shared.captured(job.clip, job.stream).ok()).map(|(s, c)| (c, s)))
+    };
+    let claims = Claims::open(job.cache, xxh3_128(clip.as_bytes()));
+    let visit = Visit { job, meaning, wanted: &applicable, caches: &caches, claims };
+    let mut sources = (captured, shown);
+    let lacking = visit.all(rows, needed, &mut known, &mut worst, &mut sources, &reopen)?;
     for (row, known) in rows.iter_mut().zip(&known) {
         row.captured_picture = known.captured.map(hex);
         for (&metric, &value) in known.values.iter().filter(|(m, v)| applicable.contains(m) && !v.is_nan()) {
@@ -139,7 +148,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
         findings.push(Finding::StoreLacks { stream: job.stream, count, first });
     }
     let slots = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let surplus = shown.surplus(slots)?;
+    let surplus = sources.1.surplus(slots)?;
     if surplus > 0 {
         let pictures = slots.saturating_add(surplus);
         findings.push(Finding::StoreSurplus { stream: job.stream, pictures, slots });
@@ -163,9 +172,6 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
         }
     }
     findings.extend(super::still::recount(job, rows)?);
-    let reopen = || -> anyhow::Result<Option<(Captured, Shown)>> {
-        Ok(open()?.zip(Captured::open(job.clip, job.stream).ok()).map(|(s, c)| (c, s)))
-    };
     write_strips(job, rows, &known, worst, meaning, &reopen)?;
     Ok(findings)
 }
@@ -184,146 +190,253 @@ fn is_known(known: &Known, wanted: &[Metric]) -> bool {
     known.captured.is_some() && known.shown.is_some() && wanted.iter().all(|m| known.values.contains_key(m))
 }
 
-fn look_up(row: &FrameRow, shown: &Shown, caches: &Caches, job: &Job, meaning: Meaning) -> Known {
+fn look_up(row: &FrameRow, shown: &Shown, caches: &Caches, job: &Job, nothing: u128) -> Known {
     let mut known = Known::default();
     let from_hex = |text: &str| u128::from_str_radix(text, 16).ok();
     if let Some((picture, truth)) =
-        caches.captured.get(u128::from(row.frame_id)).and_then(|text| text.split_once(' '))
+        lock(&caches.captured).get(u128::from(row.frame_id)).and_then(|text| text.split_once(' '))
     {
         (known.captured, known.truth) = (from_hex(picture), from_hex(truth).unwrap_or_default());
     }
     known.shown = match row.shown_frame_id {
-        None => Some(black(job, meaning).content_hash()),
-        Some(frame) => shown.key(frame).and_then(|key| caches.decoded.get(key)).and_then(from_hex),
+        None => Some(nothing),
+        Some(frame) => shown.key(frame).and_then(|key| lock(&caches.decoded).get(key).and_then(from_hex)),
     };
-    if let (Some(a), Some(b)) = (known.captured, known.shown)
-        && let Some(text) = caches.scores.get(pair_key((a, known.truth), b))
+    if let Some(key) = known.pair()
+        && let Some(text) = lock(&caches.scores).get(key)
     {
         known.values = parse_values(text, job.variants);
     }
     known
 }
 
-/// Decodes and compares the needed slots; gives the slots whose picture the store lacks.
-#[allow(clippy::too_many_arguments)] // one caller, and a struct would only rename the list
-fn visit(
-    job: &Job,
-    rows: &[&mut FrameRow],
-    needed: &[usize],
-    (captured, shown): (&mut Captured, &mut Shown),
+/// One stream's scoring, at work.
+struct Visit<'a> {
+    job: &'a Job<'a>,
     meaning: Meaning,
-    wanted: &[Metric],
-    known: &mut [Known],
-    caches: &mut Caches,
-    worst: &mut Worst,
-) -> anyhow::Result<Vec<u32>> {
-    let mut lacking = Vec::new();
-    let (to_workers, from_producer) = sync_channel::<Pair>(job.threads * 2);
-    let from_producer = Mutex::new(from_producer);
-    let results: Mutex<Vec<Scored>> = Mutex::new(Vec::new());
-    let keeper = Mutex::new(worst);
-    let mut lpips = PairScorer::new(job.camera);
-    let mut lpips_values: BTreeMap<usize, BTreeMap<Metric, f64>> = BTreeMap::new();
-    // What the workers may see; LPIPS is asked for on this thread.
-    let (stream, progress, camera) = (job.stream, job.progress, job.camera);
-    std::thread::scope(|scope| -> anyhow::Result<()> {
-        for _ in 0..job.threads {
-            scope.spawn(|| {
-                let mut scorer = PairScorer::new(camera);
-                loop {
-                    // The lock is held only while waiting for the next pair.
-                    let next = from_producer.lock().map(|queue| queue.recv());
-                    let Ok(Ok(pair)) = next else { return };
-                    let values = scorer.score(stream, meaning, (&pair.captured, &pair.shown), wanted);
-                    if let (Ok(values), Ok(mut keeper)) = (&values, keeper.lock()) {
-                        keeper.offer(
-                            pair.frame,
-                            values.get(&Metric::Psnr).copied(),
-                            Some((pair.captured, pair.shown)),
-                        );
-                    }
-                    if let Ok(mut results) = results.lock() {
-                        results.push((pair.slot, values));
-                    }
-                    progress(1);
-                }
-            });
-        }
-        // Dropped at the end of the scope's closure, also on an error: the workers then end.
-        let to_workers = to_workers;
-        for &slot in needed {
-            let row = &rows[slot];
-            let shot = captured.frame(row.frame_id)?;
-            let (hash, truth) = (shot.picture.content_hash(), shot.truth_hash());
-            known[slot].truth = truth;
-            if known[slot].captured.replace(hash).is_none() {
-                caches.captured.put(u128::from(row.frame_id), format!("{} {}", hex(hash), hex(truth)));
-            }
-            let picture = match row.shown_frame_id {
-                None => Some(black(job, meaning)),
-                Some(frame) => shown.picture(row.frame_id, frame)?,
-            };
-            let Some(picture) = picture else {
-                lacking.push(row.frame_id);
-                (job.progress)(1);
-                continue;
-            };
-            let hash = picture.content_hash();
-            if known[slot].shown.replace(hash).is_none()
-                && let Some(key) = row.shown_frame_id.and_then(|f| shown.key(f))
-                && caches.decoded.get(key).is_none()
-            {
-                caches.decoded.put(key, hex(hash));
-            }
-            // The pair may be known although its pictures' hashes were not.
-            if let (Some(a), Some(b)) = (known[slot].captured, known[slot].shown)
-                && let Some(text) = caches.scores.get(pair_key((a, truth), b))
-            {
-                known[slot].values = parse_values(text, job.variants);
-                if is_known(&known[slot], wanted) {
-                    (job.progress)(1);
-                    continue;
-                }
-            }
-            if !job.nets.is_empty() && job.stream == Stream::Rgb {
-                lpips_values.insert(slot, lpips.lpips(meaning, (&shot.picture, &picture), job.nets, wanted)?);
-            }
-            let pair = Pair { slot, frame: row.frame_id, captured: Arc::new(shot), shown: Arc::new(picture) };
-            if to_workers.send(pair).is_err() {
-                anyhow::bail!("the threads that compare pictures are gone");
-            }
-        }
-        Ok(())
-    })?;
-    let mut results = results.into_inner().unwrap_or_default();
-    results.sort_by_key(|(slot, _)| *slot); // the cache file is then the same whatever the threads did
-    for (slot, values) in results {
-        let mut values = values?;
-        values.append(&mut lpips_values.remove(&slot).unwrap_or_default());
-        for &metric in wanted {
-            values.entry(metric).or_insert(f64::NAN);
-        }
-        known[slot].values.append(&mut values);
-        if let (Some(a), Some(b)) = (known[slot].captured, known[slot].shown) {
-            caches
-                .scores
-                .put(pair_key((a, known[slot].truth), b), format_values(&known[slot].values, job.variants));
-        }
-    }
-    caches.captured.save();
-    caches.decoded.save();
-    caches.scores.save();
-    Ok(lacking)
+    wanted: &'a [Metric],
+    caches: &'a Caches,
+    claims: Claims,
+}
+
+/// A slot to be compared.
+struct Pair<'a> {
+    slot: usize,
+    frame: u32,
+    key: u128,
+    captured: Arc<Seen>,
+    shown: Arc<Yuv420>,
+    /// What is known of it, LPIPS among it.
+    values: BTreeMap<Metric, f64>,
+    claim: Claim<'a>,
+}
+
+/// What a pass over the slots came to.
+#[derive(Default)]
+struct Passed {
+    /// Slots whose pair somebody else has in hand.
+    elsewhere: Vec<usize>,
+    /// Frames whose picture the store lacks.
+    lacking: Vec<u32>,
 }
 
 /// A slot and its values.
 type Scored = (usize, anyhow::Result<BTreeMap<Metric, f64>>);
 
-struct Pair {
-    slot: usize,
-    frame: u32,
-    captured: Arc<Shot>,
-    shown: Arc<Yuv420>,
+impl<'a> Visit<'a> {
+    /// Decodes and compares the needed slots, and waits for those that others are comparing; gives the frames whose picture the store
+    /// lacks.
+    fn all(
+        &self,
+        rows: &[&mut FrameRow],
+        needed: Vec<usize>,
+        known: &mut [Known],
+        worst: &mut Worst,
+        sources: &mut (Pictures<'a>, Shown),
+        reopen: &dyn Fn() -> anyhow::Result<Option<(Pictures<'a>, Shown)>>,
+    ) -> anyhow::Result<Vec<u32>> {
+        let mut lacking = Vec::new();
+        let mut needed = needed;
+        loop {
+            let passed = self.pass(rows, &needed, known, worst, sources)?;
+            lacking.extend(passed.lacking);
+            needed = self.wait(passed.elsewhere, known)?;
+            if needed.is_empty() {
+                return Ok(lacking);
+            }
+            // Who had them in hand did not bring them to an end.
+            match reopen()? {
+                Some(again) => *sources = again,
+                None => anyhow::bail!("the store of pictures is gone"),
+            }
+        }
+    }
+
+    /// Waits until the pairs of these slots are known; gives those that nobody computes any more.
+    fn wait(&self, slots: Vec<usize>, known: &mut [Known]) -> anyhow::Result<Vec<usize>> {
+        let mut left = slots;
+        let unknown = |slot: usize, known: &mut [Known]| {
+            self.recall(&mut known[slot]);
+            let done = is_known(&known[slot], self.wanted);
+            (self.job.progress)(u32::from(done));
+            !done
+        };
+        loop {
+            lock(&self.caches.scores).refresh();
+            left.retain(|&slot| unknown(slot, known));
+            let free = |slot: &usize| known[*slot].pair().is_none_or(|key| self.claims.take(key).is_some());
+            if left.iter().any(free) {
+                // What has just been given up may have been finished just before.
+                lock(&self.caches.scores).refresh();
+                left.retain(|&slot| unknown(slot, known));
+                return Ok(left);
+            }
+            if left.is_empty() {
+                return Ok(left);
+            }
+            if interrupted() {
+                return Err(Interrupted.into());
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    /// Looks up what is known of a pair.
+    fn recall(&self, known: &mut Known) {
+        if let Some(key) = known.pair()
+            && let Some(text) = lock(&self.caches.scores).get(key)
+        {
+            known.values = parse_values(text, self.job.variants);
+        }
+    }
+
+    /// Goes through the slots in their order, decodes, and compares what nobody else is comparing: here, or on the threads of the job.
+    fn pass(
+        &self,
+        rows: &[&mut FrameRow],
+        needed: &[usize],
+        known: &mut [Known],
+        worst: &mut Worst,
+        (captured, shown): &mut (Pictures, Shown),
+    ) -> anyhow::Result<Passed> {
+        let job = self.job;
+        let results: Mutex<Vec<Scored>> = Mutex::default();
+        let keeper = Mutex::new(worst);
+        let compare = |scorer: &mut PairScorer, pair: Pair| {
+            let outcome = self.compare(scorer, &pair, &keeper);
+            drop(pair.claim);
+            lock(&results).push((pair.slot, outcome));
+            (job.progress)(1);
+        };
+        let compare = &compare;
+        let helpers = if job.threads > 1 { job.threads } else { 0 };
+        let (to_helpers, from_producer) = sync_channel::<Pair>(job.threads * 2);
+        let from_producer = Mutex::new(from_producer);
+        let passed = std::thread::scope(|scope| -> anyhow::Result<Passed> {
+            for _ in 0..helpers {
+                scope.spawn(|| {
+                    let mut scorer = PairScorer::new(job.camera);
+                    loop {
+                        // The lock is held only while waiting for the next pair.
+                        let next = lock(&from_producer).recv();
+                        let Ok(pair) = next else { return };
+                        compare(&mut scorer, pair);
+                    }
+                });
+            }
+            // Dropped at the end of the scope's closure, also on an error: the helpers then end.
+            let to_helpers = to_helpers;
+            let mut scorer = PairScorer::new(job.camera);
+            let mut passed = Passed::default();
+            let mut in_hand = BTreeSet::new();
+            for &slot in needed {
+                let row = &rows[slot];
+                let seen = captured.frame(row.frame_id)?;
+                known[slot].truth = seen.truth;
+                if known[slot].captured.replace(seen.hash).is_none() {
+                    self.note_captured(row.frame_id, &seen);
+                }
+                let picture = match row.shown_frame_id {
+                    None => Some(black(job, self.meaning)),
+                    Some(frame) => shown.picture(row.frame_id, frame)?,
+                };
+                let Some(picture) = picture else {
+                    passed.lacking.push(row.frame_id);
+                    (job.progress)(1);
+                    continue;
+                };
+                let hash = picture.content_hash();
+                if known[slot].shown.replace(hash).is_none()
+                    && let Some(feed) = row.shown_frame_id.and_then(|f| shown.key(f))
+                {
+                    let mut decoded = lock(&self.caches.decoded);
+                    if decoded.get(feed).is_none() {
+                        decoded.put(feed, hex(hash));
+                    }
+                }
+                let key = pair_key((seen.hash, seen.truth), hash);
+                let claim = if in_hand.insert(key) { self.claims.take(key) } else { None };
+                let Some(claim) = claim else {
+                    passed.elsewhere.push(slot);
+                    continue;
+                };
+                // The pair may be known although its pictures' hashes were not, or since a moment ago.
+                lock(&self.caches.scores).refresh();
+                self.recall(&mut known[slot]);
+                if is_known(&known[slot], self.wanted) {
+                    (job.progress)(1);
+                    continue;
+                }
+                let mut values = known[slot].values.clone();
+                if !job.nets.is_empty() && job.stream == Stream::Rgb {
+                    let pair = (&seen.shot.picture, &picture);
+                    values.extend(scorer.lpips(self.meaning, pair, job.nets, self.wanted)?);
+                }
+                let shown = Arc::new(picture);
+                let pair = Pair { slot, frame: row.frame_id, key, captured: seen, shown, values, claim };
+                if helpers == 0 {
+                    compare(&mut scorer, pair);
+                } else if to_helpers.send(pair).is_err() {
+                    anyhow::bail!("the threads that compare pictures are gone");
+                }
+            }
+            Ok(passed)
+        })?;
+        for (slot, values) in results.into_inner().unwrap_or_default() {
+            known[slot].values = values?;
+        }
+        Ok(passed)
+    }
+
+    /// All values of a pair, which are kept before anybody else may compute them.
+    fn compare(
+        &self,
+        scorer: &mut PairScorer,
+        pair: &Pair,
+        keeper: &Mutex<&mut Worst>,
+    ) -> anyhow::Result<BTreeMap<Metric, f64>> {
+        let shot = &pair.captured.shot;
+        let mut values = pair.values.clone();
+        values.extend(scorer.score(self.job.stream, self.meaning, (shot, &pair.shown), self.wanted)?);
+        for &metric in self.wanted {
+            values.entry(metric).or_insert(f64::NAN);
+        }
+        lock(&self.caches.scores).put(pair.key, format_values(&values, self.job.variants));
+        let pictures = (pair.captured.clone(), pair.shown.clone());
+        lock(keeper).offer(pair.frame, values.get(&Metric::Psnr).copied(), Some(pictures));
+        Ok(values)
+    }
+
+    fn note_captured(&self, frame: u32, seen: &Seen) {
+        let key = u128::from(frame);
+        // Whoever has this claim notes the same.
+        let Some(_claim) = self.claims.take(xxh3_128(&key.to_le_bytes())) else { return };
+        let mut captured = lock(&self.caches.captured);
+        captured.refresh();
+        if captured.get(key).is_none() {
+            captured.put(key, format!("{} {}", hex(seen.hash), hex(seen.truth)));
+        }
+    }
 }
 
 /// The worst slots so far, at most one per bucket, with their pictures where they were at hand.
@@ -335,7 +448,7 @@ pub(super) struct Worst {
 struct Candidate {
     frame: u32,
     psnr: f64,
-    pictures: Option<(Arc<Shot>, Arc<Yuv420>)>,
+    pictures: Option<(Arc<Seen>, Arc<Yuv420>)>,
 }
 
 impl Worst {
@@ -344,7 +457,7 @@ impl Worst {
     }
 
     /// A bucket that was given up comes back only with a still worse frame, so the final choice does not depend on the order.
-    fn offer(&mut self, frame: u32, psnr: Option<f64>, pictures: Option<(Arc<Shot>, Arc<Yuv420>)>) {
+    fn offer(&mut self, frame: u32, psnr: Option<f64>, pictures: Option<(Arc<Seen>, Arc<Yuv420>)>) {
         let Some(psnr) = psnr else { return };
         let bucket = frame / STRIP_BUCKET;
         let better = self.buckets.get(&bucket).is_none_or(|c| (psnr, frame) < (c.psnr, c.frame));
@@ -365,19 +478,19 @@ impl Worst {
 }
 
 /// Writes `strips/<stream>-<frame>.jpg` for the worst slots: from pictures at hand, from the cache, or by a second look.
-fn write_strips(
+fn write_strips<'a>(
     job: &Job,
     rows: &[&mut FrameRow],
     known: &[Known],
     mut worst: Worst,
     meaning: Meaning,
-    reopen: &dyn Fn() -> anyhow::Result<Option<(Captured, Shown)>>,
+    reopen: &dyn Fn() -> anyhow::Result<Option<(Pictures<'a>, Shown)>>,
 ) -> anyhow::Result<()> {
     for row in rows {
         worst.offer(row.frame_id, row.metrics.get(&Metric::Psnr).copied(), None);
     }
     let folder = job.dir.join("strips");
-    let mut again: Option<(Captured, Shown)> = None;
+    let mut again: Option<(Pictures<'a>, Shown)> = None;
     let chosen: Vec<Candidate> = worst.buckets.into_values().collect();
     let last = rows.last().map_or(0, |r| r.frame_id);
     for candidate in chosen {
@@ -390,23 +503,23 @@ fn write_strips(
         let jpeg = if let Some(bytes) = ready {
             bytes
         } else {
-            let (shot, picture) = match candidate.pictures {
+            let (seen, picture) = match candidate.pictures {
                 Some(pictures) => pictures,
                 None => {
                     if again.is_none() {
                         again = reopen()?;
                     }
                     let Some((captured, shown)) = &mut again else { continue };
-                    let shot = captured.frame(candidate.frame)?;
+                    let seen = captured.frame(candidate.frame)?;
                     let picture = match rows[slot].shown_frame_id {
                         None => Some(black(job, meaning)),
                         Some(frame) => shown.picture(candidate.frame, frame)?,
                     };
                     let Some(picture) = picture else { continue };
-                    (Arc::new(shot), Arc::new(picture))
+                    (seen, Arc::new(picture))
                 }
             };
-            let bytes = strip(&shot.picture, &picture, meaning.colour)?;
+            let bytes = strip(&seen.shot.picture, &picture, meaning.colour)?;
             if let Some(path) = &cached {
                 store(path, &bytes);
             }
