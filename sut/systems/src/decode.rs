@@ -5,12 +5,17 @@ use crate::jobs::{DecodeDone, DecodeJob};
 use anyhow::{Context, Result};
 use codecs::registry::CodecEntry;
 use codecs::restore::NONE;
-use codecs::{RestorerConfig, RestorerEntry, Settings, Stage};
+use codecs::{Outcome, RestorerConfig, RestorerEntry, Settings, Slot, Stage};
 use contract::Stream;
-use contract::units::{Recovery, UnitsHeader, UnitsWriter};
-use std::path::Path;
+use contract::digest::sha256;
+use contract::table::Table;
+use contract::units::{Entry, Recovery, UnitsHeader, UnitsWriter};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use sut_core::{Worker, WorkerError};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// What a receiver's worker is made of.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct Receiving {
     pub recovery_settings: Settings,
     /// Columns, rows, frames per second.
     pub format: (u32, u32, u32),
+    /// Cache folder where it is kept what units have decoded to, so that other runs of the same stream need not decode them.
+    pub cache: Option<PathBuf>,
 }
 
 impl Receiving {
@@ -32,7 +39,7 @@ impl Receiving {
     #[must_use]
     pub fn plain(codec: &'static CodecEntry, format: (u32, u32, u32)) -> Self {
         let (settings, recovery_settings) = (Settings::new(), Settings::new());
-        Self { codec, settings, recovery: &NONE, recovery_settings, format }
+        Self { codec, settings, recovery: &NONE, recovery_settings, format, cache: None }
     }
 
     /// The header of a stream's store, which says how its pictures are made.
@@ -69,6 +76,114 @@ struct Lane {
     stream: Stream,
     stage: Stage,
     store: UnitsWriter,
+    memory: Option<Memory>,
+}
+
+impl Lane {
+    /// What becomes of the next frame.
+    fn run(&mut self, entry: Entry) -> Result<Told> {
+        let Some(memory) = &mut self.memory else {
+            return Ok(Told::of(&self.stage.run(entry)?));
+        };
+        let begins = self.stage.is_stateless() || Slot::of(&entry).is_fresh();
+        let key = memory.key(&entry, begins);
+        if let Some(told) = memory.recall(key) {
+            memory.passed.push(entry);
+            return Ok(told);
+        }
+        for earlier in std::mem::take(&mut memory.passed) {
+            self.stage.run(earlier)?;
+        }
+        let told = Told::of(&self.stage.run(entry)?);
+        memory.keep(key, told);
+        Ok(told)
+    }
+}
+
+/// What a receiver is told of a frame that went to the decoder.
+#[derive(Clone, Copy)]
+struct Told {
+    decoded: bool,
+    picture: Option<u128>,
+}
+
+impl Told {
+    fn of(outcome: &Outcome) -> Self {
+        Self { decoded: outcome.decoded, picture: outcome.shown.as_ref().map(media::Yuv420::content_hash) }
+    }
+}
+
+/// What units have decoded to in other runs, by all units since their whole key frame: a decoder begins anew there, so that a picture is a
+/// function of those ([`Stage::run`]). In virtual time a receiver needs no more than that. What is shown is decoded by the harness.
+struct Memory {
+    table: Arc<Mutex<Table>>,
+    made_by: String,
+    hash: Xxh3,
+    /// Units since the key frame that the decoder has not been given.
+    passed: Vec<Entry>,
+}
+
+impl Memory {
+    /// `None` where networks or a recovery take part, whose pictures may depend on more than that.
+    fn open(cache: &Path, header: &UnitsHeader, stage: &Stage, stream: Stream) -> Result<Option<Self>> {
+        if header.recovery.is_some() || !header.files.is_empty() {
+            return Ok(None);
+        }
+        let hash = |path: &Path| sha256(path, Some(cache));
+        let me = hash(&std::env::current_exe()?)?;
+        let made_by = format!(
+            "{me} {:?} {} {} {}",
+            codecs::identity::libraries(&hash),
+            serde_json::to_string(header)?,
+            stage.made_by(),
+            stream.name()
+        );
+        let path = cache.join("told").join(format!("{:032x}.log", xxh3_128(made_by.as_bytes())));
+        Ok(Some(Self { table: table(path), made_by, hash: Xxh3::new(), passed: Vec::new() }))
+    }
+
+    /// What the decoder's state after `entry` is known by.
+    fn key(&mut self, entry: &Entry, begins: bool) -> u128 {
+        if begins {
+            self.passed.clear();
+            self.hash = Xxh3::new();
+            self.hash.update(self.made_by.as_bytes());
+        }
+        let unit = entry.unit.as_deref().unwrap_or_default();
+        self.hash.update(&[entry.key, entry.whole, entry.exact, entry.unit.is_some()].map(u8::from));
+        self.hash.update(&[entry.qp]);
+        self.hash.update(&entry.frame.to_le_bytes());
+        self.hash.update(&(unit.len() as u64).to_le_bytes());
+        self.hash.update(unit);
+        self.hash.digest128()
+    }
+
+    fn recall(&self, key: u128) -> Option<Told> {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let (decoded, picture) = table.get(key)?.split_once(' ')?;
+        let picture = match picture {
+            "-" => None,
+            hash => Some(u128::from_str_radix(hash, 16).ok()?),
+        };
+        Some(Told { decoded: decoded == "decoded", picture })
+    }
+
+    fn keep(&self, key: u128, told: Told) {
+        let word = if told.decoded { "decoded" } else { "nothing" };
+        let picture = told.picture.map_or_else(|| "-".to_owned(), |hash| format!("{hash:032x}"));
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.put(key, format!("{word} {picture}"));
+    }
+}
+
+/// The table in this file, with all that is in it now; read once in the life of a process that does many runs.
+fn table(path: PathBuf) -> Arc<Mutex<Table>> {
+    static OPEN: Mutex<BTreeMap<PathBuf, Arc<Mutex<Table>>>> = Mutex::new(BTreeMap::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || Arc::new(Mutex::new(Table::open(Some(path.clone()))));
+    let table = open.entry(path.clone()).or_insert_with(new).clone();
+    table.lock().unwrap_or_else(PoisonError::into_inner).refresh();
+    table
 }
 
 /// Runs [`DecodeJob`]s and writes `rendered.<stream>.units` into the run directory.
@@ -84,7 +199,11 @@ impl DecodeWorker {
             let header = receiving.header(stream)?;
             let path = run_dir.join(contract::units::file_name(stream));
             let stage = Stage::open(&header, stream)?;
-            Ok(Lane { stream, stage, store: UnitsWriter::create(&path, &header)? })
+            let memory = match &receiving.cache {
+                Some(cache) => Memory::open(cache, &header, &stage, stream)?,
+                None => None,
+            };
+            Ok(Lane { stream, stage, store: UnitsWriter::create(&path, &header)?, memory })
         };
         Ok(Self { lanes: streams.iter().map(lane).collect::<Result<_>>()?, cost })
     }
@@ -95,9 +214,8 @@ impl DecodeWorker {
         let lane = self.lanes.iter_mut().find(|l| l.stream == stream);
         let lane = lane.with_context(|| format!("no {stream:?} stream in this run"))?;
         lane.store.append(&entry)?;
-        let outcome = lane.stage.run(entry).with_context(|| format!("at frame {frame}"))?;
-        let picture = outcome.shown.map(|p| p.content_hash());
-        Ok(DecodeDone { frame, stream, decoded: outcome.decoded, picture })
+        let Told { decoded, picture } = lane.run(entry).with_context(|| format!("at frame {frame}"))?;
+        Ok(DecodeDone { frame, stream, decoded, picture })
     }
 }
 
@@ -125,5 +243,61 @@ impl Worker for DecodeWorker {
     fn cores(self) -> Vec<Self> {
         let cost = self.cost;
         self.lanes.into_iter().map(|lane| Self { lanes: vec![lane], cost }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codecs::registry::H264;
+    use codecs::{EncoderConfig, VideoEncoder};
+    use media::Yuv420;
+
+    /// Twelve frames, a key frame every four; `damage` says which are lost or cut.
+    fn units(damage: &[(u32, usize)]) -> Vec<Entry> {
+        let config = EncoderConfig { gop: 4, ..EncoderConfig::revo("h264", 64, 48, 30) };
+        let mut encoder = codecs::Encoder::new(&config).unwrap();
+        (0..12)
+            .map(|frame: u32| {
+                let mut picture = Yuv420::filled(64, 48, (60, 128, 128));
+                let luma = picture.y.iter_mut().enumerate();
+                luma.for_each(|(i, y)| *y = (i as u32 * 7 + frame * 13) as u8);
+                let unit = encoder.encode(frame, &picture, frame % 4 == 0).unwrap();
+                let mut entry = Entry::whole(frame, unit.key, unit.qp, unit.bytes);
+                if let Some((_, keep)) = damage.iter().find(|(f, _)| *f == frame) {
+                    (entry.whole, entry.exact) = (false, false);
+                    entry.unit =
+                        entry.unit.map(|u| u[..*keep.min(&u.len())].to_vec()).filter(|u| !u.is_empty());
+                }
+                entry
+            })
+            .collect()
+    }
+
+    fn told(cache: Option<&Path>, units: &[Entry]) -> Vec<(bool, Option<u128>)> {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = Receiving::plain(&H264, (64, 48, 30));
+        let receiving = Receiving { cache: cache.map(Path::to_owned), ..plain };
+        let mut worker = DecodeWorker::new(dir.path(), &receiving, &[Stream::Rgb]).unwrap();
+        let decode = |entry: &Entry| {
+            let done = worker.decode(DecodeJob { stream: Stream::Rgb, entry: entry.clone() }).unwrap();
+            (done.decoded, done.picture)
+        };
+        units.iter().map(decode).collect()
+    }
+
+    /// Whatever was lost, in whatever order the runs come: a receiver with a memory is told what one without is.
+    #[test]
+    fn a_receiver_that_remembers_is_told_the_same() {
+        let cache = tempfile::tempdir().unwrap();
+        let losses: [&[(u32, usize)]; 6] =
+            [&[], &[(2, 0)], &[(2, 0), (9, 40)], &[(0, 0)], &[(4, 100), (6, 0)], &[(2, 0)]];
+        for damage in losses {
+            let units = units(damage);
+            let wanted = told(None, &units);
+            assert_eq!(told(Some(cache.path()), &units), wanted, "{damage:?}");
+            assert_eq!(told(Some(cache.path()), &units), wanted, "{damage:?}, again");
+        }
+        assert_eq!(std::fs::read_dir(cache.path().join("told")).unwrap().count(), 1);
     }
 }

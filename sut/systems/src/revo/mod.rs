@@ -248,6 +248,7 @@ impl Chosen {
             recovery: self.recovery,
             recovery_settings: self.settings[1].clone(),
             format,
+            cache: None,
         }
     }
 
@@ -338,7 +339,10 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
         Ok(End { endpoint, worker })
     };
     let receiver = |addresses| {
-        let worker = work.decoding(&chosen.receiving(codec, work.format()), session.streams())?;
+        // On the wall clock decoding takes its time, as it does in a receiver.
+        let cache = spec.cache.clone().filter(|_| matches!(mode, Mode::Simulate) && !options.rgb_detour);
+        let receiving = Receiving { cache, ..chosen.receiving(codec, work.format()) };
+        let worker = work.decoding(&receiving, session.streams())?;
         let endpoint = Receiver::new(session.clone(), transport(addresses, Role::Answerer)?);
         Ok(End { endpoint, worker })
     };
