@@ -205,6 +205,12 @@ impl Running {
         self.lines.try_iter().collect()
     }
 
+    /// The next line it writes, waited for so long.
+    #[must_use]
+    pub fn hear(&self, wait: Duration) -> Option<String> {
+        self.lines.recv_timeout(wait).ok()
+    }
+
     /// Its exit status, if it has ended.
     ///
     /// # Errors

@@ -6,7 +6,9 @@
 //! | [`identity`] | what a run is made with: program, weights, encoders, machine |
 //! | [`stale`] | whether a finished run is still what would be run now |
 //! | [`clip`] | clips: files, the embedded people, what is done to them |
-//! | [`simulated`] | virtual time: one child process |
+//! | [`simulated`] | virtual time: one process |
+//! | [`worker`] | processes that simulate one run after the other, for this project's own systems |
+//! | [`described`] | what systems say of themselves, kept |
 //! | [`lab`] | namespaces: two children, the emulator between them |
 //! | [`playable`] | what was on the screen, as an ordinary video file |
 //! | [`child`] | children: control lines, limits on what they say and store, no orphans |
@@ -19,6 +21,7 @@
 pub mod child;
 pub mod clip;
 pub mod copies;
+pub mod described;
 pub mod failed;
 pub mod files;
 pub mod identity;
@@ -29,6 +32,7 @@ pub mod request;
 pub mod sandbox;
 pub mod simulated;
 pub mod stale;
+pub mod worker;
 
 pub use child::program_beside;
 pub use request::Request;

@@ -1,16 +1,13 @@
 //! What a user asks for, resolved into a run's specification.
 
-use super::child::{Failure, Running, command};
 use super::clip::{self, ClipRequest};
+use super::described;
 use super::identity::{identity, revision};
-use super::sandbox::{Part, Surroundings};
 use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
 use contract::identity::DependsOn;
 use contract::{Backend, Costs, Manifest, ManifestPlayout, Playout, RunSpec, Scenario, Shaping};
-use serde::Deserialize;
 use std::path::Path;
-use std::time::Duration;
 
 /// Longest time between `start` and frame 0 that a system may ask for.
 const LONGEST_SETUP_MS: u64 = 600_000;
@@ -36,17 +33,6 @@ pub struct Request {
     pub costs: String,
     /// Keep encoded streams between runs.
     pub cache: bool,
-}
-
-#[derive(Deserialize)]
-struct Description {
-    setup_ms: u64,
-    options: toml::Table,
-    #[serde(default)]
-    identity: DependsOn,
-    /// Options that have an effect only with `playout = "own"`.
-    #[serde(default)]
-    own_clock: Vec<String>,
 }
 
 impl Request {
@@ -84,7 +70,7 @@ impl Request {
         let given = parse_options(&self.options)?;
         let names = given.keys().cloned().collect();
         let (options, setup_ms, depends_on) = if manifest.describe {
-            let mut described = describe(&manifest, &given)?;
+            let mut described = described::describe(&manifest, &given)?;
             if scenario.playout.budget().is_some() {
                 for name in &described.own_clock {
                     if given.contains_key(name) {
@@ -220,28 +206,6 @@ pub fn parse_options(options: &[String]) -> Result<toml::Table> {
         table.insert(key.to_owned(), parsed);
     }
     Ok(table)
-}
-
-fn describe(manifest: &Manifest, options: &toml::Table) -> Result<Description> {
-    let json = serde_json::to_string(options)?;
-    let command = command(manifest, &["describe", "--options", &json])?;
-    let surroundings = Surroundings::of(manifest, Part::Describe, None, options)?;
-    let name = format!("`describe` of {}", manifest.name);
-    let mut child = Running::start(&name, command, &surroundings, None, None)?;
-    let mut said = String::new();
-    let ended = child.wait(Duration::from_secs(manifest.limits.describe_s), &mut |line| {
-        said.push_str(&line);
-        said.push('\n');
-    });
-    if let Err(error) = ended {
-        // It ended by itself and said no: the options are wrong. Everything else is a system that failed.
-        if error.downcast_ref::<Failure>().is_some_and(|f| f.code == "system_failed") {
-            bad_input!("{} refuses its options: {}", manifest.name, child.last_words());
-        }
-        return Err(error);
-    }
-    serde_json::from_str(&said)
-        .with_context(|| format!("{} did not describe itself (docs/PLUGIN.md)", manifest.name))
 }
 
 #[cfg(test)]

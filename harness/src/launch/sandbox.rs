@@ -10,6 +10,8 @@
 //!
 //! The camera of an app's sender is the harness's: it sees no clip, as the receiver.
 //!
+//! In virtual time the systems of this project are run outside of it ([`super::worker`]) unless they have networks.
+//!
 //! A plug-in does not see this tool, which can make clips, and runs as a user of its own. The systems of this project are trusted:
 //! they also see their weights, and their senders the cache of encoded streams.
 
@@ -150,6 +152,15 @@ impl Surroundings {
             }
         }
         Ok(Self { sandbox, limits, run_folder: run.map(|r| r.own.to_owned()), _staging: staging })
+    }
+
+    /// For a program of this project that many runs have in common: no sandbox, but its process tree is kept together.
+    ///
+    /// # Errors
+    /// When no folder can be made for it.
+    pub fn open(limits: Limits) -> Result<Self> {
+        let staging = tempfile::tempdir().context("failed to make a folder for a process")?;
+        Ok(Self { sandbox: None, limits, run_folder: None, _staging: staging })
     }
 
     /// For a program of the machine's that works for the harness and talks to a system: it sees the machine's own programs, and may

@@ -1,8 +1,9 @@
-//! A run in virtual time: one child that simulates both ends.
+//! A run in virtual time: one process that simulates both ends, a worker's for this project's own systems, else one of its own.
 
 use super::child::{Failure, Running, command};
 use super::files::{EndFiles, write_new};
 use super::sandbox::{Part, RunPlaces, Surroundings, isolation, not_isolated};
+use super::worker;
 use crate::bad_input;
 use crate::record::{EventsError, read_events, read_fates};
 use anyhow::Result;
@@ -27,19 +28,12 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     let files = EndFiles::simulated(run_dir);
     let cache = spec.cache.clone().filter(|_| manifest.is_shipped());
     files.prepare(&RunSpec { cache, ..spec.clone() })?;
-    let command = command(manifest, &["simulate", &files.folder().to_string_lossy()])?;
-    let run = RunPlaces { spec, own: files.folder(), hidden: [run_dir, final_dir] };
-    let surroundings = Surroundings::of(manifest, Part::Simulate, Some(run), &run.spec.options)?;
-    let log = run_dir.join("system.log");
-    let mut child = Running::start(&spec.system, command, &surroundings, None, Some(&log))?;
     let limit =
         manifest.limits.simulate_s.map_or(START_UP + PER_FRAME * spec.clip.frames, Duration::from_secs);
-    child.wait(limit, &mut |_| ())?;
-    drop(child);
-    files.collect(run_dir, &manifest.limits)?;
-    if std::fs::metadata(&log).is_ok_and(|m| m.len() == 0) {
-        let _ = std::fs::remove_file(&log);
+    if !worker::simulate(manifest, files.folder(), limit)? {
+        alone(spec, manifest, &files, [run_dir, final_dir], limit)?;
     }
+    files.collect(run_dir, &manifest.limits)?;
     if !manifest.is_shipped() {
         readable(run_dir)?;
         let findings = not_isolated(manifest).into_iter().collect();
@@ -51,6 +45,27 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
             ..Health::default()
         };
         write_new(&run_dir.join("health.json"), serde_json::to_string_pretty(&health)?.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// In a process of its own, in a sandbox.
+fn alone(
+    spec: &RunSpec,
+    manifest: &Manifest,
+    files: &EndFiles,
+    hidden: [&Path; 2],
+    limit: Duration,
+) -> Result<()> {
+    let command = command(manifest, &["simulate", &files.folder().to_string_lossy()])?;
+    let run = RunPlaces { spec, own: files.folder(), hidden };
+    let surroundings = Surroundings::of(manifest, Part::Simulate, Some(run), &run.spec.options)?;
+    let log = hidden[0].join("system.log");
+    let mut child = Running::start(&spec.system, command, &surroundings, None, Some(&log))?;
+    child.wait(limit, &mut |_| ())?;
+    drop(child);
+    if std::fs::metadata(&log).is_ok_and(|m| m.len() == 0) {
+        let _ = std::fs::remove_file(&log);
     }
     Ok(())
 }

@@ -9,10 +9,12 @@ use crate::session::{Addresses, Mode};
 use clap::{Parser, ValueEnum};
 use codecs::networks::PROGRAM as NEURAL;
 use codecs::registry;
+use contract::work::{Answer, Order};
 use contract::{RunSpec, exit};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Runs a system under test in a run directory that the harness has prepared.
@@ -72,6 +74,9 @@ pub fn main(catalogue: &[&'static [System]], others: Others) -> ExitCode {
     if crate::peer::cli::is_ours(std::env::args().skip(1)) {
         return code(crate::peer::cli::run());
     }
+    if std::env::args().nth(1).is_some_and(|word| word == contract::work::WORD) {
+        return work(catalogue);
+    }
     let args = Args::parse();
     let found = catalogue.iter().copied().flatten().find(|s| s.name == args.system);
     let Some(system) = found else {
@@ -90,21 +95,6 @@ pub fn main(catalogue: &[&'static [System]], others: Others) -> ExitCode {
         eprintln!("sut: the run directory is missing; see --help");
         return code(exit::BAD_INPUT);
     };
-    let spec = match RunSpec::read(&run_dir) {
-        Ok(spec) => spec,
-        Err(error) => {
-            eprintln!("sut: {error}");
-            return code(exit::BAD_INPUT);
-        }
-    };
-    if others == Others::Beside && needs_networks(&spec.options) {
-        eprintln!("sut {}: {NEURAL} does not start: {}", system.name, hand_over());
-        return code(exit::FAILED);
-    }
-    if let Err(error) = system.check(&spec) {
-        eprintln!("sut {}: {error:#}", system.name);
-        return code(exit::BAD_INPUT);
-    }
     let mode = match (args.part, args.local, args.peer) {
         (Part::Simulate, _, _) => Mode::Simulate,
         (Part::Send, Some(local), Some(peer)) => Mode::Send(Addresses { local, peer }),
@@ -114,13 +104,56 @@ pub fn main(catalogue: &[&'static [System]], others: Others) -> ExitCode {
             return code(exit::BAD_INPUT);
         }
     };
-    match (system.run)(&mode, &run_dir, &spec) {
+    let done = RunSpec::read(&run_dir).map_err(|e| (exit::BAD_INPUT, format!("sut: {e}"))).and_then(|spec| {
+        if others == Others::Beside && needs_networks(&spec.options) {
+            let why = format!("sut {}: {NEURAL} does not start: {}", system.name, hand_over());
+            return Err((exit::FAILED, why));
+        }
+        run(system, &mode, &run_dir, &spec)
+    });
+    match done {
         Ok(()) => code(exit::OK),
-        Err(error) => {
-            eprintln!("sut {}: {}", system.name, contract::said(&*error));
-            code(exit::FAILED)
+        Err((number, why)) => {
+            eprintln!("{why}");
+            code(number)
         }
     }
+}
+
+/// One run of a system; on failure the exit code, and why.
+fn run(system: &System, mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<(), (i32, String)> {
+    let failed = |number: i32, why: String| (number, format!("sut {}: {why}", system.name));
+    system.check(spec).map_err(|e| failed(exit::BAD_INPUT, format!("{e:#}")))?;
+    (system.run)(mode, run_dir, spec).map_err(|e| failed(exit::FAILED, contract::said(&*e)))
+}
+
+/// Simulates one run after the other, as [`contract::work`] has it. Ends with its input.
+fn work(catalogue: &[&'static [System]]) -> ExitCode {
+    for line in std::io::stdin().lines() {
+        let Ok(line) = line else { break };
+        let answer = match serde_json::from_str::<Order>(&line) {
+            Err(error) => Answer::Failed { code: exit::BAD_INPUT, why: format!("sut: {error}") },
+            Ok(Order { system, run_dir }) => simulate(catalogue, &system, &run_dir),
+        };
+        let mut out = std::io::stdout().lock();
+        let said = serde_json::to_writer(&mut out, &answer).map_err(std::io::Error::from);
+        if said.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_err() {
+            break;
+        }
+    }
+    code(exit::OK)
+}
+
+fn simulate(catalogue: &[&'static [System]], name: &str, run_dir: &Path) -> Answer {
+    let Some(system) = catalogue.iter().copied().flatten().find(|s| s.name == name) else {
+        return Answer::Elsewhere;
+    };
+    let done = match RunSpec::read(run_dir) {
+        Err(error) => Err((exit::BAD_INPUT, format!("sut: {error}"))),
+        Ok(spec) if needs_networks(&spec.options) => return Answer::Elsewhere,
+        Ok(spec) => run(system, &Mode::Simulate, run_dir, &spec),
+    };
+    done.map_or_else(|(code, why)| Answer::Failed { code, why }, |()| Answer::Done)
 }
 
 /// True if these options name a recovery that this program does not have.

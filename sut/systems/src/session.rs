@@ -115,6 +115,7 @@ where
 {
     match mode {
         Mode::Simulate => {
+            let opened = Instant::now();
             let addresses = Addresses::simulated();
             let (mut tx, mut rx) = (sender(addresses)?, receiver(addresses.swapped())?);
             let mut record = Record::create(run_dir, Box::new(label))?;
@@ -132,6 +133,7 @@ where
                 &mut record,
             );
             let profile = Profile {
+                open_us: (started - opened).as_micros() as u64,
                 total_us: started.elapsed().as_micros() as u64,
                 sender_jobs_us: tx_worker.spent.as_micros() as u64,
                 receiver_jobs_us: rx_worker.spent.as_micros() as u64,
@@ -163,7 +165,9 @@ pub const PROFILE: &str = "profile.json";
 /// Real time of a simulated run, microseconds.
 #[derive(Serialize)]
 struct Profile {
-    /// Everything.
+    /// Before the virtual clock starts: opening both ends, encoding streams that the cache lacks.
+    open_us: u64,
+    /// Everything after it.
     total_us: u64,
     /// The sender's jobs: encoding, or reading encoded streams from the cache.
     sender_jobs_us: u64,
