@@ -9,8 +9,8 @@ use contract::{Manifest, Scores, exit};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// Scores a run directory and writes its report; with `video`, a playable file too.
-pub fn score_and_report(dir: &Path, options: &score::Options, video: bool) -> Result<()> {
+/// Scores a run directory and writes its report; with `video`, a playable file too. Gives the run, loaded.
+pub fn score_and_report(dir: &Path, options: &score::Options, video: bool) -> Result<Run> {
     let bar = crate::progress::bar(0, "scoring");
     let scores = score::score_run(dir, options, &|slots| bar.inc(u64::from(slots)))
         .with_context(|| format!("failed to score {}", dir.display()))?;
@@ -20,7 +20,8 @@ pub fn score_and_report(dir: &Path, options: &score::Options, video: bool) -> Re
     }
     let run = Run::load(dir)?;
     let title = format!("{} under {}", scores.run.system, scores.run.scenario);
-    report::write_runs(dir, &title, &[run], None)
+    report::write_runs(dir, &title, std::slice::from_ref(&run), None)?;
+    Ok(run)
 }
 
 /// The same of a run just made. One whose pictures are no store of the contract has failed, whoever finds that out: what it left is kept
@@ -30,15 +31,17 @@ pub fn score_and_report_new(
     manifest: &Manifest,
     options: &score::Options,
     video: bool,
-) -> Result<()> {
+) -> Result<Run> {
     score_and_report(dir, options, video).map_err(|error| {
         if error.chain().any(|e| e.is::<Failure>()) { failed::keep(error, dir, dir, manifest) } else { error }
     })
 }
 
-/// The report of a whole sweep over the runs in `dirs`, in `out`.
-pub fn sweep_report(out: &Path, name: &str, dirs: &[PathBuf], baseline: Option<&str>) -> Result<()> {
-    report::write_runs(out, &format!("Plan {name}"), &load(dirs)?, baseline)
+/// The report of a whole sweep over the runs in `dirs`, in `out`; gives the runs, loaded.
+pub fn sweep_report(out: &Path, name: &str, dirs: &[PathBuf], baseline: Option<&str>) -> Result<Vec<Run>> {
+    let runs = load(dirs)?;
+    report::write_runs(out, &format!("Plan {name}"), &runs, baseline)?;
+    Ok(runs)
 }
 
 fn load(dirs: &[PathBuf]) -> Result<Vec<Run>> {
@@ -46,15 +49,14 @@ fn load(dirs: &[PathBuf]) -> Result<Vec<Run>> {
 }
 
 /// Prints the table of these runs, and how their rate-quality curves compare with the baseline's.
-pub fn print(dirs: &[PathBuf], json: bool, baseline: Option<&str>) -> Result<()> {
-    let runs = load(dirs)?;
-    let groups = group(&runs);
+pub fn print(runs: &[Run], json: bool, baseline: Option<&str>) -> Result<()> {
+    let groups = group(runs);
     let table = Table::of(&groups);
     if json {
         println!("{}", serde_json::to_string_pretty(&report::json(&table))?);
     } else {
         print!("{}", report::terminal(&table, std::io::stdout().is_terminal()));
-        print!("{}", report::rate::deltas(&runs, baseline).terminal());
+        print!("{}", report::rate::deltas(runs, baseline).terminal());
     }
     Ok(())
 }

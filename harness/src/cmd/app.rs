@@ -91,6 +91,7 @@ pub fn run(args: &Args) -> Result<i32> {
         metrics: args.metrics.clone(),
         no_score: false,
         no_cache: false,
+        video: false,
         no_video: false,
         json: args.json,
     })

@@ -41,6 +41,7 @@ pub struct Args {
 
 #[derive(Deserialize)]
 struct Profile {
+    open_us: u64,
     total_us: u64,
     sender_jobs_us: u64,
     receiver_jobs_us: u64,
@@ -48,11 +49,22 @@ struct Profile {
 
 struct Row {
     name: &'static str,
-    whole: Duration,
+    start: Duration,
     encode: Duration,
+    simulate: Duration,
     decode: Duration,
-    rest: Duration,
     score: Duration,
+    report: Duration,
+}
+
+impl Row {
+    fn run(&self) -> Duration {
+        self.start + self.encode + self.simulate + self.decode
+    }
+
+    fn whole(&self) -> Duration {
+        self.run() + self.score + self.report
+    }
 }
 
 /// Runs the subcommand.
@@ -75,10 +87,10 @@ pub fn run(args: &Args) -> Result<i32> {
             costs: contract::costs::IDEAL.into(),
             cache: false,
         };
+        let started = Instant::now();
         let (mut spec, manifest) = request.resolve(clip.clone())?;
         spec.cache = Some(std::path::absolute(&cache)?);
         let dir = args.out.join("run");
-        let started = Instant::now();
         let _held = launch::hold(&dir)?;
         launch::launch(&spec, &manifest, &dir)?;
         let whole = started.elapsed();
@@ -87,16 +99,17 @@ pub fn run(args: &Args) -> Result<i32> {
         let options = score::Options { cache: Some(cache.join("scores")), ..score::Options::default() };
         score::score_run(&dir, &options, &|_| {})?;
         let score = started.elapsed();
+        let started = Instant::now();
+        crate::report::write(&dir)?;
         let us = Duration::from_micros;
-        // Before the clock starts, a sender encodes what its cache lacks.
-        let before = whole.saturating_sub(us(profile.total_us));
         rows.push(Row {
             name,
-            whole,
-            encode: us(profile.sender_jobs_us) + before,
+            start: whole.saturating_sub(us(profile.open_us + profile.total_us)),
+            encode: us(profile.open_us + profile.sender_jobs_us),
             decode: us(profile.receiver_jobs_us),
-            rest: us(profile.total_us - profile.sender_jobs_us - profile.receiver_jobs_us),
+            simulate: us(profile.total_us - profile.sender_jobs_us - profile.receiver_jobs_us),
             score,
+            report: started.elapsed(),
         });
     }
     print(args, length, &rows, &commands(args)?)?;
@@ -115,9 +128,8 @@ fn commands(args: &Args) -> Result<Vec<Command>> {
     let tool = std::env::current_exe().context("failed to find this program")?;
     let sut = tool.with_file_name("sut");
     let out = args.out.join("whole").to_string_lossy().into_owned();
-    let mut run = ["run", &args.scenario, "--system", &args.system, "--no-video", "--out", &out]
-        .map(str::to_owned)
-        .to_vec();
+    let mut run =
+        ["run", &args.scenario, "--system", &args.system, "--out", &out].map(str::to_owned).to_vec();
     run.extend(args.clip.words());
     let words = |list: &[&str]| list.iter().map(|&w| w.to_owned()).collect::<Vec<_>>();
     let mut all = vec![(&tool, words(&["--help"]), 15)];
@@ -173,49 +185,57 @@ fn profile(dir: &Path) -> Result<Profile> {
     serde_json::from_str(&text).with_context(|| format!("{} makes no sense", path.display()))
 }
 
+/// What the figures were taken on: the processor, its cores, and what else they had to do.
+fn machine() -> serde_json::Value {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<f64> = load.split(' ').take(3).filter_map(|n| n.parse().ok()).collect();
+    let machine = contract::identity::Machine::here();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    json!({ "cpu": machine.cpu, "kernel": machine.kernel, "cores": cores, "load_average": load })
+}
+
 fn print(args: &Args, length: Duration, rows: &[Row], commands: &[Command]) -> Result<()> {
     let faster = |d: Duration| length.as_secs_f64() / d.as_secs_f64();
+    let machine = machine();
     if args.json {
-        let rows: Vec<_> = rows
+        let stages: Vec<_> = rows
             .iter()
             .map(|r| {
                 json!({
-                    "name": r.name, "clip_s": length.as_secs_f64(), "run_s": r.whole.as_secs_f64(),
-                    "start_and_encode_s": r.encode.as_secs_f64(), "decode_s": r.decode.as_secs_f64(),
-                    "protocol_and_link_s": r.rest.as_secs_f64(), "score_s": r.score.as_secs_f64(),
-                    "times_real_time": faster(r.whole), "times_real_time_scored": faster(r.whole + r.score),
+                    "name": r.name, "start_s": r.start.as_secs_f64(), "encode_s": r.encode.as_secs_f64(),
+                    "simulate_s": r.simulate.as_secs_f64(), "decode_s": r.decode.as_secs_f64(),
+                    "score_s": r.score.as_secs_f64(), "report_s": r.report.as_secs_f64(),
+                    "times_real_time": faster(r.run()), "times_real_time_scored": faster(r.whole()),
                 })
             })
-            .chain(commands.iter().map(|c| {
-                json!({ "command": c.words, "wall_s": c.wall.as_secs_f64(), "processor_s": c.processor.as_secs_f64() })
-            }))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        let commands: Vec<_> = commands
+            .iter()
+            .map(|c| {
+                json!({ "command": c.words, "wall_s": c.wall.as_secs_f64(), "processor_s": c.processor.as_secs_f64() })
+            })
+            .collect();
+        let all = json!({
+            "machine": machine, "system": args.system, "scenario": args.scenario, "clip_s": length.as_secs_f64(),
+            "stages": stages, "commands": commands,
+        });
+        println!("{}", serde_json::to_string_pretty(&all)?);
         return Ok(());
     }
-    println!("{} under {}, {:.1} s of video, milliseconds", args.system, args.scenario, length.as_secs_f64());
+    let ms = |d: Duration| format!("{:.0}", d.as_secs_f64() * 1e3);
+    println!("{} under {}, {:.1} s of video", args.system, args.scenario, length.as_secs_f64());
+    println!("{} cores of {}, load {}\n", machine["cores"], machine["cpu"], machine["load_average"]);
     println!(
-        "{:20} {:>15} {:>8} {:>14} {:>8} {:>9} {:>16}",
-        "", "start + encode", "decode", "protocol+link", "score", "x real", "x real, scored"
+        "| milliseconds | start | encode | simulate | decode | score | report | x real time | x real time, scored |"
     );
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     for r in rows {
-        let ms = |d: Duration| format!("{:.0}", d.as_secs_f64() * 1e3);
-        println!(
-            "{:20} {:>15} {:>8} {:>8} {:>4.1}% {:>8} {:>9.1} {:>16.1}",
-            r.name,
-            ms(r.encode),
-            ms(r.decode),
-            ms(r.rest),
-            100.0 * r.rest.as_secs_f64() / (r.whole + r.score).as_secs_f64(),
-            ms(r.score),
-            faster(r.whole),
-            faster(r.whole + r.score)
-        );
+        let stages = [r.start, r.encode, r.simulate, r.decode, r.score, r.report].map(ms).join(" | ");
+        println!("| {} | {stages} | {:.1} | {:.1} |", r.name, faster(r.run()), faster(r.whole()));
     }
-    println!("\n{:>8} {:>10}  whole commands, milliseconds", "wall", "processor");
+    println!("\n| whole commands, milliseconds | by the clock | of the processor |\n|---|--:|--:|");
     for c in commands {
-        let ms = |d: Duration| format!("{:.0}", d.as_secs_f64() * 1e3);
-        println!("{:>8} {:>10}  {}", ms(c.wall), ms(c.processor), c.words);
+        println!("| `{}` | {} | {} |", c.words, ms(c.wall), ms(c.processor));
     }
     Ok(())
 }

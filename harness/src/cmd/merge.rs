@@ -50,14 +50,14 @@ pub fn run(args: &Args) -> Result<i32> {
     let merged = merge::merge(&args.dirs, into)?;
     let dirs = [&merged.dirs[..], &merged.others].concat();
     let name = into.file_name().map_or_else(|| "runs".into(), |n| n.to_string_lossy().into_owned());
-    crate::outcome::sweep_report(
+    let loaded = crate::outcome::sweep_report(
         into,
         merged.plan.as_deref().unwrap_or(&name),
         &dirs,
         args.baseline.as_deref(),
     )
     .context("failed to write the report")?;
-    crate::outcome::print(&dirs, args.json, args.baseline.as_deref())?;
+    crate::outcome::print(&loaded, args.json, args.baseline.as_deref())?;
     say_missing(&merged);
     args.ci.tell("merge", &merged_cases(&merged))?;
     if !args.json {

@@ -56,8 +56,11 @@ pub struct Args {
     /// Do not keep encoded streams between runs
     #[arg(long)]
     pub no_cache: bool,
-    /// Do not write the playable video
-    #[arg(long)]
+    /// Write what was on the screen as rendered.<stream>.mp4, for any player
+    #[arg(long, conflicts_with = "no_video")]
+    pub video: bool,
+    /// As is usual: no video
+    #[arg(long, hide = true)]
     pub no_video: bool,
     /// Print the scores as JSON
     #[arg(long)]
@@ -211,8 +214,8 @@ pub fn run(args: &Args) -> Result<i32> {
     let _held = launch::hold(&out)?;
     launch::launch(&spec, &manifest, &out)?;
     if !args.no_score {
-        crate::outcome::score_and_report_new(&out, &manifest, &scoring, !args.no_video)?;
-        crate::outcome::print(std::slice::from_ref(&out), args.json, None)?;
+        let run = crate::outcome::score_and_report_new(&out, &manifest, &scoring, args.video)?;
+        crate::outcome::print(&[run], args.json, None)?;
     }
     if !args.json {
         eprintln!("run directory: {}", out.display());

@@ -75,8 +75,11 @@ pub struct Args {
     /// Keep runs whose system, weights, encoder, clip or scenario has changed since, and mark them as stale
     #[arg(long)]
     pub keep_stale: bool,
-    /// Do not write playable videos
-    #[arg(long)]
+    /// Write what was on the screen as rendered.<stream>.mp4, for any player, for finished runs too
+    #[arg(long, conflicts_with = "no_video")]
+    pub video: bool,
+    /// As is usual: no video
+    #[arg(long, hide = true)]
     pub no_video: bool,
     /// Print the table (or the list) as JSON
     #[arg(long)]
@@ -169,7 +172,11 @@ impl Args {
     }
 
     fn sweep<'a>(&self, out: &'a Path, bar: indicatif::ProgressBar) -> Result<Sweep<'a>> {
-        Ok(Sweep::new(out, self.metrics.options()?, self.keep_stale, !self.no_video, bar))
+        // Codecs and comparisons keep one core busy per run; what cores are left share in each run's comparisons.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (cores / self.jobs.unwrap_or_else(default_jobs)).max(1);
+        let scoring = crate::score::Options { threads, ..self.metrics.options()? };
+        Ok(Sweep::new(out, scoring, self.keep_stale, self.video, bar))
     }
 }
 

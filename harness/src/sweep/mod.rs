@@ -24,8 +24,8 @@ use anyhow::{Context, Result};
 use contract::{Backend, ClipSpec, Manifest, RunSpec, seal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// The runs of a plan, into one folder.
 pub struct Sweep<'a> {
@@ -74,6 +74,7 @@ impl<'a> Sweep<'a> {
         video: bool,
         bar: indicatif::ProgressBar,
     ) -> Self {
+        let scoring = score::Options { shared: Arc::new(score::shared::Shared::of_a_sweep()), ..scoring };
         Self { out, scoring, keep_stale, video, bar, shared: Mutex::default() }
     }
 
@@ -210,7 +211,8 @@ impl<'a> Sweep<'a> {
         let mut scoring = self.scoring.clone();
         if let Some(why) = known.or(score::lacks(dir, &mut scoring)?) {
             self.say(&format!("scored again: {}: {why}", dir.display()));
-            return crate::outcome::score_and_report(dir, &scoring, self.video);
+            crate::outcome::score_and_report(dir, &scoring, self.video)?;
+            return Ok(());
         }
         if self.video {
             crate::launch::playable::write_missing(dir)?;

@@ -147,9 +147,9 @@ fn finish(args: &Args, plan: &Plan, merged: &Merged, out: &Path) -> Result<i32> 
         // What a lost part had finished and not noted.
         dirs.extend(merged.others.iter().cloned());
     }
-    crate::outcome::sweep_report(out, &plan.name, &dirs, args.baseline.as_deref())
+    let loaded = crate::outcome::sweep_report(out, &plan.name, &dirs, args.baseline.as_deref())
         .context("failed to write the report")?;
-    crate::outcome::print(&dirs, args.json, args.baseline.as_deref())?;
+    crate::outcome::print(&loaded, args.json, args.baseline.as_deref())?;
     say_missing(merged);
     if !args.json {
         eprintln!("report: {}", out.join("report.html").display());

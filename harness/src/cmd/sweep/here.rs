@@ -53,10 +53,11 @@ pub(super) fn here(args: &Args, plan: &Plan, runs: Vec<Planned>, out: &Path) -> 
         }
     }
     args.ci.tell("sweep", &cases)?;
+    let mut loaded = Vec::new();
     if let Some(noted) = &noted {
         noted.end(interrupted.is_none())?;
     } else if !done.is_empty() {
-        crate::outcome::sweep_report(out, &plan.name, &done, args.baseline.as_deref())
+        loaded = crate::outcome::sweep_report(out, &plan.name, &done, args.baseline.as_deref())
             .context("failed to write the report")?;
     }
     if let Some(error) = interrupted {
@@ -75,7 +76,7 @@ pub(super) fn here(args: &Args, plan: &Plan, runs: Vec<Planned>, out: &Path) -> 
             );
         }
         None => {
-            crate::outcome::print(&done, args.json, args.baseline.as_deref())?;
+            crate::outcome::print(&loaded, args.json, args.baseline.as_deref())?;
             if !args.json {
                 eprintln!("report: {}", out.join("report.html").display());
             }

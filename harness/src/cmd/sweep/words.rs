@@ -49,8 +49,7 @@ impl Args {
         if let Some(backend) = &self.backend {
             add("backend", Backend::from(*backend).to_string());
         }
-        for (flag, given) in
-            [("no-depth", *no_depth), ("keep-stale", self.keep_stale), ("no-video", self.no_video)]
+        for (flag, given) in [("no-depth", *no_depth), ("keep-stale", self.keep_stale), ("video", self.video)]
         {
             if given {
                 words.push(format!("--{flag}"));
@@ -120,7 +119,7 @@ mod tests {
                 "--keep-stale",
                 "--costs",
                 "epyc-zen5",
-                "--no-video",
+                "--video",
             ],
         ] {
             let words: Vec<&str> =
