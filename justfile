@@ -85,6 +85,10 @@ parity *ARGS: build
 bench *ARGS: build
     ./target/release/freezeframe bench "$@"
 
+# seconds of warm sweeps over new seeds, on one core and on all: bench-sweep [--seeds N] [--system NAME ...] [--scenario NAME ...]; Markdown
+bench-sweep *ARGS: build
+    harness/bench/sweep "$@"
+
 # peak memory of every process of scored runs of 1 and 10 minutes (or: bench-memory MINUTES...)
 bench-memory *ARGS: build
     harness/bench/memory "$@"
@@ -126,7 +130,7 @@ lossrec-gain +CLIPS: build
 
 # what the recoveries of ReVo give live, their time charged: recovery-live [--clip FILE ...]; Markdown
 recovery-live *ARGS: build
-    ./target/release/freezeframe sweep recovery --no-video --metrics psnr,ssim --out runs/recovery "$@" >&2
+    ./target/release/freezeframe sweep recovery --metrics psnr,ssim --out runs/recovery "$@" >&2
     ./target/release/freezeframe report runs/recovery --no-files --format markdown --columns psnr_mean_db,psnr_worst10_db,ssim_mean,non_rendered_play_percent,freezes_stall200_count,freezes_stall200_time_percent
 
 # Reparo's models on clips: PSNR per clip without loss, with self-drop, under bursts; milliseconds per stage
@@ -192,7 +196,7 @@ interop:
 
 # the README's result table: all systems, ten seeds each, means with intervals
 readme-table *ARGS: build
-    ./target/release/freezeframe sweep readme --no-depth --no-video "$@" >&2
+    ./target/release/freezeframe sweep readme --no-depth "$@" >&2
     ./target/release/freezeframe report runs/readme --no-files --format markdown --columns psnr_mean_db,psnr_worst10_db,ssim_mean,non_rendered_play_percent,non_rendered_psnr_percent,latency_p50_ms,wire_kbps,realised_loss_forward_percent
 
 # the README's picture: one loss pattern, three systems, frame by frame
@@ -221,7 +225,7 @@ revo-original RGB DEPTH *ARGS: build
     done
     list=$(IFS=,; echo "${files[*]}")
     sed "s|^scenarios = .*|scenarios = [$list]|" harness/plans/revo-original.toml > runs/revo-original/plan.toml
-    ./target/release/freezeframe sweep runs/revo-original/plan.toml --clip "$1" --depth "$2" --no-video --metrics psnr --out runs/revo-original/runs "${@:3}" >&2
+    ./target/release/freezeframe sweep runs/revo-original/plan.toml --clip "$1" --depth "$2" --metrics psnr --out runs/revo-original/runs "${@:3}" >&2
     cargo run --release -q --workspace --example revo_original -- runs/revo-original/runs
 
 # the papers' comparison on your clips, colour alone: papers CLIP... [-- OPTION OF SWEEP...]; means over clips and seeds as Markdown
@@ -230,7 +234,7 @@ papers +CLIPS: build
     set -euo pipefail
     clips=()
     while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
-    ./target/release/freezeframe sweep papers --clips "${clips[@]}" --no-depth --no-video --out runs/papers "${@:2}" >&2
+    ./target/release/freezeframe sweep papers --clips "${clips[@]}" --no-depth --out runs/papers "${@:2}" >&2
     ./target/release/freezeframe report runs/papers --over-clips --no-files --format markdown --columns non_rendered_play_percent,non_rendered_psnr_percent,freezes_stall200_count,freezes_stall200_time_percent,psnr_mean_db,psnr_worst10_db,ssim_mean,ssim_worst10,wire_kbps,realised_loss_forward_percent
     ./target/release/freezeframe figure all runs/papers --out runs/papers/figures
 
@@ -263,7 +267,7 @@ published +CLIPS: build
     clips=()
     while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
     for clip in "${clips[@]}"; do
-        ./target/release/freezeframe sweep harness/plans/published.toml --clip "$clip" --no-depth --no-video --metrics psnr --out runs/published "${@:2}" >&2
+        ./target/release/freezeframe sweep harness/plans/published.toml --clip "$clip" --no-depth --metrics psnr --out runs/published "${@:2}" >&2
     done
     cargo run --release -q --workspace --example published -- runs/published ${FIGURE:+"$FIGURE"}
 
@@ -271,7 +275,7 @@ published +CLIPS: build
 reparo-figures +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail
-    ./target/release/freezeframe sweep reparo-figures --clips "$@" --no-depth --no-video --out runs/reparo-figures >&2
+    ./target/release/freezeframe sweep reparo-figures --clips "$@" --no-depth --out runs/reparo-figures >&2
     ./target/release/freezeframe figure all runs/reparo-figures --out runs/reparo-figures/figures
     ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files
 

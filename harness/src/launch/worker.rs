@@ -65,13 +65,15 @@ fn answer(worker: &mut Running, name: &str, limit: Duration) -> Result<Answer> {
         if let Some(line) = worker.hear(LOOK) {
             return serde_json::from_str(&line).with_context(|| format!("the {name} answered {line:?}"));
         }
-        if let Some(status) = worker.poll()? {
+        let ended = worker.poll()?;
+        // Ctrl-C reaches the worker, too: that it ended is then no failure of its own.
+        if interrupted() {
+            return Err(Interrupted.into());
+        }
+        if let Some(status) = ended {
             let words = worker.last_words();
             let words = if words.is_empty() { " and said nothing".to_owned() } else { format!(": {words}") };
             return Err(Failure::error("system_failed", format!("the {name} ended with {status}{words}")));
-        }
-        if interrupted() {
-            return Err(Interrupted.into());
         }
         if began.elapsed() > limit {
             worker.kill();
