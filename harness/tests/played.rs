@@ -28,6 +28,7 @@ fn what_is_played_is_what_was_scored_under_damage() {
             "psnr",
             "--seed",
             "3",
+            "--video",
             "--out",
             system,
         ];

@@ -278,7 +278,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plain = Receiving::plain(&H264, (64, 48, 30));
         let receiving = Receiving { cache: cache.map(Path::to_owned), ..plain };
-        let mut worker = DecodeWorker::new(dir.path(), &receiving, &[Stream::Rgb]).unwrap();
+        let mut worker = DecodeWorker::new(dir.path(), &receiving, Duration::ZERO, &[Stream::Rgb]).unwrap();
         let decode = |entry: &Entry| {
             let done = worker.decode(DecodeJob { stream: Stream::Rgb, entry: entry.clone() }).unwrap();
             (done.decoded, done.picture)
