@@ -50,13 +50,13 @@ impl Judge {
                 let mut sender = History::of(0, key.clone());
                 let mut receiver = sender.clone();
                 let mut field = None;
-                for number in 1..frames.len() {
+                for (number, frame) in frames.iter().enumerate().skip(1) {
                     let before = number as u32 - distance(number as u32, 1);
                     let (sent, seen) = (reference(&sender, before), reference(&receiver, before));
-                    let found = motion::search(&frames[number], sent, field.as_ref(), PRICE);
+                    let found = motion::search(frame, sent, field.as_ref(), PRICE);
                     let predicted = [sent, seen].map(|r| motion::predict(r, &found));
                     let drawn = no_grad(|| {
-                        let current = tensor(&[&frames[number]]);
+                        let current = tensor(&[frame]);
                         let [predicted, stale] = predicted.each_ref().map(|p| tensor(&[p]));
                         let latents = net.analyse(&current, &predicted, &[qp]);
                         let coded = net.code(&latents, &motion_tensor(&[&found]), &[qp]);
@@ -65,13 +65,13 @@ impl Judge {
                     });
                     let [clean, stale] = drawn;
                     if let Some(i) = [1, 5, 9].iter().position(|n| *n == number) {
-                        at[i] += psnr(&clean, &frames[number]);
+                        at[i] += psnr(&clean, frame);
                     }
                     sender.add(number as u32, clean);
                     if number % 5 != 2 {
                         receiver.add(number as u32, stale);
                     }
-                    lossy += psnr(reference(&receiver, u32::MAX), &frames[number]);
+                    lossy += psnr(reference(&receiver, u32::MAX), frame);
                     field = Some(found);
                 }
             }

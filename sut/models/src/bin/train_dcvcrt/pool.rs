@@ -322,7 +322,7 @@ impl Pool {
                 let mut kept = Vec::new();
                 for key in state.tensors.keys().filter(|key| key.starts_with(&first)) {
                     let number: u32 = key[first.len()..].parse()?;
-                    kept.push((number, picture(bytes(key).context("bytes")?, self.side)?));
+                    kept.push((number, picture(&bytes(key).context("bytes")?, self.side)?));
                 }
                 kept.sort_by_key(|(number, _)| *number);
                 let mut kept = kept.into_iter();
@@ -348,7 +348,7 @@ impl Pool {
 }
 
 /// A picture of raw planes.
-fn picture(bytes: Vec<u8>, side: usize) -> anyhow::Result<Yuv420> {
+fn picture(bytes: &[u8], side: usize) -> anyhow::Result<Yuv420> {
     let luma = side * side;
     ensure!(bytes.len() == luma * 3 / 2, "the state has pictures of another size (--crop)");
     let (y, rest) = bytes.split_at(luma);

@@ -168,7 +168,7 @@ fn blocks<const N: usize>(from: &Bordered, field: &Field, to: &mut [u8], width: 
         for column in 0..2 * field.columns {
             let own = (row / 2, column / 2);
             let beside = |at: usize, count: usize| {
-                let next = if at % 2 == 0 { (at / 2).checked_sub(1) } else { Some(at / 2 + 1) };
+                let next = if at.is_multiple_of(2) { (at / 2).checked_sub(1) } else { Some(at / 2 + 1) };
                 next.filter(|n| *n < count).unwrap_or(at / 2)
             };
             let other = (beside(row, field.rows), beside(column, field.columns));

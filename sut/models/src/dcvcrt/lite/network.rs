@@ -134,7 +134,6 @@ impl Network {
     }
 
     /// Latents `[n, 64, h/2, w/2]` of pictures and their predictions, in steps of each picture's quantiser.
-    #[must_use]
     pub fn analyse(&self, current: &Tensor, predicted: &Tensor, qp: &[u8]) -> Tensor {
         let seen = Tensor::cat(&[(current - predicted) * CONTRAST, predicted * 2.0], 1);
         let fine = chain(&self.analysis, &self.look.forward(&seen));
@@ -183,20 +182,19 @@ impl Network {
             let row = within(&(fold(&said.narrow(1, LATENT, LATENT)) * ROW.0 + ROW.1));
             let rest = fold(latents) - &mean;
             let symbols = rounded(&rest);
-            bits = bits + spent(&symbols, &row);
+            bits += spent(&symbols, &row);
             let coded = (row.detach() + 0.5).floor().gt(SKIPPED).to_kind(Kind::Float);
             // What is not coded is zero, but may come to be worth it: the derivative is left.
             let value = &rest + (&symbols * coded - &rest).detach() + mean;
             let spread = (0..GROUPS).map(|g| &value * mask.narrow(1, g, 1));
-            decoded = decoded + Tensor::cat(&spread.collect::<Vec<_>>(), 1);
-            known = known + mask;
+            decoded = &decoded + Tensor::cat(&spread.collect::<Vec<_>>(), 1);
+            known = &known + mask;
         }
         let latents = decoded * rows(&self.scale_decoder, qp).unsqueeze(2).unsqueeze(3);
         Coded { latents, bits }
     }
 
     /// Pictures from latents and predictions, not yet rounded.
-    #[must_use]
     pub fn synthesise(&self, latents: &Tensor, predicted: &Tensor) -> Tensor {
         let coarse = chain(&self.synthesis_coarse, latents);
         let fine = self.up.forward(&coarse) + self.predicted.forward(&(predicted * 2.0));
