@@ -19,7 +19,7 @@ use super::pair::{Nets, PairScorer, Variants};
 use super::pictures::{self, Meaning, Shown};
 use super::shared::{Pictures, Seen, Shared, lock};
 use super::strip::strip;
-use crate::launch::child::{Interrupted, interrupted};
+use crate::launch::child::{Failure, Interrupted, interrupted};
 use crate::record::Finding;
 use contract::table::Table;
 use contract::{ClipSpec, FrameRow, Metric, Stream};
@@ -90,6 +90,14 @@ struct Caches {
 /// How often a pair that somebody else has in hand is asked for.
 const AGAIN: Duration = Duration::from_millis(2);
 
+/// The same error without a [`crate::BadInput`] in it.
+fn no_input(error: &anyhow::Error) -> anyhow::Error {
+    match error.chain().find_map(|e| e.downcast_ref::<Failure>()) {
+        Some(failure) => Failure::error(failure.code, failure.text.clone()),
+        None => anyhow::anyhow!("{}", contract::said(&**error)),
+    }
+}
+
 /// Scores the rows of a stream (in slot order) in place.
 ///
 /// # Errors
@@ -99,7 +107,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
     let meaning = captured.meaning();
     let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour);
     // What a system stored is no input of the user's: whatever is wrong with it is the run's failure.
-    let Some(shown) = open().map_err(|e| anyhow::anyhow!("{}", contract::said(&*e)))? else {
+    let Some(shown) = open().map_err(|e| no_input(&e))? else {
         return Ok(if rows.iter().any(|r| r.is_shown()) {
             vec![Finding::StoreMissing { stream: job.stream }]
         } else {
