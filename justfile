@@ -123,6 +123,10 @@ lossrec-data *CLIPS: build
 train-lossrec *ARGS: build
     ./target/release/train_lossrec "$@"
 
+# then train its mixes of the decoder's picture and the last good one, on the same sessions, and decide what is drawn when
+train-blend *ARGS: build
+    ./target/release/freezeframe lossrec train-blend target/lossrec/sessions --held-out target/lossrec/held-out --out weights/lossrec-lite.safetensors "$@"
+
 # what LossRec-lite makes of damaged frames, against none and hold, over five seeds: lossrec-gain CLIP[:DEPTH]... (runs/lossrec)
 lossrec-gain +CLIPS: build
     harness/lossrec/evaluation runs/lossrec "$@"
@@ -327,3 +331,20 @@ marker +CLIPS:
 # systems that lie, cheat and attack, in both backends: how many of them are caught
 hostile *ARGS: build
     cargo test --release --workspace --test hostile -- --nocapture --test-threads 1 "$@" | grep -E "^(ok|FREE|hostile|skipped)|panicked|test result"
+
+# train DCVC-RT-lite (weights/dcvcrt-lite.safetensors), on one thread, until it is stopped; --resume goes on
+train-dcvcrt *ARGS: build
+    ./target/release/train_dcvcrt "$@"
+
+# DCVC-RT and DCVC-RT-lite measured: eval-dcvcrt table CLIP... | time | full-time | fuzz --seconds N
+eval-dcvcrt *ARGS: build
+    ./target/release/eval_dcvcrt "$@"
+
+# DCVC-RT-lite under loss beside ReVo's other codecs, five seeds: dcvcrt-lite-loss CLIP... [-- OPTION OF SWEEP...]; means over clips as Markdown
+dcvcrt-lite-loss +CLIPS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    clips=()
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do clips+=("$1"); shift; done
+    ./target/release/freezeframe sweep harness/plans/dcvcrt-lite.toml --clips "${clips[@]}" --no-depth --no-video --metrics psnr,ssim --out runs/dcvcrt-lite "${@:2}" >&2
+    ./target/release/freezeframe report runs/dcvcrt-lite --over-clips --no-files --format markdown --columns psnr_mean_db,psnr_worst10_db,ssim_mean,non_rendered_play_percent,wire_kbps,realised_loss_forward_percent

@@ -6,13 +6,16 @@ use contract::{Metric, Stream, exit};
 use freezeframe::BadInput;
 use freezeframe::cmd::text_table::aligned;
 use freezeframe::score::run_dirs;
+use lossrec::blend::{Measured, Samples};
 use lossrec::evaluate::{Evaluation, Folders, find};
 use lossrec::gain::{Gains, Kind, METRICS, Recovery};
 use lossrec::masks;
 use lossrec::samples::{self, Take};
+use models::lossrec::lite::{self, Choice, Gate, Lite};
 use models::lossrec::network::Config;
 use models::lossrec::original::LossRec;
 use models::lossrec::restorers::{LITE, WEIGHTS, all};
+use models::weights;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +44,7 @@ enum Command {
     Evaluate(EvaluateArgs),
     Masks(MaskArgs),
     Samples(SamplesArgs),
+    TrainBlend(TrainBlendArgs),
 }
 
 /// Measure what recovery makes of the damaged frames of finished runs of H.264 or H.265
@@ -128,6 +132,32 @@ struct SamplesArgs {
     seed: u64,
 }
 
+/// Train the part of LossRec-lite that mixes the decoder's picture with the last good one, and decide what is drawn when
+#[derive(ClapArgs, Debug)]
+struct TrainBlendArgs {
+    /// Runs to learn from, or directories of runs; pictures of one size
+    #[arg(required = true, value_name = "RUNS")]
+    runs: Vec<PathBuf>,
+    /// Runs of other clips: what is best on them is drawn
+    #[arg(long, required = true, num_args = 1.., value_name = "RUNS")]
+    held_out: Vec<PathBuf>,
+    /// Measure every Nth damaged frame of those
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    every: usize,
+    /// LossRec-lite's network (default: the one that is shipped)
+    #[arg(long, value_name = "FILE")]
+    network: Option<PathBuf>,
+    /// Where the network goes with its new blends and gate
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Passes over the frames
+    #[arg(long, default_value_t = 60)]
+    passes: u32,
+    /// Of first values and order
+    #[arg(long, default_value_t = 1)]
+    seed: i64,
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = match &args.command {
@@ -135,6 +165,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate(args),
         Command::Masks(args) => write_masks(args),
         Command::Samples(args) => write_samples(args),
+        Command::TrainBlend(args) => train_blend(args),
     };
     let code = done.unwrap_or_else(|error| {
         eprintln!("freezeframe lossrec: {}", contract::text::lines(&contract::said(&*error)));
@@ -291,5 +322,45 @@ fn write_samples(args: &SamplesArgs) -> Result<i32> {
         count += samples::write(&dir, &args.out, take)?;
     }
     println!("{count} samples in {}", args.out.display());
+    Ok(exit::OK)
+}
+
+fn train_blend(args: &TrainBlendArgs) -> Result<i32> {
+    models::memory::keep_freed();
+    tch::set_num_threads(1);
+    let network = match &args.network {
+        Some(path) => path.clone(),
+        None => weights::find(lite::FILE)?,
+    };
+    let mut net = Lite::load_network(&network)?;
+    let mut samples = Samples::default();
+    for dir in all_runs(&args.runs)? {
+        samples.add(&dir)?;
+    }
+    eprintln!("{} damaged frames", samples.count());
+    samples.train(&net, args.passes, args.seed, &mut |kind, pass, quality| {
+        eprintln!("{kind}: pass {pass}: {quality:.3} dB");
+    });
+    let file = |net: &Lite, gate: &str| {
+        let tensors = net.store().variables().into_iter().collect();
+        weights::write(&args.out, &tensors, &[("model", lite::MODEL), ("gate", gate)], true)
+    };
+    // What is measured is what the file holds, which has 16 bits per value.
+    file(&net, &Gate::default().text())?;
+    net = Lite::load(&args.out, tch::Device::Cpu)?;
+    let mut measured = Measured::default();
+    for dir in all_runs(&args.held_out)? {
+        measured.add(&net, &dir, args.every)?;
+    }
+    file(&net, &measured.gate().text())?;
+    let mut rows = vec![["kind", "frames"].map(String::from).to_vec()];
+    rows[0].extend(Choice::ALL.map(|choice| choice.name().to_owned()));
+    for (kind, frames, values) in measured.rows() {
+        let mut row = vec![kind, frames.to_string()];
+        row.extend(values.map(|v| if frames > 0 { format!("{v:.2}") } else { String::new() }));
+        rows.push(row);
+    }
+    print!("{}", aligned(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>(), 1));
+    println!("gate: {}", measured.gate().text());
     Ok(exit::OK)
 }

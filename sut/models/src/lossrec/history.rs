@@ -1,5 +1,6 @@
 //! What a receiver remembers for recovery, slot by slot and causally.
 
+use super::blend::Pictures;
 use super::clip::CONTEXT;
 use super::lite::Situation;
 use media::Yuv420;
@@ -14,6 +15,8 @@ pub struct History {
     good: VecDeque<(u32, Yuv420)>,
     /// The decoder's latest picture.
     shown: Option<(u32, Yuv420)>,
+    /// The one before it.
+    earlier: Option<Yuv420>,
     /// Pictures since the last good one.
     since: u32,
 }
@@ -23,12 +26,22 @@ pub struct History {
 pub struct Sight<'a> {
     /// The decoder's latest picture: this frame's or, where the screen stands still, an earlier one's.
     pub shown: &'a Yuv420,
+    /// The decoder's picture before it; the same if there is none.
+    pub earlier: &'a Yuv420,
     /// The last good picture.
     pub last: &'a Yuv420,
     /// The good picture before it; the same if there is none.
     pub before: &'a Yuv420,
     /// The rest.
     pub situation: Situation,
+}
+
+impl<'a> Sight<'a> {
+    /// The pictures.
+    #[must_use]
+    pub fn pictures(&self) -> Pictures<'a> {
+        Pictures { shown: self.shown, earlier: self.earlier, last: self.last, before: self.before }
+    }
 }
 
 impl History {
@@ -40,7 +53,7 @@ impl History {
 
     /// A frame was decoded; `good` if all that it needs was there.
     pub fn decoded(&mut self, frame: u32, picture: &Yuv420, good: bool) {
-        self.shown = Some((frame, picture.clone()));
+        self.earlier = self.shown.replace((frame, picture.clone())).map(|(_, picture)| picture);
         self.since += 1;
         if good {
             self.since = 0;
@@ -76,7 +89,7 @@ impl History {
             shown_age: age(shown_frame),
             lost: age(last_frame).saturating_sub(self.since),
         };
-        Some(Sight { shown, last, before, situation })
+        Some(Sight { shown, earlier: self.earlier.as_ref().unwrap_or(shown), last, before, situation })
     }
 }
 
@@ -98,7 +111,8 @@ mod tests {
         let sight = history.sight(3).unwrap();
         let expected = Situation { h265: true, last_age: 1, before_age: 3, ..Situation::default() };
         assert_eq!(sight.situation, expected);
-        assert_eq!([sight.shown, sight.last, sight.before], [&picture(3), &picture(2), &picture(0)]);
+        let seen = [sight.shown, sight.earlier, sight.last, sight.before];
+        assert_eq!(seen, [&picture(3), &picture(2), &picture(2), &picture(0)]);
         let expected =
             Situation { frozen: true, last_age: 3, before_age: 5, shown_age: 2, lost: 2, ..expected };
         assert_eq!(history.sight(5).unwrap().situation, expected);

@@ -9,9 +9,13 @@
 //! The last line is there twice: on tensors for training ([`Lite::forward`]), on bytes for a receiver (the module `draw`), which takes a
 //! fifth of the time; a test compares them.
 //!
+//! In kinds of situations in which the decoder goes on, most of what can be gained is to know where it is to be believed: there the module [`blend`](super::blend)
+//! may be the better choice, which the [`Gate`] says.
+//!
 //! Pictures are 4:2:0 as they come out of the decoder; a depth view has neutral chroma. One network serves H.264 and H.265,
 //! colour and depth: it is told which. It starts as the mean of its sources: flows and residual are zero before training.
 
+use super::blend::{self, Blend, Pictures};
 use super::draw::{self, Field, Plan, Plane};
 use crate::layers::{Block, Conv, Precision, channels_last, floats};
 use crate::weights::{Weights, WeightsError};
@@ -61,6 +65,12 @@ pub struct Situation {
 const FLAGS: i64 = 8;
 
 impl Situation {
+    /// Frames since the last good picture of which something was decoded.
+    #[must_use]
+    pub fn since(self) -> u32 {
+        self.last_age.saturating_sub(self.lost)
+    }
+
     /// How many kinds of situations a [`Gate`] tells apart.
     pub const KINDS: usize = 8;
 
@@ -111,10 +121,13 @@ pub enum Choice {
     Shown,
     /// The last good picture.
     Hold,
+    /// A mix of both, block by block.
+    Blend,
 }
 
 impl Choice {
-    const ALL: [Self; 3] = [Self::Net, Self::Shown, Self::Hold];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Net, Self::Shown, Self::Hold, Self::Blend];
 
     /// The word for it.
     #[must_use]
@@ -123,6 +136,7 @@ impl Choice {
             Self::Net => "net",
             Self::Shown => "shown",
             Self::Hold => "hold",
+            Self::Blend => "blend",
         }
     }
 }
@@ -211,7 +225,11 @@ pub struct Lite {
     flow: Conv,
     weight: Conv,
     residual: Conv,
+    blends: [Blend; blend::KINDS],
 }
+
+/// Where the blends' values are in a weight file.
+const BLEND: &str = "blend";
 
 /// Channels of the sources at 1/8: 64 of luma and 32 of chroma each.
 const SEEN: i64 = SOURCES * STEM * STEM * 3 / 2;
@@ -243,6 +261,7 @@ impl Lite {
             flow: head("flow", SOURCES * 4),
             weight: head("weight", SOURCES * 4),
             residual: head("residual", STEM * STEM * 3 / 2),
+            blends: [0, 1, 2, 3].map(|kind| Blend::new(&(&root / BLEND / kind))),
             gate: Gate::default(),
             store,
         }
@@ -263,6 +282,33 @@ impl Lite {
         })?;
         weights.fill(&model.store.variables())?;
         Ok(model)
+    }
+
+    /// The same for a file whose blends are not trained yet, or to be trained again.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_network(path: &Path) -> Result<Self, WeightsError> {
+        let model = Self::new(Device::Cpu);
+        let mut weights = Weights::read(path)?;
+        weights.expect("model", MODEL)?;
+        let is_network = |name: &String| !name.starts_with(BLEND);
+        weights.tensors.retain(|name, _| is_network(name));
+        let variables = model.store.variables();
+        weights.fill(&variables.into_iter().filter(|(name, _)| is_network(name)).collect())?;
+        Ok(model)
+    }
+
+    /// The blend of a [`Situation::kind`].
+    #[must_use]
+    pub fn blend(&self, kind: usize) -> &Blend {
+        // Frozen or not is the last bit.
+        &self.blends[kind >> 1]
+    }
+
+    /// What is drawn in each kind of situation from now on.
+    pub fn set_gate(&mut self, gate: Gate) {
+        self.gate = gate;
     }
 
     /// Its parameters.
@@ -332,14 +378,25 @@ impl Lite {
     /// # Panics
     /// When the pictures differ in size.
     #[must_use]
-    pub fn restore(&self, shown: &Yuv420, last: &Yuv420, before: &Yuv420, situation: Situation) -> Yuv420 {
+    pub fn restore(&self, pictures: &Pictures, situation: Situation) -> Yuv420 {
+        self.draw(self.gate.of(situation), pictures, situation)
+    }
+
+    /// The same by another choice than the gate's.
+    ///
+    /// # Panics
+    /// When the pictures differ in size.
+    #[must_use]
+    pub fn draw(&self, choice: Choice, pictures: &Pictures, situation: Situation) -> Yuv420 {
+        let Pictures { shown, earlier, last, before } = *pictures;
         let size = (shown.width, shown.height);
-        assert!([last, before].iter().all(|p| (p.width, p.height) == size), "pictures of one size");
+        assert!([earlier, last, before].iter().all(|p| (p.width, p.height) == size), "pictures of one size");
         let too_small = size.0.div_ceil(2).min(size.1.div_ceil(2)) < draw::SMALLEST;
-        match self.gate.of(situation) {
+        match choice {
             _ if too_small => return shown.clone(),
             Choice::Shown => return shown.clone(),
             Choice::Hold => return last.clone(),
+            Choice::Blend => return self.blend(situation.kind()).restore(pictures, situation),
             Choice::Net => {}
         }
         let sources = [shown, last, before];
@@ -431,10 +488,12 @@ mod tests {
         for (width, height) in [(64, 64), (98, 66), (33, 47)] {
             let p = picture(width, height, 1);
             let situation = Situation { last_age: 2, before_age: 3, ..Situation::default() };
-            assert_eq!(net.restore(&p, &p, &p, situation), p, "{width}x{height}");
+            let same = Pictures { shown: &p, earlier: &p, last: &p, before: &p };
+            assert_eq!(net.restore(&same, situation), p, "{width}x{height}");
         }
         let [a, b, c] = [10, 20, 60].map(|v| Yuv420::filled(64, 32, (v, v, v)));
-        assert_eq!(net.restore(&a, &b, &c, Situation::default()), Yuv420::filled(64, 32, (30, 30, 30)));
+        let different = Pictures { shown: &a, earlier: &a, last: &b, before: &c };
+        assert_eq!(net.restore(&different, Situation::default()), Yuv420::filled(64, 32, (30, 30, 30)));
     }
 
     /// A flow of one unit takes the picture from [`REACH`] pixels to the right, in luma and chroma alike.
@@ -478,7 +537,7 @@ mod tests {
         let Planes { luma, chroma } = no_grad(|| net.forward([shown, last, before], &[situation]));
         let wanted = [floats(&luma), floats(&chroma)].concat();
         let [shown, last, before] = &pictures;
-        let drawn = net.restore(shown, last, before, situation);
+        let drawn = net.restore(&Pictures { shown, earlier: shown, last, before }, situation);
         let drawn = [drawn.y, drawn.u, drawn.v].concat();
         assert_ne!(drawn, bytes[0]);
         for (at, (drawn, wanted)) in drawn.iter().zip(wanted).enumerate() {

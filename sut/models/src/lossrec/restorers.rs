@@ -103,7 +103,7 @@ impl Recovery {
 
     fn draw(&self, sight: Sight) -> Yuv420 {
         match &self.net {
-            Net::Lite(net) => net.restore(sight.shown, sight.last, sight.before, sight.situation),
+            Net::Lite(net) => net.restore(&sight.pictures(), sight.situation),
             Net::LossRec(net) => {
                 let good: Vec<&Yuv420> = self.history.good().rev().collect();
                 match <[&Yuv420; CONTEXT]>::try_from(good) {
