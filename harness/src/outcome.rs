@@ -33,7 +33,11 @@ pub fn score_and_report_new(
     video: bool,
 ) -> Result<Run> {
     score_and_report(dir, options, video).map_err(|error| {
-        if error.chain().any(|e| e.is::<Failure>()) { failed::keep(error, dir, dir, manifest) } else { error }
+        if error.chain().any(<dyn std::error::Error>::is::<Failure>) {
+            failed::keep(error, dir, dir, manifest)
+        } else {
+            error
+        }
     })
 }
 

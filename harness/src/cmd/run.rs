@@ -56,7 +56,7 @@ pub struct Args {
     /// Do not keep encoded streams between runs
     #[arg(long)]
     pub no_cache: bool,
-    /// Write what was on the screen as rendered.<stream>.mp4, for any player
+    /// Write what was on the screen as rendered.STREAM.mp4, for any player
     #[arg(long, conflicts_with = "no_video")]
     pub video: bool,
     /// As is usual: no video

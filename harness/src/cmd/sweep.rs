@@ -75,7 +75,7 @@ pub struct Args {
     /// Keep runs whose system, weights, encoder, clip or scenario has changed since, and mark them as stale
     #[arg(long)]
     pub keep_stale: bool,
-    /// Write what was on the screen as rendered.<stream>.mp4, for any player, for finished runs too
+    /// Write what was on the screen as rendered.STREAM.mp4, for any player, for finished runs too
     #[arg(long, conflicts_with = "no_video")]
     pub video: bool,
     /// As is usual: no video

@@ -139,7 +139,7 @@ impl Memory {
             stream.name()
         );
         let path = cache.join("told").join(format!("{:032x}.log", xxh3_128(made_by.as_bytes())));
-        Ok(Some(Self { table: table(path), made_by, hash: Xxh3::new(), passed: Vec::new() }))
+        Ok(Some(Self { table: table(&path), made_by, hash: Xxh3::new(), passed: Vec::new() }))
     }
 
     /// What the decoder's state after `entry` is known by.
@@ -177,11 +177,11 @@ impl Memory {
 }
 
 /// The table in this file, with all that is in it now; read once in the life of a process that does many runs.
-fn table(path: PathBuf) -> Arc<Mutex<Table>> {
+fn table(path: &Path) -> Arc<Mutex<Table>> {
     static OPEN: Mutex<BTreeMap<PathBuf, Arc<Mutex<Table>>>> = Mutex::new(BTreeMap::new());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let new = || Arc::new(Mutex::new(Table::open(Some(path.clone()))));
-    let table = open.entry(path.clone()).or_insert_with(new).clone();
+    let new = || Arc::new(Mutex::new(Table::open(Some(path.to_owned()))));
+    let table = open.entry(path.to_owned()).or_insert_with(new).clone();
     table.lock().unwrap_or_else(PoisonError::into_inner).refresh();
     table
 }
@@ -262,7 +262,7 @@ mod tests {
                 let mut picture = Yuv420::filled(64, 48, (60, 128, 128));
                 let luma = picture.y.iter_mut().enumerate();
                 luma.for_each(|(i, y)| *y = (i as u32 * 7 + frame * 13) as u8);
-                let unit = encoder.encode(frame, &picture, frame % 4 == 0).unwrap();
+                let unit = encoder.encode(frame, &picture, frame.is_multiple_of(4)).unwrap();
                 let mut entry = Entry::whole(frame, unit.key, unit.qp, unit.bytes);
                 if let Some((_, keep)) = damage.iter().find(|(f, _)| *f == frame) {
                     (entry.whole, entry.exact) = (false, false);

@@ -138,7 +138,6 @@ impl Blend {
     }
 
     /// Shares of blocks `[.., VALUES]`, in 0..1, for training.
-    #[must_use]
     pub fn forward(&self, values: &Tensor) -> Tensor {
         let x = (values - &self.centre) * &self.scale;
         let x = (x.matmul(&self.hidden[0]) + &self.hidden[1]).leaky_relu();

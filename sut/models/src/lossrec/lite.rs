@@ -9,7 +9,7 @@
 //! The last line is there twice: on tensors for training ([`Lite::forward`]), on bytes for a receiver (the module `draw`), which takes a
 //! fifth of the time; a test compares them.
 //!
-//! In kinds of situations in which the decoder goes on, most of what can be gained is to know where it is to be believed: there the module [`blend`](super::blend)
+//! In kinds of situations in which the decoder goes on, most of what can be gained is to know where it is to be believed: there the module [`super::blend`]
 //! may be the better choice, which the [`Gate`] says.
 //!
 //! Pictures are 4:2:0 as they come out of the decoder; a depth view has neutral chroma. One network serves H.264 and H.265,

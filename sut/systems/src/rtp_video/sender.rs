@@ -252,7 +252,8 @@ impl Protocol for Rtp {
     }
 
     fn send_due(&mut self, out: &mut Outgoing, now: Timestamp) {
-        while let Some(Queued { frame, role, datagram, .. }) = self.queue.pop_front_if(|q| q.due <= now) {
+        while self.queue.front().is_some_and(|q| q.due <= now) {
+            let Some(Queued { frame, role, datagram, .. }) = self.queue.pop_front() else { break };
             // Both ends count packets by RTP sequence number.
             let index = sut_core::fec::xor::sequence_of(&datagram).map_or(0, u32::from);
             out.send(now, frame, role, index, datagram);
