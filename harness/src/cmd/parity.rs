@@ -21,7 +21,7 @@ sizes, what the sender dropped, fates of forward packets. Exit code 3 if more th
 differ, 4 if the run in namespaces is invalid (its emulator was late or lost packets) and the comparison says nothing.
 
 Examples:
-  freezeframe parity
+  freezeframe parity --option transport=datagram
   freezeframe parity ge-high-packet --system revo-h264 --option transport=datagram --frames 90
 
 Keys of DTLS are drawn at random and its timers are the machine's: data channels do not agree to the packet.")]
