@@ -35,7 +35,7 @@ impl Samples {
         damaged(dir, |slot, sight| {
             let situation = sight.situation;
             if !situation.frozen {
-                let sample = Sample::of(&sight.pictures(), situation, &slot.captured.picture);
+                let sample = Sample::of(&sight.pictures, situation, &slot.captured.picture);
                 let known = self.0.iter().flatten().next().map_or(sample.values.len(), |s| s.values.len());
                 ensure!(sample.values.len() == known, "another size of pictures than the runs before");
                 self.0[situation.kind()].push(sample);
@@ -79,7 +79,7 @@ impl Measured {
             }
             let (sums, frames) = &mut self.0[sight.situation.kind()];
             for (sum, choice) in sums.iter_mut().zip(Choice::ALL) {
-                let drawn = net.draw(choice, &sight.pictures(), sight.situation);
+                let drawn = net.draw(choice, &sight.pictures, sight.situation);
                 *sum += decibels(&differences(&drawn, &slot.captured.picture));
             }
             *frames += 1;
@@ -89,7 +89,7 @@ impl Measured {
 
     /// Rows of a table: kind, frames, decibels of each choice.
     pub fn rows(&self) -> impl Iterator<Item = (String, usize, [f64; Choice::ALL.len()])> + '_ {
-        let mean = |(sums, frames): ([f64; 4], usize)| sums.map(|sum| sum / frames as f64);
+        let mean = |(sums, frames): ([f64; Choice::ALL.len()], usize)| sums.map(|sum| sum / frames as f64);
         (0..Situation::KINDS)
             .map(move |kind| (Situation::kind_name(kind), self.0[kind].1, mean(self.0[kind])))
     }
@@ -99,7 +99,7 @@ impl Measured {
     pub fn gate(&self) -> Gate {
         Gate::new(self.0.map(|(sums, _)| {
             let best = Choice::ALL.into_iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1)).expect("choices");
-            if sums == [0.0; 4] { Choice::Net } else { best.0 }
+            if sums == [0.0; Choice::ALL.len()] { Choice::Net } else { best.0 }
         }))
     }
 }

@@ -4,6 +4,7 @@ use super::walk::Stored;
 use anyhow::Context as _;
 use contract::RunSpec;
 use media::Yuv420;
+use models::lossrec::blend::Pictures;
 use models::lossrec::history::Sight;
 use models::lossrec::samples::{About, Writer, error};
 use models::train::Random;
@@ -49,7 +50,7 @@ pub fn write(dir: &Path, out: &Path, take: Take) -> anyhow::Result<usize> {
             // LossRec-lite's decoder goes on where a reference is missing.
             let view = slot.going_on;
             let (Some(damage), Some(sight)) = (slot.damage, view.sight) else { return Ok(()) };
-            let Sight { last, before, situation, .. } = sight;
+            let Sight { pictures: Pictures { last, before, .. }, situation } = sight;
             let captured = &slot.captured.picture;
             if !random.chance(take.share) {
                 return Ok(());

@@ -11,7 +11,7 @@
 //! Memory holds the queue and the worst pictures, whatever the clip's length, besides what a sweep shares ([`super::shared`]).
 //!
 //! Any number of runs of a clip may be scored at a time, in one process or several: whoever comes to a pair first claims it, computes it
-//! and keeps its values before the claim ends; the others pass over it and find it known at their end.
+//! and keeps its values before the claim ends; the others leave it out and find it known at their end.
 
 use super::cache::{code, recall, store};
 use super::claims::{Claim, Claims};

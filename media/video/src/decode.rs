@@ -53,7 +53,7 @@ pub(crate) struct Decoder {
     first: Option<Picture>,
     /// A picture per packet, and one that begins anew needs none before it.
     passes: bool,
-    /// Packets passed over since the last that begins anew, that one first.
+    /// Packets skipped since the last that begins anew, that one first.
     passed: Vec<Packet>,
 }
 

@@ -80,10 +80,10 @@ fn lossless_files_come_back_sample_by_sample() {
     assert_eq!(left.len(), 3, "parts left behind: {left:?}");
 }
 
-/// Which pictures are passed over changes none of the others, whether a codec's pictures stand alone, in groups (FFV1's contexts go on from
+/// Which pictures are skipped changes none of the others, whether a codec's pictures stand alone, in groups (FFV1's contexts go on from
 /// picture to picture with `-g 4`), or need those before them.
 #[test]
-fn pictures_passed_over_change_no_others() {
+fn skipped_pictures_change_no_others() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     let mut files = Vec::new();

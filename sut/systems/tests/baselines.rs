@@ -351,7 +351,7 @@ fn a_key_frame_that_is_arriving_is_not_asked_for() {
     }
 }
 
-/// VP8's rate control drops pictures: the sender says so, the receiver passes over them without asking for a key frame, and everything
+/// VP8's rate control drops pictures: the sender says so, the receiver skips them without asking for a key frame, and everything
 /// that was sent on a clean path is shown.
 #[test]
 fn dropped_pictures_break_no_chain() {

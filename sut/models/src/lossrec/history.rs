@@ -24,24 +24,11 @@ pub struct History {
 /// What there is to recover a slot from.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight<'a> {
-    /// The decoder's latest picture: this frame's or, where the screen stands still, an earlier one's.
-    pub shown: &'a Yuv420,
-    /// The decoder's picture before it; the same if there is none.
-    pub earlier: &'a Yuv420,
-    /// The last good picture.
-    pub last: &'a Yuv420,
-    /// The good picture before it; the same if there is none.
-    pub before: &'a Yuv420,
+    /// Of the decoder: this frame's or, where the screen stands still, an earlier one's, and the one before it (the same if there is none).
+    /// Of the good pictures likewise.
+    pub pictures: Pictures<'a>,
     /// The rest.
     pub situation: Situation,
-}
-
-impl<'a> Sight<'a> {
-    /// The pictures.
-    #[must_use]
-    pub fn pictures(&self) -> Pictures<'a> {
-        Pictures { shown: self.shown, earlier: self.earlier, last: self.last, before: self.before }
-    }
 }
 
 impl History {
@@ -89,7 +76,8 @@ impl History {
             shown_age: age(shown_frame),
             lost: age(last_frame).saturating_sub(self.since),
         };
-        Some(Sight { shown, earlier: self.earlier.as_ref().unwrap_or(shown), last, before, situation })
+        let earlier = self.earlier.as_ref().unwrap_or(shown);
+        Some(Sight { pictures: Pictures { shown, earlier, last, before }, situation })
     }
 }
 
@@ -111,7 +99,8 @@ mod tests {
         let sight = history.sight(3).unwrap();
         let expected = Situation { h265: true, last_age: 1, before_age: 3, ..Situation::default() };
         assert_eq!(sight.situation, expected);
-        let seen = [sight.shown, sight.earlier, sight.last, sight.before];
+        let Pictures { shown, earlier, last, before } = sight.pictures;
+        let seen = [shown, earlier, last, before];
         assert_eq!(seen, [&picture(3), &picture(2), &picture(2), &picture(0)]);
         let expected =
             Situation { frozen: true, last_age: 3, before_age: 5, shown_age: 2, lost: 2, ..expected };

@@ -103,14 +103,14 @@ impl Recovery {
 
     fn draw(&self, sight: Sight) -> Yuv420 {
         match &self.net {
-            Net::Lite(net) => net.restore(&sight.pictures(), sight.situation),
+            Net::Lite(net) => net.restore(&sight.pictures, sight.situation),
             Net::LossRec(net) => {
                 let good: Vec<&Yuv420> = self.history.good().rev().collect();
                 match <[&Yuv420; CONTEXT]>::try_from(good) {
                     // A decoder does not say its matrix; back and forth with another one, only what the network sees is a little off.
-                    Ok([a, b, c, d, e]) => net.restore([a, b, c, d, e, sight.shown], Colour::BT601),
+                    Ok([a, b, c, d, e]) => net.restore([a, b, c, d, e, sight.pictures.shown], Colour::BT601),
                     // Fewer than five good pictures: the original leaves the frame as it is.
-                    Err(_) => sight.shown.clone(),
+                    Err(_) => sight.pictures.shown.clone(),
                 }
             }
         }
