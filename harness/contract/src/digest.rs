@@ -103,12 +103,8 @@ fn recall(kept: &Path, state: &str) -> Option<String> {
 fn remember(kept: &Path, state: &str, hash: &str) {
     let record = format!("{state} {hash}");
     let text = format!("{record} {:016x}", xxh3_64(record.as_bytes()));
-    let part = kept.with_extension(format!("{}.part", std::process::id()));
-    let _ = kept
-        .parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(&part, text))
-        .and_then(|()| std::fs::rename(&part, kept));
+    let made = kept.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let _ = made.and_then(|()| crate::write_whole(kept, text.as_bytes()));
 }
 
 #[cfg(test)]

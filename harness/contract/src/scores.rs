@@ -404,20 +404,13 @@ impl Scores {
         text
     }
 
-    /// Writes the file whole or not at all (a neighbour file is renamed over it).
+    /// Writes the file whole or not at all.
     ///
     /// # Errors
     /// When writing fails; a former file then stays as it was.
     pub fn write(&self, path: &Path) -> Result<(), ScoresError> {
-        let partial = path.with_extension("json.part");
-        // Made anew: a link that somebody left under this name is never written through.
-        let write = || {
-            let _ = std::fs::remove_file(&partial);
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&partial)?;
-            std::io::Write::write_all(&mut file, self.to_json().as_bytes())?;
-            std::fs::rename(&partial, path)
-        };
-        write().map_err(|source| ScoresError::Io { path: path.display().to_string(), source })
+        crate::write_whole(path, self.to_json().as_bytes())
+            .map_err(|source| ScoresError::Io { path: path.display().to_string(), source })
     }
 
     /// Reads the file.

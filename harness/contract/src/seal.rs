@@ -6,7 +6,7 @@
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 /// Name of the file.
@@ -139,16 +139,9 @@ impl Seal {
     }
 
     fn write(&self, dir: &Path) -> Result<(), SealError> {
-        // A name that nobody can have foreseen; a link that lies in its place is never written through.
-        let (path, partial) =
-            (dir.join(FILE_NAME), dir.join(format!("{FILE_NAME}.{}.part", std::process::id())));
-        let write = || {
-            let _ = std::fs::remove_file(&partial);
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&partial)?;
-            file.write_all(self.text().as_bytes())?;
-            std::fs::rename(&partial, &path)
-        };
-        write().map_err(|source| SealError::Io { path: path.display().to_string(), source })
+        let path = dir.join(FILE_NAME);
+        crate::write_whole(&path, self.text().as_bytes())
+            .map_err(|source| SealError::Io { path: path.display().to_string(), source })
     }
 
     /// The results are about to be made again.

@@ -6,7 +6,6 @@ use super::remove::remove_tree;
 use anyhow::{Context, Result};
 use contract::{Limits, RunSpec};
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -157,19 +156,10 @@ fn ours(path: &Path) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }
 
-/// Writes `content` into a file beside `path` that nobody can have foreseen, and renames it there: whole or not at all, and never
-/// through a link that lies in its place.
+/// [`contract::write_whole`], with the path in the error.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_new(path: &Path, content: &[u8]) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().prefix(".part").tempfile_in(folder)?;
-        file.write_all(content)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("failed to write {}", path.display()))
+    contract::write_whole(path, content).with_context(|| format!("failed to write {}", path.display()))
 }

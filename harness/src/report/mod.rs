@@ -58,10 +58,9 @@ pub fn write_runs(dir: &Path, title: &str, runs: &[Run], baseline: Option<&str>)
         ("report.tex", latex(&table, None)),
         ("report.html", html::page(title, runs, baseline, dir)),
     ] {
-        // Several sweeps may share a directory: each has a neighbour file of its own.
-        let (path, partial) = (dir.join(name), dir.join(format!("{name}.{}.part", std::process::id())));
-        std::fs::write(&partial, text)
-            .and_then(|()| std::fs::rename(&partial, &path))
+        // Several sweeps may share a directory.
+        let path = dir.join(name);
+        contract::write_whole(&path, text.as_bytes())
             .with_context(|| format!("failed to write {}", path.display()))?;
     }
     write_details(runs);

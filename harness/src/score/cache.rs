@@ -25,13 +25,9 @@ pub fn place(dir: &Path, kind: &str, context: &str) -> PathBuf {
 
 /// Puts a file into the cache, whole or not at all, with its hash at the end.
 pub fn store(path: &Path, bytes: &[u8]) {
-    let partial = path.with_extension(format!("{}.part", std::process::id()));
     let whole = [bytes, &xxh3_128(bytes).to_le_bytes()].concat();
-    let _ = path
-        .parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(&partial, whole))
-        .and_then(|()| std::fs::rename(&partial, path));
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let _ = made.and_then(|()| contract::write_whole(path, &whole));
 }
 
 /// What [`store`] put there; `None` if it is not there or damaged.

@@ -168,11 +168,10 @@ impl Record {
     /// When the folder cannot be written.
     pub fn write(&self, out: &Path) -> Result<()> {
         let path = Self::file(out, self.part());
-        let partial = path.with_extension(format!("{}.part", std::process::id()));
         let folder = path.parent().expect("it has one");
+        let text = serde_json::to_string_pretty(self)? + "\n";
         std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&partial, serde_json::to_string_pretty(self)? + "\n"))
-            .and_then(|()| std::fs::rename(&partial, &path))
+            .and_then(|()| contract::write_whole(&path, text.as_bytes()))
             .with_context(|| format!("failed to write {}", path.display()))
     }
 

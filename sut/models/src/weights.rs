@@ -212,10 +212,7 @@ pub fn write(
     let metadata: HashMap<String, String> =
         metadata.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| damaged(e.to_string()))?;
-    let part = path.with_extension("part");
-    std::fs::write(&part, bytes)
-        .and_then(|()| std::fs::rename(&part, path))
-        .map_err(|source| WeightsError::Io { path: path.into(), source })
+    contract::write_whole(path, &bytes).map_err(|source| WeightsError::Io { path: path.into(), source })
 }
 
 fn floats(view: &TensorView) -> Result<Vec<f32>, String> {

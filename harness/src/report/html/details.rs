@@ -91,15 +91,8 @@ pub fn write(run: &Run) -> anyhow::Result<()> {
     {
         return Ok(());
     }
-    let partial = run.dir.join(format!("{FILE}.{}.part", std::process::id()));
-    // Made anew: a link that somebody left under this name is never written through.
-    let write = || {
-        let _ = std::fs::remove_file(&partial);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&partial)?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
-        std::fs::rename(&partial, &path)
-    };
-    write().with_context(|| format!("failed to write {}", path.display()))
+    contract::write_whole(&path, text.as_bytes())
+        .with_context(|| format!("failed to write {}", path.display()))
 }
 
 fn warnings(out: &mut String, run: &Run) {
