@@ -9,7 +9,7 @@
 use anyhow::{Context, Result};
 use codecs::{Codec, Decoder, EncoderConfig, Quantisers, RateControl, VideoDecoder, registry};
 use contract::Scenario;
-use freezeframe::app::marker::{FILLERS, Layout, Shot, Words};
+use freezeframe::app::marker::{CameraPicture, FILLERS, Layout, Words};
 use link::{Direction, Link, Outcome, Timestamp};
 use media::Yuv420;
 use media::convert::{Colour, to_rgb, to_yuv420};
@@ -119,8 +119,10 @@ fn main() -> Result<()> {
                     .map(|clip| {
                         let words = Words::new([9; 32], FRAMES as u32);
                         let film = read(clip, size)?;
-                        let marked: Vec<Yuv420> =
-                            (0..).zip(&film).map(|(i, p)| layout.draw(p, words.of(Shot::Frame(i)))).collect();
+                        let marked: Vec<Yuv420> = (0..)
+                            .zip(&film)
+                            .map(|(i, p)| layout.draw(p, words.of(CameraPicture::Frame(i))))
+                            .collect();
                         Ok([
                             bytes(codec, &film, quantiser)?,
                             bytes(codec, &marked, quantiser)?,
@@ -206,7 +208,7 @@ fn call(
     let layout = Layout::new(size.0, size.1).context("a size")?;
     let words = Words::new([secret; 32], film.len() as u32);
     let shrink = |p: &Yuv420| if way.half { resize(p, p.width / 4 * 2, p.height / 4 * 2) } else { p.clone() };
-    let first = shrink(&layout.draw(&film[0], words.of(Shot::Filler(FILLERS - 1))));
+    let first = shrink(&layout.draw(&film[0], words.of(CameraPicture::Filler(FILLERS - 1))));
     let mut encoder = registry::open_encoder(&config(codec, &first, RateControl::Cbr(kbps * 1000)))?;
     let mut decoder = Decoder::new(codec)?;
     let mut spec = Scenario::find(way.scenario)?.path(Direction::Forward).clone();
@@ -219,7 +221,8 @@ fn call(
     let mut decoded_before = BTreeSet::new();
     for (i, picture) in (0..).zip(film) {
         let key = i == 0 || key_at == Some(i);
-        let unit = encoder.encode(i, &shrink(&layout.draw(picture, words.of(Shot::Frame(i)))), key)?;
+        let unit =
+            encoder.encode(i, &shrink(&layout.draw(picture, words.of(CameraPicture::Frame(i)))), key)?;
         // Some are dropped by the encoder's rate control.
         if unit.bytes.is_empty() {
             key_at = if key { Some(i + 1) } else { key_at };
@@ -250,8 +253,8 @@ fn call(
         count.pictures += 1;
         let word = layout.read(|x, y| screen.y[(layout.height + y) * layout.width + x]);
         match word.and_then(|w| words.identify(w, Some(film.len() as u32 - 1))) {
-            Some(Shot::Frame(frame)) if frame == i => count.right += 1,
-            Some(Shot::Frame(frame)) if decoded_before.contains(&frame) => count.old += 1,
+            Some(CameraPicture::Frame(frame)) if frame == i => count.right += 1,
+            Some(CameraPicture::Frame(frame)) if decoded_before.contains(&frame) => count.old += 1,
             None => count.unread += 1,
             Some(_) => count.wrong += 1,
         }
@@ -262,7 +265,8 @@ fn call(
 
 /// Bilinear.
 fn resize(picture: &Yuv420, width: usize, height: usize) -> Yuv420 {
-    let plane = |from: &[u8], (w, h): (usize, usize), (nw, nh): (usize, usize)| -> Vec<u8> {
+    Yuv420::from_planes((width, height), |index, (nw, nh)| {
+        let (from, (w, h)) = picture.plane(index);
         let at = |i: usize, n: usize, of: usize| {
             let x = ((i as f32 + 0.5) * of as f32 / n as f32 - 0.5).clamp(0.0, (of - 1) as f32);
             (x as usize, (x as usize + 1).min(of - 1), x.fract())
@@ -279,14 +283,5 @@ fn resize(picture: &Yuv420, width: usize, height: usize) -> Yuv420 {
             }
         }
         out
-    };
-    let (from, to) = ((picture.width, picture.height), (width, height));
-    let (from_c, to_c) = ((from.0.div_ceil(2), from.1.div_ceil(2)), (width.div_ceil(2), height.div_ceil(2)));
-    Yuv420 {
-        width,
-        height,
-        y: plane(&picture.y, from, to),
-        u: plane(&picture.u, from_c, to_c),
-        v: plane(&picture.v, from_c, to_c),
-    }
+    })
 }

@@ -180,7 +180,7 @@ pub fn to_rgb(picture: &Yuv420, colour: Colour) -> Rgb {
 /// # Panics
 /// If the planes of `picture` are shorter than its size says.
 pub fn to_rgb_into(picture: &Yuv420, colour: Colour, out: &mut Rgb) {
-    planes_to_rgb_into((picture.width, picture.height), [&picture.y, &picture.u, &picture.v], colour, out);
+    planes_to_rgb_into((picture.width, picture.height), picture.planes(), colour, out);
 }
 
 /// As [`to_rgb_into`], of the planes themselves. Empty chroma planes mean none: a grey picture.

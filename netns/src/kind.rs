@@ -1,4 +1,4 @@
-//! What a frame on a cable is: shaped traffic of the two ends, or something that must not cross.
+//! What a frame on a veth pair is: shaped traffic of the two ends, or something that must not cross.
 
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;

@@ -1,13 +1,13 @@
 //! A lab: `[sender] ─ veth ─ [emulator] ─ veth ─ [receiver]`, three namespaces that exist as long as this value; and beside them one for a
-//! third party, if it is asked for, which has no cable to anybody.
+//! third party, if it is asked for, which has no veth pair.
 
 use crate::control::{Answer, Bound, Health, Request, Setup, Timing};
 use crate::error::LabError;
 use crate::names::{LabName, Role};
 use crate::privilege;
+use crate::real_time::RealTime;
 use crate::shaper::{Choice, Shaper};
 use crate::space::{self, Space};
-use crate::urgent::Urgent;
 use crate::{EMULATOR_FLAG, leftovers, lost, shaper, wire};
 use link::{Direction, Link, LinkSpec};
 use nix::sched::{CloneFlags, setns};
@@ -105,7 +105,7 @@ impl Network {
     }
 }
 
-/// Three namespaces, two cables and an emulator. Dropping it ends every process inside and removes everything; if this
+/// Three namespaces, two veth pairs and an emulator. Dropping it ends every process inside and removes everything; if this
 /// process is killed instead, the emulator does the same, and if both are, the next lab or `doctor --clean` does.
 #[derive(Debug)]
 pub struct Lab {
@@ -149,14 +149,14 @@ impl Lab {
         let name = LabName::for_this_process(&taken)
             .ok_or_else(|| LabError::Emulator("no free subnet: 32768 labs exist".to_owned()))?;
         // Hundreds of small steps, each of which a busy machine may put off for a scheduler's turn.
-        let urgent = Urgent::begin();
+        let real_time = RealTime::begin();
         // From here on `Drop` removes what exists.
         let mut lab =
             Lab { name, spaces: Vec::new(), emulator: None, choice, bound: config.bound, stopped: None };
         for role in Role::ALL.into_iter().filter(|r| config.server || *r != Role::Server) {
             lab.spaces.push(Space::create(&name.namespace(role))?);
         }
-        // The program loads while the cables are laid.
+        // The program loads while the veth pairs are made.
         lab.emulator = Some(lab.start_emulator(config)?);
         wire::lay(&name, &lab.spaces[0], &lab.spaces[1], &lab.spaces[2])?;
         if let Some(server) = lab.spaces.get(Role::Server as usize) {
@@ -164,7 +164,7 @@ impl Lab {
         }
         let mut output = lab.set_up_emulator(config)?;
         let first = lab.first_answer(&mut output)?;
-        drop(urgent);
+        drop(real_time);
         lab.listen(output)?;
         match first {
             Answer::Ready => Ok(lab),
@@ -330,7 +330,7 @@ impl Lab {
         Ok(Emulator { child, input, answers: Mutex::new(channel().1) })
     }
 
-    /// Tells the emulator what to do, once there are cables; returns what it answers on.
+    /// Tells the emulator what to do, once there are veth pairs; returns what it answers on.
     fn set_up_emulator(&mut self, config: &LabConfig) -> Result<ChildStdout, LabError> {
         let setup = Setup {
             addresses: [self.name.address(Role::Tx), self.name.address(Role::Rx)],
@@ -413,9 +413,9 @@ impl Lab {
         }
     }
 
-    /// Ends every process inside, removes the namespaces and with them the cables. Does nothing the second time.
+    /// Ends every process inside, removes the namespaces and with them the veth pairs. Does nothing the second time.
     fn remove(&mut self) -> Result<(), LabError> {
-        let _urgent = (!self.spaces.is_empty()).then(Urgent::begin);
+        let _real_time = (!self.spaces.is_empty()).then(RealTime::begin);
         if let Some(Emulator { mut child, input, answers }) = self.emulator.take() {
             if self.stopped.is_none() {
                 // Nobody asked for the health. Killed rather than told to end, so that it cannot race us to the cleanup.

@@ -29,11 +29,11 @@ mod names;
 mod offload;
 pub mod pcapng;
 mod privilege;
+mod real_time;
 pub mod sandbox;
 pub mod shaper;
 mod space;
 pub mod traffic;
-mod urgent;
 mod wire;
 
 pub use control::{Bound, Counts, Health, Timing};

@@ -94,7 +94,7 @@ impl LabName {
         start_time(self.owner) == Some(self.started)
     }
 
-    /// Address of the sender (`.1` of the /30) or of the receiver (`.2`). A third party has no cable: it is its own loopback.
+    /// Address of the sender (`.1` of the /30) or of the receiver (`.2`). A third party has no veth pair: it is its own loopback.
     #[must_use]
     pub fn address(&self, role: Role) -> Ipv4Addr {
         let host = match role {

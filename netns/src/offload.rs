@@ -32,7 +32,7 @@ struct Value {
 /// ETHTOOL_GLINK of `linux/ethtool.h`.
 const GET_LINK: u32 = 0x0a;
 
-/// Asks whether there is a cable on `interface`; what counts is what the kernel does before it answers.
+/// Asks for the carrier of `interface`; what counts is what the kernel does before it answers.
 ///
 /// # Errors
 /// When no socket can be made.

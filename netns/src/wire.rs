@@ -1,4 +1,4 @@
-//! The two cables of a lab: veth pairs from the emulator's namespace into the endpoints', through rtnetlink in process.
+//! The two veth pairs of a lab, from the emulator's namespace into the endpoints', through rtnetlink in process.
 
 use crate::error::LabError;
 use crate::names::{LabName, Role};
@@ -19,7 +19,7 @@ pub(crate) const TOWARDS_TX: &str = "tx0";
 /// Interface in the emulator's namespace towards the receiver.
 pub(crate) const TOWARDS_RX: &str = "rx0";
 
-/// Lays both cables and configures all four ends. `tx`, `emulator` and `rx` are fresh namespaces.
+/// Makes both veth pairs and configures all four ends. `tx`, `emulator` and `rx` are fresh namespaces.
 pub(crate) fn lay(name: &LabName, tx: &Space, emulator: &Space, rx: &Space) -> Result<(), LabError> {
     // One thread goes through all three: on a busy machine every hand-over to a new thread waits for its turn.
     space::on_a_thread_of_its_own(|| {
@@ -82,9 +82,9 @@ async fn configure(netlink: &Handle, name: &LabName, role: Role, other: Role) ->
     entry.execute().await.map_err(failed(format!("add the neighbour {peer}")))
 }
 
-/// Waits until an interface really sends. A cable comes up only with its second end, and the kernel tells the first one from a
+/// Waits until an interface really sends. A pair comes up only with its second end, and the kernel tells the first one from a
 /// work queue, later; until then it has the `noop` qdisc, which swallows packets without an error. Linux 6.8 and newer do what is
-/// queued for an interface when they are asked for the state of its cable, so that nobody has to wait for the queue's turn.
+/// queued for an interface when they are asked for its carrier, so that nobody has to wait for the queue's turn.
 async fn ready(netlink: &Handle, interface: &str) -> Result<(), LabError> {
     let index = index_of(interface)?;
     let give_up = Instant::now() + Duration::from_secs(5);

@@ -4,7 +4,7 @@
 //! From the first moment the camera films: before frame 0 it shows frame 0 panned to and fro (something moves, so that encoders and rate
 //! controllers find their pace; nothing of the clip that follows is given away), after the last frame the last one stays.
 
-use super::marker::{FILLERS, Layout, Shot, Words};
+use super::marker::{CameraPicture, FILLERS, Layout, Words};
 use super::{monotonic_ns, sleep_until};
 use crate::score::pictures::Captured;
 use anyhow::{Context, Result};
@@ -138,8 +138,8 @@ impl Film {
             let mut picture = captured.frame(frame)?.picture;
             // Cameras give limited range, and a screen does not show the rest.
             change_range(&mut picture, range, Range::Limited);
-            let marked = layout.draw(&picture, words.of(Shot::Frame(frame)));
-            for plane in [&marked.y, &marked.u, &marked.v] {
+            let marked = layout.draw(&picture, words.of(CameraPicture::Frame(frame)));
+            for plane in marked.planes() {
                 out.write_all(plane).context("failed to store the marked clip")?;
             }
             first.get_or_insert_with(|| picture.clone());
@@ -218,9 +218,9 @@ impl Film {
 
     fn put(&self, into: &mut Vec<u8>, picture: &Yuv420, step: u64) {
         let filler = usize::try_from(step % FILLERS as u64).unwrap_or(0);
-        let marked = self.layout.draw(picture, self.words.of(Shot::Filler(filler)));
+        let marked = self.layout.draw(picture, self.words.of(CameraPicture::Filler(filler)));
         into.truncate(6);
-        for plane in [&marked.y, &marked.u, &marked.v] {
+        for plane in marked.planes() {
             into.extend_from_slice(plane);
         }
     }
@@ -230,18 +230,12 @@ impl Film {
 fn pan(picture: &Yuv420, by: f64) -> Yuv420 {
     #[allow(clippy::cast_possible_truncation)] // a few pixels
     let by = (by / 2.0).round() as isize;
-    let moved = |plane: &[u8], width: usize, by: isize| -> Vec<u8> {
-        let by = by.rem_euclid(width.max(1) as isize).unsigned_abs();
-        plane.chunks(width.max(1)).flat_map(|row| [&row[by..], &row[..by]].concat()).collect()
-    };
-    let chroma = picture.width.div_ceil(2);
-    Yuv420 {
-        width: picture.width,
-        height: picture.height,
-        y: moved(&picture.y, picture.width, by * 2),
-        u: moved(&picture.u, chroma, by),
-        v: moved(&picture.v, chroma, by),
-    }
+    Yuv420::from_planes((picture.width, picture.height), |index, (width, _)| {
+        let width = width.max(1);
+        let by = if index == 0 { 2 * by } else { by };
+        let by = by.rem_euclid(width as isize).unsigned_abs();
+        picture.planes()[index].chunks(width).flat_map(|row| [&row[by..], &row[..by]].concat()).collect()
+    })
 }
 
 /// Writes all of `bytes`, however long a reader takes, unless `off`.

@@ -100,27 +100,23 @@ impl Layout {
                 y[at..at + self.block.0].fill(level);
             }
         }
-        let (columns, rows) = (self.width.div_ceil(2), self.rows().div_ceil(2));
-        let chroma = |plane: &[u8]| {
+        Yuv420::from_planes((self.width, self.rows()), |index, (columns, rows)| {
+            if index == 0 {
+                return std::mem::take(&mut y);
+            }
             // Of an odd number of rows the last one is half the strip's.
-            let mut plane = plane[..columns * self.height.div_ceil(2)].to_vec();
+            let mut plane = picture.planes()[index].to_vec();
             plane.resize(columns * rows, 128);
             plane
-        };
-        Yuv420 { width: self.width, height: self.rows(), y, u: chroma(&picture.u), v: chroma(&picture.v) }
+        })
     }
 
     /// The picture without the strip.
     #[must_use]
     pub fn crop(&self, marked: &Yuv420) -> Yuv420 {
-        let (columns, rows) = (self.width.div_ceil(2), self.height.div_ceil(2));
-        Yuv420 {
-            width: self.width,
-            height: self.height,
-            y: marked.y[..self.width * self.height].to_vec(),
-            u: marked.u[..columns * rows].to_vec(),
-            v: marked.v[..columns * rows].to_vec(),
-        }
+        Yuv420::from_planes((self.width, self.height), |index, (columns, rows)| {
+            marked.planes()[index][..columns * rows].to_vec()
+        })
     }
 
     /// The word in a strip, of which `luma(column, row)` gives a sample; `None` if there are no dark and light blocks. Only the inner
@@ -159,7 +155,7 @@ impl Layout {
 
 /// What a picture of the camera is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Shot {
+pub enum CameraPicture {
     /// Before frame 0 and after the last: no frame of the clip.
     Filler(usize),
     /// This frame.
@@ -172,11 +168,11 @@ pub const FILLERS: usize = 32;
 /// The words of a run.
 #[derive(Clone, Debug)]
 pub struct Words {
-    /// Of [`Shot::Filler`] 0 to 31, then of the frames.
+    /// Of [`CameraPicture::Filler`] 0 to 31, then of the frames.
     words: Vec<u64>,
 }
 
-/// A stream of bytes that only the holder of the secret can foretell.
+/// A stream of bytes that only the holder of the secret can predict.
 struct Draws {
     secret: [u8; 32],
     counter: u64,
@@ -235,26 +231,26 @@ impl Words {
 
     /// The word of a picture.
     #[must_use]
-    pub fn of(&self, shot: Shot) -> u64 {
-        match shot {
-            Shot::Filler(i) => self.words[i % FILLERS],
-            Shot::Frame(frame) => self.words[FILLERS + frame as usize],
+    pub fn of(&self, pictured: CameraPicture) -> u64 {
+        match pictured {
+            CameraPicture::Filler(i) => self.words[i % FILLERS],
+            CameraPicture::Frame(frame) => self.words[FILLERS + frame as usize],
         }
     }
 
     /// Which picture a word on the screen is, if the camera has shown frames up to `newest` (none: only fillers).
     #[must_use]
-    pub fn identify(&self, word: u64, newest: Option<u32>) -> Option<Shot> {
-        let filler = (0..FILLERS).map(Shot::Filler);
+    pub fn identify(&self, word: u64, newest: Option<u32>) -> Option<CameraPicture> {
+        let filler = (0..FILLERS).map(CameraPicture::Filler);
         let first = newest.map_or(0, |n| n.saturating_sub(WINDOW as u32 - 1));
         let frames =
             newest.map_or(0..0, |n| first..n.saturating_add(1).min((self.words.len() - FILLERS) as u32));
-        let mut shots = filler.chain(frames.map(Shot::Frame));
-        shots.find(|shot| (self.of(*shot) ^ word).count_ones() <= ERRORS)
+        let mut all = filler.chain(frames.map(CameraPicture::Frame));
+        all.find(|pictured| (self.of(*pictured) ^ word).count_ones() <= ERRORS)
     }
 }
 
-/// A secret that nobody can foretell.
+/// A secret that nobody can predict.
 ///
 /// # Errors
 /// When the kernel gives no random bytes.
@@ -291,10 +287,10 @@ mod tests {
             assert!(layout.strip.is_multiple_of(8) && layout.columns * layout.block.0 <= width, "{layout:?}");
             let picture = noise(width, height);
             for frame in [0, 1, 49] {
-                let marked = layout.draw(&picture, words.of(Shot::Frame(frame)));
+                let marked = layout.draw(&picture, words.of(CameraPicture::Frame(frame)));
                 assert_eq!(marked.y.len() + marked.u.len() + marked.v.len(), width * layout.rows() * 3 / 2);
                 let word = layout.read(|x, y| marked.y[(height + y) * width + x]).unwrap();
-                assert_eq!(words.identify(word, Some(49)), Some(Shot::Frame(frame)));
+                assert_eq!(words.identify(word, Some(49)), Some(CameraPicture::Frame(frame)));
                 assert_eq!(layout.crop(&marked), picture);
             }
         }
@@ -322,14 +318,14 @@ mod tests {
     #[test]
     fn two_wrong_blocks_are_put_right_and_a_frame_that_is_yet_to_come_is_none() {
         let words = Words::new([3; 32], 400);
-        let word = words.of(Shot::Frame(200));
-        assert_eq!(words.identify(word ^ 0b11, Some(200)), Some(Shot::Frame(200)));
+        let word = words.of(CameraPicture::Frame(200));
+        assert_eq!(words.identify(word ^ 0b11, Some(200)), Some(CameraPicture::Frame(200)));
         assert_eq!(words.identify(word ^ 0b111, Some(399)), None);
         assert_eq!(words.identify(word, Some(199)), None);
         assert_eq!(words.identify(word, None), None);
-        assert_eq!(words.identify(words.of(Shot::Filler(5)), None), Some(Shot::Filler(5)));
+        assert_eq!(words.identify(words.of(CameraPicture::Filler(5)), None), Some(CameraPicture::Filler(5)));
         // Between two words, as a picture that is half the last one: neither.
-        let change = word ^ words.of(Shot::Frame(201));
+        let change = word ^ words.of(CameraPicture::Frame(201));
         let half = (0..BITS).filter(|b| change >> b & 1 == 1).take(4).fold(word, |w, b| w ^ 1 << b);
         assert_eq!(words.identify(half, Some(399)), None);
     }

@@ -3,7 +3,7 @@
 //! Content alone cannot identify (neighbouring frames of a still scene are alike), but it can contradict: a picture whose marker says 100
 //! and that looks like frame 40 was put together by somebody.
 
-use super::marker::Shot;
+use super::marker::CameraPicture;
 use super::screen::{Recorder, Recording};
 use crate::record::Finding;
 use crate::score::pictures::Captured;
@@ -74,9 +74,9 @@ pub fn check(spec: &RunSpec, recorder: &Recorder, recording: &Recording) -> Resu
     for seen in &recording.seen {
         let Some(place) = seen.place else { continue };
         let picture = small(&recorder.picture(place)?);
-        match seen.shot {
-            Some(Shot::Frame(frame)) => matched.add(&clip, frame, &picture),
-            Some(Shot::Filler(_)) => {}
+        match seen.pictured {
+            Some(CameraPicture::Frame(frame)) => matched.add(&clip, frame, &picture),
+            Some(CameraPicture::Filler(_)) => {}
             None => matched.unmarked_alike += u64::from(clip.iter().any(|c| distance(c, &picture) < ALIKE)),
         }
     }

@@ -5,7 +5,7 @@
 //! | `x11` | shows the camera's picture at the top left of the X screen `DISPLAY`, unscaled | runs Xvfb and looks at its frame buffer every 2 ms |
 //! | `pipe` | writes each picture into `screen.y4m` of its folder when it shows it | notes when the picture has arrived |
 
-use super::marker::{Layout, Shot, Words};
+use super::marker::{CameraPicture, Layout, Words};
 use super::monotonic_ns;
 use anyhow::{Context, Result, bail};
 use media::convert::{Colour, to_yuv420_into};
@@ -37,7 +37,7 @@ pub struct Seen {
     /// When, on `CLOCK_MONOTONIC`.
     pub t_ns: u64,
     /// Which of the camera's it is, by its marker.
-    pub shot: Option<Shot>,
+    pub pictured: Option<CameraPicture>,
     /// Its place in the store, if it was kept.
     pub place: Option<u64>,
 }
@@ -95,19 +95,19 @@ impl Recorder {
         self.state.lock().is_ok_and(|s| s.recording.first_ns.is_some())
     }
 
-    fn identify(&self, luma: impl Fn(usize, usize) -> u8) -> Option<Shot> {
+    fn identify(&self, luma: impl Fn(usize, usize) -> u8) -> Option<CameraPicture> {
         self.words.identify(self.layout.read(luma)?, (self.newest)())
     }
 
     /// Notes a picture that appeared at `t_ns`; `picture` makes it, without its strip, if it is to be kept.
-    fn note(&self, t_ns: u64, shot: Option<Shot>, torn: bool, picture: impl FnOnce() -> Yuv420) {
+    fn note(&self, t_ns: u64, pictured: Option<CameraPicture>, torn: bool, picture: impl FnOnce() -> Yuv420) {
         let Ok(mut state) = self.state.lock() else { return };
-        if shot.is_some() {
+        if pictured.is_some() {
             state.recording.first_ns.get_or_insert(t_ns);
         }
-        let keep = match shot {
-            Some(Shot::Filler(_)) => return,
-            Some(Shot::Frame(frame)) => state.kept.insert(frame),
+        let keep = match pictured {
+            Some(CameraPicture::Filler(_)) => return,
+            Some(CameraPicture::Frame(frame)) => state.kept.insert(frame),
             None if (self.newest)().is_none() => return,
             None => {
                 state.recording.unmarked += 1;
@@ -117,7 +117,7 @@ impl Recorder {
         if !keep {
             return;
         }
-        state.recording.torn += u64::from(torn && shot.is_some());
+        state.recording.torn += u64::from(torn && pictured.is_some());
         let picture = picture();
         let bytes = [&picture.y[..], &picture.u, &picture.v].concat();
         let place = state.stored;
@@ -127,7 +127,7 @@ impl Recorder {
             return;
         }
         state.stored += 1;
-        state.recording.seen.push(Seen { t_ns, shot, place: Some(place) });
+        state.recording.seen.push(Seen { t_ns, pictured, place: Some(place) });
     }
 
     fn broke(&self, why: String) {
@@ -149,7 +149,7 @@ impl Recorder {
         let (width, height) = (self.layout.width, self.layout.height);
         let mut picture = Yuv420::filled(width, height, (0, 0, 0));
         let mut at = place * (width * height * 3 / 2) as u64;
-        for plane in [&mut picture.y, &mut picture.u, &mut picture.v] {
+        for plane in picture.planes_mut() {
             self.store.read_exact_at(plane, at).context("failed to read a picture of the screen")?;
             at += plane.len() as u64;
         }
@@ -262,7 +262,7 @@ impl FrameBuffer {
             std::thread::sleep(LOOK);
             let t_ns = monotonic_ns();
             self.rows(self.layout.height, self.layout.strip, &mut strip)?;
-            let shot = self.shot(recorder, &strip);
+            let pictured = self.pictured(recorder, &strip);
             let mut signature = 0;
             for i in 0..PROBES {
                 let row = (2 * i + 1) * self.layout.height / (2 * PROBES);
@@ -270,8 +270,8 @@ impl FrameBuffer {
                 signature =
                     xxh3_64(&[&probe[..self.layout.width * 4], &u64::to_le_bytes(signature)].concat());
             }
-            let same = match shot {
-                Some(_) => shot == noted,
+            let same = match pictured {
+                Some(_) => pictured == noted,
                 None => noted.is_none() && signature == before,
             };
             before = signature;
@@ -285,7 +285,7 @@ impl FrameBuffer {
                 std::thread::sleep(LOOK);
                 self.rows(0, self.layout.height, &mut again)?;
                 self.rows(self.layout.height, self.layout.strip, &mut strip)?;
-                if self.shot(recorder, &strip) != shot {
+                if self.pictured(recorder, &strip) != pictured {
                     break;
                 }
                 torn = copy != again;
@@ -295,16 +295,16 @@ impl FrameBuffer {
                 }
             }
             // The strip was half drawn, or is gone before the picture could be taken.
-            if torn && shot.is_none() {
+            if torn && pictured.is_none() {
                 continue;
             }
-            noted = shot;
-            recorder.note(t_ns, shot, torn, || self.picture(&copy));
+            noted = pictured;
+            recorder.note(t_ns, pictured, torn, || self.picture(&copy));
         }
         Ok(())
     }
 
-    fn shot(&self, recorder: &Recorder, strip: &[u8]) -> Option<Shot> {
+    fn pictured(&self, recorder: &Recorder, strip: &[u8]) -> Option<CameraPicture> {
         // The strip is grey: any colour is its brightness. Full range on the screen, limited in the picture.
         recorder.identify(|x, y| strip[y * self.stride + x * 4 + 1])
     }
@@ -371,12 +371,13 @@ fn take_pictures(pipe: File, recorder: &Recorder, over: &AtomicBool) -> Result<(
             Err(e) => return Err(e.into()),
         };
         let t_ns = monotonic_ns();
-        let shot = recorder.identify(|x, y| picture.y[(layout.height + y) * layout.width + x]);
+        let pictured = recorder.identify(|x, y| picture.y[(layout.height + y) * layout.width + x]);
         let signature = xxh3_64(&picture.y);
-        let same = if shot.is_some() { shot == noted } else { noted.is_none() && signature == before };
-        (noted, before) = (shot, signature);
+        let same =
+            if pictured.is_some() { pictured == noted } else { noted.is_none() && signature == before };
+        (noted, before) = (pictured, signature);
         if !same {
-            recorder.note(t_ns, shot, false, || layout.crop(&picture));
+            recorder.note(t_ns, pictured, false, || layout.crop(&picture));
         }
     }
 }

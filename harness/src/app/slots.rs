@@ -3,7 +3,7 @@
 //! With a fixed play-out budget frame i is rendered if it has been on the screen by capture + budget, whatever the app's own clock; with
 //! the app's own clock, whenever it was on the screen.
 
-use super::marker::Shot;
+use super::marker::CameraPicture;
 use super::screen::Recording;
 use crate::score::slots_of;
 use anyhow::{Context, Result};
@@ -40,7 +40,7 @@ pub fn judge(spec: &RunSpec, recording: &Recording, epoch_ns: u64) -> Judged {
     let frames = spec.clip.frames;
     let mut seen: Vec<Option<(u64, Option<u64>)>> = vec![None; frames as usize];
     for picture in &recording.seen {
-        if let Some(Shot::Frame(frame)) = picture.shot
+        if let Some(CameraPicture::Frame(frame)) = picture.pictured
             && let Some(cell) = seen.get_mut(frame as usize)
         {
             cell.get_or_insert((picture.t_ns.saturating_sub(epoch_ns), picture.place));
@@ -176,7 +176,7 @@ mod tests {
     fn seen(times_ms: &[(u32, u64)]) -> Recording {
         let at = |(place, &(frame, ms)): (usize, &(u32, u64))| Seen {
             t_ns: 500 + ms * 1_000_000,
-            shot: Some(Shot::Frame(frame)),
+            pictured: Some(CameraPicture::Frame(frame)),
             place: Some(place as u64),
         };
         Recording { seen: times_ms.iter().enumerate().map(at).collect(), ..Recording::default() }

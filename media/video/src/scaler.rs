@@ -89,10 +89,13 @@ fn rounded(frame: &frame::Video) -> Yuv420 {
 }
 
 fn assembled(frame: &frame::Video, grey: bool, plane: impl Fn(usize, usize, usize) -> Vec<u8>) -> Yuv420 {
-    let (width, height) = (frame.width() as usize, frame.height() as usize);
-    let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
-    let chroma = |index| if grey { vec![128; cw * ch] } else { plane(index, cw, ch) };
-    Yuv420 { width, height, y: plane(0, width, height), u: chroma(1), v: chroma(2) }
+    let size = (frame.width() as usize, frame.height() as usize);
+    Yuv420::from_planes(
+        size,
+        |index, (w, h)| {
+            if grey && index > 0 { vec![128; w * h] } else { plane(index, w, h) }
+        },
+    )
 }
 
 /// One plane without its padding; `width` in bytes. (Cropped frames start midway, so that the last row may

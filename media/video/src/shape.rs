@@ -123,13 +123,10 @@ impl Shape {
         if self.orientation == Orientation::default() {
             return picture;
         }
-        let (w, h) = (picture.width, picture.height);
-        let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
-        let y = self.orientation.plane(&picture.y, w, h);
-        let u = self.orientation.plane(&picture.u, cw, ch);
-        let v = self.orientation.plane(&picture.v, cw, ch);
-        let (width, height) = self.unturned((w, h));
-        Yuv420 { width, height, y, u, v }
+        Yuv420::from_planes(self.unturned((picture.width, picture.height)), |index, _| {
+            let (plane, (w, h)) = picture.plane(index);
+            self.orientation.plane(plane, w, h)
+        })
     }
 }
 

@@ -2,7 +2,6 @@
 use media::convert::{Colour, Range};
 use media::{Depth16, Format, Yuv420, still};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use video::{
     DepthReader, DepthSource, DepthUnit, DepthWriter, Error, Quality, Reader, Retime, Target, Writer, probe,
 };
@@ -47,13 +46,9 @@ fn psnr(a: &Yuv420, b: &Yuv420) -> f64 {
     10.0 * (255.0 * 255.0 * a.y.len() as f64 / (sse as f64 + 1e-9)).log10()
 }
 
-/// Makes a file with the `ffmpeg` program; `false` (with a reason) where there is none.
+/// Makes a file with FFmpeg's program; `false`, and skipped, without it.
 fn ffmpeg(arguments: &[&str], out: &Path) -> bool {
-    testing::ffmpeg().is_some_and(|()| {
-        let mut command = Command::new("ffmpeg");
-        let _ = testing::Said::of(command.args(["-v", "error", "-y"]).args(arguments).arg(out)).well();
-        true
-    })
+    testing::ffmpeg_file(arguments, out).is_some()
 }
 
 fn clips(name: &str) -> Option<PathBuf> {

@@ -83,22 +83,22 @@ struct Emulator {
 const DRAIN_NS: u64 = 100_000_000;
 
 /// One interface of the emulator, since the lab was built.
-struct Cable {
+struct Veth {
     packets_inbound: u64,
     dropped_inbound: u64,
     dropped_outbound: u64,
 }
 
-impl Cable {
-    fn since(first: &lost::Interface, now: &lost::Interface) -> Cable {
-        Cable {
+impl Veth {
+    fn since(first: &lost::Interface, now: &lost::Interface) -> Veth {
+        Veth {
             packets_inbound: now.rx_packets.saturating_sub(first.rx_packets),
             dropped_inbound: now.rx_dropped.saturating_sub(first.rx_dropped),
             dropped_outbound: now.tx_dropped.saturating_sub(first.tx_dropped),
         }
     }
 
-    /// Packets that entered the cable and that the socket has neither handed over nor counted as lost.
+    /// Packets that entered the veth pair and that the socket has neither handed over nor counted as lost.
     fn missing(&self, socket: &PacketSocket) -> u64 {
         self.packets_inbound.saturating_sub(socket.taken() + socket.overflow())
     }
@@ -253,13 +253,13 @@ impl Emulator {
         Ok(())
     }
 
-    /// Takes what is still on the cables, so that everything sent by now is in the model or known to be lost.
+    /// Takes what is still on the veth pairs, so that everything sent by now is in the model or known to be lost.
     fn drain(&mut self) -> Result<(), LabError> {
         let give_up = clock::monotonic() + DRAIN_NS;
         loop {
             let more = self.take(Direction::Forward)? | self.take(Direction::Reverse)?;
             self.send_due();
-            let [tx, rx] = self.cables()?;
+            let [tx, rx] = self.veths()?;
             let missing = tx.missing(&self.towards_tx) + rx.missing(&self.towards_rx);
             if (!more && missing == 0) || clock::monotonic() > give_up {
                 return Ok(());
@@ -268,16 +268,16 @@ impl Emulator {
     }
 
     /// What the interfaces towards both ends have counted since the lab was built.
-    fn cables(&self) -> Result<[Cable; 2], LabError> {
+    fn veths(&self) -> Result<[Veth; 2], LabError> {
         let [tx, rx] = [wire::TOWARDS_TX, wire::TOWARDS_RX].map(lost::interface);
         let [tx, rx] = [tx, rx].map(|c| c.map_err(|e| LabError::io("read the counters of an interface", e)));
-        Ok([Cable::since(&self.at_first[0], &tx?), Cable::since(&self.at_first[1], &rx?)])
+        Ok([Veth::since(&self.at_first[0], &tx?), Veth::since(&self.at_first[1], &rx?)])
     }
 
     fn health(&mut self) -> Result<Health, LabError> {
         self.forward.counts.lost.emulator = self.towards_tx.overflow();
         self.reverse.counts.lost.emulator = self.towards_rx.overflow();
-        let [tx, rx] = self.cables()?;
+        let [tx, rx] = self.veths()?;
         self.forward.counts.lost.inbound = tx.lost_inbound(&self.towards_tx);
         self.reverse.counts.lost.inbound = rx.lost_inbound(&self.towards_rx);
         self.forward.counts.lost.outbound = rx.dropped_outbound;

@@ -1,7 +1,7 @@
 //! Who shapes: the emulator process or the kernel's qdiscs, and why.
 //!
 //! ```text
-//!  tx0 ── bridge ── rx0 ▶ netem (loss, delay) ▶ tbf or htb (rate, queue) ▶ cable      and the same on the way out at tx0
+//!  tx0 ── bridge ── rx0 ▶ netem (loss, delay) ▶ tbf or htb (rate, queue) ▶ veth       and the same on the way out at tx0
 //! ```
 //! | module | what |
 //! |---|---|
@@ -28,7 +28,7 @@ use link::{Direction, LinkSpec};
 use rtnetlink::{LinkBridge, LinkUnspec};
 use tc::{Changes, Limit};
 
-/// Bridges the two cables and hangs the qdiscs of both directions, in one datagram per direction; then reads the seed back.
+/// Bridges the two veth pairs and hangs the qdiscs of both directions, in one datagram per direction; then reads the seed back.
 pub(crate) fn install(
     emulator: &Space,
     forward: &LinkSpec,

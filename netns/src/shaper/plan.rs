@@ -108,7 +108,7 @@ impl Plan {
     }
 }
 
-/// Largest frame on the cables, bytes: a bucket must hold it whole.
+/// Largest frame on the veth pairs, bytes: a bucket must hold it whole.
 const FRAME: u64 = 1514;
 /// Packets a netem may hold when the specification sets no limit: seconds of a fast link.
 const NO_LIMIT: u32 = 1_000_000;

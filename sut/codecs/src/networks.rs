@@ -121,7 +121,7 @@ pub struct Answer {
 /// The bytes of a picture, plane after plane.
 #[must_use]
 pub fn planes(picture: &Yuv420) -> Vec<u8> {
-    [&picture.y[..], &picture.u, &picture.v].concat()
+    picture.planes().concat()
 }
 
 /// A picture of [`planes`]; `None` if there are more or fewer bytes.
@@ -132,9 +132,12 @@ pub fn picture((width, height): (usize, usize), bytes: &[u8]) -> Option<Yuv420> 
     if bytes.len() != luma.checked_add(chroma.checked_mul(2)?)? {
         return None;
     }
-    let (y, rest) = bytes.split_at(luma);
-    let (u, v) = rest.split_at(chroma);
-    Some(Yuv420 { width, height, y: y.to_vec(), u: u.to_vec(), v: v.to_vec() })
+    let mut rest = bytes;
+    Some(Yuv420::from_planes((width, height), |_, (w, h)| {
+        let (plane, after) = rest.split_at(w * h);
+        rest = after;
+        plane.to_vec()
+    }))
 }
 
 fn send(to: &mut impl Write, message: &impl Serialize, payload: &[&[u8]]) -> io::Result<()> {

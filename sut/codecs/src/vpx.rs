@@ -245,7 +245,7 @@ impl VpxEncoder {
                 said: "its size".into(),
             });
         }
-        for (i, plane) in [&picture.y, &picture.u, &picture.v].into_iter().enumerate() {
+        for (i, plane) in picture.planes().into_iter().enumerate() {
             image.planes[i] = plane.as_ptr().cast_mut();
             image.stride[i] = if i == 0 { columns } else { columns.div_ceil(2) } as c_int;
         }

@@ -1,7 +1,7 @@
 //! Pictures of a source for those who do not measure them here: as Y4M in their own format, and as small luma pictures.
 
 use super::align::{Alignment, LOOKED_AT, Small};
-use super::source::{About, Shot, Source, TakeAs};
+use super::source::{About, AnyPicture, Source, TakeAs};
 use super::vmaf::Program;
 use anyhow::{Result, bail};
 use media::picture::{Format, Model, Plane};
@@ -11,8 +11,8 @@ use std::path::Path;
 use video::DepthUnit;
 
 /// The small luma picture of one; `None` if it has no luma.
-pub fn small(shot: &Shot) -> Option<Small> {
-    let Shot::Picture(picture, _) = shot else { return None };
+pub fn small(any: &AnyPicture) -> Option<Small> {
+    let AnyPicture::Picture(picture, _) = any else { return None };
     let (size, bits) = ((picture.width, picture.height), picture.format.bits);
     let rows = |row: usize| row * size.0..(row + 1) * size.0;
     if picture.format.model == Model::Rgb {
@@ -30,9 +30,9 @@ pub fn small(shot: &Shot) -> Option<Small> {
 
 /// Small pictures of the beginning of a source.
 fn smalls(source: &mut Source) -> Result<Vec<Small>> {
-    let (mut shot, mut all) = (Shot::Nothing, Vec::new());
-    while all.len() < LOOKED_AT && source.next_into(&mut shot)? {
-        all.extend(small(&shot));
+    let (mut any, mut all) = (AnyPicture::Nothing, Vec::new());
+    while all.len() < LOOKED_AT && source.next_into(&mut any)? {
+        all.extend(small(&any));
     }
     Ok(all)
 }
@@ -50,9 +50,9 @@ pub fn alignment(reference: &mut Source, shown: &mut Source, reach: usize) -> Re
 /// # Errors
 /// Pictures that cannot be read.
 pub fn skip(source: &mut Source, frames: usize) -> Result<()> {
-    let mut shot = Shot::Nothing;
+    let mut any = AnyPicture::Nothing;
     for _ in 0..frames {
-        source.next_into(&mut shot)?;
+        source.next_into(&mut any)?;
     }
     Ok(())
 }
@@ -116,12 +116,12 @@ fn y4m(out: &mut dyn Write, path: &Path, skipped: usize, frames: usize) -> Resul
     let (size, format) = (source.about().size, source.about().format);
     let header = y4m::Header { format, ..y4m::Header::new(size.0, size.1, (30, 1)) };
     let mut writer = y4m::Writer::new(out, header)?;
-    let mut shot = Shot::Nothing;
+    let mut any = AnyPicture::Nothing;
     for _ in 0..frames {
-        if !source.next_into(&mut shot)? {
+        if !source.next_into(&mut any)? {
             break;
         }
-        if let Shot::Picture(picture, _) = &shot {
+        if let AnyPicture::Picture(picture, _) = &any {
             writer.write_picture(picture)?;
         }
     }

@@ -6,7 +6,7 @@
 //! | RGB, or grey of full range, of one depth | that depth, no sample changed |
 //! | anything else | 16 bits, `media::wide`: double precision, rounded once |
 
-use super::source::Shot;
+use super::source::AnyPicture;
 use media::convert::{Colour, Range, planes_to_rgb_into};
 use media::picture::{Format, Model, Picture};
 use media::wide::to_rgb16_into;
@@ -68,7 +68,7 @@ impl Buffers {
     }
 
     /// Both pictures in RGB; `None` for depth.
-    pub fn pair(&mut self, reference: &Shot, shown: &Shot) -> Option<Pair<'_>> {
+    pub fn pair(&mut self, reference: &AnyPicture, shown: &AnyPicture) -> Option<Pair<'_>> {
         let pixels = reference.pixels()?.both(shown.pixels()?);
         let peak = match pixels {
             Pixels::Eight => {
@@ -78,15 +78,15 @@ impl Buffers {
             Pixels::Native(peak) => peak,
             Pixels::Sixteen => u16::MAX,
         };
-        for (shot, out) in [reference, shown].into_iter().zip(&mut self.deep) {
-            let Shot::Picture(picture, colour) = shot else { continue };
+        for (any, out) in [reference, shown].into_iter().zip(&mut self.deep) {
+            let AnyPicture::Picture(picture, colour) = any else { continue };
             to_rgb16_into(picture, *colour, peak, out);
         }
         Some(Pair::Deep(&self.deep[0], &self.deep[1]))
     }
 
     /// The pair that was asked for last, in 8 bits: what networks were trained on.
-    pub fn rounded(&mut self, reference: &Shot, shown: &Shot) -> Option<(&Rgb, &Rgb)> {
+    pub fn rounded(&mut self, reference: &AnyPicture, shown: &AnyPicture) -> Option<(&Rgb, &Rgb)> {
         if let Pair::Deep(..) = self.pair(reference, shown)? {
             for (deep, out) in self.deep.iter().zip(&mut self.eight) {
                 (out.width, out.height) = (deep.width, deep.height);
@@ -98,9 +98,9 @@ impl Buffers {
         Some((&self.eight[0], &self.eight[1]))
     }
 
-    fn eights(&mut self, reference: &Shot, shown: &Shot) {
-        for (shot, out) in [reference, shown].into_iter().zip(&mut self.eight) {
-            let Shot::Picture(picture, colour) = shot else { continue };
+    fn eights(&mut self, reference: &AnyPicture, shown: &AnyPicture) {
+        for (any, out) in [reference, shown].into_iter().zip(&mut self.eight) {
+            let AnyPicture::Picture(picture, colour) = any else { continue };
             match picture.format.model {
                 Model::Rgb => interleaved(picture, out),
                 _ => {

@@ -4,7 +4,7 @@
 use super::align::{Alignment, LOOKED_AT_UNASKED, Small};
 use super::notes::Filters;
 use super::rgb::{self, Buffers};
-use super::source::{Shot, Source};
+use super::source::{AnyPicture, Source};
 use super::{feed, vmaf};
 use crate::cmd::weights;
 use crate::networks;
@@ -60,8 +60,8 @@ pub struct Scored {
 /// A picture pair and its place in the clip.
 struct Pair {
     frame: usize,
-    reference: Shot,
-    shown: Shot,
+    reference: AnyPicture,
+    shown: AnyPicture,
 }
 
 /// One scored pair.
@@ -108,8 +108,11 @@ pub fn all(mut reference: Source, mut shown: Source, options: &Options) -> Resul
             let mut kept: Vec<Pair> = Vec::new();
             for frame in 0.. {
                 kept.extend(spare.try_iter());
-                let mut pair =
-                    kept.pop().unwrap_or(Pair { frame, reference: Shot::Nothing, shown: Shot::Nothing });
+                let mut pair = kept.pop().unwrap_or(Pair {
+                    frame,
+                    reference: AnyPicture::Nothing,
+                    shown: AnyPicture::Nothing,
+                });
                 pair.frame = frame;
                 match (reference.next_into(&mut pair.reference)?, shown.next_into(&mut pair.shown)?) {
                     (true, true) if frame < LOOKED_AT_UNASKED => {
@@ -218,8 +221,8 @@ impl<'a> Worker<'a> {
                 (
                     Metric::LpipsVgg | Metric::LpipsAlex | Metric::LpipsSqueeze,
                     _,
-                    Shot::Picture(..),
-                    Shot::Picture(..),
+                    AnyPicture::Picture(..),
+                    AnyPicture::Picture(..),
                 ) => {
                     let Some((net, lpips)) = self.nets.get(&metric) else {
                         values.push(None);
@@ -233,7 +236,12 @@ impl<'a> Worker<'a> {
                         Err(reason) => Err(reason),
                     }
                 }
-                (Metric::FfmpegPsnr | Metric::FfmpegSsim, _, Shot::Picture(a, _), Shot::Picture(b, _)) => {
+                (
+                    Metric::FfmpegPsnr | Metric::FfmpegSsim,
+                    _,
+                    AnyPicture::Picture(a, _),
+                    AnyPicture::Picture(b, _),
+                ) => {
                     let range = reference.range();
                     self.options.filters.clone().and_then(|filters| {
                         let wide = |p: &Picture| match filters {
@@ -249,16 +257,16 @@ impl<'a> Worker<'a> {
                         })
                     })
                 }
-                (Metric::DepthRmseMm, _, Shot::Depth(a), Shot::Depth(b)) => {
+                (Metric::DepthRmseMm, _, AnyPicture::Depth(a), AnyPicture::Depth(b)) => {
                     text(metrics::depth_errors(a, b).map(|e| e.rmse_mm))
                 }
-                (Metric::DepthAbsRel, _, Shot::Depth(a), Shot::Depth(b)) => {
+                (Metric::DepthAbsRel, _, AnyPicture::Depth(a), AnyPicture::Depth(b)) => {
                     text(metrics::depth_errors(a, b).map(|e| e.abs_rel))
                 }
-                (Metric::DepthDelta1, _, Shot::Depth(a), Shot::Depth(b)) => {
+                (Metric::DepthDelta1, _, AnyPicture::Depth(a), AnyPicture::Depth(b)) => {
                     text(metrics::depth_errors(a, b).map(|e| e.delta1))
                 }
-                (Metric::DepthD1 | Metric::DepthD2, _, Shot::Depth(a), Shot::Depth(b)) => {
+                (Metric::DepthD1 | Metric::DepthD2, _, AnyPicture::Depth(a), AnyPicture::Depth(b)) => {
                     let psnr = cloud.get_or_insert_with(|| match self.options.fov {
                         Some(fov) => {
                             let camera = Intrinsics::from_field_of_view(a.width, a.height, fov);

@@ -50,13 +50,13 @@ pub struct Unreadable {
 }
 
 /// One picture.
-pub enum Shot {
+pub enum AnyPicture {
     Nothing,
     Picture(Picture, Colour),
     Depth(Depth16),
 }
 
-impl Shot {
+impl AnyPicture {
     /// Range of its codes.
     pub fn range(&self) -> Range {
         match self {
@@ -134,8 +134,8 @@ impl Source {
     }
 
     /// Reads the next picture; false at the end.
-    pub fn next_into(&mut self, shot: &mut Shot) -> Result<bool, Unreadable> {
-        let there = self.advance(shot).map_err(|e| Unreadable {
+    pub fn next_into(&mut self, any: &mut AnyPicture) -> Result<bool, Unreadable> {
+        let there = self.advance(any).map_err(|e| Unreadable {
             path: self.path.clone(),
             frame: self.read,
             reason: contract::said(&*e),
@@ -144,19 +144,19 @@ impl Source {
         Ok(there)
     }
 
-    fn advance(&mut self, shot: &mut Shot) -> Result<bool> {
+    fn advance(&mut self, any: &mut AnyPicture) -> Result<bool> {
         if let Frames::Depth(reader) = &mut self.frames {
             let Some(depth) = reader.next_frame()? else { return Ok(false) };
-            *shot = Shot::Depth(match self.scale_to {
+            *any = AnyPicture::Depth(match self.scale_to {
                 Some(size) => nearest(&depth, size),
                 None => depth,
             });
             return Ok(true);
         }
-        if !matches!(shot, Shot::Picture(..)) {
-            *shot = Shot::Picture(Picture::default(), self.about.colour);
+        if !matches!(any, AnyPicture::Picture(..)) {
+            *any = AnyPicture::Picture(Picture::default(), self.about.colour);
         }
-        let Shot::Picture(picture, colour) = shot else { unreachable!("set above") };
+        let AnyPicture::Picture(picture, colour) = any else { unreachable!("set above") };
         *colour = self.about.colour;
         let there = match &mut self.frames {
             Frames::Images(files) => match files.next() {

@@ -194,7 +194,7 @@ fn wait_until_gone(owner: u32, children: &[u32], killed: Instant, next: bool) ->
     }
 }
 
-/// Everything of an owner's labs that could outlive it: names, mounts, processes, and cables in the host's own namespace.
+/// Everything of an owner's labs that could outlive it: names, mounts, processes, and veth pairs in the host's own namespace.
 fn left_of(owner: u32, children: &[u32]) -> anyhow::Result<BTreeSet<String>> {
     let of_owner =
         |name: &str| netns::LabName::parse(name).is_some_and(|(lab, _)| lab.owner.unsigned_abs() == owner);

@@ -176,7 +176,9 @@ impl Blend {
 #[must_use]
 pub fn mix(shown: &Yuv420, last: &Yuv420, shares: &[f32]) -> Yuv420 {
     let grid = grid(shown);
-    let plane = |a: &[u8], b: &[u8], width: usize, block: usize| {
+    Yuv420::from_planes((shown.width, shown.height), |index, (width, _)| {
+        let (a, b) = (shown.planes()[index], last.planes()[index]);
+        let block = if index == 0 { BLOCK } else { BLOCK / 2 };
         // Per column: the block to the left of it, the one to the right, and how far it is on the way.
         let place = |at: usize, count: usize| {
             let at = ((at as f32 + 0.5) / block as f32 - 0.5).max(0.0);
@@ -199,15 +201,7 @@ pub fn mix(shown: &Yuv420, last: &Yuv420, shares: &[f32]) -> Yuv420 {
             }
         }
         mixed
-    };
-    let half = (shown.width.div_ceil(2), BLOCK / 2);
-    Yuv420 {
-        width: shown.width,
-        height: shown.height,
-        y: plane(&shown.y, &last.y, shown.width, BLOCK),
-        u: plane(&shown.u, &last.u, half.0, half.1),
-        v: plane(&shown.v, &last.v, half.0, half.1),
-    }
+    })
 }
 
 /// A damaged frame for training: values and, per block, the squared errors of the decoder's picture and of the last good one, and their difference.

@@ -349,9 +349,5 @@ impl Pool {
 
 /// A picture of raw planes.
 fn picture(bytes: &[u8], side: usize) -> anyhow::Result<Yuv420> {
-    let luma = side * side;
-    ensure!(bytes.len() == luma * 3 / 2, "the state has pictures of another size (--crop)");
-    let (y, rest) = bytes.split_at(luma);
-    let (u, v) = rest.split_at(luma / 4);
-    Ok(Yuv420 { width: side, height: side, y: y.to_vec(), u: u.to_vec(), v: v.to_vec() })
+    codecs::networks::picture((side, side), bytes).context("the state has pictures of another size (--crop)")
 }

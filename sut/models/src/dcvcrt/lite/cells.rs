@@ -25,7 +25,8 @@ pub fn resized(picture: &Yuv420, (width, height): (usize, usize)) -> Yuv420 {
     if (picture.width, picture.height) == (width, height) {
         return picture.clone();
     }
-    let plane = |bytes: &[u8], (w, h): (usize, usize), (to_w, to_h): (usize, usize)| {
+    Yuv420::from_planes((width, height), |index, (to_w, to_h)| {
+        let (bytes, (w, h)) = picture.plane(index);
         let mut out = Vec::with_capacity(to_w * to_h);
         for y in 0..to_h {
             let row = &bytes[y.min(h - 1) * w..][..w];
@@ -33,17 +34,7 @@ pub fn resized(picture: &Yuv420, (width, height): (usize, usize)) -> Yuv420 {
             out.extend(std::iter::repeat_n(row[w - 1], to_w.saturating_sub(w)));
         }
         out
-    };
-    let half = |n: usize| n.div_ceil(2);
-    let (from, to) = ((picture.width, picture.height), (width, height));
-    let (from_half, to_half) = ((half(from.0), half(from.1)), (half(width), half(height)));
-    Yuv420 {
-        width,
-        height,
-        y: plane(&picture.y, from, to),
-        u: plane(&picture.u, from_half, to_half),
-        v: plane(&picture.v, from_half, to_half),
-    }
+    })
 }
 
 /// Planes of a cell: pixels of a side, and the first value.
@@ -54,7 +45,7 @@ const PLANES: [(usize, usize); 3] = [(SIDE, 0), (SIDE / 2, 64), (SIDE / 2, 80)];
 pub fn of(picture: &Yuv420) -> Vec<f32> {
     let columns = picture.width / SIDE;
     let mut cells = vec![0f32; columns * (picture.height / SIDE) * VALUES];
-    for (plane, (side, first)) in [&picture.y, &picture.u, &picture.v].into_iter().zip(PLANES) {
+    for (plane, (side, first)) in picture.planes().into_iter().zip(PLANES) {
         for (y, row) in plane.chunks_exact(columns * side).enumerate() {
             let (line, at) = (y / side * columns, first + y % side * side);
             for (x, part) in row.chunks_exact(side).enumerate() {
@@ -77,7 +68,7 @@ pub fn picture(cells: &[f32], (width, height): (usize, usize)) -> Yuv420 {
     let columns = width / SIDE;
     assert_eq!(cells.len(), columns * (height / SIDE) * VALUES, "the cells of this picture");
     let mut picture = Yuv420::filled(width, height, (0, 0, 0));
-    for (plane, (side, first)) in [&mut picture.y, &mut picture.u, &mut picture.v].into_iter().zip(PLANES) {
+    for (plane, (side, first)) in picture.planes_mut().into_iter().zip(PLANES) {
         for (y, row) in plane.chunks_exact_mut(columns * side).enumerate() {
             let (line, at) = (y / side * columns, first + y % side * side);
             for (x, part) in row.chunks_exact_mut(side).enumerate() {
