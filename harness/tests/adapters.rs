@@ -4,19 +4,18 @@
 use link::{Direction, FateRecord};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use tempfile::TempDir;
 use testing::skip;
 
 const FRAMES: u32 = 90;
 
-/// A copy of an adapter, and a clip.
-struct Place(TempDir);
+// A copy of an adapter, and a clip.
+testing::place!(Place);
 
 impl Place {
     fn new(adapter: &str) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        let place = Self(testing::Place::new());
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../adapters");
         fs::create_dir_all(place.path(adapter)).unwrap();
         fs::copy(from.join("ff.py"), place.path("ff.py")).unwrap();
@@ -29,14 +28,8 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     fn tool(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
-        command.args(words).current_dir(self.0.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
-        command.output().unwrap()
+        self.command(env!("CARGO_BIN_EXE_freezeframe"), words).output().unwrap()
     }
 
     /// Runs the adapter; its scores. What a busy machine does to a run in real time is no fault of the adapter.

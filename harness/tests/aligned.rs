@@ -4,7 +4,7 @@ use media::Yuv420;
 use media::y4m::{Header, Writer};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 const SIZE: (usize, usize) = (192, 176);
@@ -25,15 +25,11 @@ fn picture(i: usize, noise: u32) -> Yuv420 {
     p
 }
 
-struct Place(tempfile::TempDir);
+testing::place!(Place);
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        Self(testing::Place::new())
     }
 
     fn clip(&self, name: &str, frames: impl IntoIterator<Item = Yuv420>) {
@@ -46,7 +42,7 @@ impl Place {
 
     fn compare(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
-        command.arg("compare").args(words).current_dir(self.0.path());
+        command.arg("compare").args(words).current_dir(self.root());
         command
     }
 
@@ -134,7 +130,7 @@ fn vmaf_is_the_programs_own() {
     assert_eq!(external["model"], "vmaf_v0.6.1");
     let program = external["program"].as_str().unwrap();
     let path = program.rsplit_once('(').unwrap().1.trim_end_matches(')');
-    let log = by_hand(path, program, place.0.path());
+    let log = by_hand(path, program, place.root());
     let theirs = |v: &Value| v.as_f64().unwrap();
     for key in ["mean", "harmonic_mean", "min"] {
         assert_eq!(theirs(&external[key]), theirs(&log["pooled_metrics"]["vmaf"][key]), "{key}");

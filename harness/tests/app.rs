@@ -3,20 +3,19 @@
 
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use tempfile::TempDir;
 use testing::skip;
 
 const SIZE: (usize, usize) = (64, 48);
 const FRAMES: usize = 45;
 
-/// A folder with the program and a clip of noise, new in every frame.
-struct Place(TempDir);
+// A folder with the program and a clip of noise, new in every frame.
+testing::place!(Place);
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        let place = Self(testing::Place::new());
         let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/app");
         fs::create_dir(place.path("app")).unwrap();
         for name in ["app.py", "relay.py"] {
@@ -44,10 +43,6 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     fn run(&self, way: &str, lines: &str) -> Output {
         let manifest = format!(
             "name = \"app\"\nabout = \"a small call\"\ncommand = [\"python3\", \"app.py\", \"{way}\"]\nkind = \"app\"\nscreen = \"pipe\"\n\
@@ -58,7 +53,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
         command.args(["run", "clean", "--system", "app/app.toml", "--clip", "clip.y4m", "--size", &size]);
         command.args(["--metrics", "psnr", "--no-video", "--out", "out", "--backend", "namespaces"]);
-        command.current_dir(self.0.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
+        command.current_dir(self.root()).env("FREEZEFRAME_CACHE", self.path("cache"));
         command.env("LOCAL", self.path("app/pictures")).env("ROWS", SIZE.1.to_string());
         command.output().unwrap()
     }
@@ -164,7 +159,7 @@ fn an_app_runs_in_namespaces_only_and_at_sizes_that_carry_a_marker() {
     let run = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
         command.args(["run", "clean", "--system", "app/app.toml", "--clip", "clip.y4m"]).args(more);
-        command.current_dir(place.0.path()).env("FREEZEFRAME_CACHE", place.path("cache"));
+        command.current_dir(place.root()).env("FREEZEFRAME_CACHE", place.path("cache"));
         let output = command.output().unwrap();
         (output.status.code(), said(&output))
     };
@@ -224,16 +219,11 @@ fn ns_a_page_that_plays_its_own_copy_of_the_clip_is_caught() {
     let place = tempfile::tempdir().unwrap();
     let path = |name: &str| place.path().join(name);
     let film = |name: &str, more: &[&str]| {
-        let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg
-            .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x240:r=30:d=3"])
-            .args(more)
-            .arg(path(name));
-        ffmpeg.status().is_ok_and(|s| s.success())
+        let source = ["-f", "lavfi", "-i", "testsrc2=s=320x240:r=30:d=3"];
+        testing::ffmpeg_file(&[&source, more].concat(), &path(name))
     };
-    if !film("clip.y4m", &["-pix_fmt", "yuv420p"]) || !film("copy.webm", &["-c:v", "libvpx", "-b:v", "1M"]) {
-        return skip!("ffmpeg", "the page's copy of the clip is made with it");
-    }
+    let Some(()) = film("clip.y4m", &["-pix_fmt", "yuv420p"]) else { return };
+    let Some(()) = film("copy.webm", &["-c:v", "libvpx", "-b:v", "1M"]) else { return };
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/webapp");
     let site = path("site");
     fs::create_dir(&site).unwrap();

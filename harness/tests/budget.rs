@@ -5,9 +5,7 @@ use freezeframe::record::read_events;
 use freezeframe::report::load::Run;
 use link::Timestamp;
 use serde_json::Value;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use tempfile::TempDir;
+use std::process::Output;
 
 const SIZE: (usize, usize) = (128, 96);
 const FRAMES: u32 = 60;
@@ -25,12 +23,12 @@ const SYSTEMS: [(&str, &str, &[&str]); 7] = [
     ("vp8-flexfec", "150kbit", &[]),
 ];
 
-/// A folder for one test, with a clip and a cache of its own.
-struct Place(TempDir);
+// A folder for one test, with a clip and a cache of its own.
+testing::place!(Place);
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().expect("a temporary folder"));
+        let place = Self(testing::Place::new());
         let file = std::fs::File::create(place.path("a.y4m")).unwrap();
         let header = media::y4m::Header::new(SIZE.0, SIZE.1, (30, 1));
         let mut writer = media::y4m::Writer::new(std::io::BufWriter::new(file), header).unwrap();
@@ -44,10 +42,6 @@ impl Place {
         }
         writer.finish().unwrap();
         place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
     }
 
     /// A scenario of that play-out; with a rate, behind a bottleneck whose queue holds half a second.
@@ -68,9 +62,7 @@ impl Place {
     }
 
     fn tool(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
-        command.args(arguments).current_dir(self.0.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
-        command.output().unwrap()
+        self.command(env!("CARGO_BIN_EXE_freezeframe"), arguments).output().unwrap()
     }
 
     fn succeeds(&self, arguments: &[&str]) -> String {

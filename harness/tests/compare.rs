@@ -6,9 +6,8 @@ use media::y4m::{Header, Writer};
 use media::{Depth16, Yuv420, still};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use tempfile::TempDir;
 
 const SIZE: (usize, usize) = (192, 176);
 const FRAMES: usize = 4;
@@ -24,15 +23,11 @@ fn picture((width, height): (usize, usize), frame: usize, noise: usize) -> Yuv42
     p
 }
 
-struct Place(TempDir);
+testing::place!(Place);
 
 impl Place {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        Self(testing::Place::new())
     }
 
     fn y4m(&self, name: &str, size: (usize, usize), frames: usize, noise: usize) {
@@ -51,7 +46,7 @@ impl Place {
     fn compare(&self, arguments: &[&str]) -> (i32, String, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
         let Output { status, stdout, stderr } =
-            command.arg("compare").args(arguments).current_dir(self.0.path()).output().unwrap();
+            command.arg("compare").args(arguments).current_dir(self.root()).output().unwrap();
         let (out, said) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
         assert!(!said.contains("panicked"), "{said}");
         (status.code().unwrap(), out, said)

@@ -4,14 +4,13 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use tempfile::TempDir;
 use testing::skip;
 
-struct Place(TempDir);
+testing::place!(Place);
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        let place = Self(testing::Place::new());
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
         for name in ["plugin.py", "plugin.toml"] {
             fs::copy(examples.join(name), place.path(name)).unwrap();
@@ -26,14 +25,8 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
     fn tool(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_freezeframe"));
-        command.args(words).current_dir(self.0.path()).env("FREEZEFRAME_CACHE", self.path("cache"));
-        command.output().unwrap()
+        self.command(env!("CARGO_BIN_EXE_freezeframe"), words).output().unwrap()
     }
 
     fn run(&self, scenario: &str, manifest: &str, backend: &str) -> (Option<i32>, String, Value) {

@@ -14,7 +14,7 @@
 //! A test that is skipped in any other way is a fault.
 
 mod place;
-pub use place::{Place, Said, ffmpeg, moving_y4m, processes};
+pub use place::{Place, Said, ffmpeg, ffmpeg_encodes, ffmpeg_file, film, moving_y4m, processes};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

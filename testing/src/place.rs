@@ -127,6 +127,62 @@ pub fn ffmpeg() -> Option<()> {
     crate::have("ffmpeg", Command::new("ffmpeg").arg("-version").output()).map(drop)
 }
 
+/// Makes the file `out` with FFmpeg's program; `None`, and skipped, without it.
+///
+/// # Panics
+/// When FFmpeg fails.
+#[must_use]
+pub fn ffmpeg_file(arguments: &[&str], out: &Path) -> Option<()> {
+    ffmpeg()?;
+    let _ = Said::of(Command::new("ffmpeg").args(["-v", "error", "-y"]).args(arguments).arg(out)).well();
+    Some(())
+}
+
+/// A film of one of FFmpeg's own sources (`testsrc2`, `gradients`): 512x512, 30 frames/s, H.264. `None`, and skipped, without FFmpeg's program.
+#[must_use]
+pub fn film(source: &str, frames: u32, out: &Path) -> Option<()> {
+    let (source, frames) = (format!("{source}=size=512x512:rate=30"), frames.to_string());
+    ffmpeg_file(
+        &[
+            "-f",
+            "lavfi",
+            "-i",
+            &source,
+            "-frames:v",
+            &frames,
+            "-pix_fmt",
+            "yuv420p",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+        ],
+        out,
+    )
+}
+
+/// What FFmpeg's program makes of raw 4:2:0 pictures of `size` at 30 frames/s with these arguments, on its standard output. `None` without the
+/// program, or without what the arguments name: the caller skips, and says what is missing.
+#[must_use]
+pub fn ffmpeg_encodes(raw: Vec<u8>, size: (usize, usize), arguments: &[&str]) -> Option<Vec<u8>> {
+    let size = format!("{}x{}", size.0, size.1);
+    let mut child = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", "30", "-i", "-"])
+        .args(arguments)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut input = child.stdin.take()?;
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut input, &raw));
+    let out = child.wait_with_output().ok()?;
+    // An encoder that is not there closes the pipe early.
+    let _ = writer.join().ok()?;
+    out.status.success().then_some(out.stdout)
+}
+
 /// A moving picture as Y4M, 30 a second; `kind` is another motion.
 #[must_use]
 pub fn moving_y4m((width, height): (u32, u32), frames: u32, kind: u32) -> Vec<u8> {

@@ -4,8 +4,6 @@
 
 use codecs::{Codec, Encoder, EncoderConfig, VideoEncoder};
 use media::Yuv420;
-use std::io::Write;
-use std::process::{Command, Stdio};
 use testing::skip;
 
 const SIZE: usize = 512;
@@ -57,7 +55,6 @@ fn ours(codec: Codec, threads: u32) -> Vec<u8> {
 }
 
 fn theirs(codec: Codec, threads: u32) -> Option<Vec<u8>> {
-    let size = format!("{SIZE}x{SIZE}");
     let common = "qp=30:keyint=30:min-keyint=30:scenecut=0:bframes=0:rc-lookahead=0";
     let (encoder, preset, option, params, format) = match codec {
         Codec::H264 => {
@@ -72,40 +69,12 @@ fn theirs(codec: Codec, threads: u32) -> Option<Vec<u8>> {
             "hevc",
         ),
     };
-    let mut child = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", "30", "-i", "-"])
-        .args([
-            "-c:v",
-            encoder,
-            "-preset",
-            preset,
-            "-tune",
-            "zerolatency",
-            option,
-            &params,
-            "-f",
-            format,
-            "-",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut input = child.stdin.take()?;
-    let writer = std::thread::spawn(move || {
-        for t in 0..FRAMES {
-            let p = picture(t);
-            for plane in [&p.y, &p.u, &p.v] {
-                if input.write_all(plane).is_err() {
-                    return;
-                }
-            }
-        }
-    });
-    let out = child.wait_with_output().ok()?;
-    writer.join().ok()?;
-    out.status.success().then_some(out.stdout)
+    let raw = (0..FRAMES).flat_map(|t| picture(t).planes().concat()).collect();
+    testing::ffmpeg_encodes(
+        raw,
+        (SIZE, SIZE),
+        &["-c:v", encoder, "-preset", preset, "-tune", "zerolatency", option, &params, "-f", format],
+    )
 }
 
 fn compare(codec: Codec, threads: u32, per_frame: usize) {

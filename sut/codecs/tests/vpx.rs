@@ -5,8 +5,6 @@ use codecs::{
     Codec, Decoder, EncoderConfig, RateControl, Unit, VideoDecoder, VideoEncoder, VpxEncoder, VpxSettings,
 };
 use media::Yuv420;
-use std::io::Write;
-use std::process::{Command, Stdio};
 use testing::skip;
 
 const SIZE: usize = 160;
@@ -41,33 +39,15 @@ fn encode(config: &EncoderConfig, frames: usize) -> Vec<Unit> {
 
 /// Units by frame as the program `ffmpeg` makes them with these options; frames that it drops are empty.
 fn theirs(encoder: &str, options: &[(&str, &str)]) -> Option<Vec<Vec<u8>>> {
-    let size = format!("{SIZE}x{SIZE}");
-    let mut child = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", "30", "-i", "-"])
-        .args(["-c:v", encoder, "-threads", "1"])
-        .args(options.iter().flat_map(|(name, value)| [format!("-{name}"), (*value).to_owned()]))
-        .args(["-fps_mode", "passthrough", "-f", "ivf", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut input = child.stdin.take()?;
-    let writer = std::thread::spawn(move || {
-        for p in (0..FRAMES).map(picture) {
-            if [&p.y, &p.u, &p.v].into_iter().any(|plane| input.write_all(plane).is_err()) {
-                return;
-            }
-        }
-    });
-    let out = child.wait_with_output().ok()?;
-    writer.join().ok()?;
-    if !out.status.success() {
-        return None;
-    }
+    let raw = (0..FRAMES).flat_map(|t| picture(t).planes().concat()).collect();
+    let options: Vec<(String, &str)> = options.iter().map(|(n, value)| (format!("-{n}"), *value)).collect();
+    let mut arguments = vec!["-c:v", encoder, "-threads", "1"];
+    arguments.extend(options.iter().flat_map(|(name, value)| [name.as_str(), value]));
+    arguments.extend(["-fps_mode", "passthrough", "-f", "ivf"]);
+    let out = testing::ffmpeg_encodes(raw, (SIZE, SIZE), &arguments)?;
     // IVF: 32 bytes, then per frame its length (4), its time (8), its bytes.
     let mut units = vec![Vec::new(); FRAMES];
-    let mut rest = out.stdout.get(32..)?;
+    let mut rest = out.get(32..)?;
     while let Some((head, body)) = rest.split_first_chunk::<12>() {
         let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
         let time = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;

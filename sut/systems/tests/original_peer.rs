@@ -43,16 +43,7 @@ impl Stage {
         let dir = tempfile::tempdir().unwrap();
         for (name, source) in [("rgb", "testsrc2"), ("depth", "gradients")] {
             let out = dir.path().join(format!("{name}.mp4"));
-            let source = format!("{source}=size=512x512:rate=30");
-            let made = Command::new("ffmpeg")
-                .args(["-v", "error", "-f", "lavfi", "-i", &source, "-frames:v", &frames().to_string()])
-                .args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"])
-                .arg(&out)
-                .status();
-            if !made.is_ok_and(|s| s.success()) {
-                skip!("ffmpeg", "no program ffmpeg with lavfi");
-                return None;
-            }
+            testing::film(source, frames(), &out)?;
         }
         let server = Command::new("unshare")
             .args(["-rn", "sh", "-c", NAMESPACE, "sh", sut(), "signalling", "--listen", "0.0.0.0:8080"])

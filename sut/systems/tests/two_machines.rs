@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use testing::skip;
+use testing::film;
 
 const FRAMES: u32 = 20;
 
@@ -43,17 +43,6 @@ fn wait_for(address: &str) {
     }
 }
 
-/// A film of test pictures; false without the program ffmpeg.
-fn film(path: &Path, source: &str) -> bool {
-    let source = format!("{source}=size=512x512:rate=30");
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", &source, "-frames:v", &FRAMES.to_string()])
-        .args(["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "ultrafast"])
-        .arg(path)
-        .status();
-    made.is_ok_and(|s| s.success())
-}
-
 fn frames(path: &Path) -> u32 {
     let out = Command::new("ffprobe")
         .args(["-v", "error", "-count_frames", "-select_streams", "v"])
@@ -68,10 +57,8 @@ fn frames(path: &Path) -> u32 {
 fn a_map_of_sessions_goes_from_one_machine_to_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).display().to_string();
-    if !film(at("A.mp4").as_ref(), "testsrc2") || !film(at("A_vis.mp4").as_ref(), "gradients") {
-        skip!("ffmpeg", "no program ffmpeg with lavfi");
-        return;
-    }
+    let Some(()) = film("testsrc2", FRAMES, at("A.mp4").as_ref()) else { return };
+    let Some(()) = film("gradients", FRAMES, at("A_vis.mp4").as_ref()) else { return };
     std::fs::write(at("trace1.log"), "0 2 40ms 0\n").unwrap();
     // The second line's clip is not there: it is left out, and said.
     std::fs::write(
