@@ -241,7 +241,7 @@ fn parts(split: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
         Some("csv") => {
             let mut lines = text.lines().filter(|l| !l.trim().is_empty());
             let cells = |line: &str| {
-                line.split(',').map(|c| c.trim().trim_matches('"').to_owned()).collect::<Vec<_>>()
+                link::trace::fields(line, ',').map(|c| c.replace("\"\"", "\"")).collect::<Vec<_>>()
             };
             let header = cells(lines.next().unwrap_or_default());
             let column = |name: &str| header.iter().position(|h| h == name);
@@ -296,6 +296,10 @@ mod tests {
         write("s.json", r#"{"train": ["b"], "test": ["a", "b.mp4"]}"#);
         write("s.toml", "train = ['b']\n");
         write("s.csv", "split,clip\ntest,a\ntrain,b\n");
+        write("q.csv", "split,clip\n\"test\",\"v/a, cut \"\"1\"\".mp4\"\n");
+        write("v/a, cut \"1\".mp4", "");
+        assert_eq!(of(&place, "{ split = '@/q.csv', part = 'test' }").unwrap(), ["v/a, cut \"1\".mp4"]);
+        std::fs::remove_file(place.path().join("v/a, cut \"1\".mp4")).unwrap();
         assert_eq!(of(&place, "{ folder = '@/v' }").unwrap(), ["v/a.MP4", "v/b.mp4"]);
         assert_eq!(of(&place, "{ folder = '@/v', first = 1 }").unwrap(), ["v/a.MP4"]);
         assert_eq!(

@@ -115,6 +115,17 @@ struct Column {
     name: String,
 }
 
+/// The fields of a line of a table, without the blanks and quotation marks around them. A separator between quotation marks is part of its
+/// field (RFC 4180).
+pub fn fields(line: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let ends = move |c| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    };
+    line.split(ends).map(|f| f.trim().trim_matches('"').trim())
+}
+
 /// Between the fields of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Separator {
@@ -128,14 +139,14 @@ impl Separator {
     pub(super) fn of(line: &str) -> Self {
         [';', ',', '\t', '|']
             .into_iter()
-            .find(|c| line.contains(*c))
+            .find(|c| fields(line, *c).nth(1).is_some())
             .map_or(Separator::White, Separator::Char)
     }
 
     pub(super) fn split(self, line: &str) -> Vec<&str> {
         match self {
             Separator::White => line.split_whitespace().collect(),
-            Separator::Char(c) => line.split(c).map(|f| f.trim().trim_matches('"').trim()).collect(),
+            Separator::Char(c) => fields(line, c).collect(),
         }
     }
 
@@ -513,6 +524,14 @@ mod tests {
             Ok(None) => "-".into(),
             Err(_) => "refused".into(),
         }
+    }
+
+    #[test]
+    fn a_separator_in_quotation_marks_separates_nothing() {
+        let line = r#""Berlin; DE",1.5, "2,5 Mbit" ,"#;
+        assert_eq!(Separator::of(line), Separator::Char(','));
+        assert_eq!(Separator::Char(',').split(line), ["Berlin; DE", "1.5", "2,5 Mbit", ""]);
+        assert_eq!(Separator::of("\"a b\" c"), Separator::White);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod revo;
 mod shipped;
 mod text;
 
+pub use columns::fields;
 pub use convert::{Deliveries, Summary};
 pub(crate) use play::{Playback, last_not_above};
 pub use play::{Schedule, ScheduledRow};
