@@ -64,7 +64,7 @@ struct Artifact {
 #[serde(deny_unknown_fields)]
 struct Download {
     url: String,
-    /// The whole checksum, or the beginning that torchvision puts into its file names.
+    /// Of the whole file. (torchvision's names end with its beginning.)
     sha256: String,
 }
 
@@ -249,7 +249,7 @@ fn fetch_one(args: &Args, artifact: &Artifact) -> Result<PathBuf> {
             bail!("failed to fetch {} (curl: {status}); fetch it elsewhere and use --convert", source.url);
         }
         let sum = sha256(&file)?;
-        if !sum.starts_with(&source.sha256) {
+        if sum != source.sha256 {
             std::fs::remove_file(&file).ok();
             bail!("{} has sha256 {sum}, expected {}; removed", source.url, source.sha256);
         }
@@ -293,6 +293,15 @@ mod tests {
         let list = super::list();
         for net in metrics::lpips::Net::ALL {
             assert!(list.artifact.iter().any(|a| a.name == net.file()), "{}", net.file());
+        }
+        for source in list.artifact.iter().flat_map(|a| &a.sources) {
+            let whole = source.sha256.len() == 64 && source.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+            assert!(whole, "{}", source.url);
+            // torchvision's `NAME-XXXXXXXX.pth` has the first eight digits.
+            let name = source.url.rsplit('/').next().unwrap_or_default();
+            if let Some((_, begin)) = name.trim_end_matches(".pth").rsplit_once('-') {
+                assert!(source.sha256.starts_with(begin), "{name}");
+            }
         }
     }
 
