@@ -51,6 +51,17 @@ fn two_folders_are_compared_run_by_run() {
     assert_eq!((row["pairs"].as_u64(), row["beyond"].as_u64()), (Some(2), Some(2)), "{row}");
     assert!((row["largest"].as_f64().unwrap().abs() - 0.3).abs() < 0.05, "{row}");
     assert!((row["old"].as_f64().unwrap() - row["new"].as_f64().unwrap()).abs() < 0.05, "{row}");
+    // For a machine: one case per system, scenario and clip.
+    let junit = path("diff.xml");
+    let output = tool(&["diff", &path("old"), &path("moved"), "--junit", &junit, "--annotations", "github"]);
+    let xml = std::fs::read_to_string(junit).unwrap();
+    assert!(xml.contains(r#"<testsuites name="freezeframe diff" tests="2" failures="1""#), "{xml}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let annotations: Vec<&str> = stderr.lines().filter(|l| l.starts_with("::")).collect();
+    assert!(
+        matches!(annotations[..], [one] if one.starts_with("::error title=freezeframe diff%3A ") && one.contains("revo-h264") && one.contains("psnr_mean_db")),
+        "{stderr}"
+    );
     let wide = ["--tolerance", "all=100%", "--tolerance", "psnr_mean_db=0.5"];
     let output = tool(&[&["diff", &path("old"), &path("moved")][..], &wide].concat());
     assert!(output.status.success(), "{}", said(&output));

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
 
-struct Place(TempDir);
+testing::place!(Place);
 
 const PLAN: &str = "name='p'\nscenarios=['ge-high','clean']\nseeds={from=1,to=4}\nclips=[{folder='clips'}]\n\
                     [[block]]\nsystems=['vp8-ulpfec']\noptions={target_kbps=[200,400]}\n\
@@ -14,7 +13,7 @@ const PLAN: &str = "name='p'\nscenarios=['ge-high','clean']\nseeds={from=1,to=4}
 
 impl Place {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
+        let place = Self(testing::Place::new());
         for (name, kind) in [("b", 2), ("a", 1)] {
             place.clip(&format!("clips/{name}.y4m"), kind);
         }
@@ -22,37 +21,16 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
     /// A moving picture of 64x48; `kind` is another motion.
     fn clip(&self, name: &str, kind: u32) {
-        let mut bytes = b"YUV4MPEG2 W64 H48 F30:1 Ip A1:1 C420jpeg\n".to_vec();
-        for frame in 0..6u32 {
-            bytes.extend(b"FRAME\n");
-            bytes.extend((0..64 * 48).map(|i: u32| (i % 64 * 2 + i / 64 * kind + frame * 3) as u8));
-            bytes.extend([128; 2 * 32 * 24]);
-        }
-        self.write(name, bytes);
+        self.write(name, testing::moving_y4m((64, 48), 6, kind));
     }
 
     fn tool(&self, words: &str) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_freezeframe"))
-            .args(words.split_whitespace())
-            .current_dir(self.0.path())
-            .env("FREEZEFRAME_CACHE", self.path("cache"))
-            .env_remove("GITHUB_ACTIONS")
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut command = self.command(env!("CARGO_BIN_EXE_freezeframe"), &words);
+        let said = testing::Said::of(command.env_remove("GITHUB_ACTIONS"));
+        (said.code, said.out, said.err)
     }
 
     fn done(&self, words: &str) -> (String, String) {
@@ -116,7 +94,7 @@ fn a_list_says_what_would_be_done_what_is_done_and_what_the_rest_takes() {
     let output = Command::new(env!("CARGO_BIN_EXE_freezeframe"))
         .args(&words[1..])
         .args(["--no-video", "--out", runs[0]["dir"].as_str().unwrap()])
-        .current_dir(place.0.path())
+        .current_dir(place.root())
         .env("FREEZEFRAME_CACHE", place.path("cache"))
         .output()
         .unwrap();
@@ -268,6 +246,33 @@ fn what_continuous_integration_reads() {
     place.done(&format!("sweep rate.toml {SHAPE} --clip clips/b.y4m --out b --junit b.xml"));
     let (code, _, err) = place.tool("diff ci b --annotations github");
     assert!(code == 2 && err.contains("no run in common"), "{err}");
+}
+
+/// One line of one kept file is changed: that file alone is a failed case, and the annotation names it from the repository's root.
+#[test]
+fn a_golden_that_moved_is_a_case_and_an_annotation() {
+    let place = Place::new();
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/repair");
+    for name in ["reed-solomon.txt", "tambur.txt", "zfec.txt"] {
+        place.write(&format!("golden/repair/{name}"), &fs::read_to_string(kept.join(name)).unwrap());
+    }
+    place.write("golden/README.md", "");
+    let check = "golden --check --filter repair --junit out/golden.xml --annotations github";
+    let (_, err) = place.done(check);
+    assert!(!err.contains("::error"), "{err}");
+    let text = fs::read_to_string(place.path("golden/repair/zfec.txt")).unwrap();
+    let last = text.lines().last().unwrap();
+    place.write("golden/repair/zfec.txt", &text.replace(last, &format!("{last}0")));
+    let (code, _, err) = place.tool(check);
+    assert_eq!(code, 3, "{err}");
+    let annotations: Vec<&str> = err.lines().filter(|l| l.starts_with("::")).collect();
+    assert!(
+        matches!(annotations[..], [one] if one.starts_with("::error file=golden/repair/zfec.txt,title=freezeframe golden%3A zfec.txt::")),
+        "{err}"
+    );
+    let xml = fs::read_to_string(place.path("out/golden.xml")).unwrap();
+    assert!(xml.contains(r#"<testsuites name="freezeframe golden" tests="3" failures="1""#), "{xml}");
+    assert!(xml.contains(r#"<testsuite name="repair" tests="3""#), "{xml}");
 }
 
 /// The manual and the completions are those of this program: every command has a page, every shell its script, with today's options.
