@@ -42,11 +42,13 @@ impl Row {
     /// What stands beside the system's name: signs that the notes below a table explain.
     #[must_use]
     pub fn mark(&self) -> String {
-        let budget = if self.budget_differs { format!(" {BUDGET_MARK}") } else { String::new() };
-        let word = if self.self_reported { format!(" {SELF_REPORTED_MARK}") } else { String::new() };
-        let apart = if self.not_isolated { format!(" {NOT_ISOLATED_MARK}") } else { String::new() };
-        let loss = if self.own_loss { format!(" {OWN_LOSS_MARK}") } else { String::new() };
-        budget + &word + &apart + &loss + if self.invalid > 0 { " !" } else { "" }
+        let signs: String = self.marks().map(|m| format!(" {}", m.sign)).collect();
+        signs + if self.invalid > 0 { " !" } else { "" }
+    }
+
+    /// The signs of this row.
+    pub fn marks(&self) -> impl Iterator<Item = &'static Mark> {
+        MARKS.iter().filter(|m| (m.of)(self))
     }
 }
 
@@ -97,12 +99,6 @@ impl Table {
         (0..COLUMNS.len()).map(|c| self.rows.iter().any(|r| worth(c, r.values[c].map(|v| v.mean)))).collect()
     }
 
-    /// True if rows that stand together were judged at different budgets; [`BUDGET_NOTE`] then belongs below the table.
-    #[must_use]
-    pub fn budgets_differ(&self) -> bool {
-        self.rows.iter().any(|r| r.budget_differs)
-    }
-
     /// True if all rows are of one clip, which then belongs above the table.
     #[must_use]
     pub fn one_clip(&self) -> bool {
@@ -148,18 +144,8 @@ impl Table {
         if self.rows.iter().any(|r| r.invalid > 0) {
             notes.push("! runs whose record is invalid are left out of means (scores.json: health)".into());
         }
-        if self.budgets_differ() {
-            notes.push(format!("{BUDGET_MARK} {BUDGET_NOTE}"));
-        }
-        if self.rows.iter().any(|r| r.self_reported) {
-            notes.push(format!("{SELF_REPORTED_MARK} {SELF_REPORTED_NOTE}"));
-        }
-        if self.rows.iter().any(|r| r.not_isolated) {
-            notes.push(format!("{NOT_ISOLATED_MARK} {NOT_ISOLATED_NOTE}"));
-        }
-        if self.rows.iter().any(|r| r.own_loss) {
-            notes.push(format!("{OWN_LOSS_MARK} {OWN_LOSS_NOTE}"));
-        }
+        let used = MARKS.iter().filter(|m| self.rows.iter().any(m.of));
+        notes.extend(used.map(|m| format!("{} {}", m.sign, m.note)));
         notes
     }
 }
@@ -227,32 +213,41 @@ pub const UNKNOWN_CSV: &str = "unknown";
 pub const UNKNOWN_NOTE: &str =
     "unknown: not measured, not told by the system's record, or nothing of the kind happened";
 
-/// Beside the system's name of a row with [`Row::budget_differs`].
-pub const BUDGET_MARK: &str = "\u{2020}";
+/// A sign beside the system's name of some rows.
+pub struct Mark {
+    /// The sign.
+    pub sign: &'static str,
+    /// What it means.
+    pub note: &'static str,
+    /// Which rows have it.
+    pub of: fn(&Row) -> bool,
+}
 
-/// What the mark means.
-pub const BUDGET_NOTE: &str = "these rows of a scenario were judged at different play-out budgets (column budget ms): their non-rendered \
-                               frames, freezes, latency and quality are not comparable";
-
-/// Beside the system's name of a row with [`Row::self_reported`].
-pub const SELF_REPORTED_MARK: &str = "\u{2021}";
-
-/// What the mark means.
-pub const SELF_REPORTED_NOTE: &str =
-    "a plug-in in virtual time, which tells itself what happened when; --backend namespaces proves it";
-
-/// Beside the system's name of a row with [`Row::not_isolated`].
-pub const NOT_ISOLATED_MARK: &str = "\u{a7}";
-
-/// What the mark means.
-pub const NOT_ISOLATED_NOTE: &str = "a plug-in on a machine without namespaces, which could see the clip; nothing but its word says that it did not";
-
-/// Beside the system's name of a row with [`Row::own_loss`].
-pub const OWN_LOSS_MARK: &str = "\u{b6}";
-
-/// What the mark means.
-pub const OWN_LOSS_NOTE: &str = "the system dropped packets by a loss model of its own before they were sent (column loss % at sender, by its own \
-                                 word); not the path of the scenario lost them, so the row does not compare with others";
+/// Every sign, in the order in which a row has them.
+pub static MARKS: [Mark; 4] = [
+    Mark {
+        sign: "\u{2020}",
+        note: "these rows of a scenario were judged at different play-out budgets (column budget ms): their non-rendered frames, freezes, \
+               latency and quality are not comparable",
+        of: |row| row.budget_differs,
+    },
+    Mark {
+        sign: "\u{2021}",
+        note: "a plug-in in virtual time, which tells itself what happened when; --backend namespaces proves it",
+        of: |row| row.self_reported,
+    },
+    Mark {
+        sign: "\u{a7}",
+        note: "a plug-in on a machine without namespaces, which could see the clip; nothing but its word says that it did not",
+        of: |row| row.not_isolated,
+    },
+    Mark {
+        sign: "\u{b6}",
+        note: "the system dropped packets by a loss model of its own before they were sent (column loss % at sender, by its own word); not the \
+               path of the scenario lost them, so the row does not compare with others",
+        of: |row| row.own_loss,
+    },
+];
 
 /// Budgets closer than this are one: what clocks of real machines differ by, nanoseconds.
 const SAME_BUDGET_NS: u64 = 5_000_000;

@@ -11,10 +11,7 @@ use super::escape;
 use super::group::{Group, group};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
-use super::table::{
-    BUDGET_MARK, BUDGET_NOTE, NOT_ISOLATED_MARK, NOT_ISOLATED_NOTE, OWN_LOSS_MARK, OWN_LOSS_NOTE, Row,
-    SELF_REPORTED_MARK, SELF_REPORTED_NOTE, Shown, Table,
-};
+use super::table::{Mark, Row, Shown, Table};
 use crate::figure::data::{Choice, Data, Made, unique};
 use crate::figure::model::Figure;
 use crate::figure::{draw, field, rates, series, style};
@@ -291,30 +288,12 @@ fn results(out: &mut String, groups: &[Group], data: &Data) {
 }
 
 fn marks(row: &Row) -> String {
-    let budget = if row.budget_differs {
-        format!(r#" <span title="{}">{BUDGET_MARK}</span>"#, escape(BUDGET_NOTE))
-    } else {
-        String::new()
-    };
-    let word = if row.self_reported {
-        format!(r#" <span title="{}">{SELF_REPORTED_MARK}</span>"#, escape(SELF_REPORTED_NOTE))
-    } else {
-        String::new()
-    };
-    let apart = if row.not_isolated {
-        format!(r#" <span title="{}">{NOT_ISOLATED_MARK}</span>"#, escape(NOT_ISOLATED_NOTE))
-    } else {
-        String::new()
-    };
-    let loss = if row.own_loss {
-        format!(r#" <span title="{}">{OWN_LOSS_MARK}</span>"#, escape(OWN_LOSS_NOTE))
-    } else {
-        String::new()
-    };
-    match row.invalid {
-        0 => budget + &word + &apart + &loss,
-        n => format!(r#"{budget}{word}{apart}{loss} <span class="badge bad">{n} invalid</span>"#),
+    let sign = |m: &Mark| format!(r#" <span title="{}">{}</span>"#, escape(m.note), m.sign);
+    let mut out: String = row.marks().map(sign).collect();
+    if row.invalid > 0 {
+        let _ = write!(out, r#" <span class="badge bad">{} invalid</span>"#, row.invalid);
     }
+    out
 }
 
 fn first(used: &[(usize, &Column)], j: usize) -> &'static str {
