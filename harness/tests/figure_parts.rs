@@ -29,6 +29,15 @@ fn shipped_systems_look_the_same_beside_anybody() {
 }
 
 #[test]
+fn every_shipped_system_has_a_look_of_its_own() {
+    let mut looks: Vec<String> = SHIPPED.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    let mut systems: Vec<String> = contract::Manifest::shipped().iter().map(|m| m.name.to_string()).collect();
+    looks.sort_unstable();
+    systems.sort_unstable();
+    assert_eq!(looks, systems);
+}
+
+#[test]
 fn forty_systems_and_their_variants_all_look_different() {
     let names: Vec<String> = (0..40).map(|i| format!("system-{i}")).collect();
     let variants: Vec<String> = (0..20).map(|i| format!("system-1 qp={i}")).collect();

@@ -105,9 +105,9 @@ pub const SHIPPED: [(&str, usize, usize, usize); 9] = [
     ("vp8-ulpfec", 3, 3, 2),
     ("vp8-flexfec", 4, 4, 3),
     ("revo-h265", 5, 7, 4),
-    ("ringmaster", 6, 5, 1),
+    ("vp9-ringmaster", 6, 5, 1),
     ("revo-dcvcrt", 7, 6, 2),
-    ("webrtc", 8, 5, 0),
+    ("revo-dcvcrt-lite", 8, 5, 0),
 ];
 
 /// The colour of text and marks that belong to no system.
