@@ -21,8 +21,8 @@ test *ARGS: build
     ./target/release/freezeframe golden --check
     netns/netem-vm/run
 
-# formatting, lints, documentation, then the tests
-check: fmt-check lint doc unused test
+# formatting, lints, documentation, crates, then the tests
+check: fmt-check lint doc unused deny test
 
 # build the tool and the systems
 build:
@@ -39,6 +39,10 @@ package: build
 # the archive unpacked in a clean folder, with this checkout and the caches hidden
 package-test:
     build/package-test
+
+# `cargo install` into a clean folder, with this checkout hidden
+cargo-install-test:
+    build/cargo-install-test
 
 # a container image from the archive (podman); BASE=IMAGE to build on another base: image [OPTION OF PODMAN BUILD...]
 image *ARGS: package
@@ -60,13 +64,12 @@ fmt-check:
 lint:
     cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
-# dependencies that nothing uses (cargo-machete)
+# dependencies that nothing uses (cargo-shear)
 unused:
-    cargo machete
+    cargo shear --locked
 
 # licences and sources of all crates (cargo-deny, deny.toml); with ADVISORIES also known faults, from the database on GitHub: deny [ADVISORIES]
 deny *ARGS:
-    ./setup --for deny
     cargo deny --locked check licenses bans sources "$@"
 
 # the API documentation; warnings fail
@@ -198,7 +201,7 @@ bench-fec-recovery:
 interop:
     sut/core/tests/interop/run
 
-# the README's result table: all systems, ten seeds each, means with intervals
+# the README's result table: six systems, ten seeds each, means with intervals
 readme-table *ARGS: build
     ./target/release/freezeframe sweep readme --no-depth "$@" >&2
     ./target/release/freezeframe report runs/readme --no-files --format markdown --columns psnr_mean_db,psnr_worst10_db,ssim_mean,non_rendered_play_percent,non_rendered_psnr_percent,latency_p50_ms,wire_kbps,realised_loss_forward_percent

@@ -97,7 +97,8 @@ pub fn program_beside(name: &str) -> Result<PathBuf> {
     match places.iter().find(|p| p.is_file()) {
         Some(path) => Ok(path.clone()),
         None => bail!(
-            "the program `{name}` is not beside {}; build it with `cargo build --release --workspace --bins`",
+            "the program `{name}` is not beside {}; build it with `cargo build --release --workspace --bins`, or install it as \
+             docs/INSTALL.md says (`cargo install --path sut/systems`)",
             me.display()
         ),
     }
