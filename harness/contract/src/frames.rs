@@ -146,7 +146,7 @@ impl Metric {
         }
     }
 
-    /// The exact definition, as printed beside every value (METRICS.md 1).
+    /// The exact definition, as printed beside every value (docs/METRICS.md).
     #[must_use]
     pub const fn definition(self) -> &'static str {
         match self {
