@@ -120,7 +120,8 @@ fn github(command: &str, cases: &[Case]) -> String {
     let property = |s: &str| text(s).replace(':', "%3A").replace(',', "%2C");
     let line = |case: &Case| {
         let Verdict::Failed { summary, text: more, file } = &case.verdict else { return None };
-        let title = property(&format!("freezeframe {command}: {}", case.name));
+        let group = if case.name.contains(&case.group) { String::new() } else { format!("{} ", case.group) };
+        let title = property(&format!("freezeframe {command}: {group}{}", case.name));
         let file =
             file.as_ref().map_or_else(String::new, |f| format!("file={},", property(&f.to_string_lossy())));
         let body = if more.is_empty() { summary.clone() } else { format!("{summary}\n{more}") };
@@ -168,7 +169,7 @@ mod tests {
         let said = github("diff", &cases());
         assert_eq!(
             said,
-            "::error file=golden/a%2Cb.toml,title=freezeframe diff%3A two::psnr: 3 beyond, worse%0Aold 30.00, new 29,50%0A100 %25 of <pairs> & \u{7}more\n"
+            "::error file=golden/a%2Cb.toml,title=freezeframe diff%3A b two::psnr: 3 beyond, worse%0Aold 30.00, new 29,50%0A100 %25 of <pairs> & \u{7}more\n"
         );
     }
 }

@@ -59,7 +59,7 @@ fn two_folders_are_compared_run_by_run() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let annotations: Vec<&str> = stderr.lines().filter(|l| l.starts_with("::")).collect();
     assert!(
-        matches!(annotations[..], [one] if one.starts_with("::error title=freezeframe diff%3A ") && one.contains("revo-h264") && one.contains("psnr_mean_db")),
+        matches!(annotations[..], [one] if one.starts_with("::error title=freezeframe diff%3A revo-h264 ge-high ") && one.contains("psnr_mean_db")),
         "{stderr}"
     );
     let wide = ["--tolerance", "all=100%", "--tolerance", "psnr_mean_db=0.5"];

@@ -267,7 +267,7 @@ fn a_golden_that_moved_is_a_case_and_an_annotation() {
     assert_eq!(code, 3, "{err}");
     let annotations: Vec<&str> = err.lines().filter(|l| l.starts_with("::")).collect();
     assert!(
-        matches!(annotations[..], [one] if one.starts_with("::error file=golden/repair/zfec.txt,title=freezeframe golden%3A zfec.txt::")),
+        matches!(annotations[..], [one] if one.starts_with("::error file=golden/repair/zfec.txt,title=freezeframe golden%3A repair zfec.txt::")),
         "{err}"
     );
     let xml = fs::read_to_string(place.path("out/golden.xml")).unwrap();

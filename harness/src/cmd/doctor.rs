@@ -394,15 +394,10 @@ const WEIGHTS: [(&str, &str, &str, &str); 3] = [
 
 /// Looks where `freezeframe weights` looks: in each folder directly, or one folder down.
 fn weights() -> Vec<Finding> {
-    let set = std::env::var_os("FREEZEFRAME_WEIGHTS").map(PathBuf::from);
     let list = |folder: &Path| -> Vec<PathBuf> {
         fs::read_dir(folder).map(|d| d.flatten().map(|e| e.path()).collect()).unwrap_or_default()
     };
-    let top: Vec<PathBuf> = set
-        .into_iter()
-        .chain(["weights".into(), "../shared/weights".into()])
-        .flat_map(|f| list(&f))
-        .collect();
+    let top: Vec<PathBuf> = super::weights::folders().iter().flat_map(|f| list(f)).collect();
     let below: Vec<PathBuf> = top.iter().flat_map(|f| list(f)).collect();
     let files: Vec<String> = top
         .into_iter()
