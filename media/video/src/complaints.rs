@@ -4,7 +4,7 @@
 //! no error code, no flag on the picture. Their log is the one place that tells. Decoding is pinned to one
 //! thread, so that whatever this thread's call logs belongs to it.
 
-use ffmpeg_next::ffi;
+use ffmpeg::ffi;
 use std::cell::RefCell;
 use std::sync::Once;
 

@@ -11,7 +11,7 @@ use crate::{Error, Info, complaints, open};
 use ff::format::Pixel;
 use ff::media::Type;
 use ff::{Packet, Rational, ffi, format, frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::picture::Orientation;
 use std::io::Read;
 use std::path::{Path, PathBuf};

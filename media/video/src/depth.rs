@@ -152,7 +152,7 @@ enum Samples {
 }
 
 impl Samples {
-    fn of(layout: Layout, frame: &ffmpeg_next::frame::Video) -> Self {
+    fn of(layout: Layout, frame: &ffmpeg::frame::Video) -> Self {
         if layout.is_float() {
             let mut values = Vec::new();
             numbers(layout, frame, &mut values);

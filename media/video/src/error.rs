@@ -27,7 +27,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// FFmpeg's word.
-        source: ffmpeg_next::Error,
+        source: ffmpeg::Error,
     },
     /// There are only sound, subtitles or attachments in it.
     #[error("{} has no video stream", path.display())]
@@ -204,6 +204,6 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// FFmpeg's word.
-        source: ffmpeg_next::Error,
+        source: ffmpeg::Error,
     },
 }

@@ -3,7 +3,7 @@
 use crate::Error;
 use ff::format::Pixel;
 use ff::{ffi, frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::convert::{Colour, Matrix, Range};
 use media::picture::{Format, Model, Picture, Plane};
 use std::ffi::CStr;

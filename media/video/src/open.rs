@@ -3,7 +3,7 @@
 use crate::Error;
 use ff::format::context::{Input, StreamIo};
 use ff::{Dictionary, Error as Ffmpeg, ffi, format};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use std::ffi::{CStr, CString};
 use std::io::Read;
 use std::path::Path;

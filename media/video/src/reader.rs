@@ -7,7 +7,7 @@ use crate::shape::Shape;
 use crate::{Error, Info};
 use ff::format::Pixel;
 use ff::{ffi, frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::Yuv420;
 use media::convert::Colour;
 use std::path::Path;

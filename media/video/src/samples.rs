@@ -4,7 +4,7 @@ use crate::decode::{Decoder, Want};
 use crate::layout::{Layout, floats};
 use crate::{Error, Info};
 use ff::frame;
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::convert::Colour;
 use media::picture::{Format, Orientation, Picture};
 use std::io::Read;

@@ -3,7 +3,7 @@
 use ff::format::Pixel;
 use ff::software::scaling::{Context, Flags};
 use ff::{ffi, frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::Yuv420;
 use media::convert::{Colour, Matrix, Range};
 

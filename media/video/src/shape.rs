@@ -2,7 +2,7 @@
 
 use crate::Info;
 use ff::{ffi, frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::Yuv420;
 use media::picture::Orientation;
 

@@ -2,7 +2,7 @@
 
 use crate::{Error, open};
 use ff::{Packet, ffi};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use std::path::Path;
 
 /// Longest time that one picture is believed to stay on the screen, seconds: beyond it a time stamp is taken to be broken.

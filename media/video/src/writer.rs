@@ -8,7 +8,7 @@ use crate::reader::{check_rate, check_size};
 use ff::codec::Context;
 use ff::format::Pixel;
 use ff::{Dictionary, Packet, Rational, ffi, format, frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::convert::{Colour, Matrix, Range};
 use media::{Depth16, Yuv420};
 use std::path::{Path, PathBuf};

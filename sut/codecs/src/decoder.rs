@@ -3,7 +3,7 @@
 use crate::encoder::is_again;
 use crate::hevc::Renumber;
 use crate::{Codec, CodecError, Unit, VideoDecoder, ff::read_frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::Yuv420;
 
 /// Zeros after every unit, bytes.

@@ -1,7 +1,7 @@
 //! Encoding, one picture in, one encoded frame out.
 
 use crate::{Codec, CodecError, Settings, Unit, VideoEncoder, VpxSettings, ff::fill_frame};
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::Yuv420;
 use serde::{Deserialize, Serialize};
 

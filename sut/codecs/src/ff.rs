@@ -1,6 +1,6 @@
 //! FFmpeg's process-wide set-up, and pictures in and out of its frames.
 
-use ffmpeg_next as ff;
+use ffmpeg as ff;
 use media::Yuv420;
 use std::cell::RefCell;
 use std::sync::Once;

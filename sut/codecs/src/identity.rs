@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ffmpeg_next::ffi;
+use ffmpeg::ffi;
 
 /// Hashes a file's content.
 pub type Hash<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -12,15 +12,7 @@ pub type Hash<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 /// What opens, converts and decodes video: FFmpeg's libraries. Name to version and hash.
 #[must_use]
 pub fn libraries(hash: Hash) -> BTreeMap<String, String> {
-    // SAFETY: these functions read constants.
-    let versions = unsafe {
-        [
-            ("libavcodec", ffi::avcodec_version()),
-            ("libavformat", ffi::avformat_version()),
-            ("libavutil", ffi::avutil_version()),
-            ("libswscale", ffi::swscale_version()),
-        ]
-    };
+    let versions = versions();
     let loaded = loaded();
     let version = |v: u32| format!("{}.{}.{}", v >> 16, v >> 8 & 0xff, v & 0xff);
     versions
@@ -32,6 +24,8 @@ pub fn libraries(hash: Hash) -> BTreeMap<String, String> {
 /// The encoders' libraries of these names. Name to version and hash.
 #[must_use]
 pub fn encoder(names: &[&str], hash: Hash) -> BTreeMap<String, String> {
+    // An encoder's library comes with FFmpeg's, which are loaded at the first call.
+    versions();
     let loaded = loaded();
     names.iter().map(|name| ((*name).to_owned(), described(&loaded, name, "", hash))).collect()
 }
@@ -41,6 +35,18 @@ pub fn encoder(names: &[&str], hash: Hash) -> BTreeMap<String, String> {
 pub fn library(name: &str, hash: Hash) -> Option<String> {
     let loaded = loaded();
     loaded.contains_key(name).then(|| described(&loaded, name, "", hash))
+}
+
+fn versions() -> [(&'static str, u32); 4] {
+    // SAFETY: these functions read constants.
+    unsafe {
+        [
+            ("libavcodec", ffi::avcodec_version()),
+            ("libavformat", ffi::avformat_version()),
+            ("libavutil", ffi::avutil_version()),
+            ("libswscale", ffi::swscale_version()),
+        ]
+    }
 }
 
 /// The files of the shared libraries of this process, by the part of their name before `.so`.
@@ -76,10 +82,9 @@ mod tests {
     /// The version is the one that FFmpeg's own function gives, the hash that of the file that is loaded.
     #[test]
     fn what_is_loaded_is_named() {
-        crate::ff::init();
         let hash: Hash = &|path| Ok(format!("{:016x}{:048x}", std::fs::metadata(path)?.len(), 0));
         let found = libraries(hash);
-        let version = ffmpeg_next::codec::version();
+        let version = ffmpeg::codec::version();
         let wanted = format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff);
         assert!(found["libavcodec"].starts_with(&wanted), "{found:?}");
         for entry in crate::registry::codecs() {

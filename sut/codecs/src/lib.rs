@@ -91,8 +91,8 @@ impl Codec {
     #[must_use]
     pub fn is_available(self) -> bool {
         ff::init();
-        ffmpeg_next::encoder::find_by_name(self.encoder_name()).is_some()
-            && ffmpeg_next::decoder::find_by_name(self.decoder_name()).is_some()
+        ffmpeg::encoder::find_by_name(self.encoder_name()).is_some()
+            && ffmpeg::decoder::find_by_name(self.decoder_name()).is_some()
     }
 }
 
@@ -131,7 +131,7 @@ pub enum CodecError {
         /// What was being done.
         doing: &'static str,
         /// FFmpeg's own words.
-        source: ffmpeg_next::Error,
+        source: ffmpeg::Error,
     },
     /// An option that the encoder did not take.
     #[error("the {codec} encoder does not take its options: {said}")]
