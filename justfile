@@ -40,6 +40,10 @@ package: build
 package-test:
     build/package-test
 
+# the archive in a clean container, as somebody new would use it; time and disk (podman): newcomer [OPTION OF PODMAN RUN...]
+newcomer *ARGS:
+    build/newcomer "$@"
+
 # `cargo install` into a clean folder, with this checkout hidden
 cargo-install-test:
     build/cargo-install-test

@@ -254,7 +254,7 @@ fn a_golden_that_moved_is_a_case_and_an_annotation() {
     let place = Place::new();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../golden/repair");
     for name in ["reed-solomon.txt", "tambur.txt", "zfec.txt"] {
-        place.write(&format!("golden/repair/{name}"), &fs::read_to_string(kept.join(name)).unwrap());
+        place.write(&format!("golden/repair/{name}"), fs::read_to_string(kept.join(name)).unwrap());
     }
     place.write("golden/README.md", "");
     let check = "golden --check --filter repair --junit out/golden.xml --annotations github";
@@ -262,7 +262,7 @@ fn a_golden_that_moved_is_a_case_and_an_annotation() {
     assert!(!err.contains("::error"), "{err}");
     let text = fs::read_to_string(place.path("golden/repair/zfec.txt")).unwrap();
     let last = text.lines().last().unwrap();
-    place.write("golden/repair/zfec.txt", &text.replace(last, &format!("{last}0")));
+    place.write("golden/repair/zfec.txt", text.replace(last, &format!("{last}0")));
     let (code, _, err) = place.tool(check);
     assert_eq!(code, 3, "{err}");
     let annotations: Vec<&str> = err.lines().filter(|l| l.starts_with("::")).collect();
