@@ -6,6 +6,8 @@ mod sources;
 fn main() {
     let encoding = [
         "src/encode.rs",
+        "src/history.rs",
+        "src/store.rs",
         "src/clip.rs",
         "src/kept.rs",
         "../codecs/src",

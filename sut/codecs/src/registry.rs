@@ -7,7 +7,7 @@ use crate::restore::{
     CONTINUE, HOLD, LATEST, MISSING_REFERENCE, NONE, Restorer, RestorerConfig, RestorerEntry,
 };
 use crate::unit::Setting;
-use crate::{Codec, CodecError, Decoder, DecoderConfig, Encoder, EncoderConfig, Quantisers};
+use crate::{Codec, CodecError, Decoder, DecoderConfig, Encoder, EncoderConfig, Quantisers, RateControl};
 use crate::{Settings, VideoDecoder, VideoEncoder, VpxEncoder};
 use std::fmt;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ pub struct CodecEntry {
     pub settings: &'static [Setting],
     /// Opens an encoder.
     pub encoder: OpenEncoder,
+    /// Whether its encoder begins anew at key frames, and how. Only of encoders that keep the rate that they were opened with.
+    pub anew: fn(&EncoderConfig) -> Option<Anew>,
     /// Opens a decoder.
     pub decoder: fn(&DecoderConfig) -> Result<Box<dyn VideoDecoder>, CodecError>,
     /// Libraries that its bytes depend on besides FFmpeg's, as [`crate::identity::library`] finds them.
@@ -34,6 +36,23 @@ pub struct CodecEntry {
     /// Hash of the sources that decide its bytes, where they are not this crate's.
     pub sources: &'static str,
 }
+
+/// What an encoder's frames from a key frame on depend on, besides pictures and requests since: on nothing before but what is told here, and
+/// on whether the key frame is the stream's first.
+#[derive(Clone, Copy, Debug)]
+pub struct Anew {
+    /// Of the number of key frames before: its remainder by this.
+    pub keys: u32,
+    /// Of the number of pictures before a frame: a mark in the frame.
+    pub mark: fn(u32) -> u8,
+    /// After so many pictures the marks are the same again.
+    pub pictures: u32,
+}
+
+/// x264 with constant quantisers. `idr_pic_id` alternates between 0 and 1 (H.264, 7.4.3). The last byte of a slice in CABAC has bits to
+/// spare, into the last of which x264 writes one of these, by the picture's number (`x264_cabac_encode_flush`).
+const X264: Anew =
+    Anew { keys: 2, mark: |picture| (0x35a4_e4f5_u32 >> (picture % 32) & 1) as u8, pictures: 32 };
 
 impl fmt::Debug for CodecEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +81,7 @@ const fn of_ffmpeg(
         default_qp: Quantisers::both(30),
         settings: &[],
         encoder,
+        anew: |_| None,
         decoder: |config| {
             let decoder = Decoder::new(config.codec.parse()?)?;
             let goes_on = config.settings.get(MISSING_REFERENCE).is_some_and(|value| value == LATEST);
@@ -77,7 +97,11 @@ const FFMPEG: OpenEncoder = |config| Ok(Box::new(Encoder::new(config)?));
 const LIBVPX: OpenEncoder = |config| Ok(Box::new(VpxEncoder::new(config)?));
 
 /// H.264 by libx264.
-pub static H264: CodecEntry = of_ffmpeg("h264", 51, &["libx264"], FFMPEG);
+pub static H264: CodecEntry = CodecEntry {
+    // A rate controller would remember what came before.
+    anew: |config| matches!(config.rate, RateControl::ConstantQp(_)).then_some(X264),
+    ..of_ffmpeg("h264", 51, &["libx264"], FFMPEG)
+};
 /// H.265 by libx265.
 pub static H265: CodecEntry = of_ffmpeg("h265", 51, &["libx265"], FFMPEG);
 /// VP8 by libvpx.

@@ -31,6 +31,7 @@ pub static DCVCRT: CodecEntry = CodecEntry {
         Setting { name: PRECISION, default: "fp32" },
     ],
     encoder: |config| Ok(Box::new(Encoder::open(config)?)),
+    anew: |_| None,
     decoder: |config| Ok(Box::new(Decoder::open(config)?)),
     libraries: &[],
     files: |settings| Ok(weights(settings)?.into()),

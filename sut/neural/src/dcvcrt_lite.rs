@@ -25,6 +25,7 @@ pub static DCVCRT_LITE: CodecEntry = CodecEntry {
     default_qp: Quantisers { key: Some(28), other: 52 },
     settings: &[Setting { name: WEIGHTS, default: "" }, Setting { name: LAYERS, default: "2" }],
     encoder: |config| Ok(Box::new(Encoder::open(config)?)),
+    anew: |_| None,
     decoder: |config| Ok(Box::new(Decoder::open(config)?)),
     libraries: H265.libraries,
     files: |settings| Ok(vec![weights(settings)?]),

@@ -203,7 +203,7 @@ fn sent() -> &'static [(Timestamp, Vec<u8>)] {
         let lane = |stream| {
             let open = move || -> anyhow::Result<Pictures> {
                 let mut next = 0;
-                Ok(Box::new(move || {
+                Ok(Box::new(move || -> anyhow::Result<_> {
                     next += 1;
                     Ok(Some(picture(next - 1, stream)))
                 }))

@@ -1,9 +1,10 @@
 //! The clip of a run as pictures for encoders.
 
-use crate::encode::{OpenPictures, Pictures};
+use crate::encode::{OpenPictures, Pictures, Source};
 use anyhow::{Context, Result};
 use contract::{ClipSpec, Stream};
-use media::convert::{Colour, to_rgb, to_yuv420};
+use media::Yuv420;
+use media::convert::{Colour, Range, to_rgb, to_yuv420};
 use media::depth::DepthView;
 use video::{DepthSource, DepthUnit, Reader, Target};
 
@@ -23,41 +24,77 @@ pub fn opener(clip: &ClipSpec, stream: Stream) -> OpenPictures {
 /// is tagged otherwise keeps its colours, for the same numbers go in and come out up to rounding and what RGB cannot hold.
 #[must_use]
 pub fn over_rgb(open: OpenPictures) -> OpenPictures {
-    Box::new(move || {
-        let mut pictures = open()?;
-        Ok(Box::new(move || {
-            let over = |p| to_yuv420(&to_rgb(&p, Colour::BT601), Colour::BT601);
-            Ok(pictures()?.map(over))
-        }))
-    })
+    Box::new(move || Ok(Box::new(OverRgb(open()?))))
+}
+
+struct OverRgb(Pictures);
+
+impl Source for OverRgb {
+    fn next(&mut self) -> Result<Option<Yuv420>> {
+        let over = |p| to_yuv420(&to_rgb(&p, Colour::BT601), Colour::BT601);
+        Ok(self.0.next()?.map(over))
+    }
+
+    fn pass_over(&mut self) -> Result<bool> {
+        self.0.pass_over()
+    }
 }
 
 fn target(clip: &ClipSpec) -> Target {
     Target::new((clip.width as usize, clip.height as usize), (clip.fps, 1))
 }
 
+struct Rgb(Reader);
+
+impl Source for Rgb {
+    fn next(&mut self) -> Result<Option<Yuv420>> {
+        Ok(self.0.next_frame()?)
+    }
+
+    fn pass_over(&mut self) -> Result<bool> {
+        Ok(self.0.pass_over()?)
+    }
+}
+
 fn rgb(clip: &ClipSpec) -> Result<Pictures> {
-    let mut reader = Reader::open(&clip.rgb, &target(clip))?;
-    Ok(Box::new(move || Ok(reader.next_frame()?)))
+    Ok(Box::new(Rgb(Reader::open(&clip.rgb, &target(clip))?)))
+}
+
+/// A depth stream, and what makes pictures of metric depth.
+struct Depth(DepthSource, Option<DepthView>);
+
+impl Source for Depth {
+    fn next(&mut self) -> Result<Option<Yuv420>> {
+        Ok(match (&mut self.0, &self.1) {
+            (DepthSource::View(reader), _) => reader.next_frame()?.map(|mut picture| {
+                picture.u.fill(128);
+                picture.v.fill(128);
+                picture
+            }),
+            (DepthSource::Metric(reader), view) => {
+                let view = view.context("metric depth needs clip.depth_range_mm in spec.toml")?;
+                reader.next_frame()?.map(|d| view.to_yuv420(&d, Range::Limited))
+            }
+        })
+    }
+
+    fn pass_over(&mut self) -> Result<bool> {
+        Ok(match &mut self.0 {
+            DepthSource::View(reader) => reader.pass_over()?,
+            DepthSource::Metric(reader) => reader.pass_over()?,
+        })
+    }
 }
 
 fn depth(clip: &ClipSpec) -> Result<Pictures> {
     let path = clip.depth.as_ref().context("this run has no depth stream")?;
-    match DepthSource::open(path, &target(clip), DepthUnit::of(clip.depth_per_metre))? {
-        DepthSource::View(mut reader) => Ok(Box::new(move || {
-            Ok(reader.next_frame()?.map(|mut picture| {
-                picture.u.fill(128);
-                picture.v.fill(128);
-                picture
-            }))
-        })),
-        DepthSource::Metric(mut reader) => {
-            let (near, far) =
-                clip.depth_range_mm.context("metric depth needs clip.depth_range_mm in spec.toml")?;
-            let view = DepthView::new(near, far)?;
-            Ok(Box::new(move || {
-                Ok(reader.next_frame()?.map(|d| view.to_yuv420(&d, media::convert::Range::Limited)))
-            }))
+    let source = DepthSource::open(path, &target(clip), DepthUnit::of(clip.depth_per_metre))?;
+    let view = match (&source, clip.depth_range_mm) {
+        (DepthSource::View(_), _) => None,
+        (DepthSource::Metric(_), range) => {
+            let (near, far) = range.context("metric depth needs clip.depth_range_mm in spec.toml")?;
+            Some(DepthView::new(near, far)?)
         }
-    }
+    };
+    Ok(Box::new(Depth(source, view)))
 }

@@ -13,7 +13,8 @@
 //! | [`peer`] | ReVo between two machines over a signalling server, the original among the peers |
 //! | [`control`] | the line protocol with the harness |
 //! | [`identity`] | what results depend on besides the program: encoders, libraries, weights |
-//! | [`encode`], [`decode`] | codec jobs: the cache of encoded streams, the store of decoded units |
+//! | [`encode`], [`history`], [`store`] | encoding jobs, and what of them is kept for later runs |
+//! | [`decode`] | decoding jobs, and the store of what was decoded |
 
 pub mod catalogue;
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod clip;
 pub mod control;
 pub mod decode;
 pub mod encode;
+pub mod history;
 pub mod identity;
 pub mod jobs;
 pub mod kept;
@@ -31,6 +33,7 @@ pub mod revo;
 pub mod ringmaster;
 pub mod rtp_video;
 pub mod session;
+pub mod store;
 pub mod vp8_flexfec;
 pub mod vp8_ulpfec;
 pub mod vp9_tambur;

@@ -3,6 +3,7 @@
 use crate::clip;
 use crate::decode::{DecodeWorker, Receiving};
 use crate::encode::{EncodeLane, EncodeWorker};
+use crate::session::Mode;
 use anyhow::Result;
 use codecs::EncoderConfig;
 use codecs::registry::CodecEntry;
@@ -18,6 +19,7 @@ pub struct Work<'a> {
     /// Codec of all streams.
     pub codec: &'static CodecEntry,
     charge: Charge,
+    simulated: bool,
 }
 
 impl<'a> Work<'a> {
@@ -25,9 +27,20 @@ impl<'a> Work<'a> {
     ///
     /// # Errors
     /// When the run's table of costs lacks the codec.
-    pub fn new(run_dir: &'a Path, spec: &'a RunSpec, codec: &'static CodecEntry) -> Result<Self> {
+    pub fn new(
+        mode: &Mode,
+        run_dir: &'a Path,
+        spec: &'a RunSpec,
+        codec: &'static CodecEntry,
+    ) -> Result<Self> {
         let charge = spec.costs.of(codec.name, spec.clip.width * spec.clip.height)?;
-        Ok(Self { run_dir, spec, codec, charge })
+        Ok(Self { run_dir, spec, codec, charge, simulated: matches!(mode, Mode::Simulate) })
+    }
+
+    /// The cache folder of a simulated run. On the wall clock coding takes its time, as it does in a system.
+    #[must_use]
+    pub fn cache(&self) -> Option<&'a Path> {
+        self.spec.cache.as_deref().filter(|_| self.simulated)
     }
 
     /// Columns, rows, frames per second.
@@ -42,11 +55,18 @@ impl<'a> Work<'a> {
         EncodeWorker::new(lanes, self.charge.encode)
     }
 
-    /// The sender's worker of the colour stream alone, encoded live.
-    #[must_use]
-    pub fn encoding_colour(&self, encoder: &EncoderConfig) -> EncodeWorker {
-        let open = clip::opener(&self.spec.clip, Stream::Rgb);
-        self.encoding(vec![EncodeLane::live(Stream::Rgb, self.codec, encoder.clone(), open)])
+    /// The sender's worker of the colour stream alone, whose encoder is asked for what the network makes of it.
+    ///
+    /// # Errors
+    /// As for [`EncodeLane::kept`].
+    pub fn encoding_colour(&self, encoder: &EncoderConfig) -> Result<EncodeWorker> {
+        let (stream, clip) = (Stream::Rgb, &self.spec.clip);
+        let open = clip::opener(clip, stream);
+        let lane = match self.cache() {
+            Some(cache) => EncodeLane::kept(stream, self.codec, encoder.clone(), open, cache, clip)?,
+            None => EncodeLane::live(stream, self.codec, encoder.clone(), open),
+        };
+        Ok(self.encoding(vec![lane]))
     }
 
     /// The receiver's worker of these streams.
@@ -62,6 +82,8 @@ impl<'a> Work<'a> {
     /// # Errors
     /// As for [`Work::decoding`].
     pub fn decoding_colour(&self) -> Result<DecodeWorker> {
-        self.decoding(&Receiving::plain(self.codec, self.format()), &[Stream::Rgb])
+        let cache = self.cache().map(Path::to_owned);
+        let receiving = Receiving { cache, ..Receiving::plain(self.codec, self.format()) };
+        self.decoding(&receiving, &[Stream::Rgb])
     }
 }

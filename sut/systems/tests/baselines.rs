@@ -32,7 +32,7 @@ impl Recorder for Log {
 /// A pattern that moves, so that every frame costs bits.
 fn pictures() -> anyhow::Result<Pictures> {
     let mut frame = 0usize;
-    Ok(Box::new(move || {
+    Ok(Box::new(move || -> anyhow::Result<_> {
         let mut picture = Yuv420::black(SIZE.0 as usize, SIZE.1 as usize);
         for (i, y) in picture.y.iter_mut().enumerate() {
             let (column, row) = (i % SIZE.0 as usize, i / SIZE.0 as usize);

@@ -111,7 +111,7 @@ impl Sending {
         match &mut self.source {
             Source::Live { pictures, carry, frames } => {
                 let picture =
-                    frames()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
+                    frames.next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
                 Ok(pictures.tokens(carry, &picture, Some(&self.session.sent(frame))))
             }
             Source::Cached(reader) => match reader.read()? {
@@ -146,10 +146,11 @@ fn cached(
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
     let header = UnitsHeader::new(codec, (width, height, fps));
     kept::units(&path, &header, |writer| {
-        let mut next = clip::opener(&spec.clip, Stream::Rgb)()?;
+        let mut clip = clip::opener(&spec.clip, Stream::Rgb)()?;
         let mut carry = Carry::default();
         for frame in 0..frames {
-            let picture = next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
+            let picture =
+                clip.next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
             let tokens = pictures.tokens(&mut carry, &picture, Some(&session.sent(frame)));
             let unit = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
             writer.append(&Entry::whole(frame, true, 0, unit))?;

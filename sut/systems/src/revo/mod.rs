@@ -309,7 +309,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
         Transport::new(&config, role).context("failed to set up the transport")
     };
     let encoder = chosen.encoder(codec, (width, height, fps));
-    let work = Work::new(run_dir, spec, codec)?;
+    let work = Work::new(mode, run_dir, spec, codec)?;
     let sender = |addresses| {
         let lane = |stream| {
             let open = clip::opener(&spec.clip, stream);
@@ -317,7 +317,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
             // What is kept in the cache is known by the clip: a stream of other pictures is made anew.
             match &spec.cache {
                 Some(dir) if !options.rgb_detour => {
-                    EncodeLane::cached(stream, codec, encoder.clone(), open, dir, &spec.clip)
+                    EncodeLane::on_the_grid(stream, codec, encoder.clone(), open, dir, &spec.clip)
                 }
                 _ => Ok(EncodeLane::live(stream, codec, encoder.clone(), open)),
             }
@@ -339,8 +339,7 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, codec: &'static CodecEnt
         Ok(End { endpoint, worker })
     };
     let receiver = |addresses| {
-        // On the wall clock decoding takes its time, as it does in a receiver.
-        let cache = spec.cache.clone().filter(|_| matches!(mode, Mode::Simulate) && !options.rgb_detour);
+        let cache = work.cache().filter(|_| !options.rgb_detour).map(Path::to_owned);
         let receiving = Receiving { cache, ..chosen.receiving(codec, work.format()) };
         let worker = work.decoding(&receiving, session.streams())?;
         let endpoint = Receiver::new(session.clone(), transport(addresses, Role::Answerer)?);

@@ -88,9 +88,9 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let vpx = VpxSettings { cpu_used: options.cpu_used, ..VpxSettings::ringmaster(size.2) };
     let encoder = encoder(size, u64::from(options.target_kbps) * 1000, vpx);
     let session = Session { options, schedule: session::schedule(spec) };
-    let work = Work::new(run_dir, spec, &VP9)?;
+    let work = Work::new(mode, run_dir, spec, &VP9)?;
     let sender = |_: Addresses| {
-        Ok(End { endpoint: Sender::new(session.clone()), worker: work.encoding_colour(&encoder) })
+        Ok(End { endpoint: Sender::new(session.clone()), worker: work.encoding_colour(&encoder)? })
     };
     let receiver =
         |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone()), worker: work.decoding_colour()? });

@@ -204,9 +204,9 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec, code: Code, options: &Op
         vpx: Some(options.vpx(width, height, fps)),
         ..EncoderConfig::vpx(Codec::Vp8, width, height, fps, options.first_bps())
     };
-    let work = Work::new(run_dir, spec, &VP8)?;
+    let work = Work::new(mode, run_dir, spec, &VP8)?;
     let sender = |_: Addresses| {
-        Ok(End { endpoint: Sender::new(session.clone()), worker: work.encoding_colour(&encoder) })
+        Ok(End { endpoint: Sender::new(session.clone()), worker: work.encoding_colour(&encoder)? })
     };
     let receiver =
         |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone()), worker: work.decoding_colour()? });

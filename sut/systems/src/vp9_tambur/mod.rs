@@ -200,9 +200,9 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
         VpxSettings { cpu_used: options.cpu_used, ..VpxSettings::tambur(size.2, bps) },
     );
     let session = Session { options, schedule: session::schedule(spec), seed: spec.seed };
-    let work = Work::new(run_dir, spec, &VP9)?;
+    let work = Work::new(mode, run_dir, spec, &VP9)?;
     let sender = |_: Addresses| {
-        Ok(End { endpoint: Sender::new(session.clone())?, worker: work.encoding_colour(&encoder) })
+        Ok(End { endpoint: Sender::new(session.clone())?, worker: work.encoding_colour(&encoder)? })
     };
     let receiver =
         |_: Addresses| Ok(End { endpoint: Receiver::new(session.clone())?, worker: work.decoding_colour()? });
