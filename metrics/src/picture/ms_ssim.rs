@@ -4,7 +4,7 @@ use super::pool::pool;
 use super::same_rgb;
 use super::scorer::private::Code as Private;
 use super::scorer::{RgbPicture, Scorer};
-use super::window::{Plane, Sums, Window, pass};
+use super::window::{Plane, Sums, Term, Window, pass};
 use crate::MetricError;
 use media::Rgb;
 
@@ -63,17 +63,18 @@ impl Scorer {
             return Err(MetricError::TooSmall { metric: "ms_ssim", need: 161, width, height });
         }
         let window = Window::gaussian_f32();
+        let term =
+            |level: usize| (if level + 1 == WEIGHTS.len() { Term::Ssim } else { Term::Structure }, &window);
         let mut product = [1.0; 3];
         let mut fold = |level: usize, sums: &Sums| {
-            let term = if level + 1 == WEIGHTS.len() { &sums.ssim } else { &sums.cs };
-            for (p, t) in product.iter_mut().zip(term).take(channels) {
+            for (p, t) in product.iter_mut().zip(&sums.sum).take(channels) {
                 *p *= (t / sums.windows as f64).max(0.0).powf(WEIGHTS[level]);
             }
         };
         let plane = |data| Plane { width, height, channels, data };
         let how = (self.level, C::PRECISE);
         let mut peak = f64::from(peak);
-        fold(0, &pass(how, &window, plane(reference), plane(shown), peak, &mut self.scratch));
+        fold(0, &pass(how, term(0), plane(reference), plane(shown), peak, &mut self.scratch));
 
         let super::pool::Pools { mut row, pairs: [mut from, mut to] } = std::mem::take(C::pools(self));
         let mut size = (width, height);
@@ -90,7 +91,7 @@ impl Scorer {
             }
             (size, peak) = (next, peak * 4.0);
             let plane = |data| Plane { width: size.0, height: size.1, channels, data };
-            fold(level, &pass(how, &window, plane(&*to[0]), plane(&*to[1]), peak, &mut self.scratch));
+            fold(level, &pass(how, term(level), plane(&*to[0]), plane(&*to[1]), peak, &mut self.scratch));
             std::mem::swap(&mut from, &mut to);
         }
         *C::pools(self) = super::pool::Pools { row, pairs: [from, to] };

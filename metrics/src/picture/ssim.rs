@@ -3,7 +3,7 @@
 use super::pool::pool;
 use super::scorer::private::Code as Private;
 use super::scorer::{RgbPicture, Scorer};
-use super::window::{Plane, Sums, TAPS, Window, pass};
+use super::window::{Plane, Sums, TAPS, Term, Window, pass};
 use super::{same_rgb, same_size, whole};
 use crate::MetricError;
 use media::Rgb;
@@ -92,10 +92,11 @@ impl Scorer {
             return Err(MetricError::TooSmall { metric, need: TAPS, width: w, height: h });
         }
         let how = (self.level, C::PRECISE);
+        let what = (Term::Ssim, &Window::gaussian());
         let peak = f64::from(peak);
         let sums = if factor == 1 {
             let plane = |data| Plane { width, height, channels, data };
-            pass(how, &Window::gaussian(), plane(reference), plane(shown), peak, &mut self.scratch)
+            pass(how, what, plane(reference), plane(shown), peak, &mut self.scratch)
         } else {
             let peak = peak * (factor * factor) as f64;
             if peak > C::LARGEST as f64 {
@@ -110,7 +111,7 @@ impl Scorer {
                 pool(data, (width, height), channels, factor, (false, false), &mut pools.row, out);
             }
             let plane = |data| Plane { width: w, height: h, channels, data };
-            let sums = pass(how, &Window::gaussian(), plane(&a[..]), plane(&b[..]), peak, &mut self.scratch);
+            let sums = pass(how, what, plane(&a[..]), plane(&b[..]), peak, &mut self.scratch);
             *C::pools(self) = pools;
             sums
         };
@@ -119,7 +120,7 @@ impl Scorer {
 }
 
 fn mean(sums: &Sums, channels: usize) -> f64 {
-    let total: f64 = sums.ssim[..channels].iter().sum();
+    let total: f64 = sums.sum[..channels].iter().sum();
     total / (sums.windows * channels) as f64
 }
 

@@ -57,13 +57,19 @@ pub(crate) struct Plane<'a, S> {
     pub data: &'a [S],
 }
 
-/// What a pass sums up, per channel, over all windows.
+/// What a pass sums up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Term {
+    /// The structure term, `cs`.
+    Structure,
+    /// Luminance times structure.
+    Ssim,
+}
+
+/// A term's sums over all windows, per channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sums {
-    /// Structure term.
-    pub cs: [f64; 3],
-    /// Luminance times structure.
-    pub ssim: [f64; 3],
+    pub sum: [f64; 3],
     /// Windows per channel.
     pub windows: usize,
 }
@@ -73,8 +79,7 @@ pub(crate) struct Sums {
 pub(crate) struct Scratch {
     single: Vec<f32>,
     double: Vec<f64>,
-    columns_cs: Vec<f64>,
-    columns_ssim: Vec<f64>,
+    columns: Vec<f64>,
 }
 
 struct Job<'a, S> {
@@ -92,7 +97,7 @@ struct Job<'a, S> {
 /// 11x11, and one or three channels. `precise` asks for double precision whatever the size.
 pub(crate) fn pass<S: Sample>(
     (level, precise): (SimdLevel, bool),
-    window: &Window,
+    (term, window): (Term, &Window),
     x: Plane<'_, S>,
     y: Plane<'_, S>,
     peak: f64,
@@ -124,30 +129,39 @@ pub(crate) fn pass<S: Sample>(
         c1: (0.01 * peak).powi(2),
         c2: (0.03 * peak).powi(2),
     };
-    for sums in [&mut scratch.columns_cs, &mut scratch.columns_ssim] {
-        sums.clear();
-        sums.resize(out_columns, 0.0);
+    let Scratch { single, double: doubles, columns: sums } = scratch;
+    sums.clear();
+    sums.resize(out_columns, 0.0);
+    match term {
+        Term::Structure => dispatch::<S, false>(&job, (level, double), (single, doubles), sums),
+        Term::Ssim => dispatch::<S, true>(&job, (level, double), (single, doubles), sums),
     }
-    let Scratch { single, double: doubles, columns_cs, columns_ssim } = scratch;
+    let mut total = Sums { windows: out_rows * x.width.saturating_sub(TAPS - 1), ..Sums::default() };
+    for (i, sum) in sums.iter().enumerate() {
+        total.sum[i % x.channels] += sum;
+    }
+    total
+}
+
+fn dispatch<S: Sample, const SSIM: bool>(
+    job: &Job<'_, S>,
+    (level, double): (SimdLevel, bool),
+    (single, doubles): (&mut Vec<f32>, &mut Vec<f64>),
+    sums: &mut [f64],
+) {
     match (level.supported(), double) {
-        // SAFETY: `supported` has asked the processor; shapes are asserted above.
+        // SAFETY: `supported` has asked the processor; shapes are asserted by the caller.
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx512, false) => unsafe { x86::avx512_single(&job, single, columns_cs, columns_ssim) },
+        (SimdLevel::Avx512, false) => unsafe { x86::avx512_single::<S, SSIM>(job, single, sums) },
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx512, true) => unsafe { x86::avx512_double(&job, doubles, columns_cs, columns_ssim) },
+        (SimdLevel::Avx512, true) => unsafe { x86::avx512_double::<S, SSIM>(job, doubles, sums) },
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx2, false) => unsafe { x86::avx2_single(&job, single, columns_cs, columns_ssim) },
+        (SimdLevel::Avx2, false) => unsafe { x86::avx2_single::<S, SSIM>(job, single, sums) },
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx2, true) => unsafe { x86::avx2_double(&job, doubles, columns_cs, columns_ssim) },
-        (_, false) => unsafe { run::<PortableF32, S, 2>(&job, single, columns_cs, columns_ssim) },
-        (_, true) => unsafe { run::<PortableF64, S, 2>(&job, doubles, columns_cs, columns_ssim) },
+        (SimdLevel::Avx2, true) => unsafe { x86::avx2_double::<S, SSIM>(job, doubles, sums) },
+        (_, false) => unsafe { run::<PortableF32, S, 2, SSIM>(job, single, sums) },
+        (_, true) => unsafe { run::<PortableF64, S, 2, SSIM>(job, doubles, sums) },
     }
-    let mut sums = Sums { windows: out_rows * x.width.saturating_sub(TAPS - 1), ..Sums::default() };
-    for (i, (cs, ssim)) in columns_cs.iter().zip(columns_ssim.iter()).enumerate() {
-        sums.cs[i % x.channels] += cs;
-        sums.ssim[i % x.channels] += ssim;
-    }
-    sums
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -158,13 +172,12 @@ mod x86 {
     macro_rules! entry {
         ($name:ident, $features:literal, $lanes:ty, $elem:ty, $rows:literal) => {
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn $name<S: Sample>(
+            pub(super) unsafe fn $name<S: Sample, const SSIM: bool>(
                 job: &Job<'_, S>,
                 buffer: &mut Vec<$elem>,
-                cs: &mut [f64],
-                ssim: &mut [f64],
+                sums: &mut [f64],
             ) {
-                unsafe { run::<$lanes, S, $rows>(job, buffer, cs, ssim) }
+                unsafe { run::<$lanes, S, $rows, SSIM>(job, buffer, sums) }
             }
         };
     }
@@ -176,11 +189,10 @@ mod x86 {
 
 /// `B` output rows at a time; the rest one by one.
 #[inline(always)]
-unsafe fn run<L: Lanes, S: Sample, const B: usize>(
+unsafe fn run<L: Lanes, S: Sample, const B: usize, const SSIM: bool>(
     job: &Job<'_, S>,
     buffer: &mut Vec<L::Elem>,
-    cs: &mut [f64],
-    ssim: &mut [f64],
+    sums: &mut [f64],
 ) {
     let columns = job.x.width * job.x.channels;
     let stride = columns + 2 * L::N;
@@ -190,11 +202,11 @@ unsafe fn run<L: Lanes, S: Sample, const B: usize>(
     let rows = job.x.height - (TAPS - 1);
     let mut row = 0;
     while row + B <= rows {
-        unsafe { block::<L, S, B>(job, row, buffer, stride, cs, ssim) };
+        unsafe { block::<L, S, B, SSIM>(job, row, buffer, stride, sums) };
         row += B;
     }
     while row < rows {
-        unsafe { block::<L, S, 1>(job, row, buffer, stride, cs, ssim) };
+        unsafe { block::<L, S, 1, SSIM>(job, row, buffer, stride, sums) };
         row += 1;
     }
 }
@@ -206,13 +218,12 @@ const MAPS: usize = 4;
 const CHUNK: usize = 12;
 
 #[inline(always)]
-unsafe fn block<L: Lanes, S: Sample, const B: usize>(
+unsafe fn block<L: Lanes, S: Sample, const B: usize, const SSIM: bool>(
     job: &Job<'_, S>,
     row: usize,
     buffer: &mut [L::Elem],
     stride: usize,
-    cs: &mut [f64],
-    ssim: &mut [f64],
+    sums: &mut [f64],
 ) {
     let columns = job.x.width * job.x.channels;
     let (px, py) =
@@ -234,37 +245,27 @@ unsafe fn block<L: Lanes, S: Sample, const B: usize>(
         let reach = (TAPS - 1) * job.x.channels;
         while out + L::N + reach <= done {
             unsafe {
-                horizontal::<L, B>(
+                horizontal::<L, B, SSIM>(
                     job,
                     buf.add(out),
                     stride,
                     &weights,
                     &centre,
-                    cs.as_mut_ptr().add(out),
-                    ssim.as_mut_ptr().add(out),
+                    sums.as_mut_ptr().add(out),
                 );
             }
             out += L::N;
         }
     }
-    let left = cs.len() - out;
+    let left = sums.len() - out;
     if left > 0 {
         // Reads the slack at the end of each row of the buffer; only `left` lanes are kept.
-        let (mut tail_cs, mut tail_ssim) = ([0.0; 16], [0.0; 16]);
+        let mut tail = [0.0; 16];
         unsafe {
-            horizontal::<L, B>(
-                job,
-                buf.add(out),
-                stride,
-                &weights,
-                &centre,
-                tail_cs.as_mut_ptr(),
-                tail_ssim.as_mut_ptr(),
-            );
+            horizontal::<L, B, SSIM>(job, buf.add(out), stride, &weights, &centre, tail.as_mut_ptr());
         }
-        for i in 0..left {
-            cs[out + i] += tail_cs[i];
-            ssim[out + i] += tail_ssim[i];
+        for (sum, tail) in sums[out..].iter_mut().zip(tail) {
+            *sum += tail;
         }
     }
 }
@@ -327,22 +328,20 @@ unsafe fn vertical<L: Lanes, S: Sample, const B: usize>(
 }
 
 #[inline(always)]
-unsafe fn horizontal<L: Lanes, const B: usize>(
+unsafe fn horizontal<L: Lanes, const B: usize, const SSIM: bool>(
     job: &Job<'_, impl Sample>,
     buf: *const L::Elem,
     stride: usize,
     weights: &[L; TAPS],
     centre: &[L; 2],
-    cs: *mut f64,
-    ssim: *mut f64,
+    sums: *mut f64,
 ) {
     unsafe {
         let channels = job.x.channels;
         let half = L::splat(0.5);
         let (c1, c2) = (L::splat(job.c1), L::splat(job.c2));
         let (centred, raw) = (L::splat(job.centred), L::splat(job.raw));
-        let mut sum_cs = L::splat(0.0);
-        let mut sum_ssim = L::splat(0.0);
+        let mut sum = L::splat(0.0);
         for o in 0..B {
             let mut acc = [L::splat(0.0); MAPS];
             for (k, &w) in weights.iter().enumerate() {
@@ -358,12 +357,14 @@ unsafe fn horizontal<L: Lanes, const B: usize>(
             let vs = mean_s2.fma(raw, ms2.fma(centred, ss.sub(ms2)));
             let vd = mean_d2.fma(raw, md2.fma(centred, dd.sub(md2)));
             let structure = vs.add(vd).fma(half, c2);
-            let luminance = mean_s2.add(mean_d2).fma(half, c1);
             let term = structure.sub(vd).div(structure);
-            sum_cs = sum_cs.add(term);
-            sum_ssim = sum_ssim.add(term.mul(luminance.sub(mean_d2)).div(luminance));
+            sum = sum.add(if SSIM {
+                let luminance = mean_s2.add(mean_d2).fma(half, c1);
+                term.mul(luminance.sub(mean_d2)).div(luminance)
+            } else {
+                term
+            });
         }
-        sum_cs.accumulate(cs);
-        sum_ssim.accumulate(ssim);
+        sum.accumulate(sums);
     }
 }
