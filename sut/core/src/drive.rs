@@ -1,15 +1,24 @@
 //! One end on the wall clock and a UDP socket: the same state machines as in [`simulate`](mod@crate::simulate).
 //!
-//! Jobs run on a thread of their own, in order (one for each of the worker's cores); the endpoint's thread only waits for the socket, the worker, the
-//! control channel or the next timeout.
+//! Jobs run on a thread of their own, in order (one for each of the worker's cores). The endpoint's thread reads the socket itself, into memory
+//! of its own: a datagram is copied once, by the kernel, and counts by the kernel's time of arrival, so that one that was there
+//! before a deadline is not late because this thread was.
 
 use crate::endpoint::{Endpoint, Input, Output, Worker, WorkerError};
 use crate::simulate::Schedule;
 use contract::{Event, EventKind, Side};
 use link::Timestamp;
-use std::io;
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -17,22 +26,57 @@ use std::time::Duration;
 pub trait Clock: Clone + Send + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+    /// The moment of the run at which `CLOCK_REALTIME`, by which the kernel stamps datagrams, was so long after 1970.
+    fn at_realtime(&self, since_1970: Duration) -> Timestamp;
 }
 
 /// What reaches an endpoint's thread from the others.
 pub enum Wakeup<Done> {
-    /// From the socket.
-    Datagram(Vec<u8>),
     /// From the worker.
     JobDone(Done),
     /// From the control channel.
     Signal(Vec<u8>),
     /// The control channel asks to stop now.
     Stop,
-    /// The socket broke.
-    SocketError(io::Error),
     /// The worker cannot go on.
     WorkerError(WorkerError),
+}
+
+/// Puts something before an endpoint's thread and wakes it.
+pub struct Waker<Done> {
+    queue: Sender<Wakeup<Done>>,
+    bell: Arc<EventFd>,
+}
+
+/// Where it finds it.
+pub struct Inbox<Done> {
+    queue: Receiver<Wakeup<Done>>,
+    bell: Arc<EventFd>,
+}
+
+/// The two ends of a queue.
+///
+/// # Errors
+/// When the system has no descriptor left.
+pub fn inbox<Done>() -> io::Result<(Waker<Done>, Inbox<Done>)> {
+    let bell = EventFd::from_value_and_flags(0, EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+    let (bell, (sender, receiver)) = (Arc::new(bell), channel());
+    Ok((Waker { queue: sender, bell: bell.clone() }, Inbox { queue: receiver, bell }))
+}
+
+impl<Done> Clone for Waker<Done> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), bell: self.bell.clone() }
+    }
+}
+
+impl<Done> Waker<Done> {
+    /// False if nobody listens any more.
+    pub fn send(&self, wakeup: Wakeup<Done>) -> bool {
+        let heard = self.queue.send(wakeup).is_ok();
+        let _ = self.bell.write(1); // a bell that has rung 2^64 times rings
+        heard
+    }
 }
 
 /// What [`drive`] needs besides the endpoint.
@@ -51,10 +95,12 @@ pub struct Wiring<'a> {
     pub signal: &'a mut dyn FnMut(Vec<u8>),
 }
 
+/// Datagrams one after the other before anything else is looked at, should they come faster than they are dealt with.
+const IN_A_ROW: u32 = 64;
+
 /// Runs `endpoint` until it has finished, is told to stop, or the end comes; true if it finished.
 ///
-/// `wakeups` is the receiving end of the channel whose sender feeds control messages; sockets and worker get
-/// clones of it.
+/// What the control channel has to say comes through the waker's queue; workers get clones of it.
 ///
 /// # Errors
 /// A socket that breaks, or the first error that the worker meets; the run ends there.
@@ -63,7 +109,7 @@ pub fn drive<E, W>(
     worker: W,
     clock: &impl Clock,
     wiring: Wiring<'_>,
-    (to_self, wakeups): (Sender<Wakeup<E::Done>>, Receiver<Wakeup<E::Done>>),
+    (waker, inbox): (Waker<E::Done>, Inbox<E::Done>),
 ) -> Result<bool, WorkerError>
 where
     E: Endpoint,
@@ -77,50 +123,24 @@ where
     for mut worker in worker.cores() {
         let (sender, queue) = channel::<E::Job>();
         jobs.push(sender);
-        let worker_out = to_self.clone();
+        let out = waker.clone();
         working.push(thread::Builder::new().name("worker".into()).spawn(move || {
             for job in queue {
                 let done = worker.run(job).map_or_else(Wakeup::WorkerError, Wakeup::JobDone);
-                if worker_out.send(done).is_err() {
+                if !out.send(done) {
                     break;
                 }
                 if let Err(error) = worker.settle() {
-                    let _ = worker_out.send(Wakeup::WorkerError(error));
+                    out.send(Wakeup::WorkerError(error));
                 }
             }
         })?);
     }
-    let reading = socket.try_clone()?;
-    reading.set_read_timeout(Some(Duration::from_millis(100)))?;
-    let (stop_reading, stopped) = channel::<()>();
-    let reader = thread::Builder::new().name("socket".into()).spawn(move || {
-        let mut buffer = vec![0; 65_536];
-        while let Err(std::sync::mpsc::TryRecvError::Empty) = stopped.try_recv() {
-            match reading.recv_from(&mut buffer) {
-                Ok((n, from)) if from == peer => {
-                    if to_self.send(Wakeup::Datagram(buffer[..n].to_vec())).is_err() {
-                        break;
-                    }
-                }
-                Ok(_) => {} // not our peer
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
-                    ) => {}
-                // A peer that has ended answers with an ICMP error: its packets are lost, as on any network.
-                Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-                Err(e) => {
-                    let _ = to_self.send(Wakeup::SocketError(e));
-                    break;
-                }
-            }
-        }
-    })?;
-
+    let mut mail = Mail::new(&socket, peer)?;
     let mut next_frame = 0;
     let mut finished = false;
-    let mut outlet = Outlet { socket, peer, jobs, core, event, signal };
+    let mut in_a_row = 0;
+    let mut outlet = Outlet { socket: &socket, peer, jobs, core, event, signal, last: Timestamp::ZERO };
     outlet.feed(endpoint, clock.now(), Input::Start)?;
     loop {
         let all_captured = captures.as_ref().is_none_or(|s| next_frame >= s.frames);
@@ -133,6 +153,16 @@ where
             break;
         }
         let capture = captures.as_ref().filter(|s| next_frame < s.frames).map(|s| s.capture_time(next_frame));
+        let timeout = endpoint.poll_timeout();
+        let due = [capture, timeout].into_iter().flatten().filter(|t| *t <= now).min();
+        if in_a_row < IN_A_ROW
+            && let Some((arrived, datagram)) = mail.next_before(due, clock)?
+        {
+            in_a_row += 1;
+            outlet.feed(endpoint, arrived, Input::Datagram(datagram))?;
+            continue;
+        }
+        in_a_row = 0;
         if capture.is_some_and(|t| t <= now) {
             (outlet.event)(Event {
                 t_ns: now,
@@ -143,45 +173,125 @@ where
             next_frame += 1;
             continue;
         }
-        let timeout = endpoint.poll_timeout();
         if timeout.is_some_and(|t| t <= now) {
             outlet.feed(endpoint, now, Input::Timeout)?;
             continue;
         }
-        let until = [Some(end), capture, timeout].into_iter().flatten().min().unwrap_or(end);
-        match wakeups.recv_timeout(until - now) {
-            Ok(Wakeup::Datagram(datagram)) => {
-                outlet.feed(endpoint, clock.now(), Input::Datagram(&datagram))?;
-            }
+        match inbox.queue.try_recv() {
             Ok(Wakeup::JobDone(done)) => outlet.feed(endpoint, clock.now(), Input::JobDone(done))?,
             Ok(Wakeup::Signal(message)) => outlet.feed(endpoint, clock.now(), Input::Signal(&message))?,
             // After the last capture both ends finish by themselves, within what the schedule leaves them.
             Ok(Wakeup::Stop) if all_captured => {}
-            Ok(Wakeup::Stop) => break,
-            Ok(Wakeup::SocketError(e)) => return Err(e.into()),
+            Ok(Wakeup::Stop) | Err(TryRecvError::Disconnected) => break,
             Ok(Wakeup::WorkerError(e)) => return Err(e),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                let until = [Some(end), capture, timeout].into_iter().flatten().min().unwrap_or(end);
+                let now = clock.now();
+                if now < until {
+                    wait(&socket, &inbox.bell, until - now)?;
+                }
+            }
         }
     }
     drop(outlet); // no more jobs
-    drop(stop_reading);
-    let _ = reader.join();
     for thread in working {
         thread.join().map_err(|_| io::Error::other("the worker thread panicked"))?;
     }
     Ok(finished)
 }
 
+/// Until there is a datagram, something in the inbox, or no time left.
+fn wait(socket: &UdpSocket, bell: &EventFd, time: Duration) -> io::Result<()> {
+    let mut watched =
+        [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(bell.as_fd(), PollFlags::POLLIN)];
+    match ppoll(&mut watched, Some(TimeSpec::from_duration(time)), None) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(e) => return Err(e.into()),
+    }
+    // The queue is looked at after the bell is silent: what comes meanwhile rings it again.
+    match bell.read() {
+        Ok(_) | Err(Errno::EAGAIN) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The socket's datagrams with their times of arrival.
+struct Mail<'a> {
+    socket: &'a UdpSocket,
+    peer: SocketAddr,
+    buffer: Vec<u8>,
+    control: Vec<u8>,
+    /// A datagram that lies in the buffer: when it arrived, and its length.
+    held: Option<(Timestamp, usize)>,
+}
+
+impl<'a> Mail<'a> {
+    fn new(socket: &'a UdpSocket, peer: SocketAddr) -> io::Result<Self> {
+        setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
+        let (buffer, control) = (vec![0; 65_536], cmsg_space!(TimeSpec));
+        Ok(Self { socket, peer, buffer, control, held: None })
+    }
+
+    /// The next datagram, if it arrived no later than `limit`.
+    fn next_before(
+        &mut self,
+        limit: Option<Timestamp>,
+        clock: &impl Clock,
+    ) -> io::Result<Option<(Timestamp, &[u8])>> {
+        if self.held.is_none() {
+            self.held = self.receive(clock)?;
+        }
+        match self.held {
+            Some((at, length)) if limit.is_none_or(|limit| at <= limit) => {
+                self.held = None;
+                Ok(Some((at, &self.buffer[..length])))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn receive(&mut self, clock: &impl Clock) -> io::Result<Option<(Timestamp, usize)>> {
+        loop {
+            let mut into = [IoSliceMut::new(&mut self.buffer)];
+            let control = Some(self.control.as_mut_slice());
+            let fd = self.socket.as_raw_fd();
+            let message = match recvmsg::<SockaddrStorage>(fd, &mut into, control, MsgFlags::MSG_DONTWAIT) {
+                Ok(message) => message,
+                Err(Errno::EAGAIN) => return Ok(None),
+                // A peer that has ended answers with an ICMP error: its packets are lost, as on any network.
+                Err(Errno::EINTR | Errno::ECONNREFUSED) => continue,
+                Err(e) => return Err(e.into()),
+            };
+            if message.address.as_ref().and_then(address) != Some(self.peer) {
+                continue;
+            }
+            let now = clock.now();
+            let stamped = message.cmsgs()?.find_map(|c| match c {
+                ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+                _ => None,
+            });
+            let arrived = stamped.map_or(now, |time| clock.at_realtime(time).min(now));
+            return Ok(Some((arrived, message.bytes)));
+        }
+    }
+}
+
+fn address(of: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = of.as_sockaddr_in().map(|a| SocketAddr::from((a.ip(), a.port())));
+    v4.or_else(|| of.as_sockaddr_in6().map(|a| SocketAddr::from((a.ip(), a.port()))))
+}
+
 /// Where an endpoint's outputs go.
 struct Outlet<'a, Job> {
-    socket: UdpSocket,
+    socket: &'a UdpSocket,
     peer: SocketAddr,
     /// Per core.
     jobs: Vec<Sender<Job>>,
     core: fn(&Job) -> usize,
     event: &'a mut dyn FnMut(Event),
     signal: &'a mut dyn FnMut(Vec<u8>),
+    /// Time of the last input: none is before it.
+    last: Timestamp,
 }
 
 impl<Job> Outlet<'_, Job> {
@@ -192,7 +302,8 @@ impl<Job> Outlet<'_, Job> {
         now: Timestamp,
         input: Input<'_, E::Done>,
     ) -> io::Result<()> {
-        endpoint.handle(now, input);
+        self.last = now.max(self.last);
+        endpoint.handle(self.last, input);
         while let Some(output) = endpoint.poll_output() {
             match output {
                 Output::Transmit(datagram) => self.transmit(&datagram)?,

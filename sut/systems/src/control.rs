@@ -12,9 +12,8 @@ use anyhow::{Context, Result, bail};
 use link::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
-use sut_core::drive::{Clock, Wakeup};
+use sut_core::drive::{Clock, Inbox, Waker, Wakeup, inbox};
 
 /// One line of the control channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,13 +42,11 @@ pub struct Control;
 
 impl Control {
     /// Says `ready`, waits for `start`, and leaves a thread that passes on what comes later.
-    #[allow(clippy::type_complexity)] // the parts go straight into `drive`
-    pub fn ready_and_start<Done: Send + 'static>()
-    -> Result<(Control, Sender<Wakeup<Done>>, Receiver<Wakeup<Done>>, u64)> {
+    pub fn ready_and_start<Done: Send + 'static>() -> Result<(Control, Waker<Done>, Inbox<Done>, u64)> {
         say(&Line::Ready);
         // Not the locked standard input: the rest of it is read on another thread.
         let mut lines = std::io::BufReader::new(std::io::stdin()).lines();
-        let (to_self, wakeups) = channel();
+        let (to_self, wakeups) = inbox()?;
         let epoch_ns = loop {
             let Some(line) = lines.next() else {
                 bail!("the harness closed the control channel before the start")
@@ -59,7 +56,7 @@ impl Control {
                 Line::Stop => bail!("stopped before the start"),
                 // The other end may have started already.
                 Line::Signal { data } => {
-                    let _ = to_self.send(Wakeup::Signal(unhex(&data)?));
+                    to_self.send(Wakeup::Signal(unhex(&data)?));
                 }
                 Line::Ready | Line::Done => {}
             }
@@ -75,11 +72,11 @@ impl Control {
                     Some(Line::Stop) => Wakeup::Stop,
                     _ => continue,
                 };
-                if to_loop.send(wakeup).is_err() {
+                if !to_loop.send(wakeup) {
                     return;
                 }
             }
-            let _ = to_loop.send(Wakeup::Stop); // the harness is gone
+            to_loop.send(Wakeup::Stop); // the harness is gone
         })?;
         Ok((Control, to_self, wakeups, epoch_ns))
     }
@@ -150,5 +147,15 @@ impl Clock for MonotonicClock {
             std::thread::sleep(Duration::from_nanos(self.epoch_ns - now));
         }
         Timestamp(Self::raw_ns().saturating_sub(self.epoch_ns))
+    }
+
+    fn at_realtime(&self, since_1970: Duration) -> Timestamp {
+        // Asked for anew each time: this clock may be stepped.
+        let before = Self::raw_ns();
+        let real =
+            nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).expect("Linux has this clock");
+        let now = before.midpoint(Self::raw_ns());
+        let ago = Duration::from(real).saturating_sub(since_1970).as_nanos() as u64;
+        Timestamp(now.saturating_sub(ago).saturating_sub(self.epoch_ns))
     }
 }

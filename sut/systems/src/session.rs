@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use sut_core::drive::{Wiring, drive};
 use sut_core::simulate::{self, Peer, Recorder};
@@ -283,20 +285,11 @@ where
     let mut end = make()?;
     let socket = UdpSocket::bind(addresses.local)
         .with_context(|| format!("failed to bind {} for the {name}", addresses.local))?;
-    let path = run_dir.join(format!("events.{name}.jsonl"));
-    let file = File::create(&path).with_context(|| format!("failed to create {}", path.display()))?;
-    // What a killed end leaves behind is whole but for its last second or so.
-    let mut events = BufWriter::with_capacity(1 << 15, file);
-    let mut error = None;
-
+    let events = Events::create(&run_dir.join(format!("events.{name}.jsonl")))?;
     let (control, to_self, wakeups, epoch_ns) = Control::ready_and_start()?;
     let clock = MonotonicClock::new(epoch_ns);
     let finished = {
-        let mut event = |e: Event| {
-            if let Err(e) = write_line(&mut events, &e) {
-                error.get_or_insert(e);
-            }
-        };
+        let mut event = |e: Event| events.write(e);
         let mut signal = |message: Vec<u8>| control.signal(&message);
         let wiring = Wiring {
             socket,
@@ -310,12 +303,53 @@ where
             .map_err(anyhow::Error::from_boxed)
             .with_context(|| format!("the {name} failed"))?
     };
-    if let Some(error) = error.or(events.flush().err()) {
-        return Err(anyhow!(error).context("failed to write the run's events (is the disk full?)"));
-    }
+    events.finish()?;
     if !finished {
         bail!("the {name} did not end by itself before {}", schedule(spec).end);
     }
     control.done();
     Ok(())
+}
+
+/// Events on their way to a file, by a thread of their own: the endpoint's has its times to keep.
+struct Events {
+    queue: Sender<Event>,
+    writer: JoinHandle<std::io::Result<()>>,
+}
+
+impl Events {
+    /// What a killed end leaves behind is whole but for its last second or so.
+    const FLUSHED_EVERY: Duration = Duration::from_millis(500);
+
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("failed to create {}", path.display()))?;
+        let (queue, events) = channel::<Event>();
+        let writer = std::thread::Builder::new().name("record".into()).spawn(move || {
+            let mut out = BufWriter::with_capacity(1 << 15, file);
+            let mut flushed = Instant::now();
+            loop {
+                match events.recv_timeout(Self::FLUSHED_EVERY) {
+                    Ok(event) => write_line(&mut out, &event)?,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return out.flush(),
+                }
+                if flushed.elapsed() >= Self::FLUSHED_EVERY {
+                    out.flush()?;
+                    flushed = Instant::now();
+                }
+            }
+        })?;
+        Ok(Self { queue, writer })
+    }
+
+    /// A writer that has failed says so at the end.
+    fn write(&self, event: Event) {
+        let _ = self.queue.send(event);
+    }
+
+    fn finish(self) -> Result<()> {
+        drop(self.queue);
+        let written = self.writer.join().map_err(|_| anyhow!("the thread that writes events panicked"))?;
+        written.context("failed to write the run's events (is the disk full?)")
+    }
 }
