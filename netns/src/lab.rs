@@ -8,7 +8,7 @@ use crate::privilege;
 use crate::real_time::RealTime;
 use crate::shaper::{Choice, Shaper};
 use crate::space::{self, Space};
-use crate::{EMULATOR_FLAG, leftovers, lost, shaper, wire};
+use crate::{EMULATOR_FLAG, EMULATOR_PROGRAM, SOURCES, leftovers, lost, shaper, wire};
 use link::{Direction, Link, LinkSpec};
 use nix::sched::{CloneFlags, setns};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -40,7 +40,8 @@ pub struct LabConfig {
     pub bound: Bound,
     /// A namespace for a third party ([`End::Server`]), too.
     pub server: bool,
-    /// The program that becomes the emulator: its `main` calls [`crate::emulator_main_if_asked`] first. This program if absent.
+    /// The program that becomes the emulator: its `main` calls [`crate::emulator_main_if_asked`] first. If absent, `freezeframe-emulator` beside
+    /// this program, or this program.
     pub emulator: Option<PathBuf>,
 }
 
@@ -308,10 +309,15 @@ impl Lab {
 
     /// Starts the emulator's program in its namespace. It waits for [`Lab::set_up_emulator`].
     fn start_emulator(&self, config: &LabConfig) -> Result<Emulator, LabError> {
+        let beside = std::env::current_exe().map(|own| own.with_file_name(EMULATOR_PROGRAM));
+        let beside = beside.ok().filter(|program| config.emulator.is_none() && program.is_file());
         // Not `current_exe`: the file may have been replaced by a rebuild since this process started.
-        let program = config.emulator.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
-        let mut command = Command::new(program);
+        let own = || config.emulator.clone().unwrap_or_else(|| PathBuf::from("/proc/self/exe"));
+        let mut command = Command::new(beside.clone().unwrap_or_else(own));
         command.arg(EMULATOR_FLAG).arg(self.name.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if beside.is_some() {
+            command.arg(SOURCES).arg(format!("/proc/{}/exe", std::process::id()));
+        }
         // Its own process group: Ctrl-C must not reach it, for it cleans up when this process has died of it.
         command.process_group(0);
         let handle = self

@@ -30,8 +30,33 @@ fn lab(config: &LabConfig) -> Option<Lab> {
 fn config(forward: LinkSpec, reverse: LinkSpec) -> LabConfig {
     let mut config = LabConfig::new(forward, reverse, 42);
     config.shaper = Shaper::User;
-    config.emulator = Some(PathBuf::from(env!("CARGO_BIN_EXE_netns-lab")));
+    config.emulator = Some(PathBuf::from(env!("CARGO_BIN_EXE_freezeframe-emulator")));
     config
+}
+
+/// What it locks is its own: below 16 MB, most of it rows of the kernel's packets. The harness, which can be an emulator as well, locks 114 MB.
+#[test]
+fn ns_the_emulator_is_a_small_program() {
+    let Some(lab) = lab(&config(LinkSpec::default(), LinkSpec::default())) else { return };
+    let pid = lab.emulator_pid().expect("it runs");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process has a status");
+    let kb = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the kernel tells");
+        line.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number")
+    };
+    println!("locked {} kB, resident {} kB", kb("VmLck:"), kb("VmRSS:"));
+    assert!(kb("VmRSS:") < 16_384, "{status}");
+    lab.stop().expect("it stops");
+}
+
+/// One that was left over from another build gives its place to the program that started it.
+#[test]
+fn an_emulator_of_another_build_hands_over() {
+    let arguments = ["--freezeframe-emulator", "a-lab", "sources of another build", "/bin/echo"];
+    let output = Command::new(env!("CARGO_BIN_EXE_freezeframe-emulator")).args(arguments).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "--freezeframe-emulator a-lab\n");
+    let alone = Command::new(env!("CARGO_BIN_EXE_freezeframe-emulator")).output().unwrap();
+    assert_eq!(alone.status.code(), Some(2));
 }
 
 fn delay(ms: u64) -> LinkSpec {
