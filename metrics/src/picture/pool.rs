@@ -42,6 +42,40 @@ pub(crate) struct Pools<T> {
 )]
 pub(crate) fn pool<S: Into<T> + Copy, T: Total>(
     data: &[S],
+    size: (usize, usize),
+    channels: usize,
+    factor: usize,
+    pad: (bool, bool),
+    row: &mut Vec<T>,
+    out: &mut Vec<T>,
+) -> (usize, usize) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2; the code is the same safe Rust, compiled for it.
+        return unsafe { pool_avx2(data, size, channels, factor, pad, row, out) };
+    }
+    pool_rows(data, size, channels, factor, pad, row, out)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::too_many_arguments, reason = "as its caller's")]
+#[target_feature(enable = "avx2")]
+unsafe fn pool_avx2<S: Into<T> + Copy, T: Total>(
+    data: &[S],
+    size: (usize, usize),
+    channels: usize,
+    factor: usize,
+    pad: (bool, bool),
+    row: &mut Vec<T>,
+    out: &mut Vec<T>,
+) -> (usize, usize) {
+    pool_rows(data, size, channels, factor, pad, row, out)
+}
+
+#[allow(clippy::too_many_arguments, reason = "as its caller's")]
+#[inline(always)]
+fn pool_rows<S: Into<T> + Copy, T: Total>(
+    data: &[S],
     (width, height): (usize, usize),
     channels: usize,
     factor: usize,
