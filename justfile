@@ -96,6 +96,14 @@ bench *ARGS: build
 bench-sweep *ARGS: build
     harness/bench/sweep "$@"
 
+# every figure of speed that is aimed at beside its target, about ten minutes: targets [NAME...] [--list] [--full]; Markdown
+targets *ARGS: build
+    harness/bench/targets "$@"
+
+# write the tables of docs/PERFORMANCE.md anew, all or some: performance [NAME...] [--list]
+performance *ARGS:
+    harness/bench/performance "$@"
+
 # peak memory of every process of scored runs of 1 and 10 minutes (or: bench-memory MINUTES...)
 bench-memory *ARGS: build
     harness/bench/memory "$@"
