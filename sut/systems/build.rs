@@ -10,6 +10,7 @@ fn main() {
         "src/store.rs",
         "src/clip.rs",
         "src/kept.rs",
+        "src/pictures.rs",
         "../codecs/src",
         "../../media/src",
         "../../media/video/src",

@@ -129,8 +129,12 @@ fn run(system: &System, mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<(
 
 /// Simulates one run after the other, as [`contract::work`] has it. Ends with its input.
 fn work(catalogue: &[&'static [System]]) -> ExitCode {
-    for line in std::io::stdin().lines() {
+    for (run, line) in std::io::stdin().lines().enumerate() {
         let Ok(line) = line else { break };
+        if run == 1 {
+            // There are more runs than one, and mostly of one clip.
+            crate::pictures::keep(crate::pictures::KEPT);
+        }
         let answer = match serde_json::from_str::<Order>(&line) {
             Err(error) => Answer::Failed { code: exit::BAD_INPUT, why: format!("sut: {error}") },
             Ok(Order { system, run_dir }) => simulate(catalogue, &system, &run_dir),

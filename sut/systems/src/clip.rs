@@ -1,6 +1,7 @@
 //! The clip of a run as pictures for encoders.
 
 use crate::encode::{OpenPictures, Pictures, Source};
+use crate::pictures;
 use anyhow::{Context, Result};
 use contract::{ClipSpec, Stream};
 use media::Yuv420;
@@ -14,10 +15,16 @@ use video::{DepthSource, DepthUnit, Reader, Target};
 #[must_use]
 pub fn opener(clip: &ClipSpec, stream: Stream) -> OpenPictures {
     let clip = clip.clone();
-    Box::new(move || match stream {
-        Stream::Rgb => rgb(&clip),
-        Stream::Depth => depth(&clip),
-    })
+    let (shape, file) =
+        ((clip.width, clip.height, clip.fps), clip.depth.as_ref().filter(|_| stream == Stream::Depth));
+    let name = format!("{stream:?} {} {shape:?} {:?}", clip.pictures(stream), file.unwrap_or(&clip.rgb));
+    pictures::kept(
+        name,
+        Box::new(move || match stream {
+            Stream::Rgb => rgb(&clip),
+            Stream::Depth => depth(&clip),
+        }),
+    )
 }
 
 /// The same pictures after a detour over RGB of 8 bits and back. Both ways by BT.601 and limited range, as the original's; a clip that

@@ -14,6 +14,7 @@
 //! | [`control`] | the line protocol with the harness |
 //! | [`identity`] | what results depend on besides the program: encoders, libraries, weights |
 //! | [`encode`], [`history`], [`store`] | encoding jobs, and what of them is kept for later runs |
+//! | [`pictures`] | the clip's pictures, kept by a process that does many runs |
 //! | [`decode`] | decoding jobs, and the store of what was decoded |
 
 pub mod catalogue;
@@ -28,6 +29,7 @@ pub mod jobs;
 pub mod kept;
 pub mod outgoing;
 pub mod peer;
+pub mod pictures;
 pub mod player;
 pub mod revo;
 pub mod ringmaster;
