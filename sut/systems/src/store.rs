@@ -18,7 +18,7 @@
 use codecs::Unit;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Read, Seek, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -188,7 +188,7 @@ impl Read for At<'_> {
 }
 
 /// Where the next record may begin, at `from` or later; `input` reads from there.
-fn next_magic(input: &mut impl Read, from: u64) -> Option<u64> {
+fn next_magic(input: &mut impl BufRead, from: u64) -> Option<u64> {
     let mut last = [0; 4];
     for (n, byte) in input.bytes().enumerate() {
         last.rotate_left(1);
