@@ -128,6 +128,10 @@ train-tokenizer *ARGS: build
 train-recovery *ARGS: build
     ./target/release/train_recovery "$@"
 
+# learn Reparo's corrections for the tokenizer in weights/ (weights/reparo-corrections-lite.safetensors), on one thread
+train-corrections *ARGS: build
+    ./target/release/train_corrections "$@"
+
 # sessions of ReVo that lose packets, and their damaged frames as training data in target/lossrec: lossrec-data [CLIPS]
 lossrec-data *CLIPS: build
     harness/lossrec/sessions target/lossrec "$@"

@@ -194,7 +194,12 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
                 frame: job.frame,
                 tokens: vec![(usize::from(script.byte()) % session.variant.codes() as usize) as u16; tokens],
             };
-            let generate = |script: &mut Script<'_>, job: reparo::Generate| {
+            let generate = |script: &mut Script<'_>, task: reparo::Task| {
+                let job = match task {
+                    reparo::Task::Generate(job) => job,
+                    // The run would end here.
+                    reparo::Task::Refuse { .. } => return reparo::Generated { frame: 0, picture: None },
+                };
                 assert_eq!(job.grid.len(), tokens);
                 let picture = (script.byte() < 250).then_some(u128::from(job.frame));
                 reparo::Generated { frame: job.frame, picture }

@@ -386,9 +386,10 @@ fn libraries() -> anyhow::Result<String> {
 }
 
 /// Files of weights: part of their name, what they are for, and how to get them.
-const WEIGHTS: [(&str, &str, &str, &str); 3] = [
+const WEIGHTS: [(&str, &str, &str, &str); 4] = [
     ("LPIPS weights", "lpips", "the metric LPIPS", "freezeframe weights --fetch"),
     ("Reparo's tokenizer", "reparo-tokenizer", "the system reparo", "just train-tokenizer"),
+    ("Reparo's corrections", "reparo-corrections", "the system reparo", "just train-corrections"),
     ("Reparo's recovery", "reparo-recovery", "reparo's answer to lost tokens", "just train-recovery"),
 ];
 

@@ -9,7 +9,7 @@ use media::Yuv420;
 /// Codecs and restorers that are networks.
 pub static EXTENSION: Extension = Extension { codecs: &[], named: tokens, restorers: &[&LOSSREC, &LITE] };
 
-/// Reparo's tokens, whose names say preset, grid and numbers.
+/// Reparo's tokens, whose names say preset, grid, numbers and memory.
 fn tokens(config: &DecoderConfig) -> Option<Result<Box<dyn VideoDecoder>, CodecError>> {
     let size = (config.width as usize, config.height as usize);
     let opened = TokenPictures::for_codec(&config.codec, size)?;
@@ -25,11 +25,8 @@ impl VideoDecoder for TokenPictures {
     }
 
     fn reset(&mut self) -> Result<(), CodecError> {
+        self.restart();
         Ok(())
-    }
-
-    fn is_stateless(&self) -> bool {
-        true
     }
 
     fn made_by(&self) -> String {

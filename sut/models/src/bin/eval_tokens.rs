@@ -8,9 +8,11 @@
 
 use anyhow::ensure;
 use clap::Parser;
+use models::corrections::Corrections;
 use models::layers::floats;
+use models::token_codec::{Memory, TokenCodec};
 use models::token_recovery::{Choice, Copies, Recovery};
-use models::tokenizer::{Carry, Memory, Preset, TOKEN_PIXELS, Tokenizer};
+use models::tokenizer::{Places, Preset, TOKEN_PIXELS, Tokenizer};
 use models::train::{Clip, Random, decode, list, packet_of};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -25,6 +27,12 @@ struct Args {
     /// Tokenizer weights
     #[arg(long, default_value = "weights/reparo-tokenizer-lite.safetensors")]
     tokenizer: PathBuf,
+    /// Correction weights
+    #[arg(long, default_value = "weights/reparo-corrections-lite.safetensors")]
+    corrections: PathBuf,
+    /// What is remembered of earlier frames: frame (nothing), window (four codes of each place), corrections
+    #[arg(long, default_value = "corrections", value_parser = Memory::from_name)]
+    memory: Memory,
     /// Recovery weights; without them lost tokens are copied
     #[arg(long, default_value = "weights/reparo-recovery-lite.safetensors")]
     recovery: PathBuf,
@@ -169,6 +177,8 @@ impl Losses {
 #[derive(Default)]
 struct Times {
     encode: Vec<f64>,
+    /// After the tokens are on their way.
+    settle: Vec<f64>,
     recover: Vec<f64>,
     decode: Vec<f64>,
 }
@@ -188,45 +198,47 @@ fn summary(times: &mut [f64]) -> String {
 }
 
 struct Models {
-    tokenizer: Tokenizer,
+    codec: TokenCodec,
     recovery: Option<Recovery>,
 }
 
 impl Models {
     fn measure(&self, clip: &Clip, args: &Args, times: &mut Times) -> Vec<f64> {
         let frames = args.frames.min(clip.frames());
-        let mut carry = Carry::default();
+        let mut encoding = self.codec.encoding();
         let encode = |i| {
-            timed(&mut times.encode, || {
-                let features = self.tokenizer.features_of_bytes(clip.frame(i), SIZE, SIZE);
-                let tokens = self.tokenizer.tokens(&mut carry, &features, None);
-                (features, tokens)
-            })
+            let tokens = timed(&mut times.encode, || {
+                self.codec.encode(&mut encoding, i as u32, clip.frame(i), &[true; GRID * GRID])
+            });
+            timed(&mut times.settle, || self.codec.settle(&mut encoding));
+            tokens
         };
-        let (features, tokens): (Vec<Tensor>, Vec<Vec<u16>>) = (0..frames).map(encode).unzip();
+        let tokens: Vec<Vec<u16>> = (0..frames).map(encode).collect();
         let mut clean = Score::default();
-        let mut memory = self.tokenizer.memory(GRID * GRID);
+        let mut places = self.codec.places();
         for (i, tokens) in tokens.iter().enumerate() {
             let received: Vec<_> = tokens.iter().copied().map(Some).collect();
-            let shown = timed(&mut times.decode, || self.draw(&mut memory, &received, &[]));
+            let shown = timed(&mut times.decode, || {
+                let _ = self.codec.receive(&mut places, i as u32, &received);
+                self.codec.draw(&places, &[])
+            });
             clean.add(&shown, clip.frame(i), (i > 0).then(|| clip.frame(i - 1)));
         }
         let mut row = vec![clean.mean(), clean.worst_tenth(), clean.on_moving()];
         for condition in [Condition::SelfDrop, Condition::GilbertElliott] {
             let mut losses = Losses { condition, random: Random::of_step(args.seed, 7), bad: false };
-            let mut carry = Carry::default();
+            let mut encoding = self.codec.encoding();
             let arrive = |i: usize| -> Vec<Option<u16>> {
                 let kept = losses.next();
                 let tokens = match condition {
                     // The sender knows.
-                    Condition::SelfDrop => self.tokenizer.tokens(&mut carry, &features[i], Some(&kept)),
+                    Condition::SelfDrop => self.codec.encode(&mut encoding, i as u32, clip.frame(i), &kept),
                     Condition::GilbertElliott => tokens[i].clone(),
                 };
                 tokens.into_iter().zip(kept).map(|(t, kept)| kept.then_some(t)).collect()
             };
             let arrived: Vec<_> = (0..frames).map(arrive).collect();
-            let known = args.perfect.then_some(features.as_slice());
-            let (filled, copied) = self.lossy(clip, &arrived, known, times);
+            let (filled, copied) = self.lossy(clip, &arrived, args.perfect, times);
             row.extend([
                 filled.mean(),
                 filled.worst_tenth(),
@@ -238,33 +250,32 @@ impl Models {
         row
     }
 
-    /// The picture of the next frame of which so much came.
-    fn draw(&self, memory: &mut Memory, received: &[Option<u16>], guesses: &[f32]) -> Vec<u8> {
-        self.tokenizer.decode(&memory.see(received, guesses), GRID, GRID)
-    }
-
-    /// With recovery (or with the `known` features) and with copies, when so much of each frame arrived.
+    /// With recovery (or with the `perfect` features) and with copies, when so much of each frame arrived.
     fn lossy(
         &self,
         clip: &Clip,
         arrived: &[Vec<Option<u16>>],
-        known: Option<&[Tensor]>,
+        perfect: bool,
         times: &mut Times,
     ) -> (Score, Score) {
+        let tokenizer = self.codec.tokenizer();
         let mut history = self.recovery.as_ref().map(|r| r.history(GRID, GRID));
-        let mut copies = Copies::new(&self.tokenizer, GRID * GRID);
+        let mut copies = Copies::new(tokenizer, GRID * GRID);
         let (mut filled, mut copied) = (Score::default(), Score::default());
-        let (mut seen_filled, mut seen_copied) =
-            (self.tokenizer.memory(GRID * GRID), self.tokenizer.memory(GRID * GRID));
+        let mut places: Places = self.codec.places();
         for (i, arrived) in arrived.iter().enumerate() {
             let before = (i > 0).then(|| clip.frame(i - 1));
-            let by_copy = self.draw(&mut seen_copied, arrived, &copies.fill(arrived));
+            let stands = self.codec.receive(&mut places, i as u32, arrived);
+            let by_copy = self.codec.draw(&places, &copies.fill(&stands));
             copied.add(&by_copy, clip.frame(i), before);
             match (&self.recovery, &mut history) {
                 (Some(recovery), Some(history)) => {
-                    let guesses = timed(&mut times.recover, || recovery.fill(history, arrived));
-                    let guesses = known.map_or(guesses, |known| missing_of(&known[i], arrived));
-                    filled.add(&self.draw(&mut seen_filled, arrived, &guesses), clip.frame(i), before);
+                    let mut guesses = timed(&mut times.recover, || recovery.fill(history, &stands));
+                    if perfect {
+                        let features = tokenizer.features_of_bytes(clip.frame(i), SIZE, SIZE);
+                        guesses = missing_of(&features, &stands);
+                    }
+                    filled.add(&self.codec.draw(&places, &guesses), clip.frame(i), before);
                 }
                 _ => filled.add(&by_copy, clip.frame(i), before),
             }
@@ -289,7 +300,12 @@ fn main() -> anyhow::Result<()> {
     if let Some(recovery) = &recovery {
         args.precision.set(recovery.store());
     }
-    let models = Models { tokenizer, recovery };
+    let corrections = match args.memory {
+        Memory::Corrections => Some(Corrections::load(&args.corrections, &tokenizer)?),
+        Memory::Window | Memory::Frame => None,
+    };
+    let codec = TokenCodec::new(tokenizer, corrections, args.memory, (GRID, GRID));
+    let models = Models { codec, recovery };
     let files = list(&args.clips, "mp4")?;
     ensure!(!files.is_empty(), "no clips in {}", args.clips.display());
     println!("dB, mean | worst tenth | moving blocks; copy = last received token, mean | moving blocks");
@@ -309,9 +325,10 @@ fn main() -> anyhow::Result<()> {
     }
     print_row("mean of clips", &sums);
     println!(
-        "milliseconds per frame, fastest tenth / median, {} threads: encode {}, recover {}, decode {}",
+        "milliseconds per frame, fastest tenth / median, {} threads: encode {} and then {}, recover {}, decode {}",
         args.threads,
         summary(&mut times.encode),
+        summary(&mut times.settle),
         summary(&mut times.recover),
         summary(&mut times.decode)
     );

@@ -21,6 +21,25 @@ const NEIGHBOURS: [(usize, isize, f32); 4] =
 /// Codes that are compared at a time, in registers.
 const LANES: usize = 32;
 
+/// What becomes of a place's token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It is sent.
+    Sent,
+    /// It is not sent and says nothing to anybody: what came to it is handed on whole.
+    Dropped,
+    /// Something else is sent, which takes care of the place's own error: nothing is handed on.
+    Corrected,
+}
+
+impl Use {
+    /// Of tokens that are sent or not.
+    #[must_use]
+    pub fn of(sent: &[bool]) -> Vec<Self> {
+        sent.iter().map(|&sent| if sent { Self::Sent } else { Self::Dropped }).collect()
+    }
+}
+
 /// A codebook laid out for comparing one vector with all codes.
 #[derive(Debug)]
 pub struct Codes {
@@ -96,27 +115,42 @@ impl Codes {
         at
     }
 
+    /// The two codes nearest to a vector and half their squared distances, but for a part that all codes share.
+    #[must_use]
+    pub fn two_nearest(&self, vector: &[f32]) -> [(usize, f32); 2] {
+        let mut found = [(0, f32::INFINITY); 2];
+        for (code, own) in self.vectors.chunks_exact(self.values).enumerate() {
+            let along: f32 = own.iter().zip(vector).map(|(a, b)| a * b).sum();
+            let distance = self.halves[code] - along;
+            if distance < found[0].1 {
+                found = [(code, distance), found[0]];
+            } else if distance < found[1].1 {
+                found[1] = (code, distance);
+            }
+        }
+        found
+    }
+
     /// Tokens of the next picture's features, `columns` wide, row by row (see [`diffuse`](Self::diffuse)).
-    pub fn next(&self, carry: &mut Carry, features: Vec<f32>, columns: usize, sent: &[bool]) -> Quantised {
+    pub fn next(&self, carry: &mut Carry, features: Vec<f32>, columns: usize, uses: &[Use]) -> Quantised {
         if !self.diffused {
             let tokens = features.chunks_exact(self.values).map(|f| self.nearest(f) as u16).collect();
             return Quantised { tokens, errors: vec![0.0; features.len()], targets: features };
         }
-        let found = self.diffuse(&features, &carry.hand_on(&features, self.values), columns, sent);
+        let found = self.diffuse(&features, &carry.hand_on(&features, self.values), columns, uses);
         carry.leave(features, found.errors.clone());
         found
     }
 
-    /// Tokens of a grid of features, `columns` wide, row by row; `carried` is what the frame before handed on. A token
-    /// that is not `sent` says nothing to anybody: what came to it is handed on whole.
+    /// Tokens of a grid of features, `columns` wide, row by row; `carried` is what the frame before handed on.
     ///
     /// # Panics
-    /// When `features` are not whole rows, or when there is not one `sent` per token.
+    /// When `features` are not whole rows, or when there is not one use per token.
     #[must_use]
-    pub fn diffuse(&self, features: &[f32], carried: &[f32], columns: usize, sent: &[bool]) -> Quantised {
+    pub fn diffuse(&self, features: &[f32], carried: &[f32], columns: usize, uses: &[Use]) -> Quantised {
         let values = self.values;
         assert!(features.len().is_multiple_of(columns * values), "whole rows of features");
-        assert_eq!(sent.len() * values, features.len(), "one `sent` per token");
+        assert_eq!(uses.len() * values, features.len(), "one use per token");
         let rows = features.len() / (columns * values);
         let at = |place: usize| place * values..(place + 1) * values;
         let mut targets: Vec<f32> = features.iter().zip(carried).map(|(f, c)| f + c).collect();
@@ -124,9 +158,17 @@ impl Codes {
         let mut tokens = Vec::with_capacity(rows * columns);
         let mut error = vec![0.0; values];
         for place in 0..rows * columns {
+            if uses[place] == Use::Corrected {
+                tokens.push(0);
+                errors.resize(errors.len() + values, 0.0);
+                continue;
+            }
             let code = self.nearest(&targets[at(place)]);
             tokens.push(code as u16);
-            let said = if sent[place] { &self.vectors[at(code)] } else { &features[at(place)] };
+            let said = match uses[place] {
+                Use::Sent => &self.vectors[at(code)],
+                _ => &features[at(place)],
+            };
             for ((error, target), code) in error.iter_mut().zip(&targets[at(place)]).zip(said) {
                 *error = target - code;
             }
@@ -213,7 +255,7 @@ mod tests {
     fn a_plain_area_between_two_codes_gets_most_of_its_mean() {
         let codes = Codes::new(vec![0.0, 0.0, 1.0, 0.0, 0.0, 5.0], 2);
         let plain: Vec<f32> = [0.3, 0.0].repeat(24 * 24);
-        let found = codes.diffuse(&plain, &vec![0.0; plain.len()], 24, &[true; 24 * 24]);
+        let found = codes.diffuse(&plain, &vec![0.0; plain.len()], 24, &[Use::Sent; 24 * 24]);
         let ones = found.tokens.iter().filter(|&&t| t == 1).count() as f64 / (24.0 * 24.0);
         // Of the nearest codes alone it would be 0; all of the error would give 0.3.
         assert!((0.2..0.31).contains(&ones), "{ones}");
@@ -226,7 +268,7 @@ mod tests {
         let still = [0.3, 0.0, 0.4, 90.0, 0.3, -90.0];
         let (mut carry, mut ones) = (Carry::default(), 0);
         for _ in 0..200 {
-            let found = codes.diffuse(&still, &carry.hand_on(&still, 2), 3, &[true; 3]);
+            let found = codes.diffuse(&still, &carry.hand_on(&still, 2), 3, &[Use::Sent; 3]);
             ones += usize::from(found.tokens[0] == 1);
             carry.leave(still.to_vec(), found.errors);
         }
@@ -243,10 +285,18 @@ mod tests {
         let codes = Codes::new(vec![0.0, 0.0, 1.0, 0.0], 2);
         let still = [0.4, 0.0, 0.4, 90.0];
         // Errors come to the second token, which is not sent: they stay on their way, and its own picture adds none.
-        let found = codes.diffuse(&still, &[0.0, 0.0, 0.3, 0.1], 2, &[true, false]);
+        let found = codes.diffuse(&still, &[0.0, 0.0, 0.3, 0.1], 2, &[Use::Sent, Use::Dropped]);
         assert_eq!(found.tokens[0], 0);
         assert!((found.errors[0] - 0.4).abs() < 1e-6);
         assert!((found.errors[2] - 0.3).abs() < 1e-4 && (found.errors[3] - 0.1).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_corrected_place_hands_nothing_on() {
+        let codes = Codes::new(vec![0.0, 0.0, 1.0, 0.0], 2);
+        let found = codes.diffuse(&[0.4, 0.0, 0.4, 0.0], &[0.1; 4], 2, &[Use::Corrected, Use::Sent]);
+        assert_eq!(found.errors[..2], [0.0; 2]);
+        assert_eq!(found.targets[2..], [0.5, 0.1], "its own, and what the frame before left");
     }
 
     #[test]
@@ -255,7 +305,7 @@ mod tests {
         let mut features: Vec<f32> = [4.0, 0.0].repeat(16);
         features[2 * 15] = 10.0;
         features[2 * 15 + 1] = 1.0;
-        let found = codes.diffuse(&features, &[0.0; 32], 4, &[true; 16]);
+        let found = codes.diffuse(&features, &[0.0; 32], 4, &[Use::Sent; 16]);
         assert!((found.targets[2 * 15] - 10.0).abs() < 0.01);
         assert_eq!(found.tokens[15], 1);
     }

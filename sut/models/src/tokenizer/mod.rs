@@ -7,15 +7,17 @@ mod diffusion;
 mod lite;
 mod paper;
 mod patches;
+mod places;
 mod view;
 
-use crate::layers::{floats, to_bytes, to_signed};
+use crate::layers::floats;
 use crate::weights::{Weights, WeightsError};
-pub use diffusion::{Carry, Codes, Quantised};
+pub use diffusion::{Carry, Codes, Quantised, Use};
+pub use places::{Meaning, Places, Shows};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
-pub use view::{Memory, NONE, View};
+pub use view::{NONE, View};
 
 /// Pixels per token and side.
 pub const TOKEN_PIXELS: usize = 16;
@@ -40,9 +42,12 @@ impl Preset {
     }
 
     /// The preset of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Lite, Self::Paper].into_iter().find(|preset| preset.name() == name)
+    ///
+    /// # Errors
+    /// Another name.
+    pub fn from_name(name: &str) -> Result<Self, String> {
+        let found = [Self::Lite, Self::Paper].into_iter().find(|preset| preset.name() == name);
+        found.ok_or_else(|| format!("{name:?} is neither lite nor paper"))
     }
 }
 
@@ -162,7 +167,7 @@ impl Tokenizer {
         let (mut tokens, mut targets, mut errors) = (Vec::<i64>::new(), Vec::new(), Vec::new());
         let pictures = all.chunks_exact(picture).zip(carried.chunks_exact(picture));
         for ((features, carried), sent) in pictures.zip(sent.chunks_exact(places)) {
-            let found = codes.diffuse(features, carried, columns as usize, sent);
+            let found = codes.diffuse(features, carried, columns as usize, &Use::of(sent));
             tokens.extend(found.tokens.into_iter().map(i64::from));
             targets.extend(found.targets);
             errors.extend(found.errors);
@@ -200,10 +205,10 @@ impl Tokenizer {
         self.codebook.size()[1] as usize
     }
 
-    /// An empty memory for so many tokens, as [`View`]s are made from.
+    /// What a receiver keeps of so many places, before anything came.
     #[must_use]
-    pub fn memory(&self, places: usize) -> Memory {
-        Memory::new(self.slots(), places)
+    pub fn places(&self, places: usize) -> Places {
+        Places::new(self.slots(), places)
     }
 
     /// What the decoder takes of views of `rows` times `columns` places: `[n, rows, columns, inputs]`.
@@ -243,25 +248,33 @@ impl Tokenizer {
         }
     }
 
-    /// The features of a picture of interleaved RGB bytes, `[1, h/16, w/16, values]`.
+    /// A picture of interleaved RGB bytes as patches of 8x8 pixels, `[1, 3 * 64, h/8, w/8]` in -1..1.
     ///
     /// # Panics
     /// When `rgb` is not `3 * width * height` long or a side is no multiple of 16.
-    pub fn features_of_bytes(&self, rgb: &[u8], width: usize, height: usize) -> Tensor {
+    pub fn patches_of_bytes(&self, rgb: &[u8], width: usize, height: usize) -> Tensor {
         assert_eq!(rgb.len(), 3 * width * height, "picture size");
         assert!(width.is_multiple_of(TOKEN_PIXELS) && height.is_multiple_of(TOKEN_PIXELS), "whole tokens");
-        let device = self.store.device();
         let (h, w) = (height as i64, width as i64);
+        let shape = [1, h / lite::STEM, w / lite::STEM, 3 * lite::STEM * lite::STEM];
+        let patches = Tensor::from_slice(&patches::of_bytes(rgb, width)).view(shape);
+        patches.to_device(self.store.device()).permute([0, 3, 1, 2])
+    }
+
+    /// The features of such patches, `[1, h/16, w/16, values]`.
+    pub fn features_of_patches(&self, patches: &Tensor) -> Tensor {
         no_grad(|| match &self.net {
-            Net::Lite(encoder, _) => {
-                let patches = Tensor::from_slice(&patches::of_bytes(rgb, width));
-                let shape = [1, h / lite::STEM, w / lite::STEM, 3 * lite::STEM * lite::STEM];
-                encoder.of_patches(&patches.view(shape).to_device(device).permute([0, 3, 1, 2]))
-            }
-            Net::Paper(encoder, _) => {
-                encoder.forward(&to_signed(&Tensor::from_slice(rgb).view([1, h, w, 3]).to_device(device)))
-            }
+            Net::Lite(encoder, _) => encoder.of_patches(patches),
+            Net::Paper(encoder, _) => encoder.forward(&patches.pixel_shuffle(lite::STEM)),
         })
+    }
+
+    /// The features of a picture of interleaved RGB bytes, `[1, h/16, w/16, values]`.
+    ///
+    /// # Panics
+    /// As [`patches_of_bytes`](Self::patches_of_bytes).
+    pub fn features_of_bytes(&self, rgb: &[u8], width: usize, height: usize) -> Tensor {
+        self.features_of_patches(&self.patches_of_bytes(rgb, width, height))
     }
 
     /// The tokens of the next picture's features, row by row (see [`quantise`](Self::quantise)).
@@ -276,29 +289,27 @@ impl Tokenizer {
         tokens.into_iter().map(|t| t as u16).collect()
     }
 
-    /// The picture of interleaved RGB bytes that is drawn from a view.
+    /// What is drawn of what [`input`](Self::input) gives, as patches of 8x8 pixels, `[1, 3 * 64, 2 rows, 2 columns]`, about -1..1.
+    pub fn draw_patches(&self, input: &Tensor) -> Tensor {
+        match &self.net {
+            Net::Lite(_, decoder) => decoder.patches(input),
+            Net::Paper(_, decoder) => decoder.forward(input).pixel_unshuffle(lite::STEM),
+        }
+    }
+
+    /// The picture of interleaved RGB bytes that is drawn from a view, with patches that are `added` to it.
     ///
     /// # Panics
     /// When the view is not of `columns * rows` places or holds a token outside the codebook.
     #[must_use]
-    pub fn decode(&self, view: &View, columns: usize, rows: usize) -> Vec<u8> {
+    pub fn decode(&self, view: &View, columns: usize, rows: usize, added: Option<&Tensor>) -> Vec<u8> {
         assert_eq!(view.tokens.len(), self.slots() * columns * rows, "token count");
         let known = |&t: &u16| t == NONE || usize::from(t) < self.codes;
         assert!(view.tokens.iter().all(known), "tokens of this codebook");
         no_grad(|| {
-            let input = self.input(std::slice::from_ref(view), columns, rows);
-            match &self.net {
-                Net::Lite(_, decoder) => {
-                    let patches = decoder.patches(&input).permute([0, 2, 3, 1]).contiguous().view([-1]);
-                    let patches = Vec::<f32>::try_from(&patches.to_device(Device::Cpu))
-                        .expect("32-bit floats of one dimension");
-                    patches::to_bytes(&patches, columns * TOKEN_PIXELS)
-                }
-                Net::Paper(_, decoder) => {
-                    let flat = to_bytes(&decoder.forward(&input)).to_device(Device::Cpu).view([-1]);
-                    Vec::<u8>::try_from(&flat).expect("bytes of one dimension")
-                }
-            }
+            let drawn = self.draw_patches(&self.input(std::slice::from_ref(view), columns, rows));
+            let drawn = added.map_or_else(|| drawn.shallow_clone(), |added| &drawn + added);
+            patches::to_bytes(&floats(&drawn.permute([0, 2, 3, 1])), columns * TOKEN_PIXELS)
         })
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::layers::{Precision, parameters};
+use crate::layers::{Precision, parameters, to_bytes, to_signed};
 use crate::train::Random;
 use crate::weights;
 use std::collections::BTreeMap;
@@ -28,7 +28,9 @@ fn encode(tokenizer: &Tokenizer, carry: &mut Carry, rgb: &[u8], width: usize, he
 /// The view of a first frame that came whole.
 fn alone(tokenizer: &Tokenizer, tokens: &[u16]) -> View {
     let received: Vec<_> = tokens.iter().copied().map(Some).collect();
-    tokenizer.memory(tokens.len()).see(&received, &[])
+    let mut places = tokenizer.places(tokens.len());
+    let _ = places.receive(0, &received, None);
+    places.view(&[])
 }
 
 fn picture(seed: u64) -> Vec<u8> {
@@ -72,7 +74,7 @@ fn patches_in_one_pass_are_the_tensor_operations() {
         let found: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
         assert_eq!(found, Vec::<i64>::try_from(&expected.view([-1])).unwrap());
         let drawn = to_bytes(&tokenizer.draw(&tokenizer.input_of_features(&[tokenizer.embed(&expected)])));
-        let decoded = tokenizer.decode(&alone(&tokenizer, &tokens), 4, 3);
+        let decoded = tokenizer.decode(&alone(&tokenizer, &tokens), 4, 3, None);
         assert_eq!(decoded, Vec::<u8>::try_from(&drawn.view([-1])).unwrap());
     });
 }
@@ -82,9 +84,9 @@ fn sixteen_bit_products_draw_nearly_the_same() {
     let tokenizer = fresh();
     let tokens: Vec<u16> = (0..12).map(|i| i * 5).collect();
     let view = alone(&tokenizer, &tokens);
-    let exact = tokenizer.decode(&view, 4, 3);
+    let exact = tokenizer.decode(&view, 4, 3, None);
     Precision::Bf16.set(tokenizer.store());
-    let fast = tokenizer.decode(&view, 4, 3);
+    let fast = tokenizer.decode(&view, 4, 3, None);
     assert_ne!(exact, fast, "the precision changes something");
     let mean: f64 =
         exact.iter().zip(&fast).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / exact.len() as f64;
@@ -99,28 +101,31 @@ fn pictures_survive_in_size_and_files_in_content() {
     let tokens = encode(&tokenizer, &mut Carry::default(), &picture, 64, 48);
     assert_eq!(tokens.len(), 4 * 3);
     let view = alone(&tokenizer, &tokens);
-    assert_eq!(tokenizer.decode(&view, 4, 3).len(), picture.len());
+    assert_eq!(tokenizer.decode(&view, 4, 3, None).len(), picture.len());
     let path = saved(&tokenizer, folder.path(), "lite", false);
     let again = Tokenizer::load(&path, Preset::Lite, Device::Cpu).unwrap();
     assert_eq!(encode(&again, &mut Carry::default(), &picture, 64, 48), tokens);
-    assert_eq!(again.decode(&view, 4, 3), tokenizer.decode(&view, 4, 3));
+    assert_eq!(again.decode(&view, 4, 3, None), tokenizer.decode(&view, 4, 3, None));
 }
 
 #[test]
 fn a_picture_is_a_function_of_all_that_its_view_holds() {
     let tokenizer = fresh();
     let grid = |seed: u16| (0..12u16).map(|i| Some((i * 7 + seed) % 64)).collect::<Vec<Option<u16>>>();
-    let mut memory = tokenizer.memory(12);
-    (0..3).for_each(|seed| memory.pass(&grid(seed)));
+    let mut places = tokenizer.places(12);
+    for (frame, seed) in [0, 1, 2].into_iter().enumerate() {
+        let _ = places.receive(frame as u32, &grid(seed), None);
+    }
     let mut some = grid(9);
     some[5] = None;
-    let view = memory.see(&some, &[0.5; 16]);
-    let shown = tokenizer.decode(&view, 4, 3);
-    assert!(shown == tokenizer.decode(&view.clone(), 4, 3));
+    let _ = places.receive(3, &some, None);
+    let view = places.view(&[0.5; 16]);
+    let shown = tokenizer.decode(&view, 4, 3, None);
+    assert!(shown == tokenizer.decode(&view.clone(), 4, 3, None));
     let differs = |change: &dyn Fn(&mut View), what: &str| {
         let mut other = view.clone();
         change(&mut other);
-        assert!(tokenizer.decode(&other, 4, 3) != shown, "{what}");
+        assert!(tokenizer.decode(&other, 4, 3, None) != shown, "{what}");
     };
     for slot in 0..4 {
         differs(&|v| v.tokens[slot * 12] ^= 1, &format!("slot {slot} is seen"));

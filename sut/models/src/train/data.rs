@@ -12,7 +12,7 @@ pub struct Shape {
     pub crop: usize,
     /// Frames that follow each other.
     pub frames: usize,
-    /// Share of stills, past which a camera moves; a fifth of them are of the synthetic scene.
+    /// Share of stills, past which a camera moves, and of the synthetic scene: a fifth of the share.
     pub stills: f64,
 }
 
@@ -91,8 +91,8 @@ impl Data {
         let side = ((crop as f64 * zoom).round() as usize).min(clip.size);
         let (x, y) = (random.below(clip.size - side + 1), random.below(clip.size - side + 1));
         // Frames that follow each other as they come, at twice the speed or backwards; of a still, itself.
-        let moves = clip.frames() >= 2 * frames;
-        let step = if random.chance(0.2) { 2 } else { 1 };
+        let moves = clip.frames() >= frames.max(2);
+        let step = if random.chance(0.2) && clip.frames() >= 2 * frames { 2 } else { 1 };
         let reach = if moves { step * (frames - 1) } else { 0 };
         let first = random.below(clip.frames() - reach);
         let backwards = random.chance(0.5);

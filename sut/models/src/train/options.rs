@@ -30,7 +30,7 @@ pub struct Options {
     #[arg(long)]
     pub resume: bool,
     /// lite, or paper (which wants a GPU)
-    #[arg(long, default_value = "lite", value_parser = preset)]
+    #[arg(long, default_value = "lite", value_parser = Preset::from_name)]
     pub preset: Preset,
     /// cpu, or cuda (one worker is enough there)
     #[arg(long, default_value = "cpu", value_parser = device)]
@@ -53,10 +53,6 @@ impl Options {
     pub fn progress(&self, step: u64, minutes: f64) -> f64 {
         self.steps.map_or(minutes / self.minutes, |steps| step as f64 / steps as f64)
     }
-}
-
-fn preset(name: &str) -> Result<Preset, String> {
-    Preset::from_name(name).ok_or_else(|| format!("{name:?} is neither lite nor paper"))
 }
 
 fn device(name: &str) -> Result<Device, String> {

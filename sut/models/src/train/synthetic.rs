@@ -7,9 +7,10 @@ use std::path::Path;
 
 /// People and rooms; none is a clip that `just eval` or a golden shows (those have persons 0 to 5).
 const PEOPLE: u32 = 12;
-const FRAMES: u32 = 6;
+/// Frames that follow each other, from the middle of the clip.
+const FRAMES: u32 = 60;
 
-/// Some frames each of people, `size` pixels a side; drawn once and kept in `cache`.
+/// A second or two each of people, `size` pixels a side; drawn once and kept in `cache`.
 ///
 /// # Errors
 /// A size that the scene does not have, a cache that cannot be read or written.
@@ -17,7 +18,7 @@ pub fn synthetic_people(size: usize, cache: &Path) -> anyhow::Result<Vec<Clip>> 
     (0..PEOPLE)
         .map(|number| {
             let name = format!("synthetic{number}");
-            let file = cache.join(format!("{name}.{size}.{}.rgb", scene::VERSION));
+            let file = cache.join(format!("{name}.{size}.{FRAMES}.{}.rgb", scene::VERSION));
             let config = SceneConfig {
                 person: 100 + number,
                 seed: 1000 + u64::from(number),
@@ -27,7 +28,8 @@ pub fn synthetic_people(size: usize, cache: &Path) -> anyhow::Result<Vec<Clip>> 
             };
             let data = kept(&file, FRAMES as usize * 3 * size * size, || {
                 let scene = Scene::new(config)?;
-                Ok((0..FRAMES).flat_map(|i| scene.render(i * config.frames / FRAMES).0.data).collect())
+                let from = config.frames / 2;
+                Ok((from..from + FRAMES).flat_map(|i| scene.render(i).0.data).collect())
             })?;
             Ok(Clip { name, size, data })
         })

@@ -15,13 +15,15 @@ mod worker;
 
 pub use receiver::Receiver;
 pub use sender::Sender;
-pub use worker::{Encode, Encoded, Generate, Generated};
+pub use worker::{Encode, Encoded, Generate, Generated, Task};
 
 use anyhow::{Context, Result, ensure};
 use contract::costs::Charge;
 use contract::{Role, RunSpec};
 use link::Bitrate;
 use models::layers::Precision;
+use models::token_codec::{Memory, files};
+use models::tokenizer::Preset;
 use models::weights::weights_folder;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -35,6 +37,15 @@ use worker::{Receiving, Sending};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
+    /// The networks: `lite`, or `paper`, which has the paper's sizes (its weights are not shipped: docs/REPARO.md).
+    #[serde(with = "preset")]
+    pub preset: Preset,
+    /// What is remembered of earlier frames: `corrections`, `window` (the newest four codes of each place), or `frame`, the paper's:
+    /// nothing.
+    #[serde(with = "memory")]
+    pub memory: Memory,
+    /// Size of the codebook, a power of two from 256 to 4096; the weights must have been made for it.
+    pub codes: u32,
     /// Tokens per row and column: 32 is the paper's; 16, 24, 48 and 64 are variants for other bitrates (pictures
     /// are scaled to 16 times the grid).
     pub grid: u16,
@@ -42,6 +53,8 @@ pub struct Options {
     pub drop_permille: u16,
     /// Self-drop to this bitrate instead (packets with their 4-byte headers, without IP and UDP); 0: none.
     pub target_kbps: u32,
+    /// Self-drop to bitrates that change during the call: pairs of milliseconds since the first capture (the first 0, growing) and kbps.
+    pub targets: Vec<(u64, u32)>,
     /// With a clock of its own (`playout = "own"`): time from a frame's earliest arrival to its deadline, in milliseconds.
     pub deadline_ms: u64,
     /// Time from the deadline to the frame's slot on the screen, in milliseconds; recovery and decoding fit into it.
@@ -61,19 +74,26 @@ pub struct Options {
     pub decode_us: u64,
 }
 
-/// [`Precision`] by its name; `auto` is resolved as it is read.
-mod precision {
-    use super::Precision;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+/// A choice by its name.
+macro_rules! by_name {
+    ($module:ident, $choice:ty) => {
+        mod $module {
+            use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
-    pub fn serialize<S: Serializer>(precision: &Precision, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(precision.name())
-    }
+            pub fn serialize<S: Serializer>(choice: &$choice, to: S) -> Result<S::Ok, S::Error> {
+                to.serialize_str(choice.name())
+            }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
-        Precision::from_name(&String::deserialize(from)?).map_err(D::Error::custom)
-    }
+            pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<$choice, D::Error> {
+                <$choice>::from_name(&String::deserialize(from)?).map_err(D::Error::custom)
+            }
+        }
+    };
 }
+// `auto` is resolved as it is read.
+by_name!(precision, models::layers::Precision);
+by_name!(preset, models::tokenizer::Preset);
+by_name!(memory, models::token_codec::Memory);
 
 /// What fills missing tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,9 +108,13 @@ pub enum Fill {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            preset: Preset::Lite,
+            memory: Memory::default(),
+            codes: 1024,
             grid: 32,
             drop_permille: 0,
             target_kbps: 0,
+            targets: Vec::new(),
             deadline_ms: 33,
             render_ms: 33,
             fill: Fill::Recovery,
@@ -116,6 +140,10 @@ impl Options {
         })
     }
 
+    fn recovery_file(&self) -> PathBuf {
+        self.weights_folder().join(format!("reparo-recovery-{}.safetensors", self.preset.name()))
+    }
+
     fn weights_folder(&self) -> PathBuf {
         if self.weights.as_os_str().is_empty() { weights_folder() } else { self.weights.clone() }
     }
@@ -126,8 +154,10 @@ impl Options {
 pub struct Session {
     /// Grid and codebook.
     pub variant: Variant,
-    /// Tokens per packet.
-    pub kept: u16,
+    /// Tokens per packet, each from its frame on; the first from 0.
+    pub kept: Vec<(u32, u16)>,
+    /// What else both ends must agree on: networks, memory, weights.
+    pub codec: String,
     /// Of an own clock: first packet's arrival to the deadline of its frame.
     pub deadline: Duration,
     /// Deadline to slot.
@@ -142,41 +172,75 @@ impl Session {
     /// # Errors
     /// Options that contradict each other or ask for what self-drop cannot give.
     pub fn new(options: &Options, schedule: sut_core::Schedule) -> Result<Self> {
-        let variant = Variant::new(options.grid, options.grid, 1024, 1).context("option grid")?;
+        let codes = options.codes;
+        ensure!(
+            codes.is_power_of_two() && (256..=4096).contains(&codes),
+            "option codes must be a power of two from 256 to 4096, not {codes}"
+        );
+        ensure!(
+            (options.preset, options.memory) != (Preset::Paper, Memory::Window),
+            "option memory: the paper's decoder sees one code of each place; use frame"
+        );
+        let variant = Variant::new(options.grid, options.grid, codes, 1).context("option grid")?;
         ensure!(options.drop_permille <= 500, "option drop_permille: self-drop stops at 500 thousandths");
         ensure!(options.target_kbps <= 1_000_000, "option target_kbps must be at most 1000000");
         own_clock("deadline_ms", options.deadline_ms)?;
         own_clock("render_ms", options.render_ms)?;
+        let ways = [options.drop_permille != 0, options.target_kbps != 0, !options.targets.is_empty()];
         ensure!(
-            options.drop_permille == 0 || options.target_kbps == 0,
-            "options drop_permille and target_kbps exclude each other"
+            ways.iter().filter(|&&way| way).count() < 2,
+            "options drop_permille, target_kbps and targets exclude each other"
         );
-        let kept = match options.target_kbps {
-            0 => variant.kept_at(options.drop_permille),
-            kbps => {
-                let fit = variant.fit(Bitrate(u64::from(kbps) * 1000), schedule.fps);
-                ensure!(
-                    fit.reached,
-                    "option target_kbps: half of the tokens of a {0}x{0} grid are {1} kbps; use a smaller grid",
-                    options.grid,
-                    fit.bitrate.0.div_ceil(1000)
-                );
-                fit.kept
+        let at = |option: &str, kbps: u32| -> Result<u16> {
+            let fit = variant.fit(Bitrate(u64::from(kbps) * 1000), schedule.fps);
+            ensure!(
+                fit.reached,
+                "option {option}: half of the tokens of a {0}x{0} grid are {1} kbps; use a smaller grid",
+                options.grid,
+                fit.bitrate.0.div_ceil(1000)
+            );
+            Ok(fit.kept)
+        };
+        let kept = match (options.target_kbps, &options.targets[..]) {
+            (0, []) => vec![(0, variant.kept_at(options.drop_permille))],
+            (kbps, []) => vec![(0, at("target_kbps", kbps)?)],
+            (_, targets) => {
+                let grows = targets.windows(2).all(|two| two[0].0 < two[1].0);
+                ensure!(targets[0].0 == 0 && grows, "option targets: times must begin with 0 and grow");
+                let frame =
+                    |ms: u64| (ms * u64::from(schedule.fps)).div_ceil(1000).min(u32::MAX.into()) as u32;
+                let kept = targets.iter().map(|&(ms, kbps)| Ok((frame(ms), at("targets", kbps)?)));
+                kept.collect::<Result<_>>()?
             }
         };
         Ok(Self {
             variant,
             kept,
+            codec: format!("{} {}", options.preset.name(), options.memory.name()),
             deadline: Duration::from_millis(options.deadline_ms),
             render: Duration::from_millis(options.render_ms),
             schedule,
         })
     }
 
+    /// Tokens per packet of a frame.
+    #[must_use]
+    pub fn kept(&self, frame: u32) -> u16 {
+        let in_force = self.kept.iter().take_while(|(from, _)| *from <= frame).last();
+        in_force.map_or(self.variant.tokens_per_packet(), |(_, kept)| *kept)
+    }
+
     /// Which tokens of a frame self-drop leaves, row by row.
     #[must_use]
     pub fn sent(&self, frame: u32) -> Vec<bool> {
-        self.variant.sent(frame, self.kept)
+        self.variant.sent(frame, self.kept(frame))
+    }
+
+    /// What the sender tells the receiver before the first frame, and what that must be. How many tokens a packet has is
+    /// not in it: packets say it themselves.
+    #[must_use]
+    pub fn description(&self) -> Vec<u8> {
+        serde_json::json!({ "variant": self.variant, "codec": self.codec }).to_string().into_bytes()
     }
 }
 
@@ -204,18 +268,22 @@ pub fn describe(table: &toml::Table) -> Result<Description> {
 /// The weights that these options load.
 pub fn weight_files(table: &toml::Table) -> Result<Vec<PathBuf>> {
     let options = options(table)?;
-    let networks: &[&str] = match options.fill {
-        Fill::Recovery => &["tokenizer", "recovery"],
-        Fill::Copy => &["tokenizer"],
-    };
-    let file = |network: &&str| format!("reparo-{network}-{}.safetensors", worker::PRESET.name());
-    Ok(networks.iter().map(|network| options.weights_folder().join(file(network))).collect())
+    let mut files = files(&options.weights_folder(), options.preset, options.memory);
+    if options.fill == Fill::Recovery {
+        files.push(options.recovery_file());
+    }
+    Ok(files)
 }
 
 /// Runs Reparo.
 pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
     let options = options(&spec.options)?;
-    let session = Session::new(&options, session::schedule(spec))?;
+    let mut session = Session::new(&options, session::schedule(spec))?;
+    for file in files(&options.weights_folder(), options.preset, options.memory) {
+        session.codec += " ";
+        session.codec += &contract::digest::sha256(&file, contract::digest::cache_folder().as_deref())
+            .with_context(|| format!("failed to read the weights {}", file.display()))?;
+    }
     let sender = |_: Addresses| {
         let worker = Sending::new(&options, &session, spec)?;
         Ok(End { endpoint: Sender::new(session.clone()), worker })

@@ -8,7 +8,7 @@
 //! frames before it decided, waits for nothing but the generator.
 
 use super::Session;
-use super::worker::{Generate, Generated};
+use super::worker::{Generate, Generated, Task};
 use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -25,7 +25,7 @@ const BEHIND: usize = 2;
 /// See the module.
 pub struct Receiver {
     session: Session,
-    out: VecDeque<Output<Generate>>,
+    out: VecDeque<Output<Task>>,
     /// Frames before their deadline: packets that are there, and their tokens.
     arriving: BTreeMap<u32, Arriving>,
     screen: Screen,
@@ -78,11 +78,6 @@ impl Receiver {
         let frame = unwrap_frame(packet.frame, self.decided);
         if frame >= self.frames() {
             let reason = format!("frame {frame}, which this session does not have");
-            return self.event(now, EventKind::Malformed { bytes, reason });
-        }
-        if packet.tokens.len() != usize::from(self.session.kept) {
-            let reason =
-                format!("{} tokens where the session has {}", packet.tokens.len(), self.session.kept);
             return self.event(now, EventKind::Malformed { bytes, reason });
         }
         // Of an own clock, the first packet is taken for one that came without extra delay; deadlines of frames before it may have
@@ -150,7 +145,7 @@ impl Receiver {
         let status = if missing == 0 { Status::Rendered } else { Status::Concealed };
         let grid = arrived.map_or_else(|| vec![None; self.session.variant.tokens()], |a| a.grid);
         self.generating.insert(frame, status);
-        self.out.push_back(Output::Job(Generate { frame, grid }));
+        self.out.push_back(Output::Job(Task::Generate(Generate { frame, grid })));
     }
 
     fn generated(&mut self, now: Timestamp, done: &Generated) {
@@ -171,7 +166,7 @@ impl Receiver {
 }
 
 impl Endpoint for Receiver {
-    type Job = Generate;
+    type Job = Task;
     type Done = Generated;
 
     fn handle(&mut self, now: Timestamp, input: Input<'_, Generated>) {
@@ -180,13 +175,10 @@ impl Endpoint for Receiver {
             Input::Datagram(datagram) => self.datagram(now, datagram),
             Input::JobDone(done) => self.generated(now, &done),
             Input::Signal(message) => {
-                let wanted =
-                    serde_json::json!({ "variant": self.session.variant, "kept": self.session.kept });
-                let found = serde_json::from_slice::<serde_json::Value>(message).ok();
-                if found.as_ref() != Some(&wanted) {
-                    let text =
-                        format!("the sender's session is not this one: {}", String::from_utf8_lossy(message));
-                    self.event(now, EventKind::Note { text });
+                if message != self.session.description() {
+                    let [theirs, ours] = [message, &self.session.description()]
+                        .map(|d| String::from_utf8_lossy(d).into_owned());
+                    self.out.push_back(Output::Job(Task::Refuse { theirs, ours }));
                 }
             }
             Input::Start | Input::Timeout | Input::Capture(_) => {}
@@ -194,7 +186,7 @@ impl Endpoint for Receiver {
         self.advance(now, timeout);
     }
 
-    fn poll_output(&mut self) -> Option<Output<Generate>> {
+    fn poll_output(&mut self) -> Option<Output<Task>> {
         self.out.pop_front()
     }
 

@@ -28,7 +28,7 @@ impl Sender {
     }
 
     fn send(&mut self, now: Timestamp, done: &Encoded) {
-        let Session { variant, kept, .. } = self.session;
+        let (variant, kept) = (self.session.variant, self.session.kept(done.frame));
         let (frame, stream) = (done.frame, Stream::Rgb);
         self.encoded += 1;
         let packets = packetize(variant, frame, &done.tokens, kept);
@@ -49,9 +49,7 @@ impl Endpoint for Sender {
     fn handle(&mut self, now: Timestamp, input: Input<'_, Encoded>) {
         match input {
             Input::Start => {
-                // What the session description must say: the variant and the tokens to expect.
-                let text = serde_json::json!({ "variant": self.session.variant, "kept": self.session.kept });
-                self.out.push_back(Output::Signal(text.to_string().into_bytes()));
+                self.out.push_back(Output::Signal(self.session.description()));
             }
             Input::Capture(frame) => {
                 self.captured = frame + 1;

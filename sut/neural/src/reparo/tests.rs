@@ -1,6 +1,6 @@
 //! The endpoints by hand: packets in, deadlines, slots out. The networks are not needed for that.
 
-use super::worker::{Encoded, Generate, Generated};
+use super::worker::{Encoded, Generate, Generated, Task};
 use super::*;
 use contract::{Event, EventKind, Status};
 use link::Timestamp;
@@ -69,7 +69,8 @@ fn receive(session: &Session, mut datagrams: Vec<(Timestamp, Vec<u8>)>) -> (Vec<
         while let Some(output) = receiver.poll_output() {
             match output {
                 Output::Event(event) => events.push(event),
-                Output::Job(job) => {
+                Output::Job(Task::Refuse { .. }) => panic!("nobody described another session"),
+                Output::Job(Task::Generate(job)) => {
                     let picture = Some(u128::from(job.frame));
                     receiver.handle(now, Input::JobDone(Generated { frame: job.frame, picture }));
                     jobs.push(job);
@@ -166,7 +167,7 @@ fn late_doubled_and_senseless_packets_change_nothing() {
 
 #[test]
 fn options_that_cannot_be_met_are_refused() {
-    let try_options = |options: Options| Session::new(&options, session().schedule).map(|s| s.kept);
+    let try_options = |options: Options| Session::new(&options, session().schedule).map(|s| s.kept(0));
     assert_eq!(try_options(Options { target_kbps: 200, ..Options::default() }).unwrap(), 163);
     assert_eq!(try_options(Options { drop_permille: 500, ..Options::default() }).unwrap(), 128);
     let refused = |options| try_options(options).unwrap_err().to_string();
@@ -176,4 +177,36 @@ fn options_that_cannot_be_met_are_refused() {
         refused(Options { drop_permille: 1, target_kbps: 200, ..Options::default() }).contains("exclude")
     );
     assert!(refused(Options { grid: 31, ..Options::default() }).contains("grid"));
+    assert!(refused(Options { codes: 1000, ..Options::default() }).contains("codes"));
+    assert!(refused(Options { targets: vec![(10, 200)], ..Options::default() }).contains("targets"));
+    let backwards = vec![(0, 200), (500, 250), (400, 200)];
+    assert!(refused(Options { targets: backwards, ..Options::default() }).contains("grow"));
+    let paper = Options { preset: Preset::Paper, memory: Memory::Window, ..Options::default() };
+    assert!(refused(paper).contains("memory"));
+}
+
+/// 200 kbps are 163 of 256 tokens, 300 kbps are 246 (the test above, and 4 * (4 + ceil(246 * 10 / 8)) * 8 * 30 = 299,520).
+#[test]
+fn the_drop_rate_changes_during_the_call() {
+    let options = Options { targets: vec![(0, 300), (100, 200)], ..Options::default() };
+    let session = Session::new(&options, session().schedule).unwrap();
+    assert_eq!([0, 2, 3, 11].map(|frame| session.kept(frame)), [246, 246, 163, 163]);
+    let (events, jobs) = receive(&session, sent(&session, |_, _| true));
+    assert_eq!(jobs.len(), FRAMES as usize);
+    for job in &jobs {
+        assert_eq!(job.grid.iter().flatten().count(), 4 * usize::from(session.kept(job.frame)));
+        assert_eq!(job.grid.iter().map(Option::is_some).collect::<Vec<_>>(), session.sent(job.frame));
+    }
+    assert!(!events.iter().any(|e| matches!(e.kind, EventKind::Malformed { .. })));
+}
+
+#[test]
+fn another_session_is_refused() {
+    let mut receiver = Receiver::new(session());
+    receiver.handle(Timestamp::ZERO, Input::Signal(&session().description()));
+    assert!(receiver.poll_output().is_none());
+    let other = Session::new(&Options { grid: 6, ..Options::default() }, session().schedule).unwrap();
+    receiver.handle(Timestamp::ZERO, Input::Signal(&other.description()));
+    let Some(Output::Job(Task::Refuse { theirs, ours })) = receiver.poll_output() else { panic!("refused") };
+    assert!(theirs.contains("6") && ours.contains("4"), "{theirs} {ours}");
 }

@@ -5,9 +5,10 @@ use anyhow::{Context, Result, bail, ensure};
 use codecs::{Arrival, CodecError, Restorer, Slot};
 use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
-use models::token_pictures::{Format, TokenPictures};
+use models::token_codec::Encoding;
+use models::token_pictures::{Format, TokenPictures, Unit};
 use models::token_recovery::{Copies, History, Recovery};
-use models::tokenizer::{Carry, Memory, Preset};
+use models::tokenizer::Places;
 use std::path::Path;
 use std::time::Duration;
 use sut_core::wire::reparo::Variant;
@@ -16,8 +17,6 @@ use systems::clip;
 use systems::encode::Pictures;
 use systems::identity::ENCODING_SOURCES;
 use systems::kept;
-
-pub(super) const PRESET: Preset = Preset::Lite;
 
 /// Encode a captured frame.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +43,20 @@ pub struct Generate {
     pub grid: Vec<Option<u16>>,
 }
 
+/// What the receiver has its worker do.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// A picture.
+    Generate(Generate),
+    /// End the run: the sender's session is another one.
+    Refuse {
+        /// What the sender said.
+        theirs: String,
+        /// What it should have said.
+        ours: String,
+    },
+}
+
 /// What came out.
 #[derive(Clone, Copy, Debug)]
 pub struct Generated {
@@ -56,16 +69,21 @@ pub struct Generated {
 fn open(options: &Options, variant: Variant, spec: &RunSpec) -> Result<TokenPictures> {
     let size = (spec.clip.width as usize, spec.clip.height as usize);
     let pictures = TokenPictures::open(&options.weights_folder(), format(options, variant), size)?;
-    let (have, want) = (pictures.tokenizer().codes(), variant.codes() as usize);
+    let (have, want) = (pictures.codec().codes(), variant.codes() as usize);
     ensure!(
         have == want,
-        "the tokenizer's weights have {have} codes, packets are made for {want}: use weights of that codebook"
+        "option codes: the weights have {have} codes, packets are made for {want}: use weights of that codebook"
     );
     Ok(pictures)
 }
 
 fn format(options: &Options, variant: Variant) -> Format {
-    Format { preset: PRESET, grid: grid(variant), precision: options.precision }
+    Format {
+        preset: options.preset,
+        grid: grid(variant),
+        precision: options.precision,
+        memory: options.memory,
+    }
 }
 
 fn grid(variant: Variant) -> (usize, usize) {
@@ -81,7 +99,7 @@ pub struct Sending {
 }
 
 enum Source {
-    Live { pictures: Box<TokenPictures>, carry: Box<Carry>, frames: Pictures },
+    Live { pictures: Box<TokenPictures>, encoding: Encoding, frames: Pictures },
     Cached(Box<UnitsReader>),
 }
 
@@ -90,7 +108,6 @@ impl Sending {
     pub fn new(options: &Options, session: &Session, spec: &RunSpec) -> Result<Self> {
         let variant = session.variant;
         let pictures = open(options, variant, spec)?;
-        let carry = Carry::default();
         let source = match &spec.cache {
             Some(directory) => Source::Cached(Box::new(cached(
                 &pictures,
@@ -101,7 +118,7 @@ impl Sending {
             )?)),
             None => {
                 let frames = clip::opener(&spec.clip, Stream::Rgb)()?;
-                Source::Live { pictures: Box::new(pictures), carry: Box::new(carry), frames }
+                Source::Live { encoding: pictures.codec().encoding(), pictures: Box::new(pictures), frames }
             }
         };
         Ok(Self { session: session.clone(), source, cost: options.charged(spec)?.encode })
@@ -109,10 +126,10 @@ impl Sending {
 
     fn tokens(&mut self, frame: u32) -> Result<Vec<u16>> {
         match &mut self.source {
-            Source::Live { pictures, carry, frames } => {
+            Source::Live { pictures, encoding, frames } => {
                 let picture =
                     frames.next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-                Ok(pictures.tokens(carry, &picture, Some(&self.session.sent(frame))))
+                Ok(pictures.tokens(encoding, frame, &picture, &self.session.sent(frame)))
             }
             Source::Cached(reader) => match reader.read()? {
                 Some(Entry { frame: found, unit: Some(unit), .. }) if found == frame => {
@@ -136,22 +153,22 @@ fn cached(
     let weights = pictures.weights();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let kept = session.kept;
+    let kept = &session.kept;
     let hash = |path: &Path| contract::digest::sha256(path, contract::digest::cache_folder().as_deref());
     let torch = codecs::identity::library("libtorch_cpu", &hash);
     let made_by =
         format!("{ENCODING_SOURCES} {} {torch:?} {:?}", crate::SOURCES, codecs::identity::libraries(&hash));
-    let key = format!("{made_by}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept}");
+    let key = format!("{made_by}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept:?}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
     let header = UnitsHeader::new(codec, (width, height, fps));
     kept::units(&path, &header, |writer| {
         let mut clip = clip::opener(&spec.clip, Stream::Rgb)()?;
-        let mut carry = Carry::default();
+        let mut encoding = pictures.codec().encoding();
         for frame in 0..frames {
             let picture =
                 clip.next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-            let tokens = pictures.tokens(&mut carry, &picture, Some(&session.sent(frame)));
+            let tokens = pictures.tokens(&mut encoding, frame, &picture, &session.sent(frame));
             let unit = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
             writer.append(&Entry::whole(frame, true, 0, unit))?;
         }
@@ -170,19 +187,28 @@ impl Worker for Sending {
     fn cost(&self, _job: &Encode) -> Duration {
         self.cost
     }
+
+    fn settle(&mut self) -> Result<(), WorkerError> {
+        if let Source::Live { pictures, encoding, .. } = &mut self.source {
+            pictures.codec().settle(encoding);
+        }
+        Ok(())
+    }
 }
 
 /// The receiver's worker: recovers tokens, decodes, and stores what the decoder was fed.
 pub struct Receiving {
     pictures: TokenPictures,
-    recovery: Box<dyn Restorer<Tokens>>,
-    memory: Memory,
+    recovery: Box<dyn Restorer<Codes>>,
+    places: Places,
+    /// Nothing was stored yet.
+    first: bool,
     store: UnitsWriter,
     decode: Duration,
 }
 
-/// The tokens of a frame, and guesses of those that did not arrive: their features, one after the other.
-struct Tokens {
+/// The codes that stand at the places of a frame, and guesses where none does: code vectors, one after the other.
+struct Codes {
     grid: Vec<Option<u16>>,
     guesses: Vec<f32>,
 }
@@ -196,16 +222,16 @@ struct Guessing {
     cost: Duration,
 }
 
-impl Restorer<Tokens> for Guessing {
-    fn restore(&mut self, slot: &Slot, tokens: Option<Tokens>) -> Result<Option<Tokens>, CodecError> {
-        let Some(mut tokens) = tokens else { return Ok(None) };
-        if slot.exact {
+impl Restorer<Codes> for Guessing {
+    fn restore(&mut self, _slot: &Slot, codes: Option<Codes>) -> Result<Option<Codes>, CodecError> {
+        let Some(mut codes) = codes else { return Ok(None) };
+        if codes.grid.iter().all(Option::is_some) {
             // A complete frame is shown before the network has seen it: only later frames need that.
-            self.unseen = Some(tokens.grid.clone());
+            self.unseen = Some(codes.grid.clone());
         } else {
-            tokens.guesses = self.network.fill(&mut self.history, &tokens.grid);
+            codes.guesses = self.network.fill(&mut self.history, &codes.grid);
         }
-        Ok(Some(tokens))
+        Ok(Some(codes))
     }
 
     fn settle(&mut self) -> Result<(), CodecError> {
@@ -220,17 +246,17 @@ impl Restorer<Tokens> for Guessing {
     }
 }
 
-/// Takes the last token that arrived at a place.
+/// Takes the last code that stood at a place.
 struct Copying {
     copies: Copies,
     cost: Duration,
 }
 
-impl Restorer<Tokens> for Copying {
-    fn restore(&mut self, _slot: &Slot, tokens: Option<Tokens>) -> Result<Option<Tokens>, CodecError> {
-        let Some(mut tokens) = tokens else { return Ok(None) };
-        tokens.guesses = self.copies.fill(&tokens.grid);
-        Ok(Some(tokens))
+impl Restorer<Codes> for Copying {
+    fn restore(&mut self, _slot: &Slot, codes: Option<Codes>) -> Result<Option<Codes>, CodecError> {
+        let Some(mut codes) = codes else { return Ok(None) };
+        codes.guesses = self.copies.fill(&codes.grid);
+        Ok(Some(codes))
     }
 
     fn cost(&self, slot: &Slot) -> Duration {
@@ -255,15 +281,14 @@ impl Receiving {
         let pictures = open(options, variant, spec)?;
         let charge = options.charged(spec)?;
         let cost = charge.recover;
-        let recovery: Box<dyn Restorer<Tokens>> = match options.fill {
+        let recovery: Box<dyn Restorer<Codes>> = match options.fill {
             Fill::Copy => {
                 Box::new(Copying { copies: Copies::new(pictures.tokenizer(), variant.tokens()), cost })
             }
             Fill::Recovery => {
-                let path =
-                    options.weights_folder().join(format!("reparo-recovery-{}.safetensors", PRESET.name()));
                 let device = pictures.tokenizer().store().device();
-                let network = Recovery::load(&path, PRESET, pictures.tokenizer(), device)?;
+                let path = options.recovery_file();
+                let network = Recovery::load(&path, options.preset, pictures.tokenizer(), device)?;
                 options.precision.set(network.store());
                 let (columns, rows) = grid(variant);
                 let history = network.history(columns, rows);
@@ -275,9 +300,10 @@ impl Receiving {
             UnitsHeader::new(format(options, variant).to_string(), (clip.width, clip.height, clip.fps));
         let store = UnitsWriter::create(&run_dir.join(contract::units::file_name(Stream::Rgb)), &header)?;
         Ok(Self {
-            memory: pictures.tokenizer().memory(variant.tokens()),
+            places: pictures.codec().places(),
             pictures,
             recovery,
+            first: true,
             store,
             decode: charge.decode,
         })
@@ -285,22 +311,35 @@ impl Receiving {
 }
 
 impl Worker for Receiving {
-    type Job = Generate;
+    type Job = Task;
     type Done = Generated;
 
-    fn run(&mut self, job: Generate) -> Result<Generated, WorkerError> {
-        let slot = slot(&job);
-        let tokens = Tokens { grid: job.grid, guesses: Vec::new() };
-        let Some(Tokens { grid, guesses }) = self.recovery.restore(&slot, Some(tokens))? else {
-            return Ok(Generated { frame: slot.frame, picture: None });
+    fn run(&mut self, job: Task) -> Result<Generated, WorkerError> {
+        let job = match job {
+            Task::Generate(job) => job,
+            Task::Refuse { theirs, ours } => {
+                let text = "give both ends the same options and weights";
+                return Err(format!("the sender's session is {theirs}, this one is {ours}: {text}").into());
+            }
         };
-        let view = self.memory.see(&grid, &guesses);
-        self.store.append(&Entry::whole(slot.frame, true, 0, view.to_bytes()))?;
-        Ok(Generated { frame: slot.frame, picture: Some(self.pictures.picture(&view).content_hash()) })
+        let slot = slot(&job);
+        let Generate { frame, grid: received } = job;
+        let grid = self.pictures.codec().receive(&mut self.places, frame, &received);
+        let codes = self.recovery.restore(&slot, Some(Codes { grid, guesses: Vec::new() }))?;
+        let Some(Codes { guesses, .. }) = codes else {
+            return Ok(Generated { frame, picture: None });
+        };
+        let picture = self.pictures.picture(&self.places, &guesses).content_hash();
+        let unit = Unit { frame, received, guesses }.to_bytes();
+        self.store.append(&Entry::whole(frame, std::mem::take(&mut self.first), 0, unit))?;
+        Ok(Generated { frame, picture: Some(picture) })
     }
 
-    fn cost(&self, job: &Generate) -> Duration {
-        self.recovery.cost(&slot(job)) + self.decode
+    fn cost(&self, job: &Task) -> Duration {
+        match job {
+            Task::Generate(job) => self.recovery.cost(&slot(job)) + self.decode,
+            Task::Refuse { .. } => Duration::ZERO,
+        }
     }
 
     fn settle(&mut self) -> Result<(), WorkerError> {

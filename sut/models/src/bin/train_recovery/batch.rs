@@ -3,7 +3,7 @@
 use crate::PREROLL;
 use models::layers::floats;
 use models::token_recovery::Past;
-use models::tokenizer::{Carry, Codes, Tokenizer};
+use models::tokenizer::{Carry, Codes, Tokenizer, Use};
 use models::train::{Losses, Random};
 use tch::{Device, Tensor, no_grad};
 
@@ -73,7 +73,7 @@ impl Batch {
         let mut carry = Carry::default();
         for (number, features) in sequence.frames.iter().enumerate() {
             let sent = losses.sent(places, random);
-            let found = codes.next(&mut carry, features.clone(), self.side, &sent);
+            let found = codes.next(&mut carry, features.clone(), self.side, &Use::of(&sent));
             let arrived = losses.arrived(&sent, self.side, random);
             let tokens: Vec<i64> = found
                 .tokens

@@ -177,24 +177,26 @@ impl Worker {
     /// What the last of a sequence of frames is drawn from, and recovery's guesses `[m, values]` among it.
     fn view(&self, frames: &[Vec<Option<u16>>], columns: usize, rows: usize) -> (View, Option<Tensor>) {
         let (last, before) = frames.split_last().expect("at least one frame");
-        let mut memory = self.tokenizer.memory(columns * rows);
-        before.iter().for_each(|frame| memory.pass(frame));
+        let mut places = self.tokenizer.places(columns * rows);
+        for (number, frame) in frames.iter().enumerate() {
+            let _ = places.receive(number as u32, frame, None);
+        }
         if last.iter().all(Option::is_some) {
-            return (memory.see(last, &[]), None);
+            return (places.view(&[]), None);
         }
         match &self.recovery {
             Some(recovery) => {
                 let mut history = recovery.history(columns, rows);
                 before.iter().for_each(|frame| recovery.remember(&mut history, frame));
                 let guess = recovery.guess(&mut history, last);
-                (memory.see(last, &floats(&guess)), Some(guess))
+                (places.view(&floats(&guess)), Some(guess))
             }
             None => {
                 let mut copies = Copies::new(&self.tokenizer, columns * rows);
                 for frame in before {
                     let _ = copies.fill(frame);
                 }
-                (memory.see(last, &copies.fill(last)), None)
+                (places.view(&copies.fill(last)), None)
             }
         }
     }
