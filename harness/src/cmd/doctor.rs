@@ -389,7 +389,12 @@ fn libraries() -> anyhow::Result<String> {
 const WEIGHTS: [(&str, &str, &str, &str); 4] = [
     ("LPIPS weights", "lpips", "the metric LPIPS", "freezeframe weights --fetch"),
     ("Reparo's tokenizer", "reparo-tokenizer", "the system reparo", "just train-tokenizer"),
-    ("Reparo's corrections", "reparo-corrections", "the system reparo", "just train-corrections"),
+    (
+        "Reparo's corrections",
+        "reparo-corrections",
+        "the system reparo with memory=corrections",
+        "just train-corrections",
+    ),
     ("Reparo's recovery", "reparo-recovery", "reparo's answer to lost tokens", "just train-recovery"),
 ];
 

@@ -14,9 +14,9 @@ pub enum Memory {
     /// Nothing: every frame is coded and drawn by itself, as in the paper.
     Frame,
     /// The decoder sees the newest four codes of each place, and the encoder hands quantisation errors on to the next frame.
+    #[default]
     Window,
     /// That, and what stands still is corrected on and on.
-    #[default]
     Corrections,
 }
 

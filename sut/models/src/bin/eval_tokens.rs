@@ -31,7 +31,7 @@ struct Args {
     #[arg(long, default_value = "weights/reparo-corrections-lite.safetensors")]
     corrections: PathBuf,
     /// What is remembered of earlier frames: frame (nothing), window (four codes of each place), corrections
-    #[arg(long, default_value = "corrections", value_parser = Memory::from_name)]
+    #[arg(long, default_value = "window", value_parser = Memory::from_name)]
     memory: Memory,
     /// Recovery weights; without them lost tokens are copied
     #[arg(long, default_value = "weights/reparo-recovery-lite.safetensors")]

@@ -40,8 +40,8 @@ pub struct Options {
     /// The networks: `lite`, or `paper`, which has the paper's sizes (its weights are not shipped: docs/REPARO.md).
     #[serde(with = "preset")]
     pub preset: Preset,
-    /// What is remembered of earlier frames: `corrections`, `window` (the newest four codes of each place), or `frame`, the paper's:
-    /// nothing.
+    /// What is remembered of earlier frames: `window` (the newest four codes of each place), `corrections` (that, and what stands still is
+    /// corrected on and on), or `frame`, the paper's: nothing.
     #[serde(with = "memory")]
     pub memory: Memory,
     /// Size of the codebook, a power of two from 256 to 4096; the weights must have been made for it.
