@@ -137,8 +137,8 @@ fn after_any_loss_a_receiver_has_within_a_period_what_one_without_loss_has() {
             let _ = places.receive(frame as u32, &received, Some(&corrections));
         }
         differed += usize::from(end > begin && places != states[end - 1]);
-        for frame in end..end + PERIOD as usize {
-            sooner += usize::from(frame + 1 < end + PERIOD as usize && places == states[frame]);
+        for (frame, lossless) in states.iter().enumerate().skip(end).take(PERIOD as usize) {
+            sooner += usize::from(frame + 1 < end + PERIOD as usize && places == *lossless);
             let _ = places.receive(frame as u32, &whole(frame), Some(&corrections));
         }
         let at = end + PERIOD as usize - 1;

@@ -59,7 +59,6 @@ impl Basis {
     }
 
     /// Values `[rows * columns, values]` of patches `[1, 3 * 64, 2 rows, 2 columns]`.
-    #[must_use]
     pub fn values_of(&self, patches: &Tensor) -> Tensor {
         let size = patches.size();
         let (rows, columns) = (size[2] / 2, size[3] / 2);
@@ -74,7 +73,6 @@ impl Basis {
     }
 
     /// Patches `[1, 3 * 64, 2 rows, 2 columns]` of values `[rows * columns, values]`, in `channels_last` memory.
-    #[must_use]
     pub fn patches(&self, values: &Tensor, columns: usize, rows: usize) -> Tensor {
         let (rows, columns) = (rows as i64, columns as i64);
         values

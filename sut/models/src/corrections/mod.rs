@@ -199,7 +199,6 @@ impl Corrections {
     }
 
     /// What is added to patches `[1, 192, 2 rows, 2 columns]` for sums of corrections `[rows * columns, values]`.
-    #[must_use]
     pub fn patches(&self, sums: &[f32], columns: usize, rows: usize) -> Tensor {
         let values = self.basis.values() as i64;
         self.basis.patches(&Tensor::from_slice(sums).view([-1, values]), columns, rows)
