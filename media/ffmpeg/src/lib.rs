@@ -2,7 +2,7 @@
 //!
 //! FFmpeg of a distribution brings some hundred and thirty libraries (librsvg, cairo, glib, every codec), whose loading takes 30 ms
 //! of a processor before `main`: most of `freezeframe --help`, and of every start of a system that uses no codec in it. With
-//! [`lazy`] a program that decodes nothing loads none of them.
+//! these stubs (`lazy.rs`) a program that decodes nothing loads none of them.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod lazy;
