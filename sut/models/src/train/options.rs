@@ -1,4 +1,4 @@
-//! What both training programs ask for.
+//! What the programs that train Reparo ask for.
 
 use crate::layers::Precision;
 use crate::tokenizer::Preset;
@@ -41,6 +41,13 @@ pub struct Options {
 }
 
 impl Options {
+    /// How every training begins: one thread per worker, memory that is kept, the seed.
+    pub fn begin(&self) {
+        tch::set_num_threads(1);
+        crate::memory::keep_freed();
+        tch::manual_seed(self.seed as i64);
+    }
+
     /// Converts a fresh network to the numbers that it is to be trained in.
     pub fn convert(&self, store: &nn::VarStore) {
         if self.preset == Preset::Lite && self.device == Device::Cpu {

@@ -67,9 +67,7 @@ const JUDGED: usize = 80;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    tch::set_num_threads(1);
-    models::memory::keep_freed();
-    tch::manual_seed(args.common.seed as i64);
+    args.common.begin();
     ensure!(args.picture_codes < args.codes, "--picture-codes must be less than --codes");
     ensure!(args.period > 1, "--period must be at least 2");
     let tokenizer = Tokenizer::load(&args.tokenizer, args.common.preset, args.common.device)?;

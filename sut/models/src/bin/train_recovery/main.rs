@@ -64,9 +64,7 @@ const STILLS: f64 = 0.25;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    tch::set_num_threads(1);
-    models::memory::keep_freed();
-    tch::manual_seed(args.common.seed as i64);
+    args.common.begin();
     let tokenizer = |_| Tokenizer::load(&args.tokenizer, args.common.preset, args.common.device);
     let tokenizers: Vec<Tokenizer> = (0..args.common.workers).map(tokenizer).collect::<Result<_, _>>()?;
     tokenizers.iter().for_each(|tokenizer| args.common.convert(tokenizer.store()));

@@ -114,9 +114,7 @@ const REPORT_MINUTES: f64 = 1.5;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    tch::set_num_threads(1);
-    models::memory::keep_freed();
-    tch::manual_seed(args.common.seed as i64);
+    args.common.begin();
     let data = Data::load(&args.common)?;
     let device = args.common.device;
     let worker = |_| -> anyhow::Result<Worker> {
