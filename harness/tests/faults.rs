@@ -339,6 +339,13 @@ fn several_processes_share_runs_and_cache_and_do_nothing_twice() {
             .count()
     };
     assert_eq!(units(&place.path("cache/encoded")), 2, "one file for each system's stream");
+    assert!(
+        !fs::read_dir(place.path("cache/encoded")).unwrap().any(|e| e
+            .unwrap()
+            .path()
+            .extension()
+            .is_some_and(|e| e == "tmp"))
+    );
 }
 
 #[test]
