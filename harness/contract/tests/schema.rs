@@ -458,7 +458,7 @@ proptest! {
         }
         let mut more = value.clone();
         more["zz"] = json!(1);
-        prop_assert!(agree(&more), "unknown fields are passed over by both: {more}");
+        prop_assert!(agree(&more), "unknown fields are ignored by both: {more}");
     }
 }
 

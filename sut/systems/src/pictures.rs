@@ -111,7 +111,7 @@ impl Source for Kept {
 mod tests {
     use super::*;
 
-    /// Ten pictures, each of its own grey; counts how many are read and passed over.
+    /// Ten pictures, each of its own grey; counts how many are read and skipped.
     fn opener(read: &Arc<AtomicUsize>) -> OpenPictures {
         let read = read.clone();
         Box::new(move || {
@@ -124,7 +124,7 @@ mod tests {
         })
     }
 
-    /// Whatever is passed over, whichever clip was before, and where only some have a place: the file's own pictures, each decoded once
+    /// Whatever is skipped, whichever clip was before, and where only some have a place: the file's own pictures, each decoded once
     /// if it has one. One test, since what is kept is the process's.
     #[test]
     fn pictures_are_the_file_s_and_decoded_once() {
@@ -153,7 +153,7 @@ mod tests {
         (1..=10).for_each(|n| assert_eq!(again.next().unwrap().unwrap().y[0], n));
         assert_eq!(count(), 0);
         assert_eq!(all("a", &[1, 5]), [2, 3, 4, 6, 7, 8, 9, 10]);
-        // Another clip; what is passed over ends what is kept.
+        // Another clip; what is skipped ends what is kept.
         count();
         assert_eq!(all("b", &[3]), [1, 2, 4, 5, 6, 7, 8, 9, 10]);
         let mut first = kept("b".into(), opener(&read))().unwrap();

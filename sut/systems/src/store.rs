@@ -12,7 +12,7 @@
 //! | u32 | length of the unit, little-endian |
 //! | rest | the unit |
 //!
-//! What does not match its hash (a writer that was killed, a bit flipped on the disk) is passed over: it is encoded again.
+//! What does not match its hash (a writer that was killed, a bit flipped on the disk) is skipped: it is encoded again.
 //! Units stay in the file; memory holds where they are.
 
 use codecs::Unit;

@@ -28,7 +28,7 @@ fn picture(frame: u32) -> Yuv420 {
     picture
 }
 
-/// The clip, which counts the pictures that are taken from it, those that are passed over not.
+/// The clip, which counts the pictures that are taken from it, those that are skipped not.
 struct Clip(u32, Arc<AtomicUsize>);
 
 impl Source for Clip {
