@@ -359,7 +359,7 @@ train-dcvcrt *ARGS: build
 eval-dcvcrt *ARGS: build
     ./target/release/eval_dcvcrt "$@"
 
-# DCVC-RT-lite under loss beside ReVo's other codecs, five seeds: dcvcrt-lite-loss CLIP... [-- OPTION OF SWEEP...]; means over clips as Markdown
+# DCVC-RT-lite under loss beside ReVo's other codecs, three seeds: dcvcrt-lite-loss CLIP... [-- OPTION OF SWEEP...]; means over clips as Markdown
 dcvcrt-lite-loss +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail

@@ -325,6 +325,34 @@ fn hostile_systems_are_caught_in_virtual_time() {
     }
 }
 
+/// In a container single files of `/etc` are mounts (Docker and podman: `hosts`, `hostname`, `resolv.conf`); a plug-in there is kept apart as
+/// anywhere, and reads them.
+#[test]
+fn where_files_of_etc_are_mounts_plug_ins_are_kept_apart_too() {
+    if !possible() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    fs::write(&hosts, "127.0.0.1 localhost made-for-this-test\n").unwrap();
+    let mounts =
+        "mount --bind \"$1\" /etc/hosts && mount --bind /etc/hostname /etc/hostname && shift && exec \"$@\"";
+    for (number, (attack, backend)) in (0..).zip([("mounted_files", "virtual"), ("locks", "namespaces")]) {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "bash", "-c", mounts, "mounts"])
+            .arg(&hosts)
+            .arg(env!("CARGO_BIN_EXE_freezeframe"));
+        let place = Place::new(9_002 + number);
+        let output = place.run_by(command, attack, "", backend);
+        let (codes, _, logs) = place.outcome();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{attack}: {said} {logs}");
+        assert!(logs.contains("BLOCKED") && !logs.contains("SUCCEEDED"), "{attack}: {said} {logs}");
+        assert!(!codes.iter().any(|c| c == "not_isolated"), "{attack}: {said}");
+    }
+}
+
 /// What a machine without namespaces and rights can do: virtual time, with its rows marked; no lab, with the reason and exit code 69.
 #[test]
 fn without_namespaces_rows_are_marked_and_labs_refused() {

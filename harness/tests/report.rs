@@ -668,6 +668,11 @@ fn means_over_clips_have_students_interval_over_clips_and_what_is_missing_is_cou
     assert!((cell("psnr_mean_db_low") - (32.5 - half)).abs() < 1e-6);
     assert!((cell("psnr_mean_db_high") - (32.5 + half)).abs() < 1e-6);
     assert_eq!((cell("psnr_mean_db_n"), cell("latency_p50_ms_n")), (12.0, 10.0));
+    // The page has that row first, and its clips in a table that opens.
+    let page = page("x", &runs, None);
+    let (over, each) = page.split_once("Clip by clip").unwrap();
+    assert!(over.contains("6 clips") && over.contains("32.50") && !over.contains(">clip-0<"));
+    assert_eq!((0..6).filter(|clip| each.contains(&format!(">clip-{clip}<"))).count(), 6);
 }
 
 #[test]

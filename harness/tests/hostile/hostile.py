@@ -108,6 +108,10 @@ def once():
             attempt(path, lambda: open(path, "rb").read(1) != b"")
         if open("/proc/self/uid_map").read().split() == ["0", "0", "4294967295"]:
             attempt("being root", lambda: 0 in (*os.getresuid(), *os.getresgid(), *os.getgroups()))
+    elif a == "mounted_files":
+        if "made-for-this-test" not in open("/etc/hosts").read():
+            sys.exit("this is another /etc/hosts")
+        attempt("/etc/hosts", lambda: open("/etc/hosts", "ab").write(b"owned") > 0)
     elif a == "shared_memory_eater":
         import mmap
         hoard = []

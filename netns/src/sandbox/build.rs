@@ -78,6 +78,7 @@ const SMALL: u64 = 1 << 20;
 const LAYER: &str = "/.layer";
 const SCRATCH: &str = "/.scratch";
 const FILES: &str = "/.files";
+const COPIES: &str = "/.copies";
 
 /// One step of building the root.
 pub(super) enum Step {
@@ -166,6 +167,7 @@ impl Plan {
             steps: Vec::new(),
             numbered: Vec::new(),
             parents: Vec::new(),
+            copies: 0,
             mounts: mounts::of_this_process(),
         };
         builder.tmpfs(Path::new("/"), "mode=0755,size=64m")?;
@@ -249,6 +251,8 @@ struct Builder {
     numbered: Vec<PathBuf>,
     /// Folders of which single files are shown, each viewed at a place of its own meanwhile.
     parents: Vec<PathBuf>,
+    /// Mounted files that are copied.
+    copies: usize,
     mounts: Vec<Mount>,
 }
 
@@ -340,7 +344,9 @@ impl Builder {
     fn leave_the_rest(&mut self) -> io::Result<()> {
         let views: Vec<PathBuf> =
             (0..self.parents.len()).map(|i| Path::new(FILES).join(i.to_string())).collect();
-        for path in views.iter().map(PathBuf::as_path).chain([FILES, SCRATCH, LAYER].map(Path::new)) {
+        let copies = (self.copies > 0).then_some(COPIES);
+        let others = [FILES, SCRATCH, LAYER].into_iter().chain(copies).map(Path::new);
+        for path in views.iter().map(PathBuf::as_path).chain(others) {
             self.steps.push(Step::Leave(text(&self.inside(path))?));
         }
         Ok(())
@@ -393,11 +399,7 @@ impl Builder {
     fn read_file(&mut self, path: &Path) -> io::Result<()> {
         if self.mounts.iter().any(|m| m.point == path) {
             if std::fs::metadata(path)?.len() <= SMALL {
-                self.folder(path.parent().unwrap_or(Path::new("/")))?;
-                let (at, bytes) = (text(&self.inside(path))?, std::fs::read(path)?);
-                self.file(path)?;
-                self.steps.push(Step::Content { at, bytes });
-                return Ok(());
+                return self.copied_file(path);
             }
             let number = self.number(path);
             self.steps.push(Step::Shared(number));
@@ -414,6 +416,22 @@ impl Builder {
             self.view(parent, &view)?;
         }
         let from = self.inside(&view.join(name));
+        self.bind(&from, path, false)?;
+        self.steps.push(Step::Protect(text(&self.inside(path))?));
+        Ok(())
+    }
+
+    /// A copy, bound to its place: the folder that shows it may be there already, read-only.
+    fn copied_file(&mut self, path: &Path) -> io::Result<()> {
+        let bytes = std::fs::read(path)?;
+        if self.copies == 0 {
+            self.tmpfs(Path::new(COPIES), "mode=0755,size=64m")?;
+        }
+        let copy = Path::new(COPIES).join(self.copies.to_string());
+        self.copies += 1;
+        let from = self.inside(&copy);
+        self.file(&copy)?;
+        self.steps.push(Step::Content { at: text(&from)?, bytes });
         self.bind(&from, path, false)?;
         self.steps.push(Step::Protect(text(&self.inside(path))?));
         Ok(())

@@ -8,7 +8,7 @@ mod timeline;
 
 use super::columns::{COLUMNS, Column};
 use super::escape;
-use super::group::{Group, group};
+use super::group::{Group, group, over_clips};
 use super::load::Run;
 use super::rate::{Deltas, deltas};
 use super::table::{Mark, Row, Shown, Table};
@@ -209,9 +209,23 @@ fn level(value: f64, warn: f64, bad: f64) -> &'static str {
     }
 }
 
+/// Over all clips first, where there are several; then clip by clip.
 fn results(out: &mut String, groups: &[Group], data: &Data) {
+    out.push_str(r##"<h2 id="results">Results</h2><p class="note">Means over all captured frames, a frozen slot counting with the old picture that was still on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Bold: best mean of its scenario; green: better than every other system there by more than chance (<a href="#pairs">systems in pairs</a>).</p>"##);
+    let over_clips = over_clips(groups);
+    if over_clips.len() == groups.len() {
+        results_table(out, groups, data);
+        return;
+    }
+    results_table(out, &over_clips, data);
+    out.push_str(r#"<details class="clips"><summary>Clip by clip</summary>"#);
+    results_table(out, groups, data);
+    out.push_str("</details>");
+}
+
+fn results_table(out: &mut String, groups: &[Group], data: &Data) {
     let table = Table::of(groups);
-    out.push_str(r##"<h2 id="results">Results</h2><p class="note">Means over all captured frames, a frozen slot counting with the old picture that was still on the screen; <em>worst</em> is the mean of the worst tenth. Several runs: mean over runs. Bold: best mean of its scenario; green: better than every other system there by more than chance (<a href="#pairs">systems in pairs</a>).</p><div class="card scroll">"##);
+    out.push_str(r#"<div class="card scroll">"#);
     let used: Vec<(usize, &Column)> =
         COLUMNS.iter().enumerate().zip(table.used()).filter(|(_, u)| *u).map(|(c, _)| c).collect();
     let several = table.several();
