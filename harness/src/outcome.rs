@@ -6,6 +6,7 @@ use crate::report::{self, group::group, table::Table};
 use crate::score;
 use anyhow::{Context, Result};
 use contract::{Manifest, Scores, exit};
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +44,9 @@ pub fn score_and_report_new(
 
 /// The report of a whole sweep over the runs in `dirs`, in `out`; gives the runs, loaded.
 pub fn sweep_report(out: &Path, name: &str, dirs: &[PathBuf], baseline: Option<&str>) -> Result<Vec<Run>> {
-    let runs = load(dirs)?;
+    let mut runs = load(dirs)?;
+    let folders: BTreeSet<PathBuf> = dirs.iter().map(|d| d.with_file_name(failed::FOLDER)).collect();
+    failed::note(&mut runs, folders.into_iter().collect());
     report::write_runs(out, &format!("Plan {name}"), &runs, baseline)?;
     Ok(runs)
 }

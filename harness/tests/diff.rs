@@ -161,3 +161,38 @@ fn power_says_how_many_seeds_a_difference_needs() {
         assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
     }
 }
+
+/// Values that no column of the default table has count as the others; of a folder with two revisions nobody knows which is meant.
+#[test]
+fn what_is_not_in_the_table_is_compared_and_two_revisions_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let with = |metric: contract::Metric, value: f64| {
+        let mut run = made("revo-h264", 1, 0.0);
+        let rgb = run.scores.streams.get_mut(&contract::Stream::Depth).unwrap();
+        let mut quality = rgb.quality[&contract::Metric::Ssim].clone();
+        quality.all.mean = value;
+        rgb.quality.insert(metric, quality);
+        run
+    };
+    for metric in contract::Metric::ALL {
+        let _ = std::fs::remove_dir_all(root.path());
+        write(&root.path().join("old"), &[with(metric, 0.9)]);
+        write(&root.path().join("new"), &[with(metric, 0.2)]);
+        let output = tool(&["diff", &path("old"), &path("new"), "--tolerance", "all=0"]);
+        assert_eq!(output.status.code(), Some(3), "{metric:?}: {}", said(&output));
+    }
+    let mut worse = made("revo-h264", 1, -25.0);
+    worse.scores.key.revision = "worse".into();
+    write(&root.path().join("both"), &[made("revo-h264", 1, 0.0), worse]);
+    write(&root.path().join("one"), &[made("revo-h264", 1, 0.0)]);
+    for (old, new) in [("one", "both"), ("both", "one")] {
+        let output = tool(&["diff", &path(old), &path(new)]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(
+            said(&output).contains("another revision") && said(&output).contains("take one away"),
+            "{}",
+            said(&output)
+        );
+    }
+}

@@ -313,8 +313,10 @@ fn pairs_met_the_same_thing_by_content() {
     assert_eq!(found.len(), 1);
     let seeds = [found[0].first, found[0].second].map(|r| (r.scores.run.scenario.clone(), r.scores.key.seed));
     assert!(seeds[0] == seeds[1] && seeds[0] == ("ge-high".to_owned(), 3), "{seeds:?}");
-    // Two runs of one side under one condition: nobody knows which is meant.
-    let twice = [a[5].clone(), a[5].clone()];
+    // A repeat is paired as often as it was made; of two revisions under one condition nobody knows which is meant.
+    let mut twice = [a[5].clone(), a[5].clone()];
+    assert_eq!(pairs(&twice, &b).len(), 2);
+    twice[1].scores.key.revision = "another".into();
     assert_eq!(pairs(&twice, &b).len(), 0);
 }
 
@@ -389,6 +391,7 @@ fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
     let unfinished = root.path().join("c");
     std::fs::create_dir_all(&unfinished).unwrap();
     std::fs::write(unfinished.join("events.jsonl"), "").unwrap();
+    std::fs::write(unfinished.join("fates.jsonl"), "").unwrap();
     let runs = load_all(root.path()).unwrap().runs;
     assert_eq!(runs.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [1, 2]);
     let again = run(&MadeUp { seed: 1, frames: 30, ..MadeUp::default() });
@@ -398,12 +401,87 @@ fn runs_are_found_below_a_directory_and_unfinished_ones_are_not() {
     assert_eq!(table(&runs[..1]), table(&[again]));
 
     std::fs::write(root.path().join("a/seed-1/scores.json"), "{\"schema\": 1").unwrap();
-    // The others stand; alone it is an error.
+    // The others stand; alone it is an error. The run without scores is another that is left out.
     let left = load_all(root.path()).unwrap();
-    assert_eq!(left.damaged, 1);
+    assert_eq!(left.left_out, 2);
     assert_eq!(left.runs.iter().map(|r| r.scores.run.seed).collect::<Vec<_>>(), [2]);
     let error = load_all(&root.path().join("a")).unwrap_err().to_string();
     assert!(error.contains("a/seed-1/scores.json") && error.contains("freezeframe score"), "{error}");
+}
+
+/// A backup, a folder that was renamed, a link: none is a further seed. On the wall clock the same run again is another measurement of one
+/// seed, which is one unit with it.
+#[test]
+fn a_run_that_is_there_twice_counts_once() {
+    let root = tempfile::tempdir().unwrap();
+    let one = |seed: u64| run(&MadeUp { seed, frames: 30, ..MadeUp::default() });
+    for seed in 1..=6 {
+        made_up::write(&root.path().join(format!("seed-{seed}")), &one(seed));
+    }
+    made_up::write(&root.path().join("backup"), &one(3));
+    std::os::unix::fs::symlink(root.path().join("seed-4"), root.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(root.path(), root.path().join("seed-4-and-all")).unwrap();
+    let loaded = load_all(root.path()).unwrap();
+    let mut seeds: Vec<u64> = loaded.runs.iter().map(|r| r.scores.run.seed).collect();
+    seeds.sort_unstable();
+    assert_eq!((seeds, loaded.left_out), (vec![1, 2, 3, 4, 5, 6], 0));
+
+    let outside = tempfile::tempdir().unwrap();
+    made_up::write(&outside.path().join("elsewhere"), &one(9));
+    std::os::unix::fs::symlink(outside.path(), root.path().join("linked")).unwrap();
+    assert_eq!(load_all(root.path()).unwrap().runs.len(), 7, "a folder that is linked belongs to it");
+
+    let real = |seed: u64, db: f64| {
+        let mut run = one(seed);
+        run.scores.key.backend = contract::Backend::Namespaces;
+        let rgb = run.scores.streams.get_mut(&contract::Stream::Rgb).unwrap();
+        rgb.quality.get_mut(&contract::Metric::Psnr).unwrap().all.mean = db;
+        run
+    };
+    let mut runs: Vec<Run> = (1..=6).map(|seed| real(seed, 30.0 + seed as f64)).collect();
+    let column = COLUMNS.iter().position(|c| c.key == "psnr_mean_db").unwrap();
+    let value = |runs: &[Run]| Table::of(&group(runs)).rows[0].values[column].unwrap();
+    let before = value(&runs);
+    // The repeat of a seed and its mirror: 31 dB becomes the mean of 30 and 32.
+    runs[0] = real(1, 30.0);
+    runs.push(real(1, 32.0));
+    let after = value(&runs);
+    assert_eq!((after.mean, after.interval, after.units, after.n), (before.mean, before.interval, 6, 7));
+}
+
+/// Over clips that both have, the first is better; the second lacks the two hard ones and would have the higher mean.
+#[test]
+fn nobody_is_best_for_having_met_less() {
+    let made = |system: &'static str, seed: u64, db: f64| {
+        let mut run = run(&MadeUp { system, seed, frames: 30, ..MadeUp::default() });
+        let rgb = run.scores.streams.get_mut(&contract::Stream::Rgb).unwrap();
+        rgb.quality.get_mut(&contract::Metric::Psnr).unwrap().all.mean = db;
+        run
+    };
+    let mut runs: Vec<Run> =
+        [30.0, 31.0, 20.0, 21.0].iter().zip(1..).map(|(db, seed)| made("a", seed, *db)).collect();
+    runs.extend([29.0, 30.0].iter().zip(1..).map(|(db, seed)| made("b", seed, *db)));
+    let column = COLUMNS.iter().position(|c| c.key == "psnr_mean_db").unwrap();
+    let table = Table::of(&group(&runs));
+    let marks: Vec<(bool, bool)> = table.rows.iter().map(|r| (r.fewer, r.best[column])).collect();
+    assert_eq!(marks, [(false, false), (true, false)]);
+    assert!(
+        markdown(&table, None).contains("b \u{b0}")
+            && markdown(&table, None).contains("fewer clips or seeds")
+    );
+    // With what failed counted the mean is still of those that did not.
+    runs.truncate(4);
+    runs.extend((1..=4).map(|seed| made("b", seed, 40.0)));
+    let mut table = Table::of(&group(&runs));
+    assert!(table.rows[1].best[column]);
+    runs[4].failed = vec![5, 6];
+    table = Table::of(&group(&runs));
+    assert!(!table.rows[1].best[column] && table.rows[1].failed == 2);
+    assert!(terminal(&table, false).contains("b \u{d7}"));
+    let csv = csv(&table);
+    let (head, line) = (csv.lines().next().unwrap(), csv.lines().nth(2).unwrap());
+    let at = head.split(',').position(|h| h == "failed_runs").unwrap();
+    assert_eq!(line.split(',').nth(at), Some("2"), "{line}");
 }
 
 /// Every tag is closed in order, every attribute quoted, and nothing is fetched from anywhere.

@@ -84,7 +84,8 @@ fn remembered(
     Ok(hash)
 }
 
-fn state(of: &Metadata) -> String {
+/// What changes when a file does.
+pub(crate) fn state(of: &Metadata) -> String {
     let (mtime, ctime) = ((of.mtime(), of.mtime_nsec()), (of.ctime(), of.ctime_nsec()));
     format!("{} {} {}.{} {}.{}", of.ino(), of.size(), mtime.0, mtime.1, ctime.0, ctime.1)
 }

@@ -33,6 +33,7 @@ pub mod spec;
 pub mod table;
 pub mod text;
 pub mod trace_map;
+pub mod unchanged;
 pub mod units;
 mod whole;
 pub mod work;

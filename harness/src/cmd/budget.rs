@@ -51,7 +51,7 @@ pub struct Args {
 /// # Errors
 /// When a run's results are damaged, or the page cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<i32> {
-    let Loaded { runs, damaged } = load_folders(&args.runs)?;
+    let Loaded { runs, left_out } = load_folders(&args.runs)?;
     let stream = if args.depth { Stream::Depth } else { Stream::Rgb };
     let mut budgets = Vec::new();
     for playout in &args.at {
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         };
         std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
     }
-    Ok(if damaged == 0 { exit::OK } else { exit::INVALID })
+    Ok(if left_out == 0 { exit::OK } else { exit::INVALID })
 }
 
 fn as_json(curves: &[Curve], stream: Stream) -> serde_json::Value {

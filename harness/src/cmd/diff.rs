@@ -4,7 +4,7 @@ use super::text_table::text_table;
 use crate::bad_input;
 use crate::ci::{Case, CiArgs, Verdict};
 use crate::report::columns::COLUMNS;
-use crate::report::diff::{Diff, Row, Tolerance, diff};
+use crate::report::diff::{Diff, Other, Row, Tolerance, ambiguous, diff};
 use crate::report::load::{Loaded, load_all};
 use crate::report::table::UNKNOWN;
 use contract::exit;
@@ -51,10 +51,25 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<i32> {
     let given = tolerances(&args.tolerances)?;
     let (old, new) = (load(&args.old)?, load(&args.new)?);
-    let damaged = old.damaged + new.damaged;
-    let mut found = diff(&old.runs, &new.runs, |column| {
-        let said = given.iter().rev().find(|(key, _)| key == column.key || key == "all");
-        said.map_or_else(|| Tolerance::default_of(column), |(_, tolerance)| *tolerance)
+    let damaged = old.left_out + new.left_out;
+    for (folder, runs) in [(&args.old, &old.runs), (&args.new, &new.runs)] {
+        if let Some((one, other)) = ambiguous(runs).first() {
+            bad_input!(
+                "{} has one run twice, {} and {} ({}); which of them is to be compared is not known: take one away",
+                folder.display(),
+                one.dir.display(),
+                other.dir.display(),
+                if one.scores.key == other.scores.key {
+                    "a repeat"
+                } else {
+                    "another revision of the system"
+                }
+            );
+        }
+    }
+    let mut found = diff(&old.runs, &new.runs, |value| {
+        let said = given.iter().rev().find(|(key, _)| key == value || key == "all");
+        said.map_or_else(|| Tolerance::default_of(value), |(_, tolerance)| *tolerance)
     });
     if found.pairs == 0 {
         bad_input!(
@@ -130,7 +145,7 @@ fn tolerances(words: &[String]) -> anyhow::Result<Vec<(String, Tolerance)>> {
         let Some((key, value)) = word.split_once('=') else {
             bad_input!("--tolerance {word:?}: write it as KEY=VALUE, such as psnr_mean_db=0.2");
         };
-        if key != "all" && !COLUMNS.iter().any(|c| c.key == key) {
+        if key != "all" && !COLUMNS.iter().any(|c| c.key == key) && !Other::all().any(|o| o.key() == key) {
             let keys: Vec<&str> = COLUMNS.iter().map(|c| c.key).collect();
             bad_input!(
                 "--tolerance {word:?}: no column is called {key:?}; there are: all, {}",

@@ -65,9 +65,9 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         print!("{}", markdown());
         return Ok(exit::OK);
     }
-    let Loaded { runs, damaged } = load_folders(&args.runs)?;
+    let Loaded { runs, left_out } = load_folders(&args.runs)?;
     // As in tables: what is there is shown, and the exit code says that it is not all.
-    let done = if damaged == 0 { exit::OK } else { exit::INVALID };
+    let done = if left_out == 0 { exit::OK } else { exit::INVALID };
     refuse_twice(&runs)?;
     let Some(out) = &args.out else { bad_input!("--out DIR is missing") };
     std::fs::create_dir_all(out)

@@ -93,9 +93,9 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
             bad_input!("--out {}: the name must end in .svg, .pdf or .png", path.display());
         }
     }
-    let Loaded { runs, damaged } = load_folders(&args.runs)?;
+    let Loaded { runs, left_out } = load_folders(&args.runs)?;
     // As in tables: what is there is shown, and the exit code says that it is not all.
-    let done = if damaged == 0 { exit::OK } else { exit::INVALID };
+    let done = if left_out == 0 { exit::OK } else { exit::INVALID };
     let runs = chosen(runs, args)?;
     let stream = if args.depth { Stream::Depth } else { Stream::Rgb };
     let data = Data::new(&runs, Choice { stream, metric, seed: args.seed });

@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
             args.difference.unwrap_or(0.0)
         );
     }
-    let Loaded { runs, damaged } = load_all(&args.dir)?;
+    let Loaded { runs, left_out } = load_all(&args.dir)?;
     let groups = group(&runs);
     if let Some(name) = &args.baseline
         && !groups.iter().any(|g| g.system == *name)
@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
     } else {
         print!("{}", text(column, &lines));
     }
-    Ok(if damaged == 0 { exit::OK } else { exit::INVALID })
+    Ok(if left_out == 0 { exit::OK } else { exit::INVALID })
 }
 
 /// A result column by its key.

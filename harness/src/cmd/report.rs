@@ -68,7 +68,7 @@ pub enum Format {
 /// # Errors
 /// When a run's results are damaged, or a file cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<i32> {
-    let Loaded { runs, damaged } = load_all(&args.dir)?;
+    let Loaded { runs, left_out } = load_all(&args.dir)?;
     if runs.is_empty() {
         crate::bad_input!(
             "{} holds no finished run (a directory with scores.json); `freezeframe score` makes them",
@@ -113,5 +113,5 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         eprintln!("report: {}", args.dir.join("report.html").display());
     }
     let all_valid = runs.iter().all(|r| r.scores.health.valid);
-    Ok(if all_valid && damaged == 0 { exit::OK } else { exit::INVALID })
+    Ok(if all_valid && left_out == 0 { exit::OK } else { exit::INVALID })
 }

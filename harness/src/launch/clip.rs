@@ -5,12 +5,11 @@ use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
 use contract::lock::Lock;
 use contract::name::{self, Name};
-use contract::{ClipSpec, RunSpec, digest};
+use contract::{ClipSpec, RunSpec, digest, unchanged};
 use media::depth::DepthView;
 use media::scene::SceneConfig;
 use std::path::{Path, PathBuf};
 use video::{DepthSource, DepthUnit, Reader, Target, images};
-use xxhash_rust::xxh3::Xxh3;
 
 /// What the user says about the clip.
 #[derive(Clone, Debug, Default)]
@@ -131,15 +130,11 @@ pub fn check_unchanged(spec: &RunSpec) -> Result<()> {
         return Ok(());
     }
     let clip = &spec.clip;
-    let rgb = with_shape(hash_of(&clip.rgb)?, (clip.width, clip.height, clip.fps));
-    let depth = match &clip.depth {
-        Some(path) => Some((path, format!("{:032x}", hash_of(path)?))),
-        None => None,
-    };
-    let differs = match &depth {
+    let (rgb, depth) = hashes_now(clip)?;
+    let differs = match (&clip.depth, depth) {
         _ if rgb != clip.hash => Some((&clip.rgb, rgb, clip.hash.clone())),
-        Some((path, found)) if clip.depth_hash.as_ref() != Some(found) => {
-            Some((*path, found.clone(), clip.depth_hash.clone().unwrap_or_default()))
+        (Some(path), found) if clip.depth_hash != found => {
+            Some((path, found.unwrap_or_default(), clip.depth_hash.clone().unwrap_or_default()))
         }
         _ => None,
     };
@@ -151,6 +146,24 @@ pub fn check_unchanged(spec: &RunSpec) -> Result<()> {
         &found[..12],
         sent.get(..12).unwrap_or(&sent)
     );
+}
+
+/// Has a run's clip stand for the files as they are now; whether that is another clip than was sent.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn take_as_it_is(clip: &mut ClipSpec) -> Result<bool> {
+    let (rgb, depth) = hashes_now(clip)?;
+    let another = clip.hash != rgb || clip.depth_hash != depth;
+    (clip.hash, clip.depth_hash) = (rgb, depth);
+    Ok(another)
+}
+
+/// [`ClipSpec::hash`] and [`ClipSpec::depth_hash`] of the files as they are now.
+fn hashes_now(clip: &ClipSpec) -> Result<(String, Option<String>)> {
+    let rgb = with_shape(hash_of(&clip.rgb)?, (clip.width, clip.height, clip.fps));
+    let depth = clip.depth.as_ref().map(|path| hash_of(path)).transpose()?;
+    Ok((rgb, depth.map(|hash| format!("{hash:032x}"))))
 }
 
 fn embedded(request: &ClipRequest, person: u32, tell: &mut dyn FnMut(&str)) -> Result<ClipSpec> {
@@ -277,15 +290,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// When one cannot be read.
 pub fn hash_of(path: &Path) -> Result<u128> {
-    let failed = |path: &Path| format!("failed to read {}", path.display());
-    if !path.is_dir() {
-        return digest::xxh3(path, digest::cache_folder().as_deref()).with_context(|| failed(path));
-    }
-    let mut hash = Xxh3::new();
-    for picture in images::list(path)? {
-        hash.update(&std::fs::read(&picture).with_context(|| failed(&picture))?);
-    }
-    Ok(hash.digest128())
+    Ok(unchanged::hash_of(&images::files(path)?)?)
 }
 
 fn with_shape(hash: u128, shape: (u32, u32, u32)) -> String {

@@ -195,7 +195,7 @@ fn absolute(path: impl AsRef<Path>) -> Result<String> {
 /// `key=value`, the value as TOML if it is one and as a text otherwise.
 ///
 /// # Errors
-/// A word without `=`.
+/// A word without `=`, or a key that is there twice.
 pub fn parse_options(options: &[String]) -> Result<toml::Table> {
     let mut table = toml::Table::new();
     for option in options {
@@ -203,7 +203,9 @@ pub fn parse_options(options: &[String]) -> Result<toml::Table> {
             bad_input!("--option {option:?}: write it as key=value");
         };
         let parsed = value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned()));
-        table.insert(key.to_owned(), parsed);
+        if table.insert(key.to_owned(), parsed).is_some() {
+            bad_input!("option {key:?} is there twice; leave one out");
+        }
     }
     Ok(table)
 }
@@ -222,6 +224,8 @@ mod tests {
         assert_eq!(table["c"], toml::Value::String("datachannel".into()));
         assert_eq!(table["d"], toml::Value::String("x y".into()));
         assert!(parse_options(&["a".into()]).unwrap_err().to_string().contains("key=value"));
+        let twice = parse_options(&["a=1".into(), "b=1".into(), "a=2".into()]).unwrap_err().to_string();
+        assert!(twice.contains("\"a\" is there twice"), "{twice}");
         // One value, whole: what follows a line break or a hash is part of it.
         let table = parse_options(&["a=1\nb = 2".into(), "c=1 # d".into()]).unwrap();
         assert_eq!(table["a"], toml::Value::String("1\nb = 2".into()));

@@ -1,5 +1,6 @@
 //! Options of a block: sets of `key=value`, each set a run of its own.
 
+use super::MOST_RUNS;
 use super::values::values;
 use toml::{Table, Value};
 
@@ -35,9 +36,19 @@ pub fn sets(of: &Value) -> Result<Vec<Vec<String>>, String> {
 
 /// Every combination; the last key, by name, changes fastest.
 fn product(table: &Table) -> Result<Vec<Vec<String>>, String> {
-    let mut all = vec![Vec::new()];
+    let mut lists = Vec::new();
     for (key, value) in table {
-        let values = values(value).map_err(|e| format!("option `{key}`: {e}"))?;
+        lists.push((key, values(value).map_err(|e| format!("option `{key}`: {e}"))?));
+    }
+    // Counted before they are made, which memory may not survive.
+    let count = lists.iter().map(|(_, values)| values.len()).fold(1, usize::saturating_mul);
+    if count > MOST_RUNS {
+        return Err(format!(
+            "these are {count} sets of options, more than {MOST_RUNS}; shorten lists and ranges"
+        ));
+    }
+    let mut all = vec![Vec::new()];
+    for (key, values) in lists {
         all = all
             .iter()
             .flat_map(|set: &Vec<String>| {
@@ -87,6 +98,7 @@ mod tests {
             ("7", "no set"),
             ("['a=1', {}]", "no set"),
             ("{ a = { from = 1 } }", "option `a`: a range lacks `to`"),
+            ("{ a = { from = 1, to = 100000 }, b = { from = 1, to = 100000 } }", "10000000000 sets"),
         ] {
             let error = of(wrong).expect_err(wrong);
             assert!(error.contains(said), "{wrong}: {error}");

@@ -45,6 +45,8 @@ pub struct Column {
     pub get: fn(&Run) -> Option<f64>,
     /// Set: the value of several runs is the worst tenth of their frames together, not the mean of `get`.
     pub pooled: Option<(Stream, Metric)>,
+    /// Set: it is the mean of this metric over the captured frames of a stream.
+    pub mean_of: Option<(Stream, Metric)>,
 }
 
 /// All headline columns in order.
@@ -52,24 +54,35 @@ pub struct Column {
 /// The freezes that lead are those of `stall200`: it needs no gap before a freeze to judge it by, so it sees the time
 /// before the first picture, a freeze right after frame 0 and the one that ends the clip. W3C's rule sees none of them (it
 /// counts 0 for a clip that shows frame 0 and nothing else) and stays in CSV, JSON and the page.
-pub const COLUMNS: [Column; 40] = [
-    column("PSNR dB", "mean", "psnr_mean_db", 2, Better::Higher, |r| {
+pub const COLUMNS: [Column; 45] = [
+    mean_of(Stream::Rgb, Metric::Psnr, "PSNR dB", "mean", "psnr_mean_db", 2, |r| {
         quality(r, Stream::Rgb, Metric::Psnr, mean)
     }),
     worst("PSNR dB", "psnr_worst10_db", 2, Metric::Psnr, |r| quality(r, Stream::Rgb, Metric::Psnr, worst10)),
-    column("SSIM", "mean", "ssim_mean", 4, Better::Higher, |r| quality(r, Stream::Rgb, Metric::Ssim, mean)),
+    mean_of(Stream::Rgb, Metric::Ssim, "SSIM", "mean", "ssim_mean", 4, |r| {
+        quality(r, Stream::Rgb, Metric::Ssim, mean)
+    }),
     worst("SSIM", "ssim_worst10", 4, Metric::Ssim, |r| quality(r, Stream::Rgb, Metric::Ssim, worst10)),
-    column("MS-SSIM", "mean", "ms_ssim_mean", 4, Better::Higher, |r| {
+    mean_of(Stream::Rgb, Metric::MsSsim, "MS-SSIM", "mean", "ms_ssim_mean", 4, |r| {
         quality(r, Stream::Rgb, Metric::MsSsim, mean)
     }),
-    column("LPIPS", "vgg", "lpips_vgg_mean", 4, Better::Lower, |r| {
+    mean_of(Stream::Rgb, Metric::LpipsVgg, "LPIPS", "vgg", "lpips_vgg_mean", 4, |r| {
         quality(r, Stream::Rgb, Metric::LpipsVgg, mean)
     }),
-    column("LPIPS", "alex", "lpips_alex_mean", 4, Better::Lower, |r| {
+    mean_of(Stream::Rgb, Metric::LpipsAlex, "LPIPS", "alex", "lpips_alex_mean", 4, |r| {
         quality(r, Stream::Rgb, Metric::LpipsAlex, mean)
     }),
-    column("LPIPS", "squeeze", "lpips_squeeze_mean", 4, Better::Lower, |r| {
+    mean_of(Stream::Rgb, Metric::LpipsSqueeze, "LPIPS", "squeeze", "lpips_squeeze_mean", 4, |r| {
         quality(r, Stream::Rgb, Metric::LpipsSqueeze, mean)
+    }),
+    mean_of(Stream::Rgb, Metric::SsimFull, "SSIM", "full", "ssim_full_mean", 4, |r| {
+        quality(r, Stream::Rgb, Metric::SsimFull, mean)
+    }),
+    mean_of(Stream::Rgb, Metric::FfmpegPsnr, "FFmpeg's", "PSNR", "ffmpeg_psnr_mean_db", 2, |r| {
+        quality(r, Stream::Rgb, Metric::FfmpegPsnr, mean)
+    }),
+    mean_of(Stream::Rgb, Metric::FfmpegSsim, "FFmpeg's", "SSIM", "ffmpeg_ssim_mean", 4, |r| {
+        quality(r, Stream::Rgb, Metric::FfmpegSsim, mean)
     }),
     column("budget", "ms", "budget_ms", 1, Better::Neither, |r| r.scores.budget.kept_ns.map(ms)),
     column("non-rendered %", "play", "non_rendered_play_percent", 2, Better::Lower, |r| {
@@ -164,19 +177,31 @@ pub const COLUMNS: [Column; 40] = [
             Some(r.scores.lost_at_sender.map_or(0.0, |lost| 100.0 * lost.share))
         }),
     ),
-    column("depth", "SSIM", "depth_ssim_mean", 4, Better::Higher, |r| {
+    mean_of(Stream::Depth, Metric::Ssim, "depth", "SSIM", "depth_ssim_mean", 4, |r| {
         quality(r, Stream::Depth, Metric::Ssim, mean)
     }),
-    column("depth", "RMSE mm", "depth_rmse_mm", 1, Better::Lower, |r| {
+    mean_of(Stream::Depth, Metric::DepthRmseMm, "depth", "RMSE mm", "depth_rmse_mm", 1, |r| {
         quality(r, Stream::Depth, Metric::DepthRmseMm, mean)
     }),
+    shown(
+        Show::InFiles,
+        mean_of(Stream::Depth, Metric::DepthAbsRel, "depth", "abs rel", "depth_abs_rel_mean", 4, |r| {
+            quality(r, Stream::Depth, Metric::DepthAbsRel, mean)
+        }),
+    ),
+    shown(
+        Show::InFiles,
+        mean_of(Stream::Depth, Metric::DepthDelta1, "depth", "δ<1.25", "depth_delta1_mean", 4, |r| {
+            quality(r, Stream::Depth, Metric::DepthDelta1, mean)
+        }),
+    ),
     column("depth", "frozen %", "depth_non_rendered_play_percent", 2, Better::Lower, |r| {
         r.scores.streams.get(&Stream::Depth)?.non_rendered_play_percent
     }),
-    column("depth", "D1 dB", "depth_d1_mean_db", 2, Better::Higher, |r| {
+    mean_of(Stream::Depth, Metric::DepthD1, "depth", "D1 dB", "depth_d1_mean_db", 2, |r| {
         quality(r, Stream::Depth, Metric::DepthD1, mean)
     }),
-    column("depth", "D2 dB", "depth_d2_mean_db", 2, Better::Higher, |r| {
+    mean_of(Stream::Depth, Metric::DepthD2, "depth", "D2 dB", "depth_d2_mean_db", 2, |r| {
         quality(r, Stream::Depth, Metric::DepthD2, mean)
     }),
     // Of apps, whose call is set up before frame 0: from the start of the processes.
@@ -194,7 +219,21 @@ const fn column(
     better: Better,
     get: fn(&Run) -> Option<f64>,
 ) -> Column {
-    Column { group, name, key, digits, better, show: Show::Always, get, pooled: None }
+    Column { group, name, key, digits, better, show: Show::Always, get, pooled: None, mean_of: None }
+}
+
+/// The mean of a metric, which `get` has to be.
+const fn mean_of(
+    stream: Stream,
+    metric: Metric,
+    group: &'static str,
+    name: &'static str,
+    key: &'static str,
+    digits: usize,
+    get: fn(&Run) -> Option<f64>,
+) -> Column {
+    let better = if metric.higher_is_better() { Better::Higher } else { Better::Lower };
+    Column { mean_of: Some((stream, metric)), ..column(group, name, key, digits, better, get) }
 }
 
 const fn shown(show: Show, column: Column) -> Column {

@@ -6,7 +6,10 @@
 use super::columns::{Better, COLUMNS, Column};
 use super::group::{Group, Labels, group};
 use super::load::Run;
-use contract::RunKey;
+use crate::score::session;
+use contract::scores::Quality;
+use contract::{Metric, RunKey, Stream};
+use metrics::Better as Direction;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -22,15 +25,18 @@ pub enum Tolerance {
 
 impl Tolerance {
     /// What is tolerated where nothing is said. Runs in virtual time repeat to the bit; this much is what an update of a
-    /// codec or a compiler may change without anybody seeing it.
+    /// codec or a compiler may change without anybody seeing it. `key` names the value and its unit.
     #[must_use]
-    pub fn default_of(column: &Column) -> Self {
-        let ends = |end: &str| column.key.ends_with(end);
-        if ends("_db") {
+    pub fn default_of(key: &str) -> Self {
+        let ends = |end: &str| key.ends_with(end);
+        // In dB without saying so: what no column has is called by its metric.
+        let decibels =
+            ["psnr", "d1", "d2"].iter().any(|m| ends(&format!("{m}_mean")) || ends(&format!("{m}_worst10")));
+        if ends("_db") || decibels {
             Self::Absolute(0.1)
-        } else if column.key.contains("ssim") {
+        } else if key.contains("ssim") {
             Self::Absolute(0.001)
-        } else if column.key.contains("lpips") {
+        } else if key.contains("lpips") {
             Self::Absolute(0.002)
         } else if ends("_percent") {
             Self::Absolute(0.5)
@@ -86,7 +92,7 @@ pub struct Row {
     /// System.
     pub system: String,
     /// Column.
-    pub key: &'static str,
+    pub key: String,
     /// Digits that it is shown with.
     pub digits: usize,
     /// Pairs with a value on both sides.
@@ -143,9 +149,69 @@ fn named(run: &Run) -> String {
     format!("{} {} {} seed {} ({})", id.scenario, id.system, id.clip, id.seed, run.dir.display())
 }
 
-/// Compares the runs of two folders; `tolerance` says what each column may differ by.
+/// Runs of one folder that are the same but for the revision, or repeats of one: which of them is meant is not known. Each once, with one
+/// of the others.
 #[must_use]
-pub fn diff(old: &[Run], new: &[Run], tolerance: impl Fn(&Column) -> Tolerance) -> Diff {
+pub fn ambiguous(runs: &[Run]) -> Vec<(&Run, &Run)> {
+    let mut known: BTreeMap<RunKey, &Run> = BTreeMap::new();
+    let mut twice = Vec::new();
+    for run in runs {
+        match known.get(&key(run)) {
+            Some(other) => twice.push((*other, run)),
+            None => drop(known.insert(key(run), run)),
+        }
+    }
+    twice
+}
+
+/// A value of pictures that no column of the table has.
+pub struct Other {
+    stream: Stream,
+    metric: Metric,
+    part: (&'static str, fn(&Quality) -> f64),
+}
+
+impl Other {
+    /// Every metric of every stream that is in no column, mean and worst tenth.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let both = Stream::ALL.into_iter().flat_map(|stream| Metric::ALL.map(|metric| (stream, metric)));
+        both.flat_map(|(stream, metric)| {
+            let parts: [(&'static str, fn(&Quality) -> f64); 2] =
+                [("mean", |q| q.all.mean), ("worst10", |q| q.all.worst10)];
+            let shown = move |part: &str| {
+                COLUMNS.iter().any(|c| {
+                    let of = if part == "mean" { c.mean_of } else { c.pooled };
+                    of == Some((stream, metric))
+                })
+            };
+            let others = parts.into_iter().filter(move |(part, _)| !shown(part));
+            others.map(move |part| Self { stream, metric, part })
+        })
+    }
+
+    /// Its name: stream, metric, part.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}_{}_{}", self.stream.name(), self.metric.name(), self.part.0)
+    }
+
+    fn get(&self, run: &Run) -> Option<f64> {
+        run.scores.streams.get(&self.stream)?.quality.get(&self.metric).map(self.part.1)
+    }
+}
+
+/// What is compared: a column or another value.
+struct Value<'a> {
+    key: String,
+    digits: usize,
+    better: Better,
+    tolerance: Tolerance,
+    get: &'a dyn Fn(&Run) -> Option<f64>,
+}
+
+/// Compares the runs of two folders, each of which is there once ([`ambiguous`]); `tolerance` says what each column may differ by.
+#[must_use]
+pub fn diff(old: &[Run], new: &[Run], tolerance: impl Fn(&str) -> Tolerance) -> Diff {
     let partners: BTreeMap<RunKey, &Run> = new.iter().map(|r| (key(r), r)).collect();
     let known: BTreeMap<RunKey, &Run> = old.iter().map(|r| (key(r), r)).collect();
     let mut found = Diff {
@@ -167,21 +233,34 @@ pub fn diff(old: &[Run], new: &[Run], tolerance: impl Fn(&Column) -> Tolerance) 
                 found.validity.push(format!("{}: {now}", named(n)));
             }
         }
-        for column in &COLUMNS {
-            match row(&group, &pairs, column, tolerance(column)) {
-                Some(row) => found.rows.push(row),
-                None => found.equal += usize::from(pairs.iter().any(|(o, _)| (column.get)(o).is_some())),
-            }
+        let mut compare = |value: &Value| match row(&group, &pairs, value) {
+            Some(row) => found.rows.push(row),
+            None => found.equal += usize::from(pairs.iter().any(|(o, _)| (value.get)(o).is_some())),
+        };
+        for Column { key, digits, better, get, .. } in COLUMNS {
+            let key = key.to_owned();
+            compare(&Value { tolerance: tolerance(&key), key, digits, better, get: &get });
+        }
+        for other in Other::all() {
+            let key = other.key();
+            let better = match session::better(other.metric) {
+                Direction::Higher => Better::Higher,
+                Direction::Lower => Better::Lower,
+            };
+            let get = |run: &Run| other.get(run);
+            let digits = other.metric.digits();
+            compare(&Value { tolerance: tolerance(&key), key, digits, better, get: &get });
         }
     }
     found
 }
 
-fn row(group: &Group, pairs: &[(&Run, &Run)], column: &Column, tolerance: Tolerance) -> Option<Row> {
+fn row(group: &Group, pairs: &[(&Run, &Run)], value: &Value) -> Option<Row> {
+    let tolerance = value.tolerance;
     let (mut old, mut new) = (Vec::new(), Vec::new());
     let (mut largest, mut beyond) = (0.0f64, 0);
     for (o, n) in pairs {
-        match ((column.get)(o), (column.get)(n)) {
+        match ((value.get)(o), (value.get)(n)) {
             (None, None) => {}
             (Some(a), Some(b)) => {
                 old.push(a);
@@ -203,7 +282,7 @@ fn row(group: &Group, pairs: &[(&Run, &Run)], column: &Column, tolerance: Tolera
     }
     let mean = |v: &[f64]| metrics::mean(v).unwrap_or(f64::NAN);
     let (old_mean, new_mean) = (mean(&old), mean(&new));
-    let better = match column.better {
+    let better = match value.better {
         Better::Higher if new_mean != old_mean => Some(new_mean > old_mean),
         Better::Lower if new_mean != old_mean => Some(new_mean < old_mean),
         _ => None,
@@ -212,8 +291,8 @@ fn row(group: &Group, pairs: &[(&Run, &Run)], column: &Column, tolerance: Tolera
         scenario: group.scenario.clone(),
         clip: group.clip.clone(),
         system: group.system.clone(),
-        key: column.key,
-        digits: column.digits,
+        key: value.key.clone(),
+        digits: value.digits,
         pairs: old.len(),
         old: old_mean,
         new: new_mean,

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn csv(table: &Table) -> String {
     let mut out = String::from(
-        "clip,scenario,system,runs,invalid_runs,budget_differs,self_reported,not_isolated,own_loss",
+        "clip,scenario,system,runs,invalid_runs,failed_runs,fewer,another_clip,budget_differs,self_reported,not_isolated,own_loss",
     );
     for column in &COLUMNS {
         let _ = write!(out, ",{}", column.key);
@@ -23,10 +23,17 @@ pub fn csv(table: &Table) -> String {
     out.push('\n');
     for row in &table.rows {
         let names = [&row.clip, &row.scenario, &row.system].map(|s| quote(s));
-        let marks = [row.budget_differs, row.self_reported, row.not_isolated, row.own_loss]
-            .map(|m| m.to_string())
-            .join(",");
-        let _ = write!(out, "{},{},{},{marks}", names.join(","), row.runs, row.invalid);
+        let marks = [
+            row.fewer,
+            row.another_clip,
+            row.budget_differs,
+            row.self_reported,
+            row.not_isolated,
+            row.own_loss,
+        ]
+        .map(|m| m.to_string())
+        .join(",");
+        let _ = write!(out, "{},{},{},{},{marks}", names.join(","), row.runs, row.invalid, row.failed);
         for value in &row.values {
             let _ = write!(out, ",{}", number(value.map(|v| v.mean)));
         }
@@ -181,6 +188,9 @@ pub fn json(table: &Table) -> serde_json::Value {
         object.insert("system".into(), row.system.clone().into());
         object.insert("runs".into(), row.runs.into());
         object.insert("invalid_runs".into(), row.invalid.into());
+        object.insert("failed_runs".into(), row.failed.into());
+        object.insert("fewer".into(), row.fewer.into());
+        object.insert("another_clip".into(), row.another_clip.into());
         object.insert("budget_differs".into(), row.budget_differs.into());
         object.insert("self_reported".into(), row.self_reported.into());
         object.insert("not_isolated".into(), row.not_isolated.into());
@@ -221,7 +231,7 @@ pub fn quote(text: &str) -> String {
 
 /// Text inside a Markdown table.
 pub(super) fn pipe(text: &str) -> String {
-    text.replace('|', "\\|")
+    text.replace('|', "\\|").replace('<', "&lt;")
 }
 
 /// Text inside LaTeX.

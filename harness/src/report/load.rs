@@ -1,10 +1,11 @@
 //! Finding and loading finished runs.
 
-use crate::launch::is_run_dir;
+use crate::launch::{failed, is_run_dir};
 use anyhow::Context as _;
 use contract::frames::{FrameRow, read_frames};
 use contract::seal::{self, Seal};
-use contract::{Scores, Stream};
+use contract::{Backend, RunKey, Scores, Stream};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub struct Run {
     pub rows: Vec<FrameRow>,
     /// Why its results are not those of today, if somebody chose to keep them all the same.
     pub stale: Vec<String>,
+    /// Seeds of runs that differ from this one in nothing else and failed: their loss patterns are missing where means are formed. Noted
+    /// at one run of each group ([`failed::note`]).
+    pub failed: Vec<u64>,
 }
 
 impl Run {
@@ -34,7 +38,13 @@ impl Run {
         let file = File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
         let rows = read_frames(BufReader::new(file))
             .with_context(|| format!("failed to read {}", path.display()))?;
-        Ok(Self { dir: dir.to_owned(), scores, rows, stale: crate::launch::stale::marks(dir) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            scores,
+            rows,
+            stale: crate::launch::stale::marks(dir),
+            failed: Vec::new(),
+        })
     }
 
     /// Rows of one stream, in frame order.
@@ -53,24 +63,46 @@ impl Run {
 pub struct Loaded {
     /// In the order of their paths.
     pub runs: Vec<Run>,
-    /// How many more there are, whose files are damaged; each was named on standard error.
-    pub damaged: usize,
+    /// How many more there are, whose files are damaged, that were never scored, or that failed; each was named on standard error.
+    pub left_out: usize,
 }
 
-/// All finished runs in `dir` and below. A run that was never scored is not finished. One that is damaged does not take the
-/// others with it: standard error names it.
+/// All finished runs in `dir` and below, links followed. What is no finished run does not take the others with it: standard error names
+/// it. A run that is there twice in virtual time, where it can only be a copy, counts once.
 ///
 /// # Errors
 /// When a directory cannot be read, or no run in it can be loaded.
 pub fn load_all(dir: &Path) -> anyhow::Result<Loaded> {
-    let (mut runs, mut damaged) = (Vec::new(), Vec::new());
-    collect(dir, &mut runs, &mut damaged)?;
+    let mut found = Found::default();
+    found.collect(dir)?;
+    let Found { mut runs, mut damaged, failed, .. } = found;
     let first = (runs.is_empty() && !damaged.is_empty()).then(|| damaged.remove(0));
     damaged.iter().for_each(|why| eprintln!("freezeframe: left out: {}", contract::said(&**why)));
-    match first {
-        Some(why) => Err(why),
-        None => Ok(Loaded { runs, damaged: damaged.len() }),
+    if let Some(why) = first {
+        return Err(why);
     }
+    once(&mut runs);
+    let failed = failed::note(&mut runs, failed);
+    Ok(Loaded { runs, left_out: damaged.len() + failed })
+}
+
+/// Of runs with equal keys in virtual time the first stays. On the wall clock the same again is another measurement.
+fn once(runs: &mut Vec<Run>) {
+    let mut known: BTreeMap<RunKey, PathBuf> = BTreeMap::new();
+    runs.retain(|run| {
+        if run.scores.key.backend != Backend::Virtual {
+            return true;
+        }
+        let first = known.entry(run.scores.key.clone()).or_insert_with(|| run.dir.clone());
+        if *first != run.dir {
+            eprintln!(
+                "freezeframe: {} is the same run as {} (equal keys) and is not counted again",
+                contract::text::line(&run.dir.display().to_string()),
+                contract::text::line(&first.display().to_string())
+            );
+        }
+        *first == run.dir
+    });
 }
 
 /// As [`load_all`], over several directories.
@@ -80,10 +112,11 @@ pub fn load_all(dir: &Path) -> anyhow::Result<Loaded> {
 pub fn load_folders(dirs: &[PathBuf]) -> anyhow::Result<Loaded> {
     let mut all = Loaded::default();
     for dir in dirs {
-        let Loaded { runs, damaged } = load_all(dir)?;
+        let Loaded { runs, left_out } = load_all(dir)?;
         all.runs.extend(runs);
-        all.damaged += damaged;
+        all.left_out += left_out;
     }
+    once(&mut all.runs);
     if all.runs.is_empty() {
         crate::bad_input!(
             "no finished run (a directory with scores.json) there; `freezeframe score` makes them"
@@ -103,27 +136,50 @@ pub fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-fn collect(dir: &Path, runs: &mut Vec<Run>, damaged: &mut Vec<anyhow::Error>) -> anyhow::Result<()> {
-    if was_finished(dir) {
-        match Run::load(dir) {
-            Ok(run) => runs.push(run),
-            Err(why) => damaged.push(why),
+/// What lies in a directory and below.
+#[derive(Default)]
+struct Found {
+    runs: Vec<Run>,
+    damaged: Vec<anyhow::Error>,
+    failed: Vec<PathBuf>,
+    /// Directories that have been looked at, without links: a link may lead back.
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Found {
+    fn collect(&mut self, dir: &Path) -> anyhow::Result<()> {
+        if let Ok(real) = dir.canonicalize()
+            && !self.seen.insert(real)
+        {
+            return Ok(());
         }
-        return Ok(()); // runs do not nest
-    }
-    if is_run_dir(dir) {
-        return Ok(()); // not scored yet
-    }
-    let entries = std::fs::read_dir(dir)
-        .with_context(|| format!("failed to read the directory {}", dir.display()))
-        .map_err(|e| crate::BadInput(contract::said(&*e)))?;
-    let mut children: Vec<PathBuf> = Vec::new();
-    for entry in entries {
-        let path = entry.with_context(|| format!("failed to read the directory {}", dir.display()))?.path();
-        if path.is_dir() && !path.is_symlink() && !is_hidden(&path) {
-            children.push(path);
+        if was_finished(dir) {
+            match Run::load(dir) {
+                Ok(run) => self.runs.push(run),
+                Err(why) => self.damaged.push(why),
+            }
+            return Ok(()); // runs do not nest
         }
+        if is_run_dir(dir) {
+            let name = dir.display();
+            self.damaged
+                .push(anyhow::anyhow!("{name} is not scored yet; `freezeframe score {name}` does that"));
+            return Ok(());
+        }
+        let entries = std::fs::read_dir(dir)
+            .with_context(|| format!("failed to read the directory {}", dir.display()))
+            .map_err(|e| crate::BadInput(contract::said(&*e)))?;
+        let mut children: Vec<PathBuf> = Vec::new();
+        for entry in entries {
+            let path =
+                entry.with_context(|| format!("failed to read the directory {}", dir.display()))?.path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name == failed::FOLDER) {
+                self.failed.push(path);
+            } else if path.is_dir() && !is_hidden(&path) {
+                children.push(path);
+            }
+        }
+        children.sort();
+        children.iter().try_for_each(|child| self.collect(child))
     }
-    children.sort();
-    children.iter().try_for_each(|child| collect(child, runs, damaged))
 }

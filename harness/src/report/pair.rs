@@ -22,9 +22,9 @@ pub struct Pair<'a> {
     pub second: &'a Run,
 }
 
-/// Pairs runs of one system with those of another, in the order of conditions. Runs without a partner are left out. Each side must
-/// have one run per condition; where it has several (two revisions of one system thrown together), which of them is meant is not
-/// known, and there is no pair.
+/// Pairs runs of one system with those of another, in the order of conditions. Runs without a partner are left out. A run that was repeated
+/// (equal keys, on the wall clock) is paired in every repeat: statistics average them. Where a side has several different runs under one
+/// condition (two revisions of one system thrown together), which of them is meant is not known, and there is no pair.
 #[must_use]
 pub fn pairs<'a>(
     first: impl IntoIterator<Item = &'a Run>,
@@ -33,11 +33,15 @@ pub fn pairs<'a>(
     let (first, mut second) = (by_condition(first), by_condition(second));
     let both =
         first.into_iter().filter_map(|(condition, a)| Some((second.remove(&condition)?, condition, a)));
-    both.filter_map(|(b, condition, a)| match (&a[..], &b[..]) {
-        (&[first], &[second]) => Some(Pair { condition, first, second }),
-        _ => None,
-    })
-    .collect()
+    let repeats = |runs: &[&Run]| runs.iter().all(|r| r.scores.key == runs[0].scores.key);
+    let mut pairs = Vec::new();
+    for (b, condition, a) in both.filter(|(b, _, a)| repeats(a) && repeats(b)) {
+        for first in a {
+            let with = |second: &&'a Run| Pair { condition: condition.clone(), first, second };
+            pairs.extend(b.iter().map(with));
+        }
+    }
+    pairs
 }
 
 fn by_condition<'a>(runs: impl IntoIterator<Item = &'a Run>) -> BTreeMap<Condition, Vec<&'a Run>> {

@@ -4,7 +4,9 @@ use super::columns::{Better, COLUMNS, Column, Show};
 use super::group::Group;
 use super::significance::families;
 use crate::launch::sandbox::NOT_ISOLATED;
+use crate::score::describe::ANOTHER_CLIP;
 use metrics::stats::{Estimate, Unit};
+use std::collections::BTreeSet;
 
 /// One row: a system under a condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +23,12 @@ pub struct Row {
     pub runs: usize,
     /// Runs left out because their record is invalid.
     pub invalid: usize,
+    /// Runs that failed and left nothing to average.
+    pub failed: usize,
+    /// True if other rows of its scenario and clip are over clips or seeds that it lacks.
+    pub fewer: bool,
+    /// True if a run was scored against another clip than was sent (warning `another_clip`).
+    pub another_clip: bool,
     /// True if not all rows of its scenario and clip were judged at one play-out budget.
     pub budget_differs: bool,
     /// True if a plug-in said itself what happened in virtual time (`health.self_reported`) in any of its runs.
@@ -72,9 +80,12 @@ impl Table {
                 over_clips: g.clips.iter().any(|c| *c != g.clip),
                 runs: g.valid().count(),
                 invalid: g.invalid(),
+                failed: g.runs.iter().map(|r| r.failed.len()).sum(),
+                fewer: false,
+                another_clip: warned(g, ANOTHER_CLIP),
                 budget_differs: false,
                 self_reported: g.runs.iter().any(|r| r.scores.health.self_reported),
-                not_isolated: g.runs.iter().any(|r| r.scores.warnings.iter().any(|w| w.code == NOT_ISOLATED)),
+                not_isolated: warned(g, NOT_ISOLATED),
                 own_loss: g.runs.iter().any(|r| r.scores.lost_at_sender.is_some()),
                 values: COLUMNS.iter().map(|c| g.value(c)).collect(),
                 best: vec![false; COLUMNS.len()],
@@ -82,6 +93,7 @@ impl Table {
             })
             .collect();
         mark_budgets(&mut rows, groups);
+        mark_fewer(&mut rows, groups);
         mark_best(&mut rows);
         mark_clear(&mut rows, groups);
         Self { rows }
@@ -224,7 +236,7 @@ pub struct Mark {
 }
 
 /// Every sign, in the order in which a row has them.
-pub static MARKS: [Mark; 4] = [
+pub static MARKS: [Mark; 7] = [
     Mark {
         sign: "\u{2020}",
         note: "these rows of a scenario were judged at different play-out budgets (column budget ms): their non-rendered frames, freezes, \
@@ -247,7 +259,45 @@ pub static MARKS: [Mark; 4] = [
                path of the scenario lost them, so the row does not compare with others",
         of: |row| row.own_loss,
     },
+    Mark {
+        sign: "\u{d7}",
+        note: "runs of this row failed (failed_runs in CSV and JSON): the loss patterns that they met are missing from its means, which do not \
+               compare with others",
+        of: |row| row.failed > 0,
+    },
+    Mark {
+        sign: "\u{b0}",
+        note: "this row is over fewer clips or seeds than others of its scenario; its means do not compare with theirs, paired differences do",
+        of: |row| row.fewer,
+    },
+    Mark {
+        sign: "#",
+        note: "scored against another clip than was sent (--allow-changed-clip)",
+        of: |row| row.another_clip,
+    },
 ];
+
+fn warned(group: &Group, code: &str) -> bool {
+    group.runs.iter().any(|r| r.scores.warnings.iter().any(|w| w.code == code))
+}
+
+/// Marks rows that lack clips or seeds which others beside them have.
+fn mark_fewer(rows: &mut [Row], groups: &[Group]) {
+    let met = |g: &Group| -> BTreeSet<(String, u64)> {
+        let all = g.runs.iter().zip(&g.clips).filter(|(r, _)| r.scores.health.valid);
+        all.map(|(r, clip)| (clip.clone(), r.scores.key.seed)).collect()
+    };
+    let sets: Vec<BTreeSet<(String, u64)>> = groups.iter().map(met).collect();
+    for i in 0..rows.len() {
+        let beside = (0..rows.len()).filter(|&k| compared(&rows[k], &rows[i]) && !sets[k].is_empty());
+        rows[i].fewer = !sets[i].is_empty() && beside.into_iter().any(|k| !sets[k].is_subset(&sets[i]));
+    }
+}
+
+/// Whether two rows stand in one comparison: one scenario, one clip or all of them.
+fn compared(a: &Row, b: &Row) -> bool {
+    a.scenario == b.scenario && (a.clip == b.clip || (a.over_clips && b.over_clips))
+}
 
 /// Budgets closer than this are one: what clocks of real machines differ by, nanoseconds.
 const SAME_BUDGET_NS: u64 = 5_000_000;
@@ -272,15 +322,15 @@ fn rivals(rows: &[Row], i: usize, c: usize) -> impl Iterator<Item = (usize, &Row
     let of = &rows[i];
     rows.iter().enumerate().filter_map(move |(k, r)| {
         let value = r.values[c].as_ref()?.mean;
-        let same_clip = r.clip == of.clip || (r.over_clips && of.over_clips);
-        (r.scenario == of.scenario && same_clip && r.runs > 0).then_some((k, r, value))
+        (compared(r, of) && r.runs > 0).then_some((k, r, value))
     })
 }
 
 fn mark_best(rows: &mut [Row]) {
     for (c, column) in COLUMNS.iter().enumerate().filter(|(_, c)| c.better != Better::Neither) {
         for i in 0..rows.len() {
-            if rows[i].budget_differs {
+            let unequal = |r: &Row| r.budget_differs || r.fewer || r.failed > 0 || r.another_clip;
+            if unequal(&rows[i]) || rivals(rows, i, c).any(|(_, r, _)| r.fewer) {
                 continue; // nobody is best of an unequal comparison
             }
             let Some(own) = rivals(rows, i, c).find(|(k, ..)| *k == i).map(|(.., v)| v) else { continue };

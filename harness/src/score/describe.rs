@@ -1,10 +1,24 @@
 //! Which run it was, and what the numbers mean, in words.
 
 use super::camera::{self, Camera};
-use contract::scores::RunIdentity;
-use contract::{Metric, RunSpec};
+use contract::scores::{RunIdentity, Warning};
+use contract::{ClipSpec, Metric, RunSpec};
 use link::{LinkSpec, LossBy, LossSpec, Order};
 use std::collections::BTreeMap;
+
+/// Code of [`another_clip`].
+pub const ANOTHER_CLIP: &str = "another_clip";
+
+/// What a reader of scores must know that were asked for with `--allow-changed-clip`.
+#[must_use]
+pub fn another_clip(clip: &ClipSpec) -> Warning {
+    let text = format!(
+        "scored against {} as it is now ({}), which is not what was sent",
+        clip.rgb.display(),
+        clip.hash.get(..12).unwrap_or(&clip.hash)
+    );
+    Warning { code: ANOTHER_CLIP.to_owned(), text }
+}
 
 /// The identity of a run.
 #[must_use]

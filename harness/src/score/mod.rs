@@ -6,7 +6,7 @@
 pub mod cache;
 pub mod camera;
 mod claims;
-mod describe;
+pub mod describe;
 pub mod pair;
 pub mod pictures;
 mod plausible;
@@ -117,9 +117,14 @@ pub fn slots_of(spec: &RunSpec) -> Slots {
 pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync)) -> anyhow::Result<Scores> {
     let mut seal = Seal::read(dir)?;
     seal.check_evidence(dir)?;
-    let spec = RunSpec::read(dir)?;
-    if !options.allow_changed_clip {
-        clip::check_unchanged(&spec).with_context(|| format!("{}", dir.display()))?;
+    let mut spec = RunSpec::read(dir)?;
+    let of_this_run = || format!("{}", dir.display());
+    let mut another_clip = false;
+    if options.allow_changed_clip {
+        // What is scored goes by the clip that it is scored against: in caches, in tables and where runs are compared.
+        another_clip = clip::take_as_it_is(&mut spec.clip).with_context(of_this_run)?;
+    } else {
+        clip::check_unchanged(&spec).with_context(of_this_run)?;
     }
     // `scores.json` says that a run is finished: it goes first and comes last.
     seal.without_results(dir)?;
@@ -260,6 +265,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
             .cloned()
             .chain(findings.iter().map(Finding::to_warning))
             .chain(lost_at_sender.map(session::lost_at_sender_warning))
+            .chain(another_clip.then(|| describe::another_clip(&spec.clip)))
             .collect(),
         definitions: describe::definitions(
             &measured(&rows),

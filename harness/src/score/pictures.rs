@@ -4,6 +4,7 @@ use crate::launch::child::Failure;
 use crate::record::read_events;
 use anyhow::{Context as _, bail};
 use codecs::{Slot, Stage};
+use contract::unchanged::Unchanged;
 use contract::units::{Entry, UnitsHeader, UnitsReader, file_name};
 use contract::{ClipSpec, EventKind, Stream};
 use media::convert::{Colour, Range, recolour};
@@ -11,7 +12,7 @@ use media::depth::DepthView;
 use media::{Depth16, Format, Picture, Yuv420};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use video::{DepthReader, DepthSource, DepthUnit, Reader, SampleReader, Target};
+use video::{DepthReader, DepthSource, DepthUnit, Reader, SampleReader, Target, images};
 use xxhash_rust::xxh3::Xxh3;
 
 /// A captured picture.
@@ -63,6 +64,7 @@ pub fn black((width, height): (usize, usize), range: Range) -> Yuv420 {
 /// The captured pictures of a stream, one after the other.
 pub struct Captured {
     source: Source,
+    files: Unchanged,
     meaning: Meaning,
     frames: u32,
     next: u32,
@@ -80,10 +82,17 @@ impl Captured {
     /// When the clip is not there any more, or is no video.
     pub fn open(clip: &ClipSpec, stream: Stream) -> anyhow::Result<Self> {
         let target = Target::new((clip.width as usize, clip.height as usize), (clip.fps, 1));
-        let source = match stream {
-            Stream::Rgb => Source::Video(Box::new(Reader::open(&clip.rgb, &target)?)),
+        let (path, hash) = match stream {
+            Stream::Rgb => (&clip.rgb, &*clip.hash),
             Stream::Depth => {
                 let path = clip.depth.as_ref().context("the clip has no depth file")?;
+                (path, clip.depth_hash.as_deref().unwrap_or_default())
+            }
+        };
+        let files = Unchanged::of(images::files(path)?, hash)?;
+        let source = match stream {
+            Stream::Rgb => Source::Video(Box::new(Reader::open(path, &target)?)),
+            Stream::Depth => {
                 match (
                     DepthSource::open(path, &target, DepthUnit::of(clip.depth_per_metre))?,
                     clip.depth_range_mm,
@@ -102,7 +111,7 @@ impl Captured {
             Source::Video(reader) => Meaning { colour: reader.colour(), view: None },
             Source::Metric(_, view) => Meaning { colour: Colour::BT601, view: Some(*view) },
         };
-        Ok(Self { source, meaning, frames: clip.frames, next: 0 })
+        Ok(Self { source, meaning, frames: clip.frames, next: 0, files })
     }
 
     /// How to understand the pictures.
@@ -142,6 +151,8 @@ impl Captured {
                 .next_frame()?
                 .map(|depth| Shot { picture: view.to_yuv420(&depth, Range::Limited), depth: Some(depth) }),
         };
+        // Before anything of it is kept under the clip's hash.
+        self.files.check()?;
         let shot = shot.with_context(|| ends(self.next))?;
         self.next += 1;
         Ok(shot)

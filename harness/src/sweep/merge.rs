@@ -27,7 +27,7 @@ pub struct Merged {
     pub others: Vec<PathBuf>,
     /// What is not there although the plan requires it: the run, and why.
     pub missing: Vec<Missing>,
-    /// Runs that were left out because their files are damaged; each was named on standard error.
+    /// Runs that were left out because their files are damaged, they were never scored, or they failed; each was named on standard error.
     pub damaged: usize,
     /// Runs of optional blocks that a machine could not do, and why.
     pub left_out: Vec<(String, String)>,
@@ -68,7 +68,7 @@ pub fn merge(dirs: &[PathBuf], into: &Path) -> Result<Merged> {
         folders.push(dir);
         records.extend(Record::read_all(dir)?.into_iter().map(|r| (dir.to_owned(), r)));
         let loaded = load_all(dir)?;
-        damaged += loaded.damaged;
+        damaged += loaded.left_out;
         for run in loaded.runs {
             let spec = RunSpec::read(&run.dir)?;
             let key = RunKey::of(&spec).without_revision();

@@ -288,6 +288,7 @@ pub fn run(what: &MadeUp) -> Run {
         },
         rows: joined.rows,
         stale: Vec::new(),
+        failed: Vec::new(),
     }
 }
 

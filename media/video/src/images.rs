@@ -15,6 +15,14 @@ pub fn is_image(path: &Path) -> bool {
     ending.is_some_and(|e| ENDINGS.contains(&e.as_str()))
 }
 
+/// The files that a clip's pictures are in: those of a folder of pictures, as [`list`] gives them, or the one file.
+///
+/// # Errors
+/// As for [`list`].
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if path.is_dir() { list(path) } else { Ok(vec![path.to_owned()]) }
+}
+
 /// The pictures of a folder in the order in which people number them: `img2` before `img10`. Hidden files are left out (a desktop's
 /// `.thumb.png`, a copying tool's `._img1.png`).
 ///

@@ -1,7 +1,7 @@
 //! Intervals of a mean.
 
 use super::random::Random;
-use super::replicates::{Observation, Replicates, Unit};
+use super::replicates::{Observation, Replicates, Unit, without_repeats};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::collections::BTreeMap;
 
@@ -49,6 +49,8 @@ pub struct Estimate {
 /// clips, and the interval is one for these very clips.
 #[must_use]
 pub fn estimate(observations: &[Observation]) -> Option<Estimate> {
+    let n = observations.len();
+    let observations = &without_repeats(observations)[..];
     let few_clips = Replicates::of(observations);
     let clips = match few_clips.unit {
         Unit::Clip => few_clips.means().len(),
@@ -66,7 +68,7 @@ pub fn estimate(observations: &[Observation]) -> Option<Estimate> {
             _ => student(&values),
         }
     };
-    Some(Estimate { mean, interval, unit: tree.unit, units: values.len(), n: observations.len() })
+    Some(Estimate { mean, interval, unit: tree.unit, units: values.len(), n })
 }
 
 /// Every seed's values averaged over clips.

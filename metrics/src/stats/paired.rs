@@ -1,7 +1,7 @@
 //! Two systems under the same conditions.
 
 use super::interval::{LEAST_UNITS, all_alike, crossed, studentised_bootstrap};
-use super::replicates::{Observation, Replicates, Unit};
+use super::replicates::{Observation, Replicates, Unit, without_repeats};
 use super::wilcoxon::{Zeros, wilcoxon_signed_rank};
 use super::{Interval, mean_and_error};
 use crate::MetricError;
@@ -87,7 +87,7 @@ pub fn compare(pairs: &[Pair]) -> Result<Comparison, MetricError> {
         let what = format!("a pair has no finite difference ({} and {})", bad.first, bad.second);
         return Err(MetricError::BadArgument { metric: "compare", what });
     }
-    let differences: Vec<Observation> = pairs.iter().map(Pair::difference).collect();
+    let differences = without_repeats(&pairs.iter().map(Pair::difference).collect::<Vec<_>>());
     let tree = Replicates::of(&differences);
     let means = tree.means();
     let units = means.len();

@@ -48,6 +48,21 @@ pub struct Observation {
     pub value: f64,
 }
 
+/// The same with the values of one clip, trace and seed averaged: a repeat of a measurement is no unit of its own. In the order of clips,
+/// traces, seeds.
+pub(super) fn without_repeats(observations: &[Observation]) -> Vec<Observation> {
+    let mut places: BTreeMap<(usize, usize, u64), Vec<f64>> = BTreeMap::new();
+    for o in observations {
+        places.entry((o.clip, o.trace, o.seed)).or_default().push(o.value);
+    }
+    let mean = |((clip, trace, seed), mut values): ((usize, usize, u64), Vec<f64>)| {
+        // Not in the order they came.
+        values.sort_by(f64::total_cmp);
+        Some(Observation { clip, trace, seed, value: crate::mean(&values)? })
+    };
+    places.into_iter().filter_map(mean).collect()
+}
+
 /// The tree of one set of observations.
 #[derive(Clone, Debug)]
 pub(super) struct Replicates {

@@ -217,6 +217,8 @@ fn results(out: &mut String, groups: &[Group], data: &Data) {
         results_table(out, groups, data);
         return;
     }
+    let clips = unique(groups.iter().map(|g| g.clip.as_str())).len();
+    let _ = write!(out, r#"<p class="note">Means over {clips} clips.</p>"#);
     results_table(out, &over_clips, data);
     out.push_str(r#"<details class="clips"><summary>Clip by clip</summary>"#);
     results_table(out, groups, data);
