@@ -202,6 +202,17 @@ pub fn planes_to_rgb_into(size: (usize, usize), planes: [&[u8]; 3], colour: Colo
     up_rows(&up(colour), width, planes, &mut out.data);
 }
 
+/// Luma as full-range grey: what each channel of [`to_rgb`] is where there is no chroma. The size of `out` is set to that of `luma`.
+pub fn greys_into(luma: &[u8], colour: Colour, out: &mut Vec<u8>) {
+    out.resize(luma.len(), 0);
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: as in `planes_to_rgb_into`.
+        return unsafe { greys_avx2(&up(colour), luma, out) };
+    }
+    greys(&up(colour), luma, out);
+}
+
 /// 4:2:0 of an RGB picture.
 ///
 /// # Panics
@@ -299,6 +310,26 @@ fn up_rows_avx2(k: &Up, width: usize, planes: [&[u8]; 3], out: &mut [u8]) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
+fn greys_avx2(k: &Up, luma: &[u8], out: &mut [u8]) {
+    greys(k, luma, out);
+}
+
+#[inline(always)]
+fn greys(k: &Up, luma: &[u8], out: &mut [u8]) {
+    let base = up_base(k);
+    for (grey, &y) in out.iter_mut().zip(luma) {
+        *grey = ((i32::from(y) * i32::from(k.y) + base) >> UP_BITS).clamp(0, 255) as u8;
+    }
+}
+
+/// The luma offset, and what rounds.
+#[inline(always)]
+fn up_base(k: &Up) -> i32 {
+    (1 << (UP_BITS - 1)) - k.luma_offset * i32::from(k.y)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
 fn down_rows_avx2(k: &Down, picture: &Rgb, out: &mut Yuv420) {
     down_rows(k, picture, out);
 }
@@ -353,7 +384,7 @@ fn rgb_row(k: &Up, y: &[u8], terms: &[i32], rgb: &mut [u8]) {
     let width = y.len();
     let (red, rest) = terms.split_at(width.div_ceil(2));
     let (green, blue) = rest.split_at(width.div_ceil(2));
-    let base = (1 << (UP_BITS - 1)) - k.luma_offset * i32::from(k.y);
+    let base = up_base(k);
     let pixel = |out: &mut [u8], y: u8, i: usize| {
         let y = i32::from(y) * i32::from(k.y) + base;
         out[0] = ((y + red[i]) >> UP_BITS).clamp(0, 255) as u8;
@@ -421,6 +452,22 @@ fn weigh(k: &[i16; 3], r: i16, g: i16, b: i16) -> i32 {
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
+
+    /// Every code of luma, in both ranges and several matrices, by whichever build of the loop.
+    #[test]
+    fn greys_are_what_rgb_without_chroma_is() {
+        let mut ramp = Yuv420::filled(256, 2, (0, 128, 128));
+        ramp.y.iter_mut().zip((0..=u8::MAX).cycle()).for_each(|(y, code)| *y = code);
+        for colour in [Colour::BT601, Colour::BT601.full(), Colour::BT709, Colour::BT709.full()] {
+            let rgb = to_rgb(&ramp, colour).data;
+            let mut out = vec![7; 3];
+            greys_into(&ramp.y, colour, &mut out);
+            let mut plain = vec![0; ramp.y.len()];
+            greys(&up(colour), &ramp.y, &mut plain);
+            assert!(rgb.chunks_exact(3).zip(&out).all(|(rgb, grey)| rgb == [*grey; 3]), "{colour}");
+            assert_eq!(out, plain);
+        }
+    }
 
     /// The plain build of the loops gives the bytes of the AVX2 build.
     #[test]

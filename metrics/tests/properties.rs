@@ -85,6 +85,58 @@ proptest! {
         }
     }
 
+    /// Whatever the size: where SSIM is measured on a scale of MS-SSIM (512, 640x512, 320, 1024) and where it is not, in colour and grey.
+    #[test]
+    fn both_at_once_are_what_each_is_alone(
+        size in prop_oneof![
+            (161usize..700, 161usize..700),
+            Just((512, 512)), Just((640, 512)), Just((320, 321)), Just((1024, 896)), Just((1022, 900)),
+        ],
+        kind in 0u8..6,
+        seed: u64,
+    ) {
+        let (a, b) = hard_pair(size.0, size.1, kind, seed);
+        let bits = |v: f64| v.to_bits();
+        for level in SimdLevel::available() {
+            let mut s = Scorer::with_level(level);
+            let (ms_ssim, ssim) = s.ms_ssim_and_ssim(&a, &b).unwrap();
+            prop_assert_eq!(bits(ms_ssim), bits(s.ms_ssim(&a, &b).unwrap()));
+            prop_assert_eq!(bits(ssim), bits(s.ssim(&a, &b).unwrap()));
+            let [x, y] = [&a, &b].map(|p| p.data.iter().copied().step_by(3).collect::<Vec<u8>>());
+            let (ms_ssim, ssim) = s.ms_ssim_and_ssim_gray(size, &x, &y).unwrap();
+            prop_assert_eq!(bits(ms_ssim), bits(s.ms_ssim_gray(size, &x, &y).unwrap()));
+            prop_assert_eq!(bits(ssim), bits(s.ssim_gray(size, &x, &y, true).unwrap()));
+        }
+    }
+
+    /// Errors of depth against their definition, pixel by pixel in plain doubles.
+    #[test]
+    fn depth_errors_are_their_definition(pixels in prop::collection::vec((0u16..4, any::<u16>(), any::<u16>()), 1..300)) {
+        let pixels: Vec<(u16, u16)> = pixels.into_iter().map(|(kind, r, s)| match kind {
+            0 => (0, s),
+            1 => (r, 0),
+            2 => (r, r.saturating_add(s % 8)),
+            _ => (r, s),
+        }).collect();
+        let picture = |mm: Vec<u16>| Depth16 { width: mm.len(), height: 1, mm };
+        let found = metrics::depth_errors(
+            &picture(pixels.iter().map(|p| p.0).collect()), &picture(pixels.iter().map(|p| p.1).collect()),
+        );
+        let valid: Vec<(f64, f64)> =
+            pixels.iter().filter(|p| p.0 > 0).map(|&(r, s)| (f64::from(r), f64::from(s))).collect();
+        if valid.is_empty() {
+            prop_assert!(found.is_err());
+            return Ok(());
+        }
+        let found = found.unwrap();
+        let mean = |of: &dyn Fn(f64, f64) -> f64| valid.iter().map(|&(r, s)| of(r, s)).sum::<f64>() / valid.len() as f64;
+        let near = |value: f64, wanted: f64| (value - wanted).abs() <= 1e-12 * wanted.max(1.0);
+        prop_assert!(near(found.rmse_mm, mean(&|r, s| (r - s).powi(2)).sqrt()));
+        prop_assert!(near(found.abs_rel, mean(&|r, s| (r - s).abs() / r)));
+        prop_assert!(near(found.delta1, mean(&|r, s| f64::from(u8::from(r.max(s) / r.min(s) < 1.25)))));
+        prop_assert!(near(found.coverage, mean(&|_, s| f64::from(u8::from(s > 0.0)))));
+    }
+
     #[test]
     fn ffmpeg_values_do_not_depend_on_the_level(width in 15usize..150, height in 15usize..90, seed: u64) {
         let (a, b) = hard_pair(width, height, (seed % 6) as u8, seed);

@@ -4,7 +4,7 @@ use super::camera;
 use super::pictures::{Meaning, Shot};
 use codecs::networks::Lpips;
 use contract::{Metric, Stream};
-use media::convert::{Colour, Range, to_rgb, to_rgb_into};
+use media::convert::{Range, greys_into, to_rgb_into};
 use media::{Rgb, Yuv420};
 use metrics::{Intrinsics, Scorer};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub struct PairScorer {
     camera: Intrinsics,
     reference: Rgb,
     shown: Rgb,
+    greys: [Vec<u8>; 2],
 }
 
 /// Loaded LPIPS nets by metric, all in one process, which uses several threads itself.
@@ -28,7 +29,13 @@ impl PairScorer {
     #[must_use]
     pub fn new(camera: Intrinsics) -> Self {
         let empty = || Rgb { width: 0, height: 0, data: Vec::new() };
-        Self { scorer: Scorer::new(), camera, reference: empty(), shown: empty() }
+        Self {
+            scorer: Scorer::new(),
+            camera,
+            reference: empty(),
+            shown: empty(),
+            greys: [Vec::new(), Vec::new()],
+        }
     }
 
     /// The values of `wanted` (those that apply to the stream).
@@ -58,8 +65,14 @@ impl PairScorer {
         to_rgb_into(shown, meaning.colour, &mut self.shown);
         let (a, b) = (&self.reference, &self.shown);
         let mut values = BTreeMap::new();
+        let both = wants_both(wanted);
+        if both {
+            let (ms_ssim, ssim) = self.scorer.ms_ssim_and_ssim(a, b)?;
+            values.extend([(Metric::MsSsim, ms_ssim), (Metric::Ssim, ssim)]);
+        }
         for &metric in wanted {
             let value = match metric {
+                Metric::Ssim | Metric::MsSsim if both => continue,
                 Metric::Psnr => self.scorer.psnr(a, b)?,
                 Metric::Ssim => self.scorer.ssim(a, b)?,
                 Metric::SsimFull => self.scorer.ssim_full(a, b)?,
@@ -81,7 +94,10 @@ impl PairScorer {
         wanted: &[Metric],
     ) -> anyhow::Result<BTreeMap<Metric, f64>> {
         let size = (captured.picture.width, captured.picture.height);
-        let (a, b) = (grey(&captured.picture, meaning.colour), grey(shown, meaning.colour));
+        let [a, b] = &mut self.greys;
+        greys_into(&captured.picture.y, meaning.colour, a);
+        greys_into(&shown.y, meaning.colour, b);
+        let (a, b) = (&a[..], &b[..]);
         let metric_depth = (captured.depth.as_ref())
             .zip(meaning.view)
             .map(|(truth, view)| (truth, view.to_depth16(shown, Range::Limited)));
@@ -102,12 +118,18 @@ impl PairScorer {
             _ => None,
         };
         let mut values = BTreeMap::new();
+        let both = wants_both(wanted);
+        if both {
+            let (ms_ssim, ssim) = self.scorer.ms_ssim_and_ssim_gray(size, a, b)?;
+            values.extend([(Metric::MsSsim, ms_ssim), (Metric::Ssim, ssim)]);
+        }
         for &metric in wanted {
             let value = match metric {
-                Metric::Psnr => metrics::psnr_of_sse(metrics::sse(&a, &b), a.len() as u64)?,
-                Metric::Ssim => self.scorer.ssim_gray(size, &a, &b, true)?,
-                Metric::SsimFull => self.scorer.ssim_gray(size, &a, &b, false)?,
-                Metric::MsSsim => self.scorer.ms_ssim_gray(size, &a, &b)?,
+                Metric::Ssim | Metric::MsSsim if both => continue,
+                Metric::Psnr => metrics::psnr_of_sse(metrics::sse(a, b), a.len() as u64)?,
+                Metric::Ssim => self.scorer.ssim_gray(size, a, b, true)?,
+                Metric::SsimFull => self.scorer.ssim_gray(size, a, b, false)?,
+                Metric::MsSsim => self.scorer.ms_ssim_gray(size, a, b)?,
                 Metric::DepthRmseMm | Metric::DepthAbsRel | Metric::DepthDelta1 => {
                     let Some(errors) = errors else { continue };
                     match metric {
@@ -148,13 +170,7 @@ impl PairScorer {
     }
 }
 
-/// Luma as full-range grey: what all three channels of the RGB picture are, by the same conversion.
-fn grey(picture: &Yuv420, colour: Colour) -> Vec<u8> {
-    let mut ramp = Yuv420::filled(256, 2, (0, 128, 128));
-    for (y, code) in ramp.y.iter_mut().zip((0..=u8::MAX).cycle()) {
-        *y = code;
-    }
-    let rgb = to_rgb(&ramp, colour);
-    let table: [u8; 256] = std::array::from_fn(|y| rgb.data[3 * y]);
-    picture.y.iter().map(|&y| table[usize::from(y)]).collect()
+/// SSIM and MS-SSIM, which have filtered pictures in common.
+fn wants_both(wanted: &[Metric]) -> bool {
+    wanted.contains(&Metric::Ssim) && wanted.contains(&Metric::MsSsim)
 }

@@ -53,17 +53,19 @@ fn shrink(picture: &Rgb, factor: usize) -> Rgb {
         return picture.clone();
     }
     let (w, h) = (picture.width / factor, picture.height / factor);
-    let mut data = Vec::with_capacity(3 * w * h);
-    for y in 0..h {
-        for x in 0..w {
-            for c in 0..3 {
-                let square = (0..factor * factor).map(|i| {
-                    let (row, column) = (y * factor + i / factor, x * factor + i % factor);
-                    usize::from(picture.data[3 * (row * picture.width + column) + c])
-                });
-                data.push(u8::try_from(square.sum::<usize>() / (factor * factor)).unwrap_or(u8::MAX));
+    let mut data = vec![0; 3 * w * h];
+    let mut sums = vec![0u32; 3 * w];
+    let count = u32::try_from(factor * factor).unwrap_or(u32::MAX);
+    for (y, out) in data.chunks_exact_mut(3 * w).enumerate() {
+        sums.fill(0);
+        for row in picture.data.chunks_exact(3 * picture.width).skip(y * factor).take(factor) {
+            for (sum, square) in sums.chunks_exact_mut(3).zip(row.chunks_exact(3 * factor)) {
+                for pixel in square.chunks_exact(3) {
+                    sum.iter_mut().zip(pixel).for_each(|(sum, &sample)| *sum += u32::from(sample));
+                }
             }
         }
+        out.iter_mut().zip(&sums).for_each(|(out, sum)| *out = u8::try_from(sum / count).unwrap_or(u8::MAX));
     }
     Rgb { width: w, height: h, data }
 }

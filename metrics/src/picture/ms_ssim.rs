@@ -1,10 +1,12 @@
 //! Multi-scale structural similarity.
 
+use super::lanes::{Sample, SimdLevel};
 use super::pool::pool;
 use super::same_rgb;
 use super::scorer::private::Code as Private;
 use super::scorer::{RgbPicture, Scorer};
-use super::window::{Plane, Sums, Term, Window, pass};
+use super::ssim::{mean, pooling_factor};
+use super::window::{Plane, Scratch, Sums, Term, Window, has_both, pass};
 use crate::MetricError;
 use media::Rgb;
 
@@ -34,7 +36,22 @@ impl Scorer {
     pub fn ms_ssim<P: RgbPicture>(&mut self, reference: &P, shown: &P) -> Result<f64, MetricError> {
         same_rgb(reference, shown)?;
         let (a, b) = (reference.codes(), shown.codes());
-        Private::ms_ssim(self, (reference.size(), 3), (a, b), reference.peak())
+        Ok(Private::ms_ssim(self, (reference.size(), 3), (a, b), reference.peak(), false)?.0)
+    }
+
+    /// [`ms_ssim`] and [`ssim`](fn@super::ssim::ssim), to the bit what each gives alone: where a scale of the one is what the other is
+    /// measured on, both cost little more than the first.
+    ///
+    /// # Errors
+    /// As the free functions.
+    pub fn ms_ssim_and_ssim<P: RgbPicture>(
+        &mut self,
+        reference: &P,
+        shown: &P,
+    ) -> Result<(f64, f64), MetricError> {
+        same_rgb(reference, shown)?;
+        let (a, b) = (reference.codes(), shown.codes());
+        Private::ms_ssim(self, (reference.size(), 3), (a, b), reference.peak(), true)
     }
 
     /// [`ms_ssim`] of two one-channel pictures of `width x height` samples.
@@ -43,28 +60,57 @@ impl Scorer {
     /// As the free function.
     pub fn ms_ssim_gray(
         &mut self,
-        (width, height): (usize, usize),
+        size: (usize, usize),
         reference: &[u8],
         shown: &[u8],
     ) -> Result<f64, MetricError> {
-        for p in [reference, shown] {
-            super::whole(width, height, width * height, p.len())?;
-        }
-        self.ms_ssim_interleaved(((width, height), 1), (reference, shown), 255)
+        Ok(self.gray(size, (reference, shown), false)?.0)
     }
 
+    /// As [`ms_ssim_and_ssim`](Self::ms_ssim_and_ssim), of two one-channel pictures.
+    ///
+    /// # Errors
+    /// As the free functions.
+    pub fn ms_ssim_and_ssim_gray(
+        &mut self,
+        size: (usize, usize),
+        reference: &[u8],
+        shown: &[u8],
+    ) -> Result<(f64, f64), MetricError> {
+        self.gray(size, (reference, shown), true)
+    }
+
+    fn gray(
+        &mut self,
+        (width, height): (usize, usize),
+        pair: (&[u8], &[u8]),
+        with_ssim: bool,
+    ) -> Result<(f64, f64), MetricError> {
+        for p in [pair.0, pair.1] {
+            super::whole(width, height, width * height, p.len())?;
+        }
+        self.ms_ssim_interleaved(((width, height), 1), pair, 255, with_ssim)
+    }
+
+    /// MS-SSIM and, if it is asked for, SSIM.
     pub(super) fn ms_ssim_interleaved<C: Private>(
         &mut self,
         ((width, height), channels): ((usize, usize), usize),
         (reference, shown): (&[C], &[C]),
         peak: u16,
-    ) -> Result<f64, MetricError> {
+        with_ssim: bool,
+    ) -> Result<(f64, f64), MetricError> {
         if width.min(height) <= 160 {
             return Err(MetricError::TooSmall { metric: "ms_ssim", need: 161, width, height });
         }
         let window = Window::gaussian_f32();
-        let term =
-            |level: usize| (if level + 1 == WEIGHTS.len() { Term::Ssim } else { Term::Structure }, &window);
+        let how = (self.level, C::PRECISE);
+        let shared = if with_ssim { shared_scale((width, height), channels, how) } else { None };
+        let mut ssim = 0.0;
+        if with_ssim && shared.is_none() {
+            let pair = (reference, shown);
+            ssim = self.ssim_interleaved("ssim", ((width, height), channels), pair, peak, true)?;
+        }
         let mut product = [1.0; 3];
         let mut fold = |level: usize, sums: &Sums| {
             for (p, t) in product.iter_mut().zip(&sums.sum).take(channels) {
@@ -72,9 +118,9 @@ impl Scorer {
             }
         };
         let plane = |data| Plane { width, height, channels, data };
-        let how = (self.level, C::PRECISE);
+        let scratch = &mut self.scratch;
         let mut peak = f64::from(peak);
-        fold(0, &pass(how, term(0), plane(reference), plane(shown), peak, &mut self.scratch));
+        fold(0, &scale(how, (0, shared), &window, [reference, shown].map(plane), (peak, scratch), &mut ssim));
 
         let super::pool::Pools { mut row, pairs: [mut from, mut to] } = std::mem::take(C::pools(self));
         let mut size = (width, height);
@@ -91,10 +137,41 @@ impl Scorer {
             }
             (size, peak) = (next, peak * 4.0);
             let plane = |data| Plane { width: size.0, height: size.1, channels, data };
-            fold(level, &pass(how, term(level), plane(&*to[0]), plane(&*to[1]), peak, &mut self.scratch));
+            let (planes, scratch) = ([plane(&*to[0]), plane(&*to[1])], &mut self.scratch);
+            fold(level, &scale(how, (level, shared), &window, planes, (peak, scratch), &mut ssim));
             std::mem::swap(&mut from, &mut to);
         }
         *C::pools(self) = super::pool::Pools { row, pairs: [from, to] };
-        Ok(product[..channels].iter().sum::<f64>() / channels as f64)
+        Ok((product[..channels].iter().sum::<f64>() / channels as f64, ssim))
     }
+}
+
+/// The sums of one scale; of that which is `shared` SSIM comes, too.
+fn scale<S: Sample>(
+    how: (SimdLevel, bool),
+    (level, shared): (usize, Option<usize>),
+    window: &Window,
+    [x, y]: [Plane<'_, S>; 2],
+    (peak, scratch): (f64, &mut Scratch),
+    ssim: &mut f64,
+) -> Sums {
+    if shared == Some(level) {
+        let terms = [(Term::Structure, window), (Term::Ssim, &Window::gaussian())];
+        let [structure, whole] = pass(how, terms, x, y, peak, scratch);
+        *ssim = mean(&whole, x.channels);
+        return structure;
+    }
+    let term = if level + 1 == WEIGHTS.len() { Term::Ssim } else { Term::Structure };
+    let [sums] = pass(how, [(term, window)], x, y, peak, scratch);
+    sums
+}
+
+/// The scale whose pooled pictures are those that SSIM is measured on: both halve without a remainder so far. The coarsest has its own
+/// luminance term.
+fn shared_scale((width, height): (usize, usize), channels: usize, how: (SimdLevel, bool)) -> Option<usize> {
+    let factor = pooling_factor(width, height);
+    let level = factor.trailing_zeros() as usize;
+    let whole = factor.is_power_of_two() && width.is_multiple_of(factor) && height.is_multiple_of(factor);
+    let single = has_both(how, (width / factor, height / factor), channels);
+    (whole && single && level + 1 < WEIGHTS.len()).then_some(level)
 }

@@ -83,7 +83,8 @@ pub(super) mod private {
             shape: Shape,
             pair: (&[Self], &[Self]),
             peak: u16,
-        ) -> Result<f64, MetricError>;
+            with_ssim: bool,
+        ) -> Result<(f64, f64), MetricError>;
     }
 
     macro_rules! structural {
@@ -103,8 +104,9 @@ pub(super) mod private {
                 shape: Shape,
                 pair: (&[Self], &[Self]),
                 peak: u16,
-            ) -> Result<f64, MetricError> {
-                scorer.ms_ssim_interleaved(shape, pair, peak)
+                with_ssim: bool,
+            ) -> Result<(f64, f64), MetricError> {
+                scorer.ms_ssim_interleaved(shape, pair, peak, with_ssim)
             }
         };
     }

@@ -92,9 +92,10 @@ impl Scorer {
             return Err(MetricError::TooSmall { metric, need: TAPS, width: w, height: h });
         }
         let how = (self.level, C::PRECISE);
-        let what = (Term::Ssim, &Window::gaussian());
+        let window = Window::gaussian();
+        let what = [(Term::Ssim, &window)];
         let peak = f64::from(peak);
-        let sums = if factor == 1 {
+        let [sums] = if factor == 1 {
             let plane = |data| Plane { width, height, channels, data };
             pass(how, what, plane(reference), plane(shown), peak, &mut self.scratch)
         } else {
@@ -119,13 +120,13 @@ impl Scorer {
     }
 }
 
-fn mean(sums: &Sums, channels: usize) -> f64 {
+pub(super) fn mean(sums: &Sums, channels: usize) -> f64 {
     let total: f64 = sums.sum[..channels].iter().sum();
     total / (sums.windows * channels) as f64
 }
 
 /// `max(1, round(min(height, width) / 256))`, halves to even as Python's `round`.
-fn pooling_factor(width: usize, height: usize) -> usize {
+pub(super) fn pooling_factor(width: usize, height: usize) -> usize {
     ((width.min(height) as f64 / 256.0).round_ties_even() as usize).max(1)
 }
 

@@ -31,6 +31,16 @@ pub(crate) struct Window {
     normalised: bool,
 }
 
+/// The window's weights as pytorch_msssim computes them. In single precision with fused products they stand for the exact ones, too, from
+/// which their nearest neighbours differ by a unit or two in the last place at two of six: so SSIM and a scale of MS-SSIM can share a
+/// pass. (On flat pictures with steps SSIM is then 1e-7 from its value in doubles, with the nearest neighbours 5e-7; where every product is
+/// rounded by itself it is the other way round, 9e-7 and 5e-7.)
+const SINGLE: [u32; 6] = [0x3a86_cab8, 0x3bf8_ff01, 0x3d13_758c, 0x3ddf_f87f, 0x3e5a_1e1f, 0x3e88_32b0];
+
+fn single_taps() -> [f64; TAPS] {
+    std::array::from_fn(|i| f64::from(f32::from_bits(SINGLE[i.min(10 - i)])))
+}
+
 impl Window {
     /// `exp(-(i - 5)^2 / (2 * 1.5^2))`, normalised in double precision: PIQ's and skimage's.
     pub(crate) fn gaussian() -> Self {
@@ -42,9 +52,12 @@ impl Window {
     /// The same computed in single precision, as pytorch_msssim does whatever the pictures' precision; its sum
     /// misses one by 3e-8, which moves the result by up to 1e-5 and so is part of the definition.
     pub(crate) fn gaussian_f32() -> Self {
-        const BITS: [u32; 6] = [0x3a86_cab8, 0x3bf8_ff01, 0x3d13_758c, 0x3ddf_f87f, 0x3e5a_1e1f, 0x3e88_32b0];
-        let taps = std::array::from_fn(|i| f64::from(f32::from_bits(BITS[i.min(10 - i)])));
-        Self { taps, normalised: false }
+        Self { taps: single_taps(), normalised: false }
+    }
+
+    /// `1 - (sum of the definition's weights)^2`.
+    fn raw(&self) -> f64 {
+        if self.normalised { 0.0 } else { 1.0 - self.taps.iter().sum::<f64>().powi(2) }
     }
 }
 
@@ -88,21 +101,35 @@ struct Job<'a, S> {
     taps: [f64; TAPS],
     /// `V = E - m^2 + centred * m^2 + raw * (m + centre)^2` with m about the block's centre.
     centred: f64,
-    raw: f64,
+    /// Of each term.
+    raw: [f64; 2],
     c1: f64,
     c2: f64,
 }
 
-/// One pass over a pair whose samples go from 0 to `peak`. Both planes have the same shape, at least
-/// 11x11, and one or three channels. `precise` asks for double precision whatever the size.
-pub(crate) fn pass<S: Sample>(
+/// Whether a pass over such planes is done in double precision.
+fn is_double((width, height): (usize, usize), channels: usize, precise: bool) -> bool {
+    let (columns, gone) = (width * channels, (TAPS - 1) * channels);
+    // The widest single-precision vector is 16.
+    precise || (columns - gone) * (height - (TAPS - 1)) < FEW || columns < 16
+}
+
+/// Whether both terms can come of one pass over such planes: where both windows have one set of weights.
+pub(crate) fn has_both((level, precise): (SimdLevel, bool), size: (usize, usize), channels: usize) -> bool {
+    level.supported() > SimdLevel::Portable && !is_double(size, channels, precise)
+}
+
+/// One pass over a pair whose samples go from 0 to `peak`: the sums of one term, or of two at once, which are then to the bit what a
+/// pass for each gives. Both planes have the same shape, at least 11x11, and one or three channels. `precise` asks for double
+/// precision whatever the size; two terms at once there are only where [`has_both`] says so.
+pub(crate) fn pass<S: Sample, const N: usize>(
     (level, precise): (SimdLevel, bool),
-    (term, window): (Term, &Window),
+    terms: [(Term, &Window); N],
     x: Plane<'_, S>,
     y: Plane<'_, S>,
     peak: f64,
     scratch: &mut Scratch,
-) -> Sums {
+) -> [Sums; N] {
     let columns = x.width * x.channels;
     assert!(
         x.width >= TAPS && x.height >= TAPS && (x.channels == 1 || x.channels == 3),
@@ -115,35 +142,45 @@ pub(crate) fn pass<S: Sample>(
     );
     let out_columns = columns - (TAPS - 1) * x.channels;
     let out_rows = x.height - (TAPS - 1);
-    // The widest single-precision vector is 16.
-    let double = precise || out_columns * out_rows < FEW || columns < 16;
-    let taps = if double { window.taps } else { window.taps.map(|w| f64::from(w as f32)) };
-    let actual = taps.iter().sum::<f64>().powi(2);
-    let target = if window.normalised { 1.0 } else { window.taps.iter().sum::<f64>().powi(2) };
-    let job = Job {
-        x,
-        y,
-        taps,
-        centred: actual - 1.0,
-        raw: 1.0 - target,
-        c1: (0.01 * peak).powi(2),
-        c2: (0.03 * peak).powi(2),
+    let double = is_double((x.width, x.height), x.channels, precise);
+    let own = terms[0].1.taps;
+    let taps = match (double, level.supported()) {
+        (true, _) => own,
+        (false, SimdLevel::Portable) => own.map(|w| f64::from(w as f32)),
+        (false, _) => single_taps(),
     };
+    let actual = taps.iter().sum::<f64>().powi(2);
+    let raw = [terms[0].1.raw(), terms[N - 1].1.raw()];
+    let job =
+        Job { x, y, taps, centred: actual - 1.0, raw, c1: (0.01 * peak).powi(2), c2: (0.03 * peak).powi(2) };
     let Scratch { single, double: doubles, columns: sums } = scratch;
     sums.clear();
-    sums.resize(out_columns, 0.0);
-    match term {
-        Term::Structure => dispatch::<S, false>(&job, (level, double), (single, doubles), sums),
-        Term::Ssim => dispatch::<S, true>(&job, (level, double), (single, doubles), sums),
+    sums.resize(N * out_columns, 0.0);
+    let buffers = (single, doubles);
+    match terms.map(|(term, _)| term)[..] {
+        [Term::Structure] => dispatch::<S, STRUCTURE>(&job, (level, double), buffers, sums),
+        [Term::Ssim] => dispatch::<S, SSIM>(&job, (level, double), buffers, sums),
+        [Term::Structure, Term::Ssim] if has_both((level, precise), (x.width, x.height), x.channels) => {
+            dispatch::<S, BOTH>(&job, (level, double), buffers, sums);
+        }
+        _ => unreachable!("no other terms share a pass"),
     }
-    let mut total = Sums { windows: out_rows * x.width.saturating_sub(TAPS - 1), ..Sums::default() };
-    for (i, sum) in sums.iter().enumerate() {
-        total.sum[i % x.channels] += sum;
+    let windows = out_rows * x.width.saturating_sub(TAPS - 1);
+    let mut totals = [Sums { windows, ..Sums::default() }; N];
+    for (total, sums) in totals.iter_mut().zip(sums.chunks_exact(out_columns)) {
+        for (i, sum) in sums.iter().enumerate() {
+            total.sum[i % x.channels] += sum;
+        }
     }
-    total
+    totals
 }
 
-fn dispatch<S: Sample, const SSIM: bool>(
+/// What a kernel sums up: [`Term::Structure`], [`Term::Ssim`], or both, the second behind the first.
+const STRUCTURE: u8 = 0;
+const SSIM: u8 = 1;
+const BOTH: u8 = 2;
+
+fn dispatch<S: Sample, const TERMS: u8>(
     job: &Job<'_, S>,
     (level, double): (SimdLevel, bool),
     (single, doubles): (&mut Vec<f32>, &mut Vec<f64>),
@@ -152,15 +189,15 @@ fn dispatch<S: Sample, const SSIM: bool>(
     match (level.supported(), double) {
         // SAFETY: `supported` has asked the processor; shapes are asserted by the caller.
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx512, false) => unsafe { x86::avx512_single::<S, SSIM>(job, single, sums) },
+        (SimdLevel::Avx512, false) => unsafe { x86::avx512_single::<S, TERMS>(job, single, sums) },
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx512, true) => unsafe { x86::avx512_double::<S, SSIM>(job, doubles, sums) },
+        (SimdLevel::Avx512, true) => unsafe { x86::avx512_double::<S, TERMS>(job, doubles, sums) },
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx2, false) => unsafe { x86::avx2_single::<S, SSIM>(job, single, sums) },
+        (SimdLevel::Avx2, false) => unsafe { x86::avx2_single::<S, TERMS>(job, single, sums) },
         #[cfg(target_arch = "x86_64")]
-        (SimdLevel::Avx2, true) => unsafe { x86::avx2_double::<S, SSIM>(job, doubles, sums) },
-        (_, false) => unsafe { run::<PortableF32, S, 2, SSIM>(job, single, sums) },
-        (_, true) => unsafe { run::<PortableF64, S, 2, SSIM>(job, doubles, sums) },
+        (SimdLevel::Avx2, true) => unsafe { x86::avx2_double::<S, TERMS>(job, doubles, sums) },
+        (_, false) => unsafe { run::<PortableF32, S, 2, TERMS>(job, single, sums) },
+        (_, true) => unsafe { run::<PortableF64, S, 2, TERMS>(job, doubles, sums) },
     }
 }
 
@@ -172,12 +209,12 @@ mod x86 {
     macro_rules! entry {
         ($name:ident, $features:literal, $lanes:ty, $elem:ty, $rows:literal) => {
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn $name<S: Sample, const SSIM: bool>(
+            pub(super) unsafe fn $name<S: Sample, const TERMS: u8>(
                 job: &Job<'_, S>,
                 buffer: &mut Vec<$elem>,
                 sums: &mut [f64],
             ) {
-                unsafe { run::<$lanes, S, $rows, SSIM>(job, buffer, sums) }
+                unsafe { run::<$lanes, S, $rows, TERMS>(job, buffer, sums) }
             }
         };
     }
@@ -189,7 +226,7 @@ mod x86 {
 
 /// `B` output rows at a time; the rest one by one.
 #[inline(always)]
-unsafe fn run<L: Lanes, S: Sample, const B: usize, const SSIM: bool>(
+unsafe fn run<L: Lanes, S: Sample, const B: usize, const TERMS: u8>(
     job: &Job<'_, S>,
     buffer: &mut Vec<L::Elem>,
     sums: &mut [f64],
@@ -202,11 +239,11 @@ unsafe fn run<L: Lanes, S: Sample, const B: usize, const SSIM: bool>(
     let rows = job.x.height - (TAPS - 1);
     let mut row = 0;
     while row + B <= rows {
-        unsafe { block::<L, S, B, SSIM>(job, row, buffer, stride, sums) };
+        unsafe { block::<L, S, B, TERMS>(job, row, buffer, stride, sums) };
         row += B;
     }
     while row < rows {
-        unsafe { block::<L, S, 1, SSIM>(job, row, buffer, stride, sums) };
+        unsafe { block::<L, S, 1, TERMS>(job, row, buffer, stride, sums) };
         row += 1;
     }
 }
@@ -218,7 +255,7 @@ const MAPS: usize = 4;
 const CHUNK: usize = 12;
 
 #[inline(always)]
-unsafe fn block<L: Lanes, S: Sample, const B: usize, const SSIM: bool>(
+unsafe fn block<L: Lanes, S: Sample, const B: usize, const TERMS: u8>(
     job: &Job<'_, S>,
     row: usize,
     buffer: &mut [L::Elem],
@@ -232,6 +269,9 @@ unsafe fn block<L: Lanes, S: Sample, const B: usize, const SSIM: bool>(
     let weights: [L; TAPS] = std::array::from_fn(|k| unsafe { L::splat(job.taps[k]) });
     let centre = unsafe { centre(job, row + (TAPS + B) / 2 - 1) };
     let (mut done, mut out) = (0, 0);
+    // Where the second term's sums begin.
+    let second = if TERMS == BOTH { sums.len() / 2 } else { 0 };
+    let columns_out = if TERMS == BOTH { second } else { sums.len() };
     while done < columns {
         let end = columns.min(done + CHUNK * L::N);
         while done < end {
@@ -245,27 +285,24 @@ unsafe fn block<L: Lanes, S: Sample, const B: usize, const SSIM: bool>(
         let reach = (TAPS - 1) * job.x.channels;
         while out + L::N + reach <= done {
             unsafe {
-                horizontal::<L, B, SSIM>(
-                    job,
-                    buf.add(out),
-                    stride,
-                    &weights,
-                    &centre,
-                    sums.as_mut_ptr().add(out),
-                );
+                let to = sums.as_mut_ptr().add(out);
+                horizontal::<L, B, TERMS>(job, buf.add(out), stride, &weights, &centre, (to, second));
             }
             out += L::N;
         }
     }
-    let left = sums.len() - out;
+    let left = columns_out - out;
     if left > 0 {
         // Reads the slack at the end of each row of the buffer; only `left` lanes are kept.
-        let mut tail = [0.0; 16];
+        let mut tails = [[0.0; 16]; 2];
         unsafe {
-            horizontal::<L, B, SSIM>(job, buf.add(out), stride, &weights, &centre, tail.as_mut_ptr());
+            let to = tails.as_mut_ptr().cast();
+            horizontal::<L, B, TERMS>(job, buf.add(out), stride, &weights, &centre, (to, 16));
         }
-        for (sum, tail) in sums[out..].iter_mut().zip(tail) {
-            *sum += tail;
+        let terms = if TERMS == BOTH { 2 } else { 1 };
+        for (term, tail) in tails.into_iter().enumerate().take(terms) {
+            let to = term * second + out;
+            sums[to..to + left].iter_mut().zip(tail).for_each(|(sum, tail)| *sum += tail);
         }
     }
 }
@@ -328,20 +365,20 @@ unsafe fn vertical<L: Lanes, S: Sample, const B: usize>(
 }
 
 #[inline(always)]
-unsafe fn horizontal<L: Lanes, const B: usize, const SSIM: bool>(
+unsafe fn horizontal<L: Lanes, const B: usize, const TERMS: u8>(
     job: &Job<'_, impl Sample>,
     buf: *const L::Elem,
     stride: usize,
     weights: &[L; TAPS],
     centre: &[L; 2],
-    sums: *mut f64,
+    (sums, second): (*mut f64, usize),
 ) {
     unsafe {
         let channels = job.x.channels;
         let half = L::splat(0.5);
         let (c1, c2) = (L::splat(job.c1), L::splat(job.c2));
-        let (centred, raw) = (L::splat(job.centred), L::splat(job.raw));
-        let mut sum = L::splat(0.0);
+        let (centred, raw) = (L::splat(job.centred), job.raw.map(|raw| L::splat(raw)));
+        let mut totals = [L::splat(0.0); 2];
         for o in 0..B {
             let mut acc = [L::splat(0.0); MAPS];
             for (k, &w) in weights.iter().enumerate() {
@@ -354,17 +391,28 @@ unsafe fn horizontal<L: Lanes, const B: usize, const SSIM: bool>(
             let (mean_s, mean_d) = (ms.add(centre[0]), md.add(centre[1]));
             let (ms2, md2) = (ms.mul(ms), md.mul(md));
             let (mean_s2, mean_d2) = (mean_s.mul(mean_s), mean_d.mul(mean_d));
-            let vs = mean_s2.fma(raw, ms2.fma(centred, ss.sub(ms2)));
-            let vd = mean_d2.fma(raw, md2.fma(centred, dd.sub(md2)));
-            let structure = vs.add(vd).fma(half, c2);
-            let term = structure.sub(vd).div(structure);
-            sum = sum.add(if SSIM {
+            let (vs, vd) = (ms2.fma(centred, ss.sub(ms2)), md2.fma(centred, dd.sub(md2)));
+            // Half of both variances and c2, then the structure term as a fraction.
+            let structure = |raw: L| {
+                let (vs, vd) = (mean_s2.fma(raw, vs), mean_d2.fma(raw, vd));
+                let below = vs.add(vd).fma(half, c2);
+                (below.sub(vd), below)
+            };
+            if TERMS != SSIM {
+                let (above, below) = structure(raw[0]);
+                totals[0] = totals[0].add(above.div(below));
+            }
+            if TERMS != STRUCTURE {
+                let (above, below) = structure(raw[1]);
                 let luminance = mean_s2.add(mean_d2).fma(half, c1);
-                term.mul(luminance.sub(mean_d2)).div(luminance)
-            } else {
-                term
-            });
+                let term = above.div(below).mul(luminance.sub(mean_d2)).div(luminance);
+                let to = if TERMS == BOTH { 1 } else { 0 };
+                totals[to] = totals[to].add(term);
+            }
         }
-        sum.accumulate(sums);
+        totals[0].accumulate(sums);
+        if TERMS == BOTH {
+            totals[1].accumulate(sums.add(second));
+        }
     }
 }
