@@ -76,6 +76,7 @@ impl Command {
 
 fn main() -> ExitCode {
     netns::emulator_main_if_asked();
+    media::memory::keep_freed(64 << 20);
     let cli = Cli::parse();
     if cli.command.may_build_labs() {
         // Without root: a user namespace of our own, while there is still only one thread. If that is not permitted,

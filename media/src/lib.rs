@@ -9,6 +9,7 @@
 //! | [`scene`] | the embedded clip: a synthetic person, RGB and exact depth |
 //! | [`picture`], [`wide`] | pictures in their own format, any depth and subsampling; their RGB |
 //! | [`scale`] | pictures of another size |
+//! | [`memory`] | what a process that sees many pictures asks of its allocator |
 //! | [`y4m`], [`still`] | uncompressed video, PNG |
 //!
 //! Compressed video is the business of the crate `video`.
@@ -16,6 +17,7 @@
 pub mod convert;
 pub mod depth;
 mod frame;
+pub mod memory;
 pub mod picture;
 pub mod scale;
 pub mod scene;

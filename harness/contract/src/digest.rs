@@ -76,12 +76,37 @@ fn remembered(
     }
     let hash = compute(&mut file)?;
     let after = file.metadata()?;
-    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(after.ctime()).unwrap_or(0));
-    let at_rest = SystemTime::now().duration_since(changed).is_ok_and(|age| age > TICK);
-    if let Some(kept) = kept.filter(|_| at_rest && self::state(&after) == state) {
+    if let Some(kept) = kept.filter(|_| rests(&after) && self::state(&after) == state) {
         remember(&kept, &state, &hash);
     }
     Ok(hash)
+}
+
+/// Inode, size and times of a file, if its content cannot have changed since without them: it was not changed a moment ago.
+#[must_use]
+pub fn at_rest(path: &Path) -> Option<String> {
+    let about = std::fs::metadata(path).ok()?;
+    rests(&about).then(|| state(&about))
+}
+
+fn rests(about: &Metadata) -> bool {
+    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(about.ctime()).unwrap_or(0));
+    SystemTime::now().duration_since(changed).is_ok_and(|age| age > TICK)
+}
+
+/// Puts a file into the cache, whole or not at all, with its hash at the end. What cannot be kept is made again.
+pub fn write_checked(path: &Path, bytes: &[u8]) {
+    let whole = [bytes, &xxh3_128(bytes).to_le_bytes()].concat();
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let _ = made.and_then(|()| crate::write_whole(path, &whole));
+}
+
+/// What [`write_checked`] put there; `None` if it is not there or damaged.
+#[must_use]
+pub fn read_checked(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = std::fs::read(path).ok()?;
+    let hash = bytes.split_off(bytes.len().checked_sub(16)?);
+    (hash == xxh3_128(&bytes).to_le_bytes()).then_some(bytes)
 }
 
 /// What changes when a file does.

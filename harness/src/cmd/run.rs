@@ -205,6 +205,10 @@ pub fn run(args: &Args) -> Result<i32> {
     launch::child::catch_interrupts();
     let scoring = args.metrics.options()?;
     let request = args.request()?;
+    // Systems that have a name are mostly this project's own.
+    if request.backend == Backend::Virtual && !request.system.contains(['/', '.']) {
+        launch::worker::warm_up();
+    }
     let clip = clip::resolve(&request.clip, &mut |line| eprintln!("clip: {line}"))?;
     let (spec, manifest) = request.resolve(clip)?;
     for warning in spec.scenario.warnings(spec.clip.fps) {

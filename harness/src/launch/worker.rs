@@ -50,6 +50,13 @@ pub fn simulate(manifest: &Manifest, folder: &Path, limit: Duration) -> Result<b
     }
 }
 
+/// Starts one that the next run will find, while this process gets ready for it. If that fails the run says why.
+pub fn warm_up() {
+    if let Ok(worker) = start() {
+        IDLE.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+}
+
 fn start() -> Result<Running> {
     let mut command = Command::new(sut_program()?);
     // For whoever looks at the list of processes: whose it is.

@@ -23,20 +23,7 @@ pub fn place(dir: &Path, kind: &str, context: &str) -> PathBuf {
     dir.join(kind).join(format!("{context:032x}.log"))
 }
 
-/// Puts a file into the cache, whole or not at all, with its hash at the end.
-pub fn store(path: &Path, bytes: &[u8]) {
-    let whole = [bytes, &xxh3_128(bytes).to_le_bytes()].concat();
-    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-    let _ = made.and_then(|()| contract::write_whole(path, &whole));
-}
-
-/// What [`store`] put there; `None` if it is not there or damaged.
-#[must_use]
-pub fn recall(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = std::fs::read(path).ok()?;
-    let hash = bytes.split_off(bytes.len().checked_sub(16)?);
-    (hash == xxh3_128(&bytes).to_le_bytes()).then_some(bytes)
-}
+pub use contract::digest::{read_checked as recall, write_checked as store};
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
-//! Which libraries do the work: the ones that are loaded, by version and content.
+//! Which libraries do the work: the ones that are loaded, or that would be, by version and content.
 
+use crate::loaded::{self, Known};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,59 +13,63 @@ pub type Hash<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 /// What opens, converts and decodes video: FFmpeg's libraries. Name to version and hash.
 #[must_use]
 pub fn libraries(hash: Hash) -> BTreeMap<String, String> {
-    let versions = versions();
-    let loaded = loaded();
-    let version = |v: u32| format!("{}.{}.{}", v >> 16, v >> 8 & 0xff, v & 0xff);
-    versions
-        .iter()
-        .map(|(name, v)| ((*name).to_owned(), described(&loaded, name, &version(*v), hash)))
-        .collect()
+    named(&FFMPEG, hash)
 }
 
 /// The encoders' libraries of these names. Name to version and hash.
 #[must_use]
 pub fn encoder(names: &[&str], hash: Hash) -> BTreeMap<String, String> {
-    // An encoder's library comes with FFmpeg's, which are loaded at the first call.
-    versions();
-    let loaded = loaded();
-    names.iter().map(|name| ((*name).to_owned(), described(&loaded, name, "", hash))).collect()
+    named(names, hash)
 }
 
 /// Any loaded library whose file is called `NAME.so` and so on; `None` if there is none.
 #[must_use]
 pub fn library(name: &str, hash: Hash) -> Option<String> {
-    let loaded = loaded();
-    loaded.contains_key(name).then(|| described(&loaded, name, "", hash))
+    let loaded = loaded::files();
+    loaded.contains_key(name).then(|| described("", loaded.get(name).map(PathBuf::as_path), hash))
 }
 
-fn versions() -> [(&'static str, u32); 4] {
+/// FFmpeg's, in the order of [`versions`].
+const FFMPEG: [&str; 4] = ["libavcodec", "libavformat", "libavutil", "libswscale"];
+
+fn versions() -> [u32; 4] {
     // SAFETY: these functions read constants.
     unsafe {
-        [
-            ("libavcodec", ffi::avcodec_version()),
-            ("libavformat", ffi::avformat_version()),
-            ("libavutil", ffi::avutil_version()),
-            ("libswscale", ffi::swscale_version()),
-        ]
+        [ffi::avcodec_version(), ffi::avformat_version(), ffi::avutil_version(), ffi::swscale_version()]
     }
 }
 
-/// The files of the shared libraries of this process, by the part of their name before `.so`.
-fn loaded() -> BTreeMap<String, PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let path = |line: &str| line.find('/').map(|at| PathBuf::from(&line[at..]));
-    let named = |path: PathBuf| {
-        let file = path.file_name()?.to_str()?;
-        // libx265-2f1.so.199 carries a build's mark before the point.
-        let name = file.split_once(".so")?.0;
-        Some((name.split_once('-').map_or(name, |(n, _)| n).to_owned(), path))
+/// As they are loaded; where FFmpeg is not, as the loader would load them.
+fn named(names: &[&str], hash: Hash) -> BTreeMap<String, String> {
+    let mut files = loaded::files();
+    let known = if files.contains_key(FFMPEG[0]) { None } else { loaded::recall(names) };
+    let known = known.unwrap_or_else(|| {
+        // An encoder's library comes with FFmpeg's, which are loaded at the first call.
+        let versions = versions().map(|v| format!("{}.{}.{}", v >> 16, v >> 8 & 0xff, v & 0xff));
+        files = loaded::files();
+        let mut known: Known = FFMPEG
+            .iter()
+            .zip(versions)
+            .map(|(name, version)| ((*name).to_owned(), (version, files.get(*name).cloned())))
+            .collect();
+        let encoders = crate::registry::codecs().flat_map(|entry| entry.libraries.iter().copied());
+        for name in encoders.collect::<Vec<&str>>().into_iter().chain(names.iter().copied()) {
+            let file = || (String::new(), files.get(name).cloned());
+            known.entry(name.to_owned()).or_insert_with(file);
+        }
+        loaded::remember(&known);
+        known
+    });
+    let one = |name: &&str| {
+        let (version, file) = known.get(*name).cloned().unwrap_or_default();
+        ((*name).to_owned(), described(&version, file.as_deref(), hash))
     };
-    maps.lines().filter_map(path).filter_map(named).collect()
+    names.iter().map(one).collect()
 }
 
 /// `VERSION FILE HASH`; a library linked into the program has no file of its own and changes with the program.
-fn described(loaded: &BTreeMap<String, PathBuf>, name: &str, version: &str, hash: Hash) -> String {
-    let file = loaded.get(name).map_or_else(
+fn described(version: &str, file: Option<&Path>, hash: Hash) -> String {
+    let file = file.map_or_else(
         || "part of the program".to_owned(),
         |path| {
             let file = path.file_name().map_or_else(String::new, |f| f.to_string_lossy().into_owned());
@@ -78,6 +83,20 @@ fn described(loaded: &BTreeMap<String, PathBuf>, name: &str, version: &str, hash
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is remembered names the same files, and nothing is remembered of a program with folders of its own or another name. The program of
+    /// this test has no such folder, or the first assertion would not hold for it either way.
+    #[test]
+    fn what_was_loaded_is_remembered_as_it_was() {
+        let hash: Hash = &|path| Ok(format!("{:064x}", std::fs::metadata(path)?.len()));
+        let loaded = libraries(hash);
+        let Some(known) = loaded::recall(&FFMPEG) else { return };
+        for name in FFMPEG {
+            let (version, file) = &known[name];
+            assert_eq!(described(version, file.as_deref(), hash), loaded[name]);
+        }
+        assert!(loaded::recall(&["libnothing"]).is_none());
+    }
 
     /// The version is the one that FFmpeg's own function gives, the hash that of the file that is loaded.
     #[test]

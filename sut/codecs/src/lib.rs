@@ -22,6 +22,7 @@ pub mod encoder;
 mod ff;
 mod hevc;
 pub mod identity;
+mod loaded;
 pub mod networks;
 pub mod registry;
 pub mod restore;
@@ -51,6 +52,11 @@ pub enum Codec {
     Vp8,
     /// VP9 by libvpx.
     Vp9,
+}
+
+/// Loads FFmpeg's libraries now, which otherwise the first call into one of them does.
+pub fn load() {
+    ff::init();
 }
 
 impl Codec {

@@ -129,6 +129,9 @@ fn run(system: &System, mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<(
 
 /// Simulates one run after the other, as [`contract::work`] has it. Ends with its input.
 fn work(catalogue: &[&'static [System]]) -> ExitCode {
+    media::memory::keep_freed(64 << 20);
+    // While the first order is still being written.
+    codecs::load();
     for (run, line) in std::io::stdin().lines().enumerate() {
         let Ok(line) = line else { break };
         if run == 1 {
