@@ -10,6 +10,7 @@ pub mod describe;
 pub mod pair;
 pub mod pictures;
 mod plausible;
+mod raw;
 pub mod session;
 pub mod shared;
 mod still;

@@ -1,5 +1,6 @@
 //! Where the two pictures of a slot come from: the clip that was captured, and the store of what was shown.
 
+use super::raw::Raw;
 use crate::launch::child::Failure;
 use crate::record::read_events;
 use anyhow::{Context as _, bail};
@@ -68,6 +69,10 @@ pub struct Captured {
     meaning: Meaning,
     frames: u32,
     next: u32,
+    /// The picture that the source reads next.
+    read: u32,
+    /// Those that were decoded before.
+    raw: Option<Raw>,
 }
 
 enum Source {
@@ -111,7 +116,17 @@ impl Captured {
             Source::Video(reader) => Meaning { colour: reader.colour(), view: None },
             Source::Metric(_, view) => Meaning { colour: Colour::BT601, view: Some(*view) },
         };
-        Ok(Self { source, meaning, frames: clip.frames, next: 0, files })
+        Ok(Self { source, meaning, frames: clip.frames, next: 0, read: 0, raw: None, files })
+    }
+
+    /// As [`open`](Self::open), with the pictures that are kept in the cache folder.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_kept(clip: &ClipSpec, stream: Stream, cache: Option<&Path>) -> anyhow::Result<Self> {
+        let captured = Self::open(clip, stream)?;
+        let raw = cache.and_then(|dir| Raw::open(dir, clip, stream, captured.meaning.view));
+        Ok(Self { raw, ..captured })
     }
 
     /// How to understand the pictures.
@@ -135,15 +150,20 @@ impl Captured {
             frame >= self.next && frame < self.frames,
             "frame {frame} of the clip was asked for out of order"
         );
+        if let Some(shot) = self.raw.as_mut().and_then(|raw| raw.read(frame)) {
+            self.files.check()?;
+            self.next = frame + 1;
+            return Ok(shot);
+        }
         let ends =
             |after: u32| format!("the clip ends after {after} frames, the run captured {}", self.frames);
-        while self.next < frame {
+        while self.read < frame {
             let passed = match &mut self.source {
                 Source::Video(reader) => reader.pass_over()?,
                 Source::Metric(reader, _) => reader.pass_over()?,
             };
-            anyhow::ensure!(passed, ends(self.next));
-            self.next += 1;
+            anyhow::ensure!(passed, ends(self.read));
+            self.read += 1;
         }
         let shot = match &mut self.source {
             Source::Video(reader) => reader.next_frame()?.map(|picture| Shot { picture, depth: None }),
@@ -153,8 +173,11 @@ impl Captured {
         };
         // Before anything of it is kept under the clip's hash.
         self.files.check()?;
-        let shot = shot.with_context(|| ends(self.next))?;
-        self.next += 1;
+        let shot = shot.with_context(|| ends(self.read))?;
+        if let Some(raw) = &mut self.raw {
+            raw.write(frame, &shot);
+        }
+        (self.read, self.next) = (frame + 1, frame + 1);
         Ok(shot)
     }
 }

@@ -91,17 +91,23 @@ impl Shared {
         table
     }
 
-    /// The captured pictures of a stream.
+    /// The captured pictures of a stream; those that were decoded before are in the cache folder.
     ///
     /// # Errors
     /// When the clip is not there any more, or is no video.
-    pub fn captured<'a>(&'a self, clip: &'a ClipSpec, stream: Stream) -> anyhow::Result<Pictures<'a>> {
+    pub fn captured<'a>(
+        &'a self,
+        clip: &'a ClipSpec,
+        stream: Stream,
+        cache: Option<&'a Path>,
+    ) -> anyhow::Result<Pictures<'a>> {
         if self.limit == 0 {
-            let own = Captured::open(clip, stream)?;
+            let own = Captured::open_kept(clip, stream, cache)?;
             return Ok(Pictures {
                 shared: self,
                 clip,
                 stream,
+                cache,
                 meaning: own.meaning(),
                 kept: None,
                 own: Some(own),
@@ -113,13 +119,13 @@ impl Shared {
         let kept = if let Some(kept) = found {
             kept
         } else {
-            let reader = Captured::open(clip, stream)?;
+            let reader = Captured::open_kept(clip, stream, cache)?;
             let meaning = reader.meaning();
             let state = Mutex::new(State { reader: Some(reader), ..State::default() });
             let kept = || Arc::new(Kept { meaning, bytes: AtomicUsize::new(0), state });
             lock(&self.clips).entry(name).or_insert_with(kept).clone()
         };
-        Ok(Pictures { shared: self, clip, stream, meaning: kept.meaning, kept: Some(kept), own: None })
+        Ok(Pictures { shared: self, clip, stream, cache, meaning: kept.meaning, kept: Some(kept), own: None })
     }
 
     /// Whether `more` bytes may be kept; clips that nobody uses now make place.
@@ -145,6 +151,7 @@ pub struct Pictures<'a> {
     shared: &'a Shared,
     clip: &'a ClipSpec,
     stream: Stream,
+    cache: Option<&'a Path>,
     meaning: Meaning,
     kept: Option<Arc<Kept>>,
     /// For what is not kept.
@@ -167,7 +174,7 @@ impl Pictures<'_> {
             return Ok(found);
         }
         if self.own.as_ref().is_none_or(|own| own.next() > frame) {
-            self.own = Some(Captured::open(self.clip, self.stream)?);
+            self.own = Some(Captured::open_kept(self.clip, self.stream, self.cache)?);
         }
         let own = self.own.as_mut().expect("just opened");
         Ok(Seen::of(own.frame(frame)?))

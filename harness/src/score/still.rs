@@ -33,7 +33,7 @@ pub fn recount(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Option<F
     };
     let suspects: Vec<usize> = (0..rows.len()).filter(|&i| is_suspect(i)).collect();
     let Some(&last) = suspects.last() else { return Ok(None) };
-    let mut captured = job.shared.captured(job.clip, job.stream)?;
+    let mut captured = job.shared.captured(job.clip, job.stream, job.cache)?;
     let (mut base, mut still) = (None::<(usize, Arc<Seen>)>, Vec::new());
     let bases: std::collections::BTreeSet<usize> = suspects.iter().map(|&i| since[i]).collect();
     for i in 0..=last {

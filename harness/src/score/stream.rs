@@ -103,7 +103,7 @@ fn no_input(error: &anyhow::Error) -> anyhow::Error {
 /// # Errors
 /// When the clip or the store cannot be read or decoded.
 pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec<Finding>> {
-    let captured = job.shared.captured(job.clip, job.stream)?;
+    let captured = job.shared.captured(job.clip, job.stream, job.cache)?;
     let meaning = captured.meaning();
     let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour);
     // What a system stored is no input of the user's: whatever is wrong with it is the run's failure.
@@ -138,7 +138,7 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
 
     let mut worst = Worst::new(job.strips);
     let reopen = || -> anyhow::Result<Option<(Pictures, Shown)>> {
-        Ok(open()?.zip(job.shared.captured(job.clip, job.stream).ok()).map(|(s, c)| (c, s)))
+        Ok(open()?.zip(job.shared.captured(job.clip, job.stream, job.cache).ok()).map(|(s, c)| (c, s)))
     };
     let claims = Claims::open(job.cache, xxh3_128(clip.as_bytes()));
     let visit = Visit { job, meaning, wanted: &applicable, caches: &caches, claims };
