@@ -20,6 +20,9 @@
 //!                                     scaling.shift, scaling.scale     constants, checked if present
 //! ```
 
+mod distance;
+mod pool;
+
 use crate::pth;
 use crate::weights::{Weights, WeightsError};
 use anyhow::{Context as _, bail};
@@ -342,7 +345,7 @@ impl Lpips {
             match *layer {
                 Layer::Conv { stride, padding, .. } => x = conv(&x, stride, padding)?,
                 Layer::Pool { kernel, ceil } => {
-                    x = x.f_max_pool2d([kernel; 2], [2; 2], [0; 2], [1; 2], ceil)?;
+                    x = max_pool(&x, kernel, ceil)?;
                 }
                 Layer::Fire { .. } => {
                     let squeezed = conv(&x, 1, 0)?;
@@ -356,8 +359,52 @@ impl Lpips {
     }
 }
 
+/// Whether the floats lie in this process's memory one after the other.
+fn is_plain(tensor: &Tensor) -> bool {
+    tensor.device() == Device::Cpu && tensor.kind() == Kind::Float && tensor.is_contiguous()
+}
+
+/// As many as libtorch uses.
+fn threads() -> usize {
+    usize::try_from(tch::get_num_threads()).unwrap_or(1)
+}
+
+/// The largest values of windows that are two apart.
+fn max_pool(x: &Tensor, kernel: i64, ceil: bool) -> Result<Tensor, tch::TchError> {
+    // A training's gradients need to know where each came from.
+    let plain = is_plain(x) && !x.requires_grad();
+    let [n, channels, height, width] = x.size()[..] else {
+        return x.f_max_pool2d([kernel; 2], [2; 2], [0; 2], [1; 2], ceil);
+    };
+    if !plain || height.min(width) < kernel {
+        return x.f_max_pool2d([kernel; 2], [2; 2], [0; 2], [1; 2], ceil);
+    }
+    let (size, window) = ((height as usize, width as usize), kernel as usize);
+    let out = |side: usize| pool::outputs(side, window, ceil) as i64;
+    let pooled = Tensor::f_empty([n, channels, out(size.0), out(size.1)], (Kind::Float, Device::Cpu))?;
+    // SAFETY: dense tensors of so many floats, which outlive the slices; nobody else has the new one.
+    let (from, to) = unsafe {
+        (
+            std::slice::from_raw_parts(x.data_ptr().cast::<f32>(), x.numel()),
+            std::slice::from_raw_parts_mut(pooled.data_ptr().cast::<f32>(), pooled.numel()),
+        )
+    };
+    pool::max(from, size, (window, ceil), to, threads());
+    Ok(pooled)
+}
+
 /// Weighted squared difference of the two normalised feature maps of a batch, mean over pixels.
 fn compare(features: &Tensor, head: &Tensor) -> Result<f64, LpipsError> {
+    if is_plain(features)
+        && let [2, channels, height, width] = features.size()[..]
+    {
+        let (channels, pixels) = (channels as usize, (height * width) as usize);
+        // SAFETY: a dense tensor of so many floats, which lives as long as `features`.
+        let values =
+            unsafe { std::slice::from_raw_parts(features.data_ptr().cast::<f32>(), 2 * channels * pixels) };
+        let head = Vec::<f32>::try_from(head)?;
+        return Ok(distance::of(values.split_at(channels * pixels), &head, threads()));
+    }
     let mut norm = features.f_square()?.f_sum_dim_intlist([1i64].as_slice(), true, None)?.f_sqrt_()?;
     let unit = features.f_div(&norm.f_add_scalar_(1e-10)?)?;
     let mut difference = unit.i(0).f_sub(&unit.i(1))?;
