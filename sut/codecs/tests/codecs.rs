@@ -214,4 +214,62 @@ proptest! {
             }
         }
     }
+
+    /// What keeps pictures and scores from being made twice rests on this: a picture depends on what the decoder was fed since the last key
+    /// frame that arrived whole, and on nothing before it; not on pictures that were damaged, lost or concealed there, not on what the memory
+    /// held, not on whether the units before were passed over.
+    #[test]
+    fn a_picture_is_a_function_of_the_units_since_its_whole_key_frame(
+        seed in any::<u64>(),
+        which in 0_usize..4,
+        recovery in prop_oneof![Just("none"), Just("hold"), Just("continue")],
+    ) {
+        static UNITS: [std::sync::OnceLock<Vec<Unit>>; 4] = [const { std::sync::OnceLock::new() }; 4];
+        let config = configs().remove(which);
+        let units = UNITS[which].get_or_init(|| encode(&EncoderConfig { gop: 6, ..config.clone() }, 24, &[0, 6, 12, 18]));
+        let mut state = seed | 1;
+        let mut draw = |n: usize| { state ^= state << 13; state ^= state >> 7; state ^= state << 17; (state % n as u64) as usize };
+        let mut entries = Vec::new();
+        let mut exact = false;
+        for (t, unit) in units.iter().enumerate() {
+            let mut bytes = unit.bytes.clone();
+            let damage = draw(9);
+            match damage {
+                0 => bytes.truncate(draw(bytes.len())),
+                1 => { let at = draw(bytes.len()); bytes[at..].fill(0); }
+                2 => { for _ in 0..8 { let at = draw(bytes.len()); bytes[at] ^= 1 + draw(255) as u8; } }
+                _ => {}
+            }
+            let mut entry = Entry::whole(t as u32, unit.key, unit.qp, bytes);
+            entry.whole = damage > 3;
+            if damage == 3 || entry.unit.as_ref().is_some_and(Vec::is_empty) {
+                (entry.unit, entry.whole) = (None, false);
+            }
+            exact = entry.whole && (unit.key || exact);
+            entry.exact = exact;
+            entries.push(entry);
+        }
+        let open = || {
+            let mut header = UnitsHeader::new(&config.codec, (SIZE as u32, SIZE as u32, 30));
+            header.settings = registry::restorer(recovery).unwrap().decoder_settings(&config.codec);
+            let (name, settings, files) = (recovery.to_owned(), BTreeMap::new(), BTreeMap::new());
+            header.recovery = Some(Recovery { name, makes_pictures: false, settings, files });
+            Stage::open(&header, Stream::Rgb).unwrap()
+        };
+        let run = |stage: &mut Stage, entries: &[Entry]| -> Vec<(bool, Option<u128>)> {
+            let mut one = |entry: &Entry| {
+                let outcome = stage.run(entry.clone()).unwrap();
+                (outcome.decoded, outcome.shown.map(|p| p.content_hash()))
+            };
+            entries.iter().map(&mut one).collect()
+        };
+        let whole = run(&mut open(), &entries);
+        let mut used = open();
+        run(&mut used, &entries[..draw(20)]);
+        for from in (0..entries.len()).filter(|&i| entries[i].key && entries[i].whole) {
+            prop_assert_eq!(&run(&mut open(), &entries[from..]), &whole[from..], "from frame {}", from);
+            used.restart().unwrap();
+            prop_assert_eq!(&run(&mut used, &entries[from..]), &whole[from..], "from frame {}, begun again", from);
+        }
+    }
 }
