@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 An interrupted sweep resumes: the same command skips every finished run. A run whose system, weights, encoder, clip or scenario
 has changed since, or whose files are damaged, is done again, with one line per reason; one that lacks a metric is scored again. Runs in virtual time go side by side
-(--jobs), with the same results in every number of jobs; runs in namespaces follow one at a time. Several
+(--jobs), with the same results in every number of jobs; runs in namespaces follow, side by side only where that leaves them punctual. Several
 freezeframe processes may share a cache and a directory of runs: nothing is encoded or scored twice.
 
 On many machines: --shard I/N does part I of N parts, `freezeframe merge` brings the parts together, and --on starts them. What

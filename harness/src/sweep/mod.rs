@@ -3,11 +3,13 @@
 //! | file | what |
 //! |---|---|
 //! | this one | runs side by side on this machine; what is finished stays finished |
+//! | [`beside`] | how many of those on the wall clock go side by side |
 //! | [`cost`] | what runs have taken, and what others will take by that |
 //! | [`shard`] | which part of a plan a machine does, and its record |
 //! | [`merge`] | parts in one folder |
 //! | [`engine`] | starting the parts elsewhere: Slurm, ssh, Kubernetes |
 
+pub mod beside;
 pub mod cost;
 pub mod engine;
 pub mod merge;
@@ -21,6 +23,7 @@ use crate::launch::{self, clip};
 use crate::plan::Planned;
 use crate::score;
 use anyhow::{Context, Result};
+use contract::scores::Scores;
 use contract::{Backend, ClipSpec, Manifest, RunSpec, seal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -80,8 +83,8 @@ impl<'a> Sweep<'a> {
 
     /// Does all runs, at most `jobs` of those in virtual time at once; what came of each, in the plan's order.
     ///
-    /// Runs on the wall clock come last and one at a time, with nothing beside them that would make them late. `tell` hears of each
-    /// run, by its place, when it is over.
+    /// Runs on the wall clock come last, by themselves, and only as many at once as leave them punctual ([`beside`]). `tell` hears of
+    /// each run, by its place, when it is over.
     pub fn all(
         &self,
         runs: &[Planned],
@@ -106,13 +109,54 @@ impl<'a> Sweep<'a> {
             work();
         });
         let mut outcomes = outcomes.into_inner().expect("no run panicked");
-        for run in alone {
-            let outcome = self.one(&runs[run]);
-            tell(run, &outcome);
-            outcomes.insert(run, outcome);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut width = beside::Width::of(cores);
+        let mut alone = std::collections::VecDeque::from(alone);
+        while !alone.is_empty() {
+            let batch: Vec<usize> = alone.drain(..width.now().min(alone.len())).collect();
+            let mut worst = None;
+            for (run, outcome) in self.batch(runs, &batch) {
+                let health = |dir: &PathBuf| Some(Scores::read(&dir.join("scores.json")).ok()?.health);
+                let health = outcome.as_ref().ok().and_then(health);
+                worst = worst.max(health.as_ref().and_then(beside::lateness));
+                let outcome = match (outcome, health) {
+                    (Ok(dir), Some(health)) if !health.valid && batch.len() > 1 => {
+                        self.again(&runs[run], &dir)
+                    }
+                    (outcome, _) => outcome,
+                };
+                tell(run, &outcome);
+                outcomes.insert(run, outcome);
+            }
+            width.learn(worst);
         }
         self.bar.finish_and_clear();
         outcomes.into_values().collect()
+    }
+
+    /// These runs, all at once.
+    fn batch(&self, runs: &[Planned], batch: &[usize]) -> Vec<(usize, Result<PathBuf>)> {
+        if let [run] = *batch {
+            return vec![(run, self.one(&runs[run]))];
+        }
+        std::thread::scope(|scope| {
+            let one = |&run: &usize| (run, scope.spawn(move || self.one(&runs[run])));
+            let started: Vec<_> = batch.iter().map(one).collect();
+            let ended = started.into_iter().map(|(run, thread)| {
+                let panicked = |_| Err(anyhow::anyhow!("the thread of this run panicked"));
+                (run, thread.join().unwrap_or_else(panicked))
+            });
+            ended.collect()
+        })
+    }
+
+    /// A run that was invalid beside others, once more by itself.
+    fn again(&self, planned: &Planned, dir: &Path) -> Result<PathBuf> {
+        self.say(&format!("again, by itself: {}: it was invalid beside others", dir.display()));
+        let held = launch::hold(dir)?;
+        std::fs::remove_dir_all(dir).with_context(|| format!("failed to remove {}", dir.display()))?;
+        drop(held);
+        self.run_and_score(planned)
     }
 
     /// One run, and a line if it fails.
