@@ -96,7 +96,7 @@ bench *ARGS: build
 bench-sweep *ARGS: build
     harness/bench/sweep "$@"
 
-# every figure of speed that is aimed at beside its target, about ten minutes: targets [NAME...] [--list] [--full]; Markdown
+# every figure of speed that is aimed at beside its target, about ten minutes: targets [NAME...] [--list] [--full] [--seeds N...]; Markdown
 targets *ARGS: build
     harness/bench/targets "$@"
 
