@@ -93,15 +93,17 @@ fn once(runs: &mut Vec<Run>) {
         if run.scores.key.backend != Backend::Virtual {
             return true;
         }
-        let first = known.entry(run.scores.key.clone()).or_insert_with(|| run.dir.clone());
-        if *first != run.dir {
-            eprintln!(
-                "freezeframe: {} is the same run as {} (equal keys) and is not counted again",
-                contract::text::line(&run.dir.display().to_string()),
-                contract::text::line(&first.display().to_string())
-            );
-        }
-        *first == run.dir
+        let Some(first) = known.get(&run.scores.key) else {
+            known.insert(run.scores.key.clone(), run.dir.clone());
+            return true;
+        };
+        let name = |dir: &Path| contract::text::line(&dir.display().to_string());
+        eprintln!(
+            "freezeframe: {} is the same run as {} (equal keys) and is not counted again",
+            name(&run.dir),
+            name(first)
+        );
+        false
     });
 }
 
