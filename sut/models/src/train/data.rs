@@ -12,7 +12,7 @@ pub struct Shape {
     pub crop: usize,
     /// Frames that follow each other.
     pub frames: usize,
-    /// Share of stills, past which a camera moves, and of the synthetic scene: a fifth of the share.
+    /// Share of stills, past which a camera moves, and of the synthetic scene: a fifth of the share, unless the options say another.
     pub stills: f64,
 }
 
@@ -22,6 +22,8 @@ pub struct Data {
     videos: Vec<Clip>,
     images: Vec<Clip>,
     synthetic: Vec<Clip>,
+    /// Share of crops of these.
+    synthetic_share: Option<f64>,
     /// What no training sees.
     pub held_out: Vec<Clip>,
 }
@@ -41,7 +43,11 @@ impl Data {
         ensure!(!videos.is_empty() && !images.is_empty(), "no training pictures");
         let frames: usize = videos.iter().map(Clip::frames).sum();
         eprintln!("{} videos ({frames} frames), {} images", videos.len(), images.len());
-        Ok(Self { videos, images, synthetic: synthetic_people(512, &cache)?, held_out })
+        let share = options.synthetic;
+        ensure!(share.is_none_or(|s| (0.0..=1.0).contains(&s)), "--synthetic must be a share, from 0 to 1");
+        ensure!(options.people > 0, "--people must be above 0");
+        let synthetic = synthetic_people(0..options.people, 512, &cache)?;
+        Ok(Self { videos, images, synthetic, synthetic_share: share, held_out })
     }
 
     /// All clips, and one number for joined crops.
@@ -79,9 +85,12 @@ impl Data {
     /// A part of a clip, zoomed and turned, and the number of the clip.
     fn plain_crop(&self, Shape { crop, frames, stills }: Shape, random: &mut Random) -> (Tensor, usize) {
         let kind = random.unit();
+        let synthetic = self.synthetic_share.unwrap_or(0.2 * stills);
+        // What is left is shared as ever.
+        let images = 0.8 * stills * (1.0 - synthetic) / (1.0 - 0.2 * stills);
         let (group, before) = match kind {
-            _ if kind < 0.2 * stills => (&self.synthetic, self.videos.len() + self.images.len()),
-            _ if kind < stills => (&self.images, self.videos.len()),
+            _ if kind < synthetic => (&self.synthetic, self.videos.len() + self.images.len()),
+            _ if kind < synthetic + images => (&self.images, self.videos.len()),
             _ => (&self.videos, 0),
         };
         let index = random.below(group.len());

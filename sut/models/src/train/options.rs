@@ -23,6 +23,12 @@ pub struct Options {
     /// Workers of one thread, which share a step
     #[arg(long, default_value_t = 2)]
     pub workers: usize,
+    /// People of the synthetic scene, a room each
+    #[arg(long, default_value_t = 12)]
+    pub people: u32,
+    /// Share of crops that show them [default: a fifth of what does not come from videos]
+    #[arg(long)]
+    pub synthetic: Option<f64>,
     /// Decides weights, crops, losses and everything else that is drawn
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -3,19 +3,19 @@
 use super::Clip;
 use super::clips::kept;
 use media::scene::{self, Clip as Scene, SceneConfig};
+use std::ops::Range;
 use std::path::Path;
 
-/// People and rooms; none is a clip that `just eval` or a golden shows (those have persons 0 to 5).
-const PEOPLE: u32 = 12;
 /// Frames that follow each other, from the middle of the clip.
 const FRAMES: u32 = 60;
 
-/// A second or two each of people, `size` pixels a side; drawn once and kept in `cache`.
+/// Two seconds each of people with these numbers, `size` pixels a side; drawn once and kept in `cache`. Number 0 is person
+/// 100 of the scene: none is a clip that `just eval` or a golden shows (those have persons 0 to 5).
 ///
 /// # Errors
 /// A size that the scene does not have, a cache that cannot be read or written.
-pub fn synthetic_people(size: usize, cache: &Path) -> anyhow::Result<Vec<Clip>> {
-    (0..PEOPLE)
+pub fn synthetic_people(numbers: Range<u32>, size: usize, cache: &Path) -> anyhow::Result<Vec<Clip>> {
+    numbers
         .map(|number| {
             let name = format!("synthetic{number}");
             let file = cache.join(format!("{name}.{size}.{FRAMES}.{}.rgb", scene::VERSION));

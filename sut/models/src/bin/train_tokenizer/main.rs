@@ -22,7 +22,7 @@ use models::token_recovery::{self, Recovery};
 use models::tokenizer::{MODEL, Tokenizer, codebook_hash};
 use models::train::{
     AdamW, Clip, Codebook, Data, Discriminator, Log, Losses, Options, Random, Schedule, Shape, add_gradients,
-    checkpoint, place_of,
+    checkpoint, place_of, synthetic_people,
 };
 use models::{layers, weights};
 use std::collections::BTreeMap;
@@ -93,6 +93,8 @@ enum Frozen {
 const RECOVERY: &str = "recovery.";
 /// Steps without the codebook, before k-means makes it.
 const UNQUANTISED: u64 = 300;
+/// The number of that person: beyond those that anybody trains on.
+const STRANGER: u32 = 900;
 /// Frames before those that the decoder sees when nothing is lost, at most.
 const PREROLL: usize = 2;
 /// The same when tokens are.
@@ -163,6 +165,8 @@ fn optimiser(args: &Args, tokenizer: &Tokenizer) -> AdamW {
 struct Trainer<'a> {
     args: &'a Args,
     data: &'a Data,
+    /// A person of the synthetic scene whom no training sees.
+    stranger: Clip,
     workers: Vec<Worker>,
     codebook: Codebook,
     optimiser: AdamW,
@@ -188,11 +192,14 @@ impl<'a> Trainer<'a> {
         });
         let codebook = Codebook::new(tokenizer.codebook(), CODEBOOK_DECAY);
         let header =
-            "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr,half_psnr";
+            "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr,half_psnr,stranger_psnr";
         let log = Log::open(&args.common.work.join("tokenizer.csv"), header)?;
+        let pictures = args.common.work.join("pictures");
+        let stranger = synthetic_people(STRANGER..STRANGER + 1, 512, &pictures)?.remove(0);
         let mut trainer = Self {
             args,
             data,
+            stranger,
             workers,
             codebook,
             optimiser,
@@ -238,9 +245,9 @@ impl<'a> Trainer<'a> {
             if minutes - reported >= REPORT_MINUTES || last || self.step == 100 {
                 let (alive, perplexity) = self.codebook.health();
                 let [loss, psnr, commit, norm] = [0, 1, 2, 3].map(|i| sums[i] / sums[4]);
-                let [clean, half] = self.validate();
+                let [clean, half, stranger] = self.validate();
                 self.log.line(&format!(
-                    "{},{minutes:.2},{rate:.2e},{loss:.4},{psnr:.2},{commit:.4},{alive:.3},{perplexity:.0},{norm:.2},{clean:.2},{half:.2}",
+                    "{},{minutes:.2},{rate:.2e},{loss:.4},{psnr:.2},{commit:.4},{alive:.3},{perplexity:.0},{norm:.2},{clean:.2},{half:.2},{stranger:.2}",
                     self.step
                 ))?;
                 self.save(minutes)?;
@@ -378,8 +385,9 @@ impl<'a> Trainer<'a> {
         self.codebook.start(&Tensor::cat(&features, 0), 12, &mut random);
     }
 
-    /// Mean PSNR of the averaged weights on whole held-out frames: without loss, and when senders drop half.
-    fn validate(&mut self) -> [f64; 2] {
+    /// Mean PSNR of the averaged weights on whole held-out frames: without loss, when senders drop half, and of the synthetic
+    /// person without loss.
+    fn validate(&mut self) -> [f64; 3] {
         let averaged = self.optimiser.averaged();
         let worker = self.workers.last().expect("at least one worker");
         let variables = worker.tokenizer.store().variables();
@@ -389,19 +397,23 @@ impl<'a> Trainer<'a> {
                 variables[name].shallow_clone().copy_(value);
             }
             variables["codebook"].shallow_clone().copy_(&self.codebook.state()[0].1);
-            let (mut clean, mut half) = (Vec::new(), Vec::new());
-            for clip in &self.data.held_out {
+            let (mut clean, mut half, mut stranger) = (Vec::new(), Vec::new(), Vec::new());
+            for clip in self.data.held_out.iter().chain([&self.stranger]) {
                 for index in (0..clip.frames()).step_by(clip.frames().div_ceil(8)) {
                     let frames = (worker.tokenizer.slots() + LOSSY_PREROLL).min(index + 1);
                     let [found, lossy] = self.held_out_frame(worker, clip, index, frames);
-                    clean.push(found);
-                    half.push(lossy);
+                    if std::ptr::eq(clip, &raw const self.stranger) {
+                        stranger.push(found);
+                    } else {
+                        clean.push(found);
+                        half.push(lossy);
+                    }
                 }
             }
             for (name, value) in &kept {
                 variables[*name].shallow_clone().copy_(value);
             }
-            [clean, half].map(|psnrs| psnrs.iter().sum::<f64>() / psnrs.len().max(1) as f64)
+            [clean, half, stranger].map(|psnrs| psnrs.iter().sum::<f64>() / psnrs.len().max(1) as f64)
         })
     }
 
