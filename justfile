@@ -302,6 +302,15 @@ reparo-figures +CLIPS: build
     ./target/release/freezeframe figure all runs/reparo-figures --out runs/reparo-figures/figures
     ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files
 
+# Reparo's rate and quality against VP9's (with Tambur's code) and H.264's (ReVo's) on your clips, PSNR, SSIM and LPIPS (Alex): reparo-rates CLIP...
+reparo-rates +CLIPS: build
+    #!/usr/bin/env bash
+    set -euo pipefail
+    ./target/release/freezeframe sweep reparo-rates --clips "$@" --no-depth --metrics psnr,ssim,lpips_alex --out runs/reparo-rates >&2
+    for baseline in vp9-tambur revo-h264; do
+        ./target/release/freezeframe report runs/reparo-rates --format markdown --baseline "$baseline" --no-files | grep -A99 '| rates |'
+    done
+
 # Chromium beside the built-in baselines on your clip, same scenarios and seeds (of ge-medium; the others lose nothing by chance), in real time (20 s a run): chromium
 # CLIP [SEED...]; a Markdown table of docs/RESULTS.md. PART=ge-medium-1 makes the runs whose names begin so and no table; the next call goes on.
 chromium CLIP *SEEDS: build

@@ -120,6 +120,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("readme", include_str!("../../plans/readme.toml")),
     ("recovery", include_str!("../../plans/recovery.toml")),
     ("reparo-figures", include_str!("../../plans/reparo-figures.toml")),
+    ("reparo-rates", include_str!("../../plans/reparo-rates.toml")),
     ("revo-original", include_str!("../../plans/revo-original.toml")),
 ];
 

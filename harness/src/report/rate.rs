@@ -15,8 +15,74 @@ use std::fmt::Write as _;
 /// `drop_permille` is Reparo's, which sends a share of its tokens.
 pub const RATE_OPTIONS: [&str; 6] = ["qp", "crf", "target_kbps", "bitrate_kbps", "bitrate", "drop_permille"];
 
-/// What is compared: heading, and digits after the point.
-pub const DELTAS: [(&str, usize); 3] = [("BD-rate % (PSNR)", 1), ("BD-PSNR dB", 2), ("BD-rate % (SSIM)", 1)];
+/// What is compared of two curves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// Above the column.
+    pub heading: &'static str,
+    /// After the point.
+    digits: usize,
+    metric: Metric,
+    /// Quality at equal rate, rather than rate at equal quality.
+    at_equal_rate: bool,
+}
+
+impl Delta {
+    const fn rate(heading: &'static str, metric: Metric) -> Self {
+        Self { heading, digits: 1, metric, at_equal_rate: false }
+    }
+
+    const fn quality(heading: &'static str, metric: Metric, digits: usize) -> Self {
+        Self { heading, digits, metric, at_equal_rate: true }
+    }
+
+    /// Of two curves; of LPIPS, which is a distance, less is better.
+    fn of(self, anchor: &[RatePoint], test: &[RatePoint]) -> Result<f64, BdError> {
+        let distance = !self.metric.higher_is_better();
+        let better = |points: &[RatePoint]| -> Vec<RatePoint> {
+            let turned =
+                |p: &RatePoint| RatePoint { quality: if distance { -p.quality } else { p.quality }, ..*p };
+            points.iter().map(turned).collect()
+        };
+        let (anchor, test) = (better(anchor), better(test));
+        match self.at_equal_rate {
+            true => bd_quality(&anchor, &test).map(|delta| if distance { -delta } else { delta }),
+            false => bd_rate(&anchor, &test),
+        }
+    }
+}
+
+/// What is compared always.
+const DELTAS: [Delta; 3] = [
+    Delta::rate("BD-rate % (PSNR)", Metric::Psnr),
+    Delta::quality("BD-PSNR dB", Metric::Psnr, 2),
+    Delta::rate("BD-rate % (SSIM)", Metric::Ssim),
+];
+/// What is compared besides where every run has the metric: the first of these.
+const LPIPS: [[Delta; 2]; 3] = [
+    [
+        Delta::rate("BD-rate % (LPIPS VGG)", Metric::LpipsVgg),
+        Delta::quality("BD-LPIPS (VGG)", Metric::LpipsVgg, 4),
+    ],
+    [
+        Delta::rate("BD-rate % (LPIPS Alex)", Metric::LpipsAlex),
+        Delta::quality("BD-LPIPS (Alex)", Metric::LpipsAlex, 4),
+    ],
+    [
+        Delta::rate("BD-rate % (LPIPS Squeeze)", Metric::LpipsSqueeze),
+        Delta::quality("BD-LPIPS (Squeeze)", Metric::LpipsSqueeze, 4),
+    ],
+];
+
+fn compared(runs: &[Run]) -> Vec<Delta> {
+    let measured = |metric: Metric| {
+        let quality = |r: &Run| r.scores.streams.get(&Stream::Rgb).map(|s| s.quality.contains_key(&metric));
+        let mut valid = runs.iter().filter(|r| r.scores.health.valid).peekable();
+        valid.peek().is_some() && valid.all(|r| quality(r) == Some(true))
+    };
+    let lpips = LPIPS.into_iter().find(|[delta, _]| measured(delta.metric));
+    DELTAS.into_iter().chain(lpips.into_iter().flatten()).collect()
+}
 
 /// Points below which Bjontegaard deltas are refused.
 const LEAST_POINTS: usize = 4;
@@ -37,6 +103,8 @@ pub struct Table {
     pub rows: Vec<Comparison>,
     /// One row per system and scenario that was compared on several clips.
     pub over_clips: Vec<OverClips>,
+    /// What the deltas of each row are.
+    pub columns: Vec<Delta>,
     /// Which rate it is, as a sentence.
     pub rate: String,
 }
@@ -52,8 +120,8 @@ pub struct OverClips {
     pub system: String,
     /// Clips it was compared on.
     pub clips: usize,
-    /// In the order of [`DELTAS`]: mean over the clips that have the delta, and its interval.
-    pub deltas: [Option<Estimate>; 3],
+    /// In the order of [`Table::columns`]: mean over the clips that have the delta, and its interval.
+    pub deltas: Vec<Option<Estimate>>,
 }
 
 /// One system against the baseline, under one condition.
@@ -69,8 +137,8 @@ pub struct Comparison {
     pub system: String,
     /// Rate points of the baseline and of the system.
     pub rates: (usize, usize),
-    /// In the order of [`DELTAS`].
-    pub deltas: [Result<f64, BdError>; 3],
+    /// In the order of [`Table::columns`].
+    pub deltas: Vec<Result<f64, BdError>>,
 }
 
 /// One clip, scenario and system at several rates.
@@ -118,6 +186,7 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
     }
     // One kind of rate for all.
     let on_the_wire = runs.iter().all(|r| r.scores.bitrate.wire_bps.is_some());
+    let columns = compared(runs);
     let mut rows = Vec::new();
     for (i, curve) in curves.iter().enumerate() {
         let same = |c: &&Curve| c.clip == curve.clip && c.scenario == curve.scenario;
@@ -128,16 +197,17 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
             None => enough().or_else(|| curves.iter().find(same)),
         };
         let Some(anchor) = anchor.filter(|a| !std::ptr::eq(*a, &raw const curves[i])) else { continue };
-        let of =
-            |metric| (points(runs, anchor, metric, on_the_wire), points(runs, curve, metric, on_the_wire));
-        let (psnr, ssim) = (of(Metric::Psnr), of(Metric::Ssim));
+        let delta = |delta: &Delta| {
+            let of = |curve| points(runs, curve, delta.metric, on_the_wire);
+            delta.of(&of(anchor), &of(curve))
+        };
         rows.push(Comparison {
             scenario: curve.scenario.clone(),
             clip: curve.clip.clone(),
             baseline: anchor.system.clone(),
             system: curve.system.clone(),
             rates: (anchor.points.len(), curve.points.len()),
-            deltas: [bd_rate(&psnr.0, &psnr.1), bd_quality(&psnr.0, &psnr.1), bd_rate(&ssim.0, &ssim.1)],
+            deltas: columns.iter().map(delta).collect(),
         });
     }
     if rows.is_empty() {
@@ -156,7 +226,7 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
             runs.len()
         )
     };
-    Deltas::Table(Table { rows, over_clips, rate })
+    Deltas::Table(Table { rows, over_clips, columns, rate })
 }
 
 fn over_clips(rows: &[Comparison]) -> Vec<OverClips> {
@@ -169,13 +239,14 @@ fn over_clips(rows: &[Comparison]) -> Vec<OverClips> {
         if of.len() < 2 || !std::ptr::eq(of[0], row) {
             continue;
         }
-        let deltas = std::array::from_fn(|i| {
+        let delta = |i: usize| {
             let values = of.iter().enumerate().filter_map(|(clip, r)| {
                 let value = *r.deltas[i].as_ref().ok()?;
                 Some(Observation { clip, trace: 0, seed: 0, value })
             });
             estimate(&values.collect::<Vec<Observation>>())
-        });
+        };
+        let deltas = (0..row.deltas.len()).map(delta).collect();
         let Comparison { scenario, baseline, system, .. } = row.clone();
         all.push(OverClips { scenario, baseline, system, clips: of.len(), deltas });
     }
@@ -229,43 +300,41 @@ fn points(runs: &[Run], curve: &Curve, metric: Metric, on_the_wire: bool) -> Vec
     curve.points.iter().filter_map(point).collect()
 }
 
-impl Comparison {
-    /// Each delta as a person reads it, or why there is none.
-    pub fn shown(&self) -> [Result<String, String>; 3] {
-        std::array::from_fn(|i| match &self.deltas[i] {
-            Ok(value) => Ok(format!("{value:+.*}", DELTAS[i].1)),
+impl Delta {
+    /// As a person reads it, or why there is none.
+    fn shown(self, found: &Result<f64, BdError>) -> Result<String, String> {
+        match found {
+            Ok(value) => Ok(format!("{value:+.*}", self.digits)),
             Err(reason) => Err(reason.to_string()),
-        })
+        }
+    }
+
+    /// As a person reads it: mean, half of the 95 % interval, and over how many of the `clips` if not all have one.
+    fn shown_over(self, found: Option<&Estimate>, clips: usize) -> String {
+        let Some(delta) = found else { return "none".to_owned() };
+        let digits = self.digits;
+        let half = delta.interval.map(|x| format!(" ± {:.digits$}", (x.high - x.low) / 2.0));
+        let n = (delta.n < clips).then(|| format!(" ({} clips)", delta.n));
+        format!("{:+.digits$}{}{}", delta.mean, half.unwrap_or_default(), n.unwrap_or_default())
     }
 }
 
-impl OverClips {
-    /// Each delta as a person reads it: mean, half of the 95 % interval, and over how many clips if not all have one.
-    #[must_use]
-    pub fn shown(&self) -> [String; 3] {
-        std::array::from_fn(|i| {
-            let Some(delta) = &self.deltas[i] else { return "none".to_owned() };
-            let digits = DELTAS[i].1;
-            let half = delta.interval.map(|x| format!(" ± {:.digits$}", (x.high - x.low) / 2.0));
-            let n = (delta.n < self.clips).then(|| format!(" ({} clips)", delta.n));
-            format!("{:+.digits$}{}{}", delta.mean, half.unwrap_or_default(), n.unwrap_or_default())
-        })
-    }
-}
+/// Scenario, clip or how many, baseline, system, rates; deltas or why there is none.
+pub type Line = ([String; 5], Vec<Result<String, String>>);
 
 impl Table {
-    /// All rows: scenario, clip or how many, baseline, system, rates, deltas or why there is none.
-    pub fn lines(&self) -> impl Iterator<Item = ([String; 5], [Result<String, String>; 3])> {
+    /// All rows as a person reads them.
+    pub fn lines(&self) -> impl Iterator<Item = Line> {
         let one = |r: &Comparison| {
             let rates = format!("{} / {}", r.rates.0, r.rates.1);
-            ([r.scenario.clone(), r.clip.clone(), r.baseline.clone(), r.system.clone(), rates], r.shown())
+            let deltas = self.columns.iter().zip(&r.deltas).map(|(column, d)| column.shown(d)).collect();
+            ([r.scenario.clone(), r.clip.clone(), r.baseline.clone(), r.system.clone(), rates], deltas)
         };
         let many = |r: &OverClips| {
             let clips = format!("{} clips", r.clips);
-            (
-                [r.scenario.clone(), clips, r.baseline.clone(), r.system.clone(), String::new()],
-                r.shown().map(Ok),
-            )
+            let deltas = self.columns.iter().zip(&r.deltas);
+            let deltas = deltas.map(|(column, d)| Ok(column.shown_over(d.as_ref(), r.clips))).collect();
+            ([r.scenario.clone(), clips, r.baseline.clone(), r.system.clone(), String::new()], deltas)
         };
         self.rows.iter().map(one).chain(self.over_clips.iter().map(many))
     }
@@ -276,13 +345,15 @@ impl Deltas {
     #[must_use]
     pub fn markdown(&self) -> String {
         let Self::Table(table) = self else { return String::new() };
-        let headings = DELTAS.map(|(h, _)| h).join(" | ");
+        let headings: Vec<&str> = table.columns.iter().map(|c| c.heading).collect();
         let mut out = format!(
-            "\n| scenario | clip | baseline | system | rates | {headings} |\n|---|---|---|---|---|--:|--:|--:|\n"
+            "\n| scenario | clip | baseline | system | rates | {} |\n|---|---|---|---|---|{}\n",
+            headings.join(" | "),
+            "--:|".repeat(headings.len())
         );
         for (names, deltas) in table.lines() {
-            let cells = deltas.map(|v| v.unwrap_or_else(|reason| reason));
-            let cells: Vec<String> = names.iter().chain(&cells).map(|c| pipe(c)).collect();
+            let cells = deltas.iter().map(|v| v.as_ref().unwrap_or_else(|reason| reason));
+            let cells: Vec<String> = names.iter().chain(cells).map(|c| pipe(c)).collect();
             let _ = writeln!(out, "| {} |", cells.join(" | "));
         }
         let _ = writeln!(out, "\n{}.", table.rate);
@@ -296,7 +367,7 @@ impl Deltas {
         let mut out = String::new();
         for ([scenario, clip, baseline, system, _], deltas) in table.lines() {
             let _ = writeln!(out, "\n{system} against {baseline}, {scenario}, {clip}:");
-            for ((heading, _), value) in DELTAS.iter().zip(deltas) {
+            for (Delta { heading, .. }, value) in table.columns.iter().zip(deltas) {
                 let _ = writeln!(
                     out,
                     "  {heading:17} {}",

@@ -421,8 +421,8 @@ fn rate_and_quality(out: &mut String, deltas: &Deltas, data: &Data) {
         escape(&table.rate)
     );
     out.push_str(r#"<div class="card scroll"><table class="wide"><thead><tr><th class="l">scenario</th><th class="l">clip</th><th class="l">baseline</th><th class="l">system</th><th>rates</th>"#);
-    for (heading, _) in super::rate::DELTAS {
-        let _ = write!(out, "<th>{}</th>", escape(heading));
+    for column in &table.columns {
+        let _ = write!(out, "<th>{}</th>", escape(column.heading));
     }
     out.push_str("</tr></thead><tbody>");
     for (names, values) in table.lines() {
