@@ -189,10 +189,11 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
             };
             let (sender, receiver) =
                 (reparo::Sender::new(session.clone()), reparo::Receiver::new(session.clone()));
-            let tokens = session.variant.tokens();
-            let encode = |script: &mut Script<'_>, job: reparo::Encode| reparo::Encoded {
-                frame: job.frame,
-                tokens: vec![(usize::from(script.byte()) % session.variant.codes() as usize) as u16; tokens],
+            let encode = |script: &mut Script<'_>, job: reparo::Encode| {
+                let variant = session.variants.variant(job.setting.variant);
+                let token = (usize::from(script.byte()) % variant.codes() as usize) as u16;
+                let tokens = vec![token; variant.tokens()];
+                reparo::Encoded { frame: job.frame, setting: job.setting, tokens }
             };
             let generate = |script: &mut Script<'_>, task: reparo::Task| {
                 let job = match task {
@@ -200,7 +201,7 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
                     // The run would end here.
                     reparo::Task::Refuse { .. } => return reparo::Generated { frame: 0, picture: None },
                 };
-                assert_eq!(job.grid.len(), tokens);
+                assert_eq!(job.grid.len(), session.variants.variant(job.variant).tokens());
                 let picture = (script.byte() < 250).then_some(u128::from(job.frame));
                 reparo::Generated { frame: job.frame, picture }
             };

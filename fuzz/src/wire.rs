@@ -15,6 +15,7 @@ use sut_core::packetize::revo::{Assembled, Assembly, Payload, cut};
 use sut_core::packetize::rtp::{Assembler, Packetizer};
 use sut_core::rtp::{Header, is_rtcp, red, rtcp, vp8, vp9};
 use sut_core::wire::reparo::{self, Variant};
+use sut_core::wire::reparo_variants::{Setting, Variants};
 use sut_core::wire::revo::{Init, Message, parse};
 use transport::sctp::packet::seal;
 use transport::sctp::{Association, Outgoing, SctpKind, Secrets};
@@ -250,6 +251,11 @@ fn reparo_variants() -> [Variant; 2] {
         .map(|(c, r, codes, n)| Variant::new(c, r, codes, n).expect("a valid grid"))
 }
 
+/// Both in one session, so that packets name them.
+fn several() -> Variants {
+    Variants::new(reparo_variants().to_vec()).expect("two that differ")
+}
+
 fn reparo_seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for variant in reparo_variants() {
@@ -257,13 +263,20 @@ fn reparo_seeds() -> Vec<Vec<u8>> {
             (0..variant.tokens()).map(|i| (i * 7 % variant.codes() as usize) as u16).collect();
         for kept in [1, variant.tokens_per_packet() / 2, variant.tokens_per_packet()] {
             seeds.extend(reparo::packetize(variant, 1_048_575, &tokens, kept));
+            let number = usize::from(variant != Variant::STANDARD);
+            seeds.extend(several().packetize(Setting { variant: number, kept }, 7, &tokens));
         }
     }
     seeds
 }
 
 fn reparo(input: &[u8]) -> u64 {
-    let mut seen = 0u64;
+    let named = several().parse(input);
+    if let Ok((number, packet)) = &named {
+        let variant = several().variant(*number);
+        packet.place_into(variant, &mut vec![None; variant.tokens()]);
+    }
+    let mut seen = crate::outcome_of(&named, |(number, packet)| 1000 * number + packet.tokens.len());
     for variant in reparo_variants() {
         let parsed = reparo::Packet::parse(variant, input);
         if let Ok(packet) = &parsed {

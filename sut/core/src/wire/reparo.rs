@@ -239,6 +239,9 @@ pub enum PacketError {
         /// Bytes the header asks for.
         wanted: usize,
     },
+    /// A variant that the session does not have.
+    #[error("variant {0}, which this session does not have")]
+    Variant(u8),
     /// A token outside the codebook.
     #[error("token {0} is outside the codebook")]
     Token(u16),

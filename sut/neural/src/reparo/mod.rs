@@ -5,10 +5,11 @@
 //!     ─▶ what is there at the frame's deadline ─▶ recovery fills the rest ─▶ VQ decoder ─▶ show
 //! ```
 //!
-//! One way, no FEC, no retransmission, no dependency between coded frames, and no frame is skipped: from the first
+//! One way (but for reports of the rate, if they are asked for), no FEC, no retransmission, no dependency between coded frames, and no frame is skipped: from the first
 //! packet on, every slot shows a picture generated from what arrived. docs/REPARO.md has what was
 //! reached.
 
+mod control;
 mod receiver;
 mod sender;
 mod worker;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sut_core::wire::reparo::{Packet, Variant};
+use sut_core::wire::reparo_variants::{Setting, Variants};
 use systems::catalogue::Description;
 use systems::session::{self, Addresses, End, Mode, own_clock};
 use worker::{Receiving, Sending};
@@ -49,12 +51,17 @@ pub struct Options {
     /// Tokens per row and column: 32 is the paper's; 16, 24, 48 and 64 are variants for other bitrates (pictures
     /// are scaled to 16 times the grid).
     pub grid: u16,
+    /// Further grids, for targets that change by more than half (see `sut_core`'s `reparo_variants`).
+    pub grids: Vec<u16>,
     /// Self-drop: thousandths of each packet's tokens that are not sent, at most 500.
     pub drop_permille: u16,
     /// Self-drop to this bitrate instead (packets with their 4-byte headers, without IP and UDP); 0: none.
     pub target_kbps: u32,
     /// Self-drop to bitrates that change during the call: pairs of milliseconds since the first capture (the first 0, growing) and kbps.
     pub targets: Vec<(u64, u32)>,
+    /// Self-drop, and another grid if there are several, to what the receiver finds that the path carries; `target_kbps` is then
+    /// the most that is sent, and 0 whatever the largest grid needs.
+    pub adapt: bool,
     /// With a clock of its own (`playout = "own"`): time from a frame's earliest arrival to its deadline, in milliseconds.
     pub deadline_ms: u64,
     /// Time from the deadline to the frame's slot on the screen, in milliseconds; recovery and decoding fit into it.
@@ -112,9 +119,11 @@ impl Default for Options {
             memory: Memory::default(),
             codes: 1024,
             grid: 32,
+            grids: Vec::new(),
             drop_permille: 0,
             target_kbps: 0,
             targets: Vec::new(),
+            adapt: false,
             deadline_ms: 33,
             render_ms: 33,
             fill: Fill::Recovery,
@@ -152,10 +161,12 @@ impl Options {
 /// What both ends of a session know before its first frame.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Grid and codebook.
-    pub variant: Variant,
-    /// Tokens per packet, each from its frame on; the first from 0.
-    pub kept: Vec<(u32, u16)>,
+    /// Grids and codebook.
+    pub variants: Variants,
+    /// What frames have, each from its frame on; the first from 0. Of an adaptive session, what it begins with.
+    pub plan: Vec<(u32, Setting)>,
+    /// The receiver tells the sender what the path carries, who sends no more than this.
+    pub adapt: Option<Option<Bitrate>>,
     /// What else both ends must agree on: networks, memory, weights.
     pub codec: String,
     /// Of an own clock: first packet's arrival to the deadline of its frame.
@@ -181,7 +192,13 @@ impl Session {
             (options.preset, options.memory) != (Preset::Paper, Memory::Window),
             "option memory: the paper's decoder sees one code of each place; use frame"
         );
-        let variant = Variant::new(options.grid, options.grid, codes, 1).context("option grid")?;
+        let variant = |option: &'static str, grid: u16| Variant::new(grid, grid, codes, 1).context(option);
+        let mut variants = vec![variant("option grid", options.grid)?];
+        for &grid in &options.grids {
+            variants.push(variant("option grids", grid)?);
+        }
+        let variants = Variants::new(variants)
+            .context("option grids: each grid once, that of option grid not again, at most 255")?;
         ensure!(options.drop_permille <= 500, "option drop_permille: self-drop stops at 500 thousandths");
         ensure!(options.target_kbps <= 1_000_000, "option target_kbps must be at most 1000000");
         own_clock("deadline_ms", options.deadline_ms)?;
@@ -191,31 +208,42 @@ impl Session {
             ways.iter().filter(|&&way| way).count() < 2,
             "options drop_permille, target_kbps and targets exclude each other"
         );
-        let at = |option: &str, kbps: u32| -> Result<u16> {
-            let fit = variant.fit(Bitrate(u64::from(kbps) * 1000), schedule.fps);
+        ensure!(
+            !options.adapt || (options.drop_permille == 0 && options.targets.is_empty()),
+            "option adapt: the receiver's reports decide what is dropped; leave out drop_permille and targets"
+        );
+        let most = (options.target_kbps != 0).then(|| Bitrate(u64::from(options.target_kbps) * 1000));
+        let mut chosen = None;
+        let mut at = |option: &str, kbps: u32| -> Result<Setting> {
+            let (next, fit) = variants.choose(chosen, Bitrate(u64::from(kbps) * 1000), schedule.fps);
+            let grid = variants.variant(next.variant).columns();
             ensure!(
                 fit.reached,
-                "option {option}: half of the tokens of a {0}x{0} grid are {1} kbps; use a smaller grid",
-                options.grid,
+                "option {option}: half of the tokens of a {grid}x{grid} grid are {} kbps; use a smaller grid",
                 fit.bitrate.0.div_ceil(1000)
             );
-            Ok(fit.kept)
+            chosen = Some(next);
+            Ok(Setting { variant: next.variant, kept: fit.kept })
         };
-        let kept = match (options.target_kbps, &options.targets[..]) {
-            (0, []) => vec![(0, variant.kept_at(options.drop_permille))],
+        let plan = match (options.target_kbps, &options.targets[..]) {
+            (0, []) => {
+                let kept = variants.variant(0).kept_at(options.drop_permille);
+                vec![(0, Setting { variant: 0, kept })]
+            }
             (kbps, []) => vec![(0, at("target_kbps", kbps)?)],
             (_, targets) => {
                 let grows = targets.windows(2).all(|two| two[0].0 < two[1].0);
                 ensure!(targets[0].0 == 0 && grows, "option targets: times must begin with 0 and grow");
                 let frame =
                     |ms: u64| (ms * u64::from(schedule.fps)).div_ceil(1000).min(u32::MAX.into()) as u32;
-                let kept = targets.iter().map(|&(ms, kbps)| Ok((frame(ms), at("targets", kbps)?)));
-                kept.collect::<Result<_>>()?
+                let plan = targets.iter().map(|&(ms, kbps)| Ok((frame(ms), at("targets", kbps)?)));
+                plan.collect::<Result<_>>()?
             }
         };
         Ok(Self {
-            variant,
-            kept,
+            variants,
+            plan,
+            adapt: options.adapt.then_some(most),
             codec: format!("{} {}", options.preset.name(), options.memory.name()),
             deadline: Duration::from_millis(options.deadline_ms),
             render: Duration::from_millis(options.render_ms),
@@ -223,24 +251,24 @@ impl Session {
         })
     }
 
-    /// Tokens per packet of a frame.
+    /// What the plan says of a frame.
     #[must_use]
-    pub fn kept(&self, frame: u32) -> u16 {
-        let in_force = self.kept.iter().take_while(|(from, _)| *from <= frame).last();
-        in_force.map_or(self.variant.tokens_per_packet(), |(_, kept)| *kept)
+    pub fn setting(&self, frame: u32) -> Setting {
+        let in_force = self.plan.iter().take_while(|(from, _)| *from <= frame).last();
+        in_force.expect("a plan begins with frame 0").1
     }
 
     /// Which tokens of a frame self-drop leaves, row by row.
     #[must_use]
-    pub fn sent(&self, frame: u32) -> Vec<bool> {
-        self.variant.sent(frame, self.kept(frame))
+    pub fn sent(&self, frame: u32, setting: Setting) -> Vec<bool> {
+        self.variants.variant(setting.variant).sent(frame, setting.kept)
     }
 
-    /// What the sender tells the receiver before the first frame, and what that must be. How many tokens a packet has is
-    /// not in it: packets say it themselves.
+    /// What the sender tells the receiver before the first frame, and what that must be. Which variant a packet is of and how many
+    /// tokens it has is not in it: packets say it themselves.
     #[must_use]
     pub fn description(&self) -> Vec<u8> {
-        serde_json::json!({ "variant": self.variant, "codec": self.codec }).to_string().into_bytes()
+        serde_json::json!({ "variants": self.variants.all(), "codec": self.codec }).to_string().into_bytes()
     }
 }
 
@@ -289,14 +317,17 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
         Ok(End { endpoint: Sender::new(session.clone()), worker })
     };
     let receiver = |_: Addresses| {
-        let worker = Receiving::new(&options, session.variant, spec, run_dir)?;
+        let worker = Receiving::new(&options, &session.variants, spec, run_dir)?;
         Ok(End { endpoint: Receiver::new(session.clone()), worker })
     };
     session::run(mode, run_dir, spec, label, sender, receiver)
 }
 
-/// The header is the same in every variant.
+/// The header is the same in every variant, and longer than a report.
 fn label(datagram: &[u8]) -> Option<(Option<u32>, Role)> {
+    if datagram.len() == control::Report::BYTES {
+        return Some((None, Role::Feedback));
+    }
     Packet::frame_on_the_wire(datagram).map(|frame| (Some(frame), Role::Data))
 }
 

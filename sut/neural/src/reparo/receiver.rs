@@ -8,12 +8,13 @@
 //! frames before it decided, waits for nothing but the generator.
 
 use super::Session;
+use super::control::Observer;
 use super::worker::{Generate, Generated, Task};
 use contract::{Event, EventKind, LossCause, Role, Side, Status, Stream};
 use link::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
 use sut_core::slot_clock::has_come;
-use sut_core::wire::reparo::{PACKETS, Packet, unwrap_frame};
+use sut_core::wire::reparo::{PACKETS, unwrap_frame};
 use sut_core::{Endpoint, Input, Output, Screen};
 use systems::jobs::{picture_name, slot};
 
@@ -34,9 +35,14 @@ pub struct Receiver {
     /// Something arrived before: there is something to generate from.
     started: bool,
     generating: BTreeMap<u32, Status>,
+    /// Number of the variant of the newest frame of which something came.
+    variant: usize,
+    /// Of an adaptive session.
+    observer: Option<Observer>,
 }
 
 struct Arriving {
+    variant: usize,
     packets: [bool; PACKETS as usize],
     grid: Vec<Option<u16>>,
 }
@@ -47,12 +53,14 @@ impl Receiver {
     pub fn new(session: Session) -> Self {
         Self {
             screen: Screen::new(&session.schedule, 1),
+            observer: session.adapt.map(|_| Observer::new(session.schedule)),
             session,
             out: VecDeque::new(),
             arriving: BTreeMap::new(),
             decided: 0,
             started: false,
             generating: BTreeMap::new(),
+            variant: 0,
         }
     }
 
@@ -71,8 +79,8 @@ impl Receiver {
 
     fn datagram(&mut self, now: Timestamp, datagram: &[u8]) {
         let bytes = datagram.len() as u32;
-        let packet = match Packet::parse(self.session.variant, datagram) {
-            Ok(packet) => packet,
+        let (number, packet) = match self.session.variants.parse(datagram) {
+            Ok(found) => found,
             Err(error) => return self.event(now, EventKind::Malformed { bytes, reason: error.to_string() }),
         };
         let frame = unwrap_frame(packet.frame, self.decided);
@@ -80,22 +88,30 @@ impl Receiver {
             let reason = format!("frame {frame}, which this session does not have");
             return self.event(now, EventKind::Malformed { bytes, reason });
         }
+        if self.arriving.get(&frame).is_some_and(|arriving| arriving.variant != number) {
+            let reason = format!("frame {frame} in another variant than before");
+            return self.event(now, EventKind::Malformed { bytes, reason });
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.arrived(now, frame, bytes);
+        }
         // Of an own clock, the first packet is taken for one that came without extra delay; deadlines of frames before it may have
         // passed already.
         self.screen.clock.start(frame, now + self.session.deadline + self.session.render);
         let late = frame < self.decided;
-        let tokens = self.session.variant.tokens();
+        let variant = self.session.variants.variant(number);
         let mut duplicate = late;
         if !late {
-            let arriving = self
-                .arriving
-                .entry(frame)
-                .or_insert_with(|| Arriving { packets: [false; PACKETS as usize], grid: vec![None; tokens] });
+            let arriving = self.arriving.entry(frame).or_insert_with(|| Arriving {
+                variant: number,
+                packets: [false; PACKETS as usize],
+                grid: vec![None; variant.tokens()],
+            });
             let there = &mut arriving.packets[usize::from(packet.packet)];
             duplicate = *there;
             if !duplicate {
                 *there = true;
-                packet.place_into(self.session.variant, &mut arriving.grid);
+                packet.place_into(variant, &mut arriving.grid);
             }
         }
         let (stream, role, index) = (STREAM, Role::Data, u32::from(packet.packet));
@@ -113,6 +129,11 @@ impl Receiver {
                 || self.deadline(self.decided).is_some_and(|deadline| has_come(deadline, now, timeout)))
         {
             self.decide(now);
+        }
+        if let Some(report) = self.observer.as_mut().and_then(|observer| observer.report(now)) {
+            self.out.push_back(Output::Transmit(report.to_bytes().to_vec()));
+            let what = format!("{} kbps{}", report.kbps, if report.queue { ", a queue" } else { "" });
+            self.event(now, EventKind::Feedback { what });
         }
         while let Some(frame) = self.screen.due(now, timeout) {
             let shown = self.screen.show(0, frame);
@@ -143,9 +164,14 @@ impl Receiver {
             return self.event(now, EventKind::Lost { frame, stream, cause: LossCause::Late, missing: 0 });
         }
         let status = if missing == 0 { Status::Rendered } else { Status::Concealed };
-        let grid = arrived.map_or_else(|| vec![None; self.session.variant.tokens()], |a| a.grid);
+        if let Some(arrived) = &arrived {
+            self.variant = arrived.variant;
+        }
+        let variant = self.variant;
+        let nothing = || vec![None; self.session.variants.variant(variant).tokens()];
+        let grid = arrived.map_or_else(nothing, |a| a.grid);
         self.generating.insert(frame, status);
-        self.out.push_back(Output::Job(Task::Generate(Generate { frame, grid })));
+        self.out.push_back(Output::Job(Task::Generate(Generate { frame, variant, grid })));
     }
 
     fn generated(&mut self, now: Timestamp, done: &Generated) {
@@ -192,7 +218,11 @@ impl Endpoint for Receiver {
 
     fn poll_timeout(&self) -> Option<Timestamp> {
         let decide = (self.decided < self.frames()).then(|| self.deadline(self.decided)).flatten();
-        [self.screen.clock.give_up_at(), decide, self.screen.poll_timeout()].into_iter().flatten().min()
+        let report = self.observer.as_ref().and_then(Observer::due);
+        [self.screen.clock.give_up_at(), decide, self.screen.poll_timeout(), report]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn is_finished(&self) -> bool {

@@ -1,11 +1,12 @@
-//! The sending end: encode, cut into four packets, send at once.
+//! The sending end: encode, cut into four packets, send at once; as much of each frame as the plan or the receiver's reports say.
 
 use super::Session;
+use super::control::{Controller, Report};
 use super::worker::{Encode, Encoded};
 use contract::{Event, EventKind, Role, Side, Stream};
 use link::Timestamp;
 use std::collections::VecDeque;
-use sut_core::wire::reparo::packetize;
+use sut_core::wire::reparo_variants::Setting;
 use sut_core::{Endpoint, Input, Output};
 
 /// See the module.
@@ -14,13 +15,22 @@ pub struct Sender {
     out: VecDeque<Output<Encode>>,
     captured: u32,
     encoded: u32,
+    /// Of an adaptive session.
+    controller: Option<Controller>,
 }
 
 impl Sender {
     /// A sender that waits for captures.
     #[must_use]
     pub fn new(session: Session) -> Self {
-        Self { session, out: VecDeque::new(), captured: 0, encoded: 0 }
+        let controller =
+            session.adapt.map(|most| Controller::new(session.variants.clone(), session.schedule.fps, most));
+        Self { session, out: VecDeque::new(), captured: 0, encoded: 0, controller }
+    }
+
+    /// What a frame that is captured now has.
+    fn setting(&self, frame: u32) -> Setting {
+        self.controller.as_ref().map_or_else(|| self.session.setting(frame), Controller::setting)
     }
 
     fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
@@ -28,10 +38,9 @@ impl Sender {
     }
 
     fn send(&mut self, now: Timestamp, done: &Encoded) {
-        let (variant, kept) = (self.session.variant, self.session.kept(done.frame));
         let (frame, stream) = (done.frame, Stream::Rgb);
         self.encoded += 1;
-        let packets = packetize(variant, frame, &done.tokens, kept);
+        let packets = self.session.variants.packetize(done.setting, frame, &done.tokens);
         let bytes = packets.iter().map(|p| p.len() as u32).sum();
         self.event(now, EventKind::Encoded { frame, stream, bytes, key: Some(true) });
         for (index, packet) in packets.into_iter().enumerate() {
@@ -39,6 +48,18 @@ impl Sender {
             self.out.push_back(Output::Transmit(packet));
             self.event(now, EventKind::Sent { frame, stream, role: Role::Data, index, bytes });
         }
+    }
+
+    fn report(&mut self, now: Timestamp, datagram: &[u8]) {
+        // Otherwise nothing comes back, and nothing is listened to.
+        let Some(controller) = &mut self.controller else { return };
+        let Some(report) = Report::from_bytes(datagram) else {
+            let (bytes, reason) = (datagram.len() as u32, "no report".to_owned());
+            return self.event(now, EventKind::Malformed { bytes, reason });
+        };
+        controller.report(now, report);
+        let what = format!("target {} kbps", controller.target().0 / 1000);
+        self.event(now, EventKind::Feedback { what });
     }
 }
 
@@ -53,11 +74,12 @@ impl Endpoint for Sender {
             }
             Input::Capture(frame) => {
                 self.captured = frame + 1;
-                self.out.push_back(Output::Job(Encode { frame }));
+                let setting = self.setting(frame);
+                self.out.push_back(Output::Job(Encode { frame, setting }));
             }
             Input::JobDone(done) => self.send(now, &done),
-            // One way: nothing comes back.
-            Input::Timeout | Input::Datagram(_) | Input::Signal(_) => {}
+            Input::Datagram(datagram) => self.report(now, datagram),
+            Input::Timeout | Input::Signal(_) => {}
         }
     }
 

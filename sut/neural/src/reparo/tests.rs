@@ -1,6 +1,6 @@
 //! The endpoints by hand: packets in, deadlines, slots out. The networks are not needed for that.
 
-use super::worker::{Encoded, Generate, Generated, Task};
+use super::worker::{Encode, Encoded, Generate, Generated, Task};
 use super::*;
 use contract::{Event, EventKind, Status};
 use link::Timestamp;
@@ -30,9 +30,16 @@ fn packets(session: &Session) -> Vec<Vec<Vec<u8>>> {
     for frame in 0..FRAMES {
         let now = session.schedule.capture_time(frame);
         sender.handle(now, Input::Capture(frame));
-        let tokens = vec![frame as u16; session.variant.tokens()];
-        sender.handle(now, Input::JobDone(Encoded { frame, tokens }));
         let mut sent = Vec::new();
+        let mut asked = None;
+        while let Some(output) = sender.poll_output() {
+            if let Output::Job(Encode { frame, setting }) = output {
+                asked = Some((frame, setting));
+            }
+        }
+        let (frame, setting) = asked.expect("a capture is encoded");
+        let tokens = vec![frame as u16; session.variants.variant(setting.variant).tokens()];
+        sender.handle(now, Input::JobDone(Encoded { frame, setting, tokens }));
         while let Some(output) = sender.poll_output() {
             if let Output::Transmit(datagram) = output {
                 sent.push(datagram);
@@ -75,7 +82,7 @@ fn receive(session: &Session, mut datagrams: Vec<(Timestamp, Vec<u8>)>) -> (Vec<
                     receiver.handle(now, Input::JobDone(Generated { frame: job.frame, picture }));
                     jobs.push(job);
                 }
-                Output::Transmit(_) | Output::Signal(_) => panic!("Reparo is one way"),
+                Output::Transmit(_) | Output::Signal(_) => panic!("Reparo is one way, unless it adapts"),
             }
         }
     }
@@ -167,7 +174,8 @@ fn late_doubled_and_senseless_packets_change_nothing() {
 
 #[test]
 fn options_that_cannot_be_met_are_refused() {
-    let try_options = |options: Options| Session::new(&options, session().schedule).map(|s| s.kept(0));
+    let try_options =
+        |options: Options| Session::new(&options, session().schedule).map(|s| s.setting(0).kept);
     assert_eq!(try_options(Options { target_kbps: 200, ..Options::default() }).unwrap(), 163);
     assert_eq!(try_options(Options { drop_permille: 500, ..Options::default() }).unwrap(), 128);
     let refused = |options| try_options(options).unwrap_err().to_string();
@@ -181,6 +189,12 @@ fn options_that_cannot_be_met_are_refused() {
     assert!(refused(Options { targets: vec![(10, 200)], ..Options::default() }).contains("targets"));
     let backwards = vec![(0, 200), (500, 250), (400, 200)];
     assert!(refused(Options { targets: backwards, ..Options::default() }).contains("grow"));
+    assert!(refused(Options { grids: vec![16, 16], ..Options::default() }).contains("grids"));
+    assert!(refused(Options { grids: vec![15], ..Options::default() }).contains("grids"));
+    assert!(refused(Options { adapt: true, drop_permille: 100, ..Options::default() }).contains("adapt"));
+    // With smaller grids, what one grid cannot reach can be met.
+    let small = Options { target_kbps: 100, grids: vec![16], ..Options::default() };
+    assert_eq!(Session::new(&small, session().schedule).unwrap().setting(0).variant, 1);
     let paper = Options { preset: Preset::Paper, memory: Memory::Window, ..Options::default() };
     assert!(refused(paper).contains("memory"));
 }
@@ -190,14 +204,175 @@ fn options_that_cannot_be_met_are_refused() {
 fn the_drop_rate_changes_during_the_call() {
     let options = Options { targets: vec![(0, 300), (100, 200)], ..Options::default() };
     let session = Session::new(&options, session().schedule).unwrap();
-    assert_eq!([0, 2, 3, 11].map(|frame| session.kept(frame)), [246, 246, 163, 163]);
+    assert_eq!([0, 2, 3, 11].map(|frame| session.setting(frame).kept), [246, 246, 163, 163]);
     let (events, jobs) = receive(&session, sent(&session, |_, _| true));
     assert_eq!(jobs.len(), FRAMES as usize);
     for job in &jobs {
-        assert_eq!(job.grid.iter().flatten().count(), 4 * usize::from(session.kept(job.frame)));
-        assert_eq!(job.grid.iter().map(Option::is_some).collect::<Vec<_>>(), session.sent(job.frame));
+        let setting = session.setting(job.frame);
+        assert_eq!(job.grid.iter().flatten().count(), 4 * usize::from(setting.kept));
+        assert_eq!(
+            job.grid.iter().map(Option::is_some).collect::<Vec<_>>(),
+            session.sent(job.frame, setting)
+        );
     }
     assert!(!events.iter().any(|e| matches!(e.kind, EventKind::Malformed { .. })));
+}
+
+/// Rates of packets that name their variant: 4 x 4 tokens, 4 (5 + 5) bytes a frame, 9.6 kbps; 8 x 8, 4 (5 + 20), 24 kbps.
+fn changing() -> Session {
+    let targets = vec![(0, 24), (200, 10)];
+    Session::new(&Options { grid: 8, grids: vec![4], targets, ..Options::default() }, session().schedule)
+        .unwrap()
+}
+
+#[test]
+fn a_change_beyond_half_of_the_target_changes_the_variant() {
+    let session = changing();
+    assert_eq!([0, 5, 6, 11].map(|frame| session.setting(frame).variant), [0, 0, 1, 1]);
+    let (events, jobs) = receive(&session, sent(&session, |_, _| true));
+    assert!(slots(&events).iter().all(|slot| slot.1 == Status::Rendered));
+    let found: Vec<(usize, usize)> = jobs.iter().map(|job| (job.variant, job.grid.len())).collect();
+    assert_eq!(found, [[(0, 64); 6], [(1, 16); 6]].concat());
+}
+
+/// Every packet says its variant: whatever is lost around the change, what came is understood, and frames of which nothing came
+/// have the variant of the newest that did.
+#[test]
+fn no_loss_hides_a_change_of_the_variant() {
+    let session = changing();
+    for seed in 0..300 {
+        let mut random = link::SplitMix64::new(seed);
+        let keep: Vec<[bool; 4]> =
+            (0..FRAMES).map(|_| std::array::from_fn(|_| random.word() % 4 == 0)).collect();
+        let kept = |frame: u32, index: usize| keep[frame as usize][index];
+        let (events, jobs) = receive(&session, sent(&session, kept));
+        assert!(!events.iter().any(|e| matches!(e.kind, EventKind::Malformed { .. })), "{seed}");
+        let mut newest = 0;
+        for job in &jobs {
+            let there = keep[job.frame as usize].iter().filter(|kept| **kept).count();
+            if there > 0 {
+                newest = session.setting(job.frame).variant;
+            }
+            assert_eq!(job.variant, newest, "{seed}, frame {}", job.frame);
+            let tokens = session.variants.variant(newest).tokens();
+            assert_eq!(job.grid.len(), tokens);
+            assert_eq!(job.grid.iter().flatten().count(), there * tokens / 4);
+            assert!(job.grid.iter().flatten().all(|&token| token == job.frame as u16));
+        }
+    }
+}
+
+#[test]
+fn a_frame_in_two_variants_is_refused() {
+    let session = changing();
+    let mut datagrams = sent(&session, |frame, index| frame != 3 || index < 3);
+    // As if the fourth packet of frame 3 were of the other variant.
+    let other = Setting { variant: 1, kept: 4 };
+    let [.., fourth] = session.variants.packetize(other, 3, &[1; 16]);
+    datagrams.push((session.schedule.capture_time(3) + Duration::from_millis(21), fourth));
+    let (events, jobs) = receive(&session, datagrams);
+    assert_eq!((jobs[3].variant, jobs[3].grid.iter().flatten().count()), (0, 48));
+    assert_eq!(events.iter().filter(|e| matches!(e.kind, EventKind::Malformed { .. })).count(), 1);
+}
+
+/// Encodes and generates in no time.
+struct Fake<J, D>(fn(J) -> D);
+
+impl<J: Clone, D> sut_core::Worker for Fake<J, D> {
+    type Job = J;
+    type Done = D;
+
+    fn run(&mut self, job: J) -> Result<D, sut_core::WorkerError> {
+        Ok((self.0)(job))
+    }
+
+    fn cost(&self, _job: &J) -> Duration {
+        Duration::from_millis(1)
+    }
+}
+
+/// Counts bytes that were sent forward by second, and what the links dropped.
+#[derive(Default)]
+struct Log {
+    sent: std::collections::BTreeMap<u64, u64>,
+    dropped: usize,
+    events: Vec<Event>,
+}
+
+impl sut_core::simulate::Recorder for Log {
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    fn fate(&mut self, way: link::Direction, _: u64, at: Timestamp, datagram: &[u8], fate: &link::Fate) {
+        if way == link::Direction::Forward {
+            *self.sent.entry(at.0 / 1_000_000_000).or_default() += datagram.len() as u64 + 28;
+            self.dropped += usize::from(fate.at().is_none());
+        }
+    }
+}
+
+/// Twenty seconds of the standard grid and two smaller ones over a link.
+fn call(forward: &str, options: Options) -> (Session, Log) {
+    let schedule = Schedule {
+        capture_start: Timestamp::from_millis(100),
+        frames: 600,
+        fps: 30,
+        playout: "150ms".parse().unwrap(),
+        end: Timestamp::from_millis(30_000),
+    };
+    let options = Options { grids: vec![24, 16], ..options };
+    let session = Session::new(&options, schedule).unwrap();
+    let path = |spec: &str| sut_core::simulate::Path {
+        link: link::Link::new(&toml::from_str::<link::LinkSpec>(spec).unwrap(), 1).unwrap(),
+        setup_delay: Duration::ZERO,
+    };
+    let (mut sender, mut receiver) = (Sender::new(session.clone()), Receiver::new(session.clone()));
+    let mut encode = Fake(|Encode { frame, setting }| {
+        let side = [32, 24, 16][setting.variant];
+        Encoded { frame, setting, tokens: vec![1; side * side] }
+    });
+    let mut generate = Fake(|task| match task {
+        Task::Generate(job) => Generated { frame: job.frame, picture: Some(u128::from(job.frame)) },
+        Task::Refuse { .. } => panic!("one session"),
+    });
+    let mut log = Log::default();
+    let outcome = sut_core::simulate::simulate(
+        schedule,
+        (path(forward), path("delay = { base = '20ms' }")),
+        sut_core::simulate::Peer { endpoint: &mut sender, worker: &mut encode },
+        sut_core::simulate::Peer { endpoint: &mut receiver, worker: &mut generate },
+        &mut log,
+    );
+    assert!(outcome.unwrap().finished);
+    (session, log)
+}
+
+/// Reparo's rate-limited link, and one of half its rate: all tokens of the standard grid are 338 kbit/s with IP and UDP.
+#[test]
+fn the_receiver_finds_what_a_bottleneck_carries() {
+    for (rate, queue) in [(320, 6000), (160, 3000)] {
+        let forward = format!(
+            "delay = {{ base = '20ms' }}\nbottleneck = {{ rate = '{rate}kbit', queue = '{queue}B' }}"
+        );
+        let (_, blind) = call(&forward, Options::default());
+        let (_, log) = call(&forward, Options { adapt: true, ..Options::default() });
+        assert!(log.dropped * 10 < blind.dropped, "{rate}: {} against {}", log.dropped, blind.dropped);
+        // From the fifth second on below the link's rate, and not far below.
+        let kbps: Vec<u64> = (5..20).map(|second| log.sent[&second] * 8 / 1000).collect();
+        let mean = kbps.iter().sum::<u64>() / kbps.len() as u64;
+        assert!((rate * 3 / 4..=rate).contains(&mean), "{rate}: {kbps:?}");
+    }
+}
+
+/// The lossiest path of the paper has no bottleneck: nothing is dropped by the sender.
+#[test]
+fn loss_without_a_queue_lowers_nothing() {
+    let forward = "delay = { base = '20ms' }\n[loss]\nmodel = 'gilbert_elliott'\ngood_to_bad = '6.8%'\nbad_to_good = '85.2%'\nloss_good = '4%'\nloss_bad = '75%'\nstep = 'frame'\nloss_by = 'new'\n";
+    let (_, log) = call(forward, Options { adapt: true, ..Options::default() });
+    // 4 (325 + 28) bytes 30 times a second.
+    assert_eq!((5..20).map(|second| log.sent[&second]).collect::<Vec<_>>(), [42_360; 15]);
+    assert!(log.dropped > 100);
 }
 
 #[test]

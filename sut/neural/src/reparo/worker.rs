@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use codecs::{Arrival, CodecError, Restorer, Slot};
 use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{RunSpec, Stream};
+use media::Yuv420;
 use models::token_codec::Encoding;
 use models::token_pictures::{Format, TokenPictures, Unit};
 use models::token_recovery::{Copies, History, Recovery};
@@ -12,6 +13,7 @@ use models::tokenizer::Places;
 use std::path::Path;
 use std::time::Duration;
 use sut_core::wire::reparo::Variant;
+use sut_core::wire::reparo_variants::{Setting, Variants};
 use sut_core::{Worker, WorkerError};
 use systems::clip;
 use systems::encode::Pictures;
@@ -23,6 +25,8 @@ use systems::kept;
 pub struct Encode {
     /// Captured frame.
     pub frame: u32,
+    /// What is sent of it.
+    pub setting: Setting,
 }
 
 /// Its tokens; none when encoding failed.
@@ -30,6 +34,8 @@ pub struct Encode {
 pub struct Encoded {
     /// Captured frame.
     pub frame: u32,
+    /// What is sent of it.
+    pub setting: Setting,
     /// Row by row.
     pub tokens: Vec<u16>,
 }
@@ -39,6 +45,8 @@ pub struct Encoded {
 pub struct Generate {
     /// Captured frame.
     pub frame: u32,
+    /// Number of its variant.
+    pub variant: usize,
     /// Row by row.
     pub grid: Vec<Option<u16>>,
 }
@@ -66,10 +74,10 @@ pub struct Generated {
     pub picture: Option<u128>,
 }
 
-fn open(options: &Options, variant: Variant, spec: &RunSpec) -> Result<TokenPictures> {
+fn open(options: &Options, variants: &Variants, spec: &RunSpec) -> Result<TokenPictures> {
     let size = (spec.clip.width as usize, spec.clip.height as usize);
-    let pictures = TokenPictures::open(&options.weights_folder(), format(options, variant), size)?;
-    let (have, want) = (pictures.codec().codes(), variant.codes() as usize);
+    let pictures = TokenPictures::open(&options.weights_folder(), &format(options, variants), size)?;
+    let (have, want) = (pictures.codec(0).codes(), options.codes as usize);
     ensure!(
         have == want,
         "option codes: the weights have {have} codes, packets are made for {want}: use weights of that codebook"
@@ -77,59 +85,82 @@ fn open(options: &Options, variant: Variant, spec: &RunSpec) -> Result<TokenPict
     Ok(pictures)
 }
 
-fn format(options: &Options, variant: Variant) -> Format {
+fn format(options: &Options, variants: &Variants) -> Format {
+    let grid = |variant: &Variant| (usize::from(variant.columns()), usize::from(variant.rows()));
     Format {
         preset: options.preset,
-        grid: grid(variant),
+        grids: variants.all().iter().map(grid).collect(),
         precision: options.precision,
         memory: options.memory,
     }
 }
 
-fn grid(variant: Variant) -> (usize, usize) {
-    (usize::from(variant.columns()), usize::from(variant.rows()))
-}
-
-/// The sender's worker. The tokens of a clip depend on nothing but the clip, the weights and what self-drop leaves, so
-/// they are made once and kept in the run's cache.
+/// The sender's worker. The tokens of a clip depend on nothing but the clip, the weights and what is sent, so
+/// they are made once and kept in the run's cache, unless the receiver has a say in it.
 pub struct Sending {
-    session: Session,
     source: Source,
     cost: Duration,
 }
 
 enum Source {
-    Live { pictures: Box<TokenPictures>, encoding: Encoding, frames: Pictures },
+    Live { encoder: Box<Encoder>, frames: Pictures },
     Cached(Box<UnitsReader>),
+}
+
+/// Makes tokens.
+struct Encoder {
+    pictures: TokenPictures,
+    session: Session,
+    /// Of the newest frame.
+    variant: usize,
+    encoding: Encoding,
+}
+
+impl Encoder {
+    fn new(pictures: TokenPictures, session: &Session) -> Self {
+        let variant = session.setting(0).variant;
+        let encoding = pictures.codec(variant).encoding();
+        Self { pictures, session: session.clone(), variant, encoding }
+    }
+
+    fn tokens(&mut self, frame: u32, setting: Setting, picture: &Yuv420) -> Vec<u16> {
+        if setting.variant != self.variant {
+            // Another grid begins as a call does.
+            self.variant = setting.variant;
+            self.encoding = self.pictures.codec(self.variant).encoding();
+        }
+        let sent = self.session.sent(frame, setting);
+        self.pictures.tokens(self.variant, &mut self.encoding, frame, picture, &sent)
+    }
+
+    fn settle(&mut self) {
+        self.pictures.codec(self.variant).settle(&mut self.encoding);
+    }
 }
 
 impl Sending {
     /// Opens the clip, or its tokens.
     pub fn new(options: &Options, session: &Session, spec: &RunSpec) -> Result<Self> {
-        let variant = session.variant;
-        let pictures = open(options, variant, spec)?;
+        let pictures = open(options, &session.variants, spec)?;
+        let format = format(options, &session.variants);
         let source = match &spec.cache {
-            Some(directory) => Source::Cached(Box::new(cached(
-                &pictures,
-                format(options, variant),
-                session,
-                spec,
-                directory,
-            )?)),
-            None => {
+            Some(directory) if session.adapt.is_none() => {
+                Source::Cached(Box::new(cached(pictures, &format, session, spec, directory)?))
+            }
+            _ => {
                 let frames = clip::opener(&spec.clip, Stream::Rgb)()?;
-                Source::Live { encoding: pictures.codec().encoding(), pictures: Box::new(pictures), frames }
+                Source::Live { encoder: Box::new(Encoder::new(pictures, session)), frames }
             }
         };
-        Ok(Self { session: session.clone(), source, cost: options.charged(spec)?.encode })
+        Ok(Self { source, cost: options.charged(spec)?.encode })
     }
 
-    fn tokens(&mut self, frame: u32) -> Result<Vec<u16>> {
+    fn tokens(&mut self, Encode { frame, setting }: Encode) -> Result<Vec<u16>> {
         match &mut self.source {
-            Source::Live { pictures, encoding, frames } => {
+            Source::Live { encoder, frames } => {
                 let picture =
                     frames.next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-                Ok(pictures.tokens(encoding, frame, &picture, &self.session.sent(frame)))
+                Ok(encoder.tokens(frame, setting, &picture))
             }
             Source::Cached(reader) => match reader.read()? {
                 Some(Entry { frame: found, unit: Some(unit), .. }) if found == frame => {
@@ -143,32 +174,32 @@ impl Sending {
 
 /// The tokens of the clip in the cache, made now if they are not there.
 fn cached(
-    pictures: &TokenPictures,
-    format: Format,
+    pictures: TokenPictures,
+    format: &Format,
     session: &Session,
     spec: &RunSpec,
     directory: &Path,
 ) -> Result<UnitsReader> {
     let codec = format.to_string();
-    let weights = pictures.weights();
+    let weights = pictures.weights().to_owned();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let kept = &session.kept;
+    let plan = &session.plan;
     let hash = |path: &Path| contract::digest::sha256(path, contract::digest::cache_folder().as_deref());
     let torch = codecs::identity::library("libtorch_cpu", &hash);
     let made_by =
         format!("{ENCODING_SOURCES} {} {torch:?} {:?}", crate::SOURCES, codecs::identity::libraries(&hash));
-    let key = format!("{made_by}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{kept:?}");
+    let key = format!("{made_by}\n{codec}\n{weights}\n{clip}\n{frames}\n{width}x{height}@{fps}\n{plan:?}");
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
     let path = directory.join("encoded").join(format!("{key:032x}.tokens"));
     let header = UnitsHeader::new(codec, (width, height, fps));
     kept::units(&path, &header, |writer| {
         let mut clip = clip::opener(&spec.clip, Stream::Rgb)()?;
-        let mut encoding = pictures.codec().encoding();
+        let mut encoder = Encoder::new(pictures, session);
         for frame in 0..frames {
             let picture =
                 clip.next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-            let tokens = pictures.tokens(&mut encoding, frame, &picture, &session.sent(frame));
+            let tokens = encoder.tokens(frame, session.setting(frame), &picture);
             let unit = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
             writer.append(&Entry::whole(frame, true, 0, unit))?;
         }
@@ -181,7 +212,8 @@ impl Worker for Sending {
     type Done = Encoded;
 
     fn run(&mut self, job: Encode) -> Result<Encoded, WorkerError> {
-        Ok(Encoded { frame: job.frame, tokens: self.tokens(job.frame)? })
+        let Encode { frame, setting } = job;
+        Ok(Encoded { frame, setting, tokens: self.tokens(job)? })
     }
 
     fn cost(&self, _job: &Encode) -> Duration {
@@ -189,8 +221,8 @@ impl Worker for Sending {
     }
 
     fn settle(&mut self) -> Result<(), WorkerError> {
-        if let Source::Live { pictures, encoding, .. } = &mut self.source {
-            pictures.codec().settle(encoding);
+        if let Source::Live { encoder, .. } = &mut self.source {
+            encoder.settle();
         }
         Ok(())
     }
@@ -200,6 +232,8 @@ impl Worker for Sending {
 pub struct Receiving {
     pictures: TokenPictures,
     recovery: Box<dyn Restorer<Codes>>,
+    /// Number of the variant of the newest frame, and what came of the frames since it is in use.
+    variant: usize,
     places: Places,
     /// Nothing was stored yet.
     first: bool,
@@ -209,6 +243,8 @@ pub struct Receiving {
 
 /// The codes that stand at the places of a frame, and guesses where none does: code vectors, one after the other.
 struct Codes {
+    /// Number of their variant.
+    variant: usize,
     grid: Vec<Option<u16>>,
     guesses: Vec<f32>,
 }
@@ -216,6 +252,10 @@ struct Codes {
 /// Guesses with a network.
 struct Guessing {
     network: Recovery,
+    /// Columns and rows of each variant.
+    grids: Vec<(usize, usize)>,
+    /// Of the variant that is in use.
+    variant: usize,
     history: History,
     /// A complete frame that it has not seen yet.
     unseen: Option<Vec<Option<u16>>>,
@@ -225,6 +265,10 @@ struct Guessing {
 impl Restorer<Codes> for Guessing {
     fn restore(&mut self, _slot: &Slot, codes: Option<Codes>) -> Result<Option<Codes>, CodecError> {
         let Some(mut codes) = codes else { return Ok(None) };
+        if codes.variant != self.variant {
+            let (columns, rows) = self.grids[codes.variant];
+            (self.variant, self.history) = (codes.variant, self.network.history(columns, rows));
+        }
         if codes.grid.iter().all(Option::is_some) {
             // A complete frame is shown before the network has seen it: only later frames need that.
             self.unseen = Some(codes.grid.clone());
@@ -248,6 +292,10 @@ impl Restorer<Codes> for Guessing {
 
 /// Takes the last code that stood at a place.
 struct Copying {
+    /// Before anything came, of each variant.
+    fresh: Vec<Copies>,
+    /// Of the variant that is in use.
+    variant: usize,
     copies: Copies,
     cost: Duration,
 }
@@ -255,6 +303,9 @@ struct Copying {
 impl Restorer<Codes> for Copying {
     fn restore(&mut self, _slot: &Slot, codes: Option<Codes>) -> Result<Option<Codes>, CodecError> {
         let Some(mut codes) = codes else { return Ok(None) };
+        if codes.variant != self.variant {
+            (self.variant, self.copies) = (codes.variant, self.fresh[codes.variant].clone());
+        }
         codes.guesses = self.copies.fill(&codes.grid);
         Ok(Some(codes))
     }
@@ -277,30 +328,33 @@ fn slot(job: &Generate) -> Slot {
 
 impl Receiving {
     /// Loads the networks and opens the store.
-    pub fn new(options: &Options, variant: Variant, spec: &RunSpec, run_dir: &Path) -> Result<Self> {
-        let pictures = open(options, variant, spec)?;
+    pub fn new(options: &Options, variants: &Variants, spec: &RunSpec, run_dir: &Path) -> Result<Self> {
+        let pictures = open(options, variants, spec)?;
+        let format = format(options, variants);
         let charge = options.charged(spec)?;
         let cost = charge.recover;
         let recovery: Box<dyn Restorer<Codes>> = match options.fill {
             Fill::Copy => {
-                Box::new(Copying { copies: Copies::new(pictures.tokenizer(), variant.tokens()), cost })
+                let of = |(columns, rows): &(usize, usize)| Copies::new(pictures.tokenizer(), columns * rows);
+                let fresh: Vec<Copies> = format.grids.iter().map(of).collect();
+                Box::new(Copying { copies: fresh[0].clone(), fresh, variant: 0, cost })
             }
             Fill::Recovery => {
                 let device = pictures.tokenizer().store().device();
                 let path = options.recovery_file();
                 let network = Recovery::load(&path, options.preset, pictures.tokenizer(), device)?;
                 options.precision.set(network.store());
-                let (columns, rows) = grid(variant);
-                let history = network.history(columns, rows);
-                Box::new(Guessing { network, history, unseen: None, cost })
+                let grids = format.grids.clone();
+                let history = network.history(grids[0].0, grids[0].1);
+                Box::new(Guessing { network, grids, variant: 0, history, unseen: None, cost })
             }
         };
         let clip = &spec.clip;
-        let header =
-            UnitsHeader::new(format(options, variant).to_string(), (clip.width, clip.height, clip.fps));
+        let header = UnitsHeader::new(format.to_string(), (clip.width, clip.height, clip.fps));
         let store = UnitsWriter::create(&run_dir.join(contract::units::file_name(Stream::Rgb)), &header)?;
         Ok(Self {
-            places: pictures.codec().places(),
+            variant: 0,
+            places: pictures.codec(0).places(),
             pictures,
             recovery,
             first: true,
@@ -323,14 +377,17 @@ impl Worker for Receiving {
             }
         };
         let slot = slot(&job);
-        let Generate { frame, grid: received } = job;
-        let grid = self.pictures.codec().receive(&mut self.places, frame, &received);
-        let codes = self.recovery.restore(&slot, Some(Codes { grid, guesses: Vec::new() }))?;
+        let Generate { frame, variant, grid: received } = job;
+        if variant != self.variant {
+            (self.variant, self.places) = (variant, self.pictures.codec(variant).places());
+        }
+        let grid = self.pictures.codec(variant).receive(&mut self.places, frame, &received);
+        let codes = self.recovery.restore(&slot, Some(Codes { variant, grid, guesses: Vec::new() }))?;
         let Some(Codes { guesses, .. }) = codes else {
             return Ok(Generated { frame, picture: None });
         };
-        let picture = self.pictures.picture(&self.places, &guesses).content_hash();
-        let unit = Unit { frame, received, guesses }.to_bytes();
+        let picture = self.pictures.picture(variant, &self.places, &guesses).content_hash();
+        let unit = self.pictures.unit_bytes(&Unit { frame, grid: variant, received, guesses });
         self.store.append(&Entry::whole(frame, std::mem::take(&mut self.first), 0, unit))?;
         Ok(Generated { frame, picture: Some(picture) })
     }

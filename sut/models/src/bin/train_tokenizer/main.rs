@@ -191,8 +191,7 @@ impl<'a> Trainer<'a> {
             AdamW::new(discriminator.store().variables().into_iter().collect(), (0.5, 0.9), 0.01, 0.999)
         });
         let codebook = Codebook::new(tokenizer.codebook(), CODEBOOK_DECAY);
-        let header =
-            "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr,half_psnr,stranger_psnr";
+        let header = "step,minutes,rate,loss,train_psnr,commit,alive,perplexity,gradient,validation_psnr,half_psnr,stranger_psnr";
         let log = Log::open(&args.common.work.join("tokenizer.csv"), header)?;
         let pictures = args.common.work.join("pictures");
         let stranger = synthetic_people(STRANGER..STRANGER + 1, 512, &pictures)?.remove(0);
