@@ -245,6 +245,9 @@ pub enum PacketError {
     /// A token outside the codebook.
     #[error("token {0} is outside the codebook")]
     Token(u16),
+    /// A shorter payload than of plain tokens that is none of coded ones.
+    #[error("{0} bytes of coded tokens are too many")]
+    Coded(usize),
     /// Padding bits that are not zero.
     #[error("the padding is not zero")]
     Padding,

@@ -6,13 +6,22 @@
 //! ```text
 //!   header (4 bytes) | number of the variant (1 byte) | tokens
 //! ```
+//!
+//! With a [`Model`] tokens are [coded](super::reparo_coding) wherever that makes a packet shorter: the length of plain tokens follows from their
+//! number, so that a shorter packet is one of coded tokens. No packet is longer than without.
 
-use super::reparo::{Fit, HEADER_BYTES, PACKETS, Packet, PacketError, Variant, packetize};
+use super::reparo::{FRAME_MODULUS, Fit, HEADER_BYTES, PACKETS, Packet, PacketError, Variant, packetize};
+use super::reparo_coding::Model;
+use crate::self_drop::kept_positions;
 use link::Bitrate;
+use std::sync::Arc;
 
 /// The variants of a session, numbered from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variants(Vec<Variant>);
+pub struct Variants {
+    all: Vec<Variant>,
+    model: Option<Arc<Model>>,
+}
 
 /// A variant, and how much of it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +46,19 @@ impl Variants {
     #[must_use]
     pub fn new(variants: Vec<Variant>) -> Option<Self> {
         let twice = variants.iter().enumerate().any(|(i, v)| variants[..i].contains(v));
-        (!twice && (1..=256).contains(&variants.len())).then_some(Self(variants))
+        (!twice && (1..=256).contains(&variants.len())).then_some(Self { all: variants, model: None })
+    }
+
+    /// The same with coded tokens.
+    #[must_use]
+    pub fn coded(self, model: Arc<Model>) -> Self {
+        Self { model: Some(model), ..self }
     }
 
     /// All, by number.
     #[must_use]
     pub fn all(&self) -> &[Variant] {
-        &self.0
+        &self.all
     }
 
     /// The variant of a number of [`parse`](Self::parse) or [`choose`](Self::choose).
@@ -52,31 +67,31 @@ impl Variants {
     /// When there is no such number.
     #[must_use]
     pub fn variant(&self, number: usize) -> Variant {
-        self.0[number]
+        self.all[number]
     }
 
     /// Bytes of a packet that name its variant.
     fn name_bytes(&self) -> usize {
-        usize::from(self.0.len() > 1)
+        usize::from(self.all.len() > 1)
     }
 
     /// Bitrate of a variant with `kept` tokens per packet, counted as [`Variant::bitrate`] does.
     #[must_use]
     pub fn bitrate(&self, number: usize, kept: u16, fps: u32) -> Bitrate {
-        Bitrate(self.0[number].bitrate(kept, fps).0 + self.names(number, fps))
+        Bitrate(self.all[number].bitrate(kept, fps).0 + self.names(number, fps))
     }
 
     /// Bits per second that name the variant.
     fn names(&self, number: usize, fps: u32) -> u64 {
         let grid = (8 * self.name_bytes() * usize::from(PACKETS)) as u64;
-        grid * u64::from(fps) / u64::from(self.0[number].frames())
+        grid * u64::from(fps) / u64::from(self.all[number].frames())
     }
 
     /// See [`Variant::fit`].
     #[must_use]
     pub fn fit(&self, number: usize, target: Bitrate, fps: u32) -> Fit {
         let names = self.names(number, fps);
-        let fit = self.0[number].fit(Bitrate(target.0.saturating_sub(names)), fps);
+        let fit = self.all[number].fit(Bitrate(target.0.saturating_sub(names)), fps);
         Fit { bitrate: Bitrate(fit.bitrate.0 + names), ..fit }
     }
 
@@ -92,8 +107,8 @@ impl Variants {
                 return (before, fit);
             }
         }
-        let full = |number: usize| self.bitrate(number, self.0[number].tokens_per_packet(), fps).0;
-        let all = || (0..self.0.len()).map(|number| (number, self.fit(number, target, fps)));
+        let full = |number: usize| self.bitrate(number, self.all[number].tokens_per_packet(), fps).0;
+        let all = || (0..self.all.len()).map(|number| (number, self.fit(number, target, fps)));
         let enough =
             all().filter(|(n, fit)| fit.reached && full(*n) >= target.0).min_by_key(|(n, _)| full(*n));
         let below = || all().filter(|(_, fit)| fit.reached).max_by_key(|(n, _)| full(*n));
@@ -106,7 +121,7 @@ impl Variants {
     #[must_use]
     pub fn range(&self, fps: u32) -> (Bitrate, Bitrate) {
         let rates = |kept: fn(u16) -> u16| {
-            (0..self.0.len()).map(move |n| self.bitrate(n, kept(self.0[n].tokens_per_packet()), fps))
+            (0..self.all.len()).map(move |n| self.bitrate(n, kept(self.all[n].tokens_per_packet()), fps))
         };
         let most = rates(|full| full).max_by_key(|rate| rate.0);
         let least = rates(|full| full.div_ceil(2)).min_by_key(|rate| rate.0);
@@ -119,7 +134,21 @@ impl Variants {
     /// As there, or when there is no such variant.
     #[must_use]
     pub fn packetize(&self, setting: Setting, frame: u32, tokens: &[u16]) -> [Vec<u8>; PACKETS as usize] {
-        let mut packets = packetize(self.0[setting.variant], frame, tokens, setting.kept);
+        let variant = self.all[setting.variant];
+        let mut packets = packetize(variant, frame, tokens, setting.kept);
+        if let Some(model) = &self.model {
+            for (number, packet) in (0..PACKETS).zip(&mut packets) {
+                let full = variant.tokens_per_packet();
+                let positions =
+                    kept_positions(frame % FRAME_MODULUS, number, full, setting.kept.clamp(1, full));
+                let own = positions.iter().map(|&position| tokens[variant.raster(number, position)]);
+                let coded = model.encode(variant, &positions, &own.collect::<Vec<u16>>());
+                if HEADER_BYTES + coded.len() < packet.len() {
+                    packet.truncate(HEADER_BYTES);
+                    packet.extend(coded);
+                }
+            }
+        }
         if self.name_bytes() > 0 {
             packets.iter_mut().for_each(|packet| packet.insert(HEADER_BYTES, setting.variant as u8));
         }
@@ -132,12 +161,31 @@ impl Variants {
     /// See [`PacketError`].
     pub fn parse(&self, bytes: &[u8]) -> Result<(usize, Packet), PacketError> {
         if self.name_bytes() == 0 {
-            return Ok((0, Packet::parse(self.0[0], bytes)?));
+            return Ok((0, self.unnamed(self.all[0], bytes)?));
         }
         let Some(&number) = bytes.get(HEADER_BYTES) else { return Err(PacketError::Short(bytes.len())) };
-        let variant = *self.0.get(usize::from(number)).ok_or(PacketError::Variant(number))?;
+        let variant = *self.all.get(usize::from(number)).ok_or(PacketError::Variant(number))?;
         let unnamed = [&bytes[..HEADER_BYTES], &bytes[HEADER_BYTES + 1..]].concat();
-        Ok((usize::from(number), Packet::parse(variant, &unnamed)?))
+        Ok((usize::from(number), self.unnamed(variant, &unnamed)?))
+    }
+
+    fn unnamed(&self, variant: Variant, bytes: &[u8]) -> Result<Packet, PacketError> {
+        let plain = Packet::parse(variant, bytes);
+        let (Some(model), Err(PacketError::Length { found, wanted })) = (&self.model, &plain) else {
+            return plain;
+        };
+        let Some((header, payload)) = bytes.split_first_chunk::<HEADER_BYTES>().filter(|_| found < wanted)
+        else {
+            return plain;
+        };
+        let header = u32::from_be_bytes(*header);
+        let (frame, number) = (header >> 12, (header >> 10 & 3) as u8);
+        let full = variant.tokens_per_packet();
+        // The plain packet's length was understood: the number of tokens is one that there is.
+        let kept = if header & 0x3ff == 0 { full } else { (header & 0x3ff) as u16 };
+        let positions = kept_positions(frame, number, full, kept);
+        let tokens = model.decode(variant, &positions, payload).ok_or(PacketError::Coded(payload.len()))?;
+        Ok(Packet { frame, packet: number, positions, tokens })
     }
 }
 
@@ -208,6 +256,32 @@ mod tests {
         assert_eq!((chosen.variant, fit.kept, fit.reached), (2, 32, false));
     }
 
+    #[test]
+    fn coded_packets_are_shorter_never_longer_and_read_back() {
+        let codebook: Vec<f32> = (0..1024).map(|code| code as f32).collect();
+        let coded = grids(&[32, 16]).coded(Arc::new(Model::new(&codebook, 1)));
+        let mut random = link::SplitMix64::new(8);
+        let noise: Vec<u16> = (0..1024).map(|_| (random.word() % 1024) as u16).collect();
+        let plain: Vec<u16> = (0..1024).map(|place| 300 + place % 3).collect();
+        for (tokens, shorter) in [(noise, false), (plain, true)] {
+            for kept in [256, 128] {
+                let setting = Setting { variant: 0, kept };
+                let size = HEADER_BYTES + 1 + usize::from(kept) * 10 / 8;
+                for packet in coded.packetize(setting, 77, &tokens) {
+                    assert_eq!(packet.len() < size, shorter, "{} of {size}", packet.len());
+                    assert!(packet.len() <= size);
+                    let (number, found) = coded.parse(&packet).unwrap();
+                    assert_eq!((number, found.frame, found.tokens.len()), (0, 77, usize::from(kept)));
+                    for (position, token) in found.positions.iter().zip(&found.tokens) {
+                        assert_eq!(tokens[coded.variant(0).raster(found.packet, *position)], *token);
+                    }
+                    let without = grids(&[32, 16]).parse(&packet);
+                    assert_eq!(without.is_err(), shorter, "nobody else reads it");
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_packed_is_understood(number in 0usize..3, frame: u32, seed: u64, share in 1u16..=256) {
@@ -227,7 +301,10 @@ mod tests {
 
         #[test]
         fn any_bytes_are_refused_or_understood(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = grids(&[32, 24, 16]).parse(&bytes);
+            let variants = grids(&[32, 24, 16]);
+            let _ = variants.parse(&bytes);
+            let codebook: Vec<f32> = (0..1024).map(|code| code as f32).collect();
+            let _ = variants.coded(Arc::new(Model::new(&codebook, 1))).parse(&bytes);
         }
 
         #[test]

@@ -22,14 +22,16 @@ use anyhow::{Context, Result, ensure};
 use contract::costs::Charge;
 use contract::{Role, RunSpec};
 use link::Bitrate;
-use models::layers::Precision;
+use models::layers::{Precision, floats};
 use models::token_codec::{Memory, files};
 use models::tokenizer::Preset;
-use models::weights::weights_folder;
+use models::weights::{Weights, weights_folder};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use sut_core::wire::reparo::{Packet, Variant};
+use sut_core::wire::reparo_coding::Model;
 use sut_core::wire::reparo_variants::{Setting, Variants};
 use systems::catalogue::Description;
 use systems::session::{self, Addresses, End, Mode, own_clock};
@@ -73,6 +75,8 @@ pub struct Options {
     /// Numbers that the networks compute with: `fp32`, `bf16`, or `auto`, the fastest that the CPU has in hardware.
     #[serde(with = "precision")]
     pub precision: Precision,
+    /// How tokens travel: `plain`, or `entropy`, in fewer bits where they are like their neighbours.
+    pub coding: Coding,
     /// Time charged in virtual time for encoding a frame instead of what the run's costs say, microseconds; 0: that.
     pub encode_us: u64,
     /// The same for recovery.
@@ -112,6 +116,16 @@ pub enum Fill {
     Copy,
 }
 
+/// How tokens travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// The same number of bits each, as in the paper.
+    Plain,
+    /// Arithmetic coding, each packet by itself (`sut_core::wire::reparo_coding`).
+    Entropy,
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -129,6 +143,7 @@ impl Default for Options {
             fill: Fill::Recovery,
             weights: PathBuf::new(),
             precision: Precision::of_this_cpu(),
+            coding: Coding::Plain,
             encode_us: 0,
             recover_us: 0,
             decode_us: 0,
@@ -192,6 +207,10 @@ impl Session {
             (options.preset, options.memory) != (Preset::Paper, Memory::Window),
             "option memory: the paper's decoder sees one code of each place; use frame"
         );
+        ensure!(
+            (options.coding, options.memory) != (Coding::Entropy, Memory::Corrections),
+            "option coding: entropy knows which codes are alike, and corrections are none; use memory window or frame"
+        );
         let variant = |option: &'static str, grid: u16| Variant::new(grid, grid, codes, 1).context(option);
         let mut variants = vec![variant("option grid", options.grid)?];
         for &grid in &options.grids {
@@ -244,7 +263,12 @@ impl Session {
             variants,
             plan,
             adapt: options.adapt.then_some(most),
-            codec: format!("{} {}", options.preset.name(), options.memory.name()),
+            codec: format!(
+                "{} {}{}",
+                options.preset.name(),
+                options.memory.name(),
+                if options.coding == Coding::Entropy { " entropy" } else { "" }
+            ),
             deadline: Duration::from_millis(options.deadline_ms),
             render: Duration::from_millis(options.render_ms),
             schedule,
@@ -311,6 +335,13 @@ pub fn run(mode: &Mode, run_dir: &Path, spec: &RunSpec) -> Result<()> {
         session.codec += " ";
         session.codec += &contract::digest::sha256(&file, contract::digest::cache_folder().as_deref())
             .with_context(|| format!("failed to read the weights {}", file.display()))?;
+    }
+    if options.coding == Coding::Entropy {
+        let tokenizer = &files(&options.weights_folder(), options.preset, options.memory)[0];
+        let weights = Weights::read(tokenizer)?;
+        let codebook = weights.tensors.get("codebook").context("the tokenizer's weights lack a codebook")?;
+        let model = Model::new(&floats(codebook), codebook.size()[1] as usize);
+        session.variants = session.variants.coded(Arc::new(model));
     }
     let sender = |_: Addresses| {
         let worker = Sending::new(&options, &session, spec)?;
