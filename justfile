@@ -302,11 +302,11 @@ reparo-figures +CLIPS: build
     ./target/release/freezeframe figure all runs/reparo-figures --out runs/reparo-figures/figures
     ./target/release/freezeframe report runs/reparo-figures --format pooled --no-files
 
-# Reparo's rate and quality against VP9's (with Tambur's code) and H.264's (ReVo's) on your clips, PSNR, SSIM and LPIPS (Alex): reparo-rates CLIP...
+# Reparo's rate and quality against VP9's (with Tambur's code) and H.264's (ReVo's) on your clips, PSNR, SSIM and LPIPS (SqueezeNet): reparo-rates CLIP...
 reparo-rates +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail
-    ./target/release/freezeframe sweep reparo-rates --clips "$@" --no-depth --metrics psnr,ssim,lpips_alex --out runs/reparo-rates >&2
+    ./target/release/freezeframe sweep reparo-rates --clips "$@" --no-depth --metrics psnr,ssim,lpips_squeeze --out runs/reparo-rates >&2
     for baseline in vp9-tambur revo-h264; do
         ./target/release/freezeframe report runs/reparo-rates --format markdown --baseline "$baseline" --no-files | grep -A99 '| rates |'
     done

@@ -262,6 +262,27 @@ fn no_loss_hides_a_change_of_the_variant() {
     }
 }
 
+/// A codebook of numbers on a line: the tokens of these frames, all alike, take a few bytes a packet.
+#[test]
+fn coded_packets_are_shorter_and_say_the_same_under_loss() {
+    let mut session = session();
+    let codebook: Vec<f32> = (0..1024).map(|code| code as f32).collect();
+    session.variants = session.variants.clone().coded(std::sync::Arc::new(Model::new(&codebook, 1)));
+    let keep = |frame: u32, index: usize| (frame as usize + index) % 3 > 0;
+    let datagrams = sent(&session, keep);
+    // Plain, a packet of four tokens has nine bytes.
+    assert!(datagrams.iter().all(|(_, packet)| packet.len() < 9));
+    let (events, jobs) = receive(&session, datagrams);
+    assert!(!events.iter().any(|e| matches!(e.kind, EventKind::Malformed { .. })));
+    for job in &jobs {
+        let there = (0..4).filter(|&index| keep(job.frame, index)).count();
+        assert_eq!(job.grid.iter().flatten().count(), 4 * there);
+        assert!(job.grid.iter().flatten().all(|&token| token == job.frame as u16));
+    }
+    let corrected = Options { coding: Coding::Entropy, memory: Memory::Corrections, ..Options::default() };
+    assert!(Session::new(&corrected, session.schedule).unwrap_err().to_string().contains("coding"));
+}
+
 #[test]
 fn a_frame_in_two_variants_is_refused() {
     let session = changing();
