@@ -151,7 +151,7 @@ lossrec-gain +CLIPS: build
     harness/lossrec/evaluation runs/lossrec "$@"
     ./target/release/freezeframe lossrec gain runs/lossrec
 
-# what the recoveries of ReVo give live, their time charged: recovery-live [--clip FILE ...]; Markdown
+# what the recoveries of ReVo give live, their time charged, and other systems in its place: recovery-live [--clip FILE ...]; Markdown
 recovery-live *ARGS: build
     ./target/release/freezeframe sweep recovery --metrics psnr,ssim --out runs/recovery "$@" >&2
     ./target/release/freezeframe report runs/recovery --no-files --format markdown --columns psnr_mean_db,psnr_worst10_db,ssim_mean,non_rendered_play_percent,freezes_stall200_count,freezes_stall200_time_percent

@@ -290,7 +290,7 @@ impl Evaluation<'_> {
 }
 
 /// A field as Python's `csv` writes it.
-fn quoted(field: &str) -> String {
+pub(crate) fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {

@@ -1,5 +1,6 @@
 //! What recovery would have made of the damaged frames of finished runs.
 
+use super::evaluate::quoted;
 use super::walk::Stored;
 use anyhow::Context as _;
 use codecs::Settings;
@@ -38,6 +39,18 @@ struct Run {
     means: Vec<[f64; 3]>,
 }
 
+/// A damaged frame that was measured.
+#[derive(Clone, Debug)]
+struct Frame {
+    /// The run's directory.
+    run: String,
+    /// Its kind, damage included.
+    kind: Kind,
+    frame: u32,
+    /// Per method and metric, in their orders.
+    values: Vec<[f64; 3]>,
+}
+
 /// A recovery, and what it is told.
 #[derive(Clone, Debug)]
 pub struct Recovery {
@@ -54,6 +67,9 @@ pub struct Gains {
     clips: Vec<String>,
     runs: BTreeMap<Kind, Vec<Run>>,
     frames: BTreeMap<Kind, usize>,
+    measured: Vec<Frame>,
+    /// Damaged slots, measured or not, and in how many of them each method left the screen as it was.
+    stood_still: BTreeMap<Kind, (usize, Vec<usize>)>,
     /// Per method: processor time spent on damaged frames, and their number.
     times: Vec<(Duration, u32)>,
 }
@@ -88,14 +104,13 @@ impl Gains {
         stored.limit = slots;
         let (meaning, spec) = (stored.meaning, &stored.spec);
         let is_depth = stream == Stream::Depth;
-        let kind = |damage| Kind {
+        let every_kind = Kind {
             codec: stored.codec.clone(),
             stream,
             scenario: spec.scenario.name.to_string(),
-            damage,
+            damage: None,
         };
-        let kinds: Vec<(Option<Damage>, Kind)> =
-            Damage::ALL.map(Some).into_iter().chain([None]).map(|d| (d, kind(d))).collect();
+        let kind = |damage| Kind { damage, ..every_kind.clone() };
         let mut restorers = Vec::new();
         for Recovery { entry, settings } in &self.methods {
             let config = RestorerConfig {
@@ -116,10 +131,17 @@ impl Gains {
         let seed = spec.seed;
         let mut scorer = PairScorer::new(camera::of(&spec.clip, None).intrinsics);
         let mut sums: BTreeMap<Option<Damage>, (usize, Vec<[f64; 3]>)> = BTreeMap::new();
-        let times = &mut self.times;
+        let (times, measured) = (&mut self.times, &mut self.measured);
+        let (damaged, still) =
+            self.stood_still.entry(kind(None)).or_insert_with(|| (0, vec![0; self.methods.len()]));
+        let run = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
         let mut seen = 0usize;
         stored.walk(|slot| {
-            for ((restorer, goes_on, screen), (spent, count)) in restorers.iter_mut().zip(times.iter_mut()) {
+            // Before the first good picture there is nothing to recover from, for anybody.
+            let damage = slot.damage.filter(|_| slot.plain.sight.is_some());
+            *damaged += usize::from(damage.is_some());
+            let counts = times.iter_mut().zip(still.iter_mut());
+            for ((restorer, goes_on, screen), ((spent, count), still)) in restorers.iter_mut().zip(counts) {
                 let view = if *goes_on { slot.going_on } else { slot.plain };
                 let decoded = view.decoded.cloned();
                 let begin = processor_time();
@@ -128,10 +150,10 @@ impl Gains {
                     *spent += processor_time().saturating_sub(begin);
                     *count += 1;
                 }
+                *still += usize::from(damage.is_some() && drawn.is_none());
                 *screen = drawn.or(screen.take());
             }
-            // Before the first good picture there is nothing to recover from, for anybody.
-            let (Some(damage), Some(_)) = (slot.damage, slot.plain.sight) else { return Ok(()) };
+            let Some(damage) = damage else { return Ok(()) };
             seen += 1;
             if !(seen - 1).is_multiple_of(every.max(1)) {
                 return Ok(());
@@ -143,6 +165,12 @@ impl Gains {
                 let found = scorer.score(stream, meaning, (slot.captured, picture), &METRICS)?;
                 values.push(METRICS.map(|m| found.get(&m).copied().unwrap_or(f64::NAN)));
             }
+            measured.push(Frame {
+                run: run.clone(),
+                kind: kind(Some(damage)),
+                frame: slot.frame,
+                values: values.clone(),
+            });
             for damage in [Some(damage), None] {
                 let (count, sum) = sums.entry(damage).or_insert_with(|| (0, vec![[0.0; 3]; values.len()]));
                 *count += 1;
@@ -152,9 +180,9 @@ impl Gains {
             }
             Ok(())
         })?;
-        for (damage, kind) in kinds {
-            let Some((count, sum)) = sums.get(&damage) else { continue };
-            let means = sum.iter().map(|s| s.map(|v| v / *count as f64)).collect();
+        for (damage, (count, sum)) in sums {
+            let kind = kind(damage);
+            let means = sum.iter().map(|s| s.map(|v| v / count as f64)).collect();
             self.runs.entry(kind.clone()).or_default().push(Run { clip, seed, means });
             *self.frames.entry(kind).or_default() += count;
         }
@@ -164,6 +192,42 @@ impl Gains {
     /// Kinds of damage that were met, with the number of frames.
     pub fn kinds(&self) -> impl Iterator<Item = (&Kind, usize)> {
         self.frames.iter().map(|(kind, count)| (kind, *count))
+    }
+
+    /// Every frame that was measured, as CSV: a column per method and metric.
+    #[must_use]
+    pub fn csv(&self) -> String {
+        let name =
+            |method: &Recovery| METRICS.map(|m| format!(",{}_{}", method.entry.name, m.name())).concat();
+        let mut text =
+            format!("run,stream,frame,damage{}\n", self.methods.iter().map(name).collect::<String>());
+        for Frame { run, kind, frame, values } in &self.measured {
+            let damage = kind.damage.map_or("", Damage::name);
+            let head = format!("{},{},{frame},{damage}", quoted(run), kind.stream.name());
+            let values = values.iter().flatten().map(|v| format!(",{v:.4}"));
+            text.extend([head].into_iter().chain(values).chain(["\n".to_owned()]));
+        }
+        text
+    }
+
+    /// Kinds without the damage: slots that were damaged, and in how many of them each method left the screen as it was.
+    pub fn stood_still(&self) -> impl Iterator<Item = (&Kind, usize, &[usize])> {
+        self.stood_still.iter().map(|(kind, (slots, still))| (kind, *slots, still.as_slice()))
+    }
+
+    /// The median of a method's values of a metric over the frames of a kind.
+    #[must_use]
+    pub fn median(&self, kind: &Kind, method: usize, metric: Metric) -> Option<f64> {
+        let i = METRICS.iter().position(|&m| m == metric)?;
+        let is_of = |frame: &&Frame| Kind { damage: None, ..frame.kind.clone() } == *kind;
+        let mut values: Vec<f64> = self.measured.iter().filter(is_of).map(|f| f.values[method][i]).collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        match values.len() {
+            0 => None,
+            n if n.is_multiple_of(2) => Some(f64::midpoint(values[middle - 1], values[middle])),
+            _ => Some(values[middle]),
+        }
     }
 
     /// Runs that had this kind.

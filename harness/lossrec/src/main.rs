@@ -1,6 +1,6 @@
 //! `freezeframe lossrec`: loss recovery on finished runs and on files.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use contract::{Metric, Stream, exit};
 use freezeframe::BadInput;
@@ -73,6 +73,9 @@ struct GainArgs {
     /// Weights of lossrec-lite instead of those that are shipped
     #[arg(long, value_name = "FILE")]
     lite: Option<PathBuf>,
+    /// Write every measured frame here, too: CSV, a column per method and metric
+    #[arg(long, value_name = "FILE")]
+    frames: Option<PathBuf>,
 }
 
 /// Evaluate the original's network on videos as the original's scripts do: the same frames, lines, files and numbers
@@ -224,7 +227,11 @@ fn gain(args: &GainArgs) -> Result<i32> {
     for dir in all_runs(&args.runs)? {
         gains.add(&dir, &streams, (args.every, args.slots.unwrap_or(usize::MAX)))?;
     }
+    if let Some(path) = &args.frames {
+        std::fs::write(path, gains.csv()).with_context(|| format!("failed to write {}", path.display()))?;
+    }
     print!("{}", table(&gains, &methods));
+    print!("\n{}", overview(&gains, &methods));
     for (number, method) in methods.iter().enumerate().filter(|(_, m)| m.entry.makes_pictures) {
         if let Some(time) = gains.time(number) {
             println!(
@@ -235,6 +242,29 @@ fn gain(args: &GainArgs) -> Result<i32> {
         }
     }
     Ok(exit::OK)
+}
+
+/// What ReVo claims its recovery changes: the median of SSIM over damaged frames, and frozen slots. Per cent are of the first method's.
+fn overview(gains: &Gains, methods: &[Recovery]) -> String {
+    let mut rows = vec![["codec", "stream", "scenario", "damaged slots", "what"].map(String::from).to_vec()];
+    rows[0].extend(methods.iter().map(|m| m.entry.name.to_owned()));
+    for (kind, slots, still) in gains.stood_still().filter(|(_, slots, _)| *slots > 0) {
+        let medians: Option<Vec<f64>> =
+            (0..methods.len()).map(|method| gains.median(kind, method, Metric::Ssim)).collect();
+        let still = still.iter().map(|n| *n as f64).collect();
+        for (what, values, d) in [("median SSIM", medians, 3), ("frozen", Some(still), 0)] {
+            let Some(values) = values else { continue };
+            let head = [&kind.codec, kind.stream.name(), &kind.scenario, &slots.to_string(), what];
+            let mut row: Vec<String> = head.map(str::to_owned).to_vec();
+            row.push(format!("{:.d$}", values[0]));
+            row.extend(values[1..].iter().map(|v| {
+                let change = 100.0 * (v / values[0] - 1.0);
+                if change.is_finite() { format!("{v:.d$} ({change:+.1} %)") } else { format!("{v:.d$}") }
+            }));
+            rows.push(row);
+        }
+    }
+    aligned(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>(), 3)
 }
 
 /// Per kind of damage: every method's mean, then differences from each earlier method with 95 % intervals.

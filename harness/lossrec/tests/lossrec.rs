@@ -270,10 +270,28 @@ fn a_run_gives_masks_samples_and_gains() {
     assert_eq!(out, format!("{} samples in samples\n", samples.len()));
     assert!(samples.read(0).unwrap().0.situation.h265);
 
-    let (code, out, error) = place.tool(&["lossrec", "gain", "plain"]);
+    let (code, out, error) = place.tool(&["lossrec", "gain", "plain", "--frames", "frames.csv"]);
     assert_eq!(code, 0, "{error}");
     assert!(out.lines().any(|l| l.starts_with("h265   rgb     ge-high   all")), "{out}");
     assert!(out.contains("lossrec-lite - hold") && out.contains("of one core per damaged frame"), "{out}");
+
+    // The overview is of the frames: the median of their SSIM, and the slots that the run itself counts as frozen.
+    let text = std::fs::read_to_string(place.path("frames.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let column = |name: &str| rows[0].iter().position(|of| *of == name).unwrap();
+    let mut values: Vec<f64> =
+        rows[1..].iter().map(|row| row[column("none_ssim")].parse().unwrap()).collect();
+    values.sort_by(f64::total_cmp);
+    let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
+    let overview = out.split("damaged slots").nth(1).unwrap();
+    let words = |what: &str| {
+        let line = overview.lines().find(|line| line.contains(what)).unwrap();
+        line.split(what).nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
+    };
+    assert!((words("median SSIM").parse::<f64>().unwrap() - median).abs() < 0.001, "{median}: {out}");
+    let frozen = rows[1..].iter().filter(|row| row[column("damage")] == "frozen").count();
+    assert_eq!(plain["streams"]["rgb"]["frozen"], frozen);
+    assert_eq!(words("  frozen"), frozen.to_string(), "{out}");
 
     for (arguments, said) in [
         (["lossrec", "gain", "plain", "--methods", "magic"], "there are: none, hold"),
