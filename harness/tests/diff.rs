@@ -170,7 +170,7 @@ fn what_is_not_in_the_table_is_compared_and_two_revisions_are_refused() {
     let with = |metric: contract::Metric, value: f64| {
         let mut run = made("revo-h264", 1, 0.0);
         let rgb = run.scores.streams.get_mut(&contract::Stream::Depth).unwrap();
-        let mut quality = rgb.quality[&contract::Metric::Ssim].clone();
+        let mut quality = rgb.quality[&contract::Metric::Ssim];
         quality.all.mean = value;
         rgb.quality.insert(metric, quality);
         run

@@ -607,7 +607,7 @@ fn where_every_run_has_lpips_deltas_of_it_stand_beside() {
     let lpips = |run: &mut Run, metric| {
         let qp: f64 = run.scores.key.option("qp").unwrap().parse().unwrap();
         let quality = &mut run.scores.streams.get_mut(&contract::Stream::Rgb).unwrap().quality;
-        let mut of = quality[&contract::Metric::Psnr].clone();
+        let mut of = quality[&contract::Metric::Psnr];
         of.all.mean = 0.2 + 0.05 * (qp - 24.0) / 4.0;
         quality.insert(metric, of);
     };

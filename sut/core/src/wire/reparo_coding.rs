@@ -55,13 +55,13 @@ impl Model {
         let fixed: Vec<i64> = codebook.iter().map(|value| (value * UNIT).round() as i64).collect();
         let mut falling = vec![1u64 << 30];
         while let Some(&last) = falling.last().filter(|&&last| last > 0) {
-            falling.push(last * STEP >> 32);
+            falling.push((last * STEP) >> 32);
         }
         let mut alike = Vec::with_capacity(codes * codes);
         for own in fixed.chunks_exact(values) {
             let likeness = |other: &[i64]| {
                 let distance: i64 = own.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum();
-                let index = u128::from(distance.unsigned_abs()) * u128::from(PER_DISTANCE) >> 30;
+                let index = (u128::from(distance.unsigned_abs()) * u128::from(PER_DISTANCE)) >> 30;
                 falling.get(index.min(1 << 20) as usize).copied().unwrap_or(0)
             };
             let row: Vec<u64> = fixed.chunks_exact(values).map(likeness).collect();
@@ -163,12 +163,12 @@ impl<'a> Past<'a> {
         if let Some(each) = (BEFORE.alike << 16).checked_div(self.seen) {
             let same = BEFORE.same / self.seen;
             for ((weight, &alike), &count) in self.weights.iter_mut().zip(&self.alike).zip(&self.same) {
-                *weight += (u64::from(alike) * u64::from(each) >> 32) as u32 + same * count;
+                *weight += ((u64::from(alike) * u64::from(each)) >> 32) as u32 + same * count;
             }
         }
         for (token, share) in near.iter().filter_map(|(token, share)| Some(((*token)?, share))) {
             for (weight, &alike) in self.weights.iter_mut().zip(self.model.row(token)) {
-                *weight += u32::from(alike) * share.alike >> 16;
+                *weight += (u32::from(alike) * share.alike) >> 16;
             }
             self.weights[usize::from(token)] += share.same;
         }

@@ -243,7 +243,7 @@ fn no_loss_hides_a_change_of_the_variant() {
     for seed in 0..300 {
         let mut random = link::SplitMix64::new(seed);
         let keep: Vec<[bool; 4]> =
-            (0..FRAMES).map(|_| std::array::from_fn(|_| random.word() % 4 == 0)).collect();
+            (0..FRAMES).map(|_| std::array::from_fn(|_| random.word().is_multiple_of(4))).collect();
         let kept = |frame: u32, index: usize| keep[frame as usize][index];
         let (events, jobs) = receive(&session, sent(&session, kept));
         assert!(!events.iter().any(|e| matches!(e.kind, EventKind::Malformed { .. })), "{seed}");
@@ -268,7 +268,7 @@ fn coded_packets_are_shorter_and_say_the_same_under_loss() {
     let mut session = session();
     let codebook: Vec<f32> = (0..1024).map(|code| code as f32).collect();
     session.variants = session.variants.clone().coded(std::sync::Arc::new(Model::new(&codebook, 1)));
-    let keep = |frame: u32, index: usize| (frame as usize + index) % 3 > 0;
+    let keep = |frame: u32, index: usize| !(frame as usize + index).is_multiple_of(3);
     let datagrams = sent(&session, keep);
     // Plain, a packet of four tokens has nine bytes.
     assert!(datagrams.iter().all(|(_, packet)| packet.len() < 9));
