@@ -94,6 +94,21 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("frozen_called_rendered", "vn", "", Corrected("still_called_shown")),
     ("frozen_called_concealed", "vn", "", Corrected("still_called_shown")),
     ("one_picture", "vn", "", Corrected("still_called_shown")),
+    ("one_sample", "vn", "", Corrected("still_called_shown")),
+    ("frozen_but_perfect", "vn", "", Corrected("frozen_store_differs")),
+    ("names_another", "vn", "", Corrected("frozen_shows_other")),
+    ("late_pictures", "n", "scenario = slow", Named("shown_without_packets")),
+    ("decoded_early", "vn", "", Named("decoded_without_packets")),
+    ("captures_15ms_late", "n", "", Honest), // what it would gain is put right: see `figures`
+    ("sent_bytes_lie", "vn", "", Named("more_entered_than_sent")),
+    ("short_ledger", "v", "", Named("less_entered_than_sent")),
+    ("sender_drops_what_it_sent", "vn", "", Named("dropped_yet_sent")),
+    ("receiver_says_dropped", "vn", "", Named("wrong_side")),
+    ("sends_before", "v", "setup_ms = 1000", Named("setup_traffic")),
+    ("sends_after", "v", "scenario = own", Honest), // likewise
+    ("warm_media", "n", "warm_s = 2", Named("better_than_delivered")),
+    ("sparse_store", "v", "", Named("bad_store")),
+    ("sparse_store", "v", "limits.disk_mb = 50", Named("disk_limit")),
     ("concealed_liar", "v", "", Named("better_than_delivered")),
     ("too_many_pictures", "vn", "", Named("store_surplus")),
     ("no_pictures", "vn", "", Named("store_missing")),
@@ -129,6 +144,12 @@ impl Place {
         fs::copy(here.join("tests/hostile/hostile.py"), place.path("programs/hostile.py")).unwrap();
         fs::copy(here.join("tests/hostile/plugin.py"), place.path("programs/plugin.py")).unwrap();
         fs::write(place.path("victim"), VALUE).unwrap();
+        for (name, delay, playout) in [("slow", "300ms", ""), ("own", "20ms", "playout = \"own\"\n")] {
+            let text = format!(
+                "name = \"{name}\"\ndescription = \"{name}\"\n{playout}[forward.delay]\nbase = \"{delay}\"\n"
+            );
+            fs::write(place.path(&format!("{name}.toml")), text).unwrap();
+        }
         let mut clip = b"YUV4MPEG2 W128 H96 F30:1 Ip A1:1 C420jpeg\n".to_vec();
         let noise = |i: u32| (i.wrapping_mul(2_654_435_761) >> 25) as u8;
         for frame in 0..15 {
@@ -159,7 +180,10 @@ impl Place {
     fn run_by(&self, mut command: Command, attack: &str, lines: &str, backend: &str) -> Output {
         let program = self.path("programs/hostile.py");
         let setup = if lines.contains("setup_ms") { "" } else { "setup_ms = 300" };
-        let (lines, limits): (Vec<&str>, Vec<&str>) = lines.lines().partition(|l| !l.starts_with("limits."));
+        let scenario = lines.lines().find_map(|l| l.strip_prefix("scenario = "));
+        let scenario = scenario.map_or("ge-low".to_owned(), |name| format!("./{name}.toml"));
+        let lines = lines.lines().filter(|l| !l.starts_with("scenario"));
+        let (lines, limits): (Vec<&str>, Vec<&str>) = lines.partition(|l| !l.starts_with("limits."));
         let describe = if lines.iter().any(|l| l.starts_with("describe")) { "" } else { "describe = false" };
         let manifest = format!(
             "name = \"hostile\"\nabout = \"\\u001b[31mred\"\ncommand = [\"python3\", {program:?}, \"{attack}\"]\ncolour_only = true\n{setup}\n{describe}\n{}\n{}\n",
@@ -169,7 +193,7 @@ impl Place {
         fs::write(self.path("programs/hostile.toml"), manifest).unwrap();
         command.args([
             "run",
-            "ge-low",
+            &scenario,
             "--system",
             "programs/hostile.toml",
             "--clip",
@@ -193,6 +217,25 @@ impl Place {
         command.env("HARNESS", std::process::id().to_string()).env("CLIP", self.path("clip.y4m"));
         command.env("CLIP_BYTES", fs::metadata(self.path("clip.y4m")).unwrap().len().to_string());
         command.output().unwrap()
+    }
+
+    /// What a lie would have made of the run's figures, where they are wrong.
+    fn figures(&self, attack: &str) -> Option<String> {
+        let text = fs::read_to_string(self.path("out/scores.json")).unwrap_or_default();
+        let scores: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let of = |path: &str| scores.pointer(path).and_then(serde_json::Value::as_f64);
+        let (psnr, latency) = ("/streams/rgb/quality/psnr/all/mean", "/streams/rgb/latency/p50_ns");
+        match attack {
+            // Two frames of noise of 64 levels are 20 dB apart (64 squared / 6); one of 15 slots has the clip's own picture, of 80 dB.
+            "frozen_but_perfect" if of(psnr) > Some(30.0) => Some(format!("{:?} dB", of(psnr))),
+            // Slots come 150 ms after the frame clock's captures.
+            "captures_15ms_late" if of(latency) < Some(149e6) => Some(format!("{:?} ns", of(latency))),
+            // 15 pictures of some 700 bytes in half a second.
+            "sends_after" if of("/bitrate/wire_bps") < Some(1e5) => {
+                Some(format!("{:?} bit/s", of("/bitrate/wire_bps")))
+            }
+            _ => None,
+        }
     }
 
     /// Names under which the run was found out, and what its processes wrote to their standard errors.
@@ -253,6 +296,9 @@ fn got_away(attack: &str, lines: &str, backend: &str, caught: Caught, number: u3
         p.starts_with("the path:") || (backend == "namespaces" && late.iter().any(|words| p.contains(words)))
     };
     let own: Vec<&String> = problems.iter().filter(|p| !busy(p)).collect();
+    if let Some(figures) = place.figures(attack) {
+        return wrong(&format!("wrong figures: {figures}"));
+    }
     match caught {
         Named(name) => {
             let expected: &[i32] = if name == "unsupported" { &[127] } else { &[1, 4] };

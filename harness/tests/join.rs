@@ -3,7 +3,7 @@
 mod made_up;
 
 use contract::frames::Traffic;
-use contract::{Event, EventKind as K, FrameRow, LossCause, Role, Side, Status, Stream};
+use contract::{Event, EventKind as K, FrameRow, LossCause, Playout, Role, Side, Status, Stream};
 use freezeframe::record::{Finding, Joined, Ledger, Reports, Slots, join};
 use link::{Direction, DropCause, Fate, FateRecord, Outcome, Timestamp};
 use made_up::{MadeUp, joined, record};
@@ -22,6 +22,7 @@ fn slots(frames: u32) -> Slots {
         playout: "100ms".parse().unwrap(),
         slot_tolerance: Duration::ZERO,
         one_packet_per_message: true,
+        last_slot: None,
     }
 }
 
@@ -241,6 +242,58 @@ fn what_a_system_drops_before_sending_is_lost_at_the_sender() {
     // Where the path lost something too, the receiver's word stands.
     let row = whole_frame().tx(7, at_sender(2)).rx(90, lost).slot(0, Status::Frozen, None, None).row();
     assert_eq!((row.lost, row.loss_cause), (Some(1), Some(LossCause::Network)));
+}
+
+/// Fault found: slots called frozen were scored by whatever they named. What stays on the screen is the last picture shown, or one that
+/// came too late for its own slot and is newer.
+#[test]
+fn a_frozen_slot_shows_what_is_on_the_screen_whatever_it_names() {
+    let first = || whole_frame().decoded(30, 0, Some("aa")).slot(0, Status::Rendered, Some(0), Some("aa"));
+    let shown = |script: Script, frames| {
+        let joined = script.join(frames);
+        let shown: Vec<Option<u32>> = joined.rows.iter().map(|r| r.shown_frame_id).collect();
+        (shown, joined.findings)
+    };
+    let other = |count, first| Finding::FrozenShowsOther { stream: Stream::Rgb, count, first };
+    for named in [Some(1), None] {
+        let script = first().sent(1).slot(1, Status::Frozen, named, None);
+        assert_eq!(shown(script, 2), (vec![Some(0), Some(0)], vec![other(1, 1)]), "{named:?}");
+    }
+    assert!(!other(1, 1).invalidates(), "it is put right");
+    // Frame 1 is due at 130 ms, decoded at 140, on the screen in the slot of 160.
+    let late = |decoded| {
+        let script = first().sent(1).sent(2).decoded(decoded, 1, Some("bb"));
+        script.slot(1, Status::Frozen, Some(0), None).slot(2, Status::Frozen, Some(1), None)
+    };
+    assert_eq!(shown(late(140), 3), (vec![Some(0), Some(0), Some(1)], vec![]));
+    assert_eq!(shown(late(170), 3), (vec![Some(0), Some(0), Some(0)], vec![other(1, 2)]), "not yet");
+}
+
+/// Fault found: a sender that said afterwards of every lost frame that it had dropped it had no frozen frames.
+#[test]
+fn what_was_sent_was_not_dropped() {
+    let drop = || K::SenderDrop { frame: 0, reason: "buffer full".into() };
+    let joined = Script::default().sent(0).tx(9, drop()).slot(0, Status::Frozen, None, None).join(1);
+    assert_eq!(joined.rows[0].status, Status::Frozen);
+    assert_eq!(joined.findings, [Finding::DroppedYetSent { count: 1, first: 0 }]);
+    assert!(joined.findings[0].invalidates());
+    // Nor does a receiver know.
+    let captured = || Script::default().tx(0, K::Captured { frame: 0 });
+    let joined = captured().rx(9, drop()).slot(0, Status::Frozen, None, None).join(1);
+    assert_eq!(joined.rows[0].status, Status::Frozen);
+}
+
+/// Fault found: with a clock of its own a system that sent its clip three seconds late had a rate of nothing.
+#[test]
+fn with_a_clock_of_its_own_the_window_goes_to_the_last_slot() {
+    let slots = Slots { playout: Playout::OWN, last_slot: Some(Timestamp(6000 * MS)), ..slots(100) };
+    let fates = [5, 2999, 5999, 6000].map(|ms| packet(ms, Direction::Forward, ms));
+    let ledger = Ledger::of(fates.into_iter().map(Ok::<_, Infallible>), slots.window()).unwrap();
+    assert_eq!((ledger.forward.packets, ledger.forward.after.packets), (3, 1));
+    let totals = freezeframe::record::Totals::default();
+    let rates =
+        freezeframe::score::session::bitrate_scores(&[], &totals, Reports::default(), Some(&ledger), &slots);
+    assert_eq!(rates.wire_bps, Some(8000), "3000 bytes for a clip of 3 s");
 }
 
 /// A slot that nobody judged keeps what the slot before showed; it used to be scored against black.

@@ -208,6 +208,32 @@ fn rows_judged_at_different_budgets_are_marked_and_nobody_is_best() {
     assert_eq!(csv(&table).lines().filter(|l| l.contains(",true,")).count(), 3);
 }
 
+/// Fault found: a receiver that said of lost frames that they were decoded 1 ms after their capture had a curve of 0 % beside a run of 58 %.
+#[test]
+fn a_run_whose_decoding_contradicts_what_it_showed_has_no_curve() {
+    use contract::Stream;
+    use freezeframe::report::budget::curves;
+    let run = made_up::run(&made_up::MadeUp::default());
+    let budgets = ["150ms".parse::<contract::Playout>().unwrap()];
+    let budgets: Vec<link::Span> = budgets.iter().map(|b| link::Span(b.budget_ns().unwrap())).collect();
+    let curve = |run: &Run| curves(&group(std::slice::from_ref(run)), Stream::Rgb, &budgets).remove(0);
+    let non_rendered = run.scores.streams[&Stream::Rgb].non_rendered_play_percent.unwrap();
+    assert!(non_rendered > 0.0);
+    let points = curve(&run).points.unwrap();
+    assert!((points[0].non_rendered_percent - non_rendered).abs() < 1e-9, "the run's own figure");
+    let mut lying = run.clone();
+    for row in lying.rows.iter_mut().filter(|r| !r.is_shown()) {
+        row.decode_end = row.capture.map(|t| t + std::time::Duration::from_millis(1));
+    }
+    let why = curve(&lying).points.unwrap_err();
+    assert!(why.contains("said to have been decoded in time"), "{why}");
+    // Nor is a frame shown before it was decoded.
+    let mut early = run.clone();
+    let shown = early.rows.iter_mut().find(|r| r.is_shown()).unwrap();
+    shown.decode_end = shown.deadline.map(|t| t + std::time::Duration::from_millis(1));
+    assert!(curve(&early).points.is_err());
+}
+
 /// What rests on a plug-in's word alone is said wherever its row stands.
 #[test]
 fn rows_that_a_plug_in_reported_itself_are_marked() {

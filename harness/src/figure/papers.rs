@@ -174,30 +174,30 @@ pub fn table_1(data: &Data) -> Made {
 /// # Errors
 /// When no run has events of frames.
 pub fn table_2(data: &Data) -> Made {
-    type Stage = fn(&FrameRow) -> Option<f64>;
+    type Stage = fn(&Run, &FrameRow) -> Option<f64>;
     fn between(from: Option<link::Timestamp>, to: Option<link::Timestamp>) -> Option<f64> {
         let ns = to?.as_nanos().checked_sub(from?.as_nanos())?;
         Some(crate::report::budget::ms(ns))
     }
     const STAGES: [(&str, Stage); 5] = [
-        ("encode", |r| between(r.capture, r.encode_end)),
-        ("send", |r| between(r.encode_end.or(r.capture), r.last_sent)),
-        ("path and repair", |r| between(r.last_sent, r.complete.filter(|c| Some(*c) >= r.last_sent))),
-        ("decode", |r| between(r.complete, r.decode_end)),
-        ("capture to screen", |r| between(r.capture, r.render)),
+        ("encode", |run, r| between(run.captured(r), r.encode_end)),
+        ("send", |run, r| between(r.encode_end.or(run.captured(r)), r.last_sent)),
+        ("path and repair", |_, r| between(r.last_sent, r.complete.filter(|c| Some(*c) >= r.last_sent))),
+        ("decode", |_, r| between(r.complete, r.decode_end)),
+        ("capture to screen", |run, r| between(run.captured(r), r.render)),
     ];
     let mut rows = Vec::new();
     for system in data.systems() {
-        let of: Vec<&FrameRow> = data
+        let of: Vec<(&Run, &FrameRow)> = data
             .groups
             .iter()
             .filter(|g| g.system == system)
             .flat_map(Group::valid)
-            .flat_map(|r: &Run| r.stream(Stream::Rgb))
+            .flat_map(|run: &Run| run.stream(Stream::Rgb).map(move |row| (run, row)))
             .collect();
         let mut row = vec![system.to_owned()];
         for (_, stage) in STAGES {
-            let times: Vec<f64> = of.iter().filter_map(|r| stage(r)).collect();
+            let times: Vec<f64> = of.iter().filter_map(|(run, r)| stage(run, r)).collect();
             row.push(match metrics::mean(&times) {
                 None => "–".to_owned(),
                 Some(mean) => {

@@ -14,13 +14,14 @@ const MAX_COLUMNS: usize = 1000;
 
 /// A run's stream on its time axis.
 struct View<'a> {
+    run: &'a Run,
     rows: Vec<&'a FrameRow>,
     interval: f64,
 }
 
 impl<'a> View<'a> {
     fn of(run: &'a Run, stream: Stream) -> Self {
-        Self { rows: run.stream(stream).collect(), interval: seconds(run.scores.interval_ns) }
+        Self { run, rows: run.stream(stream).collect(), interval: seconds(run.scores.interval_ns) }
     }
 
     #[allow(clippy::cast_precision_loss)] // frames are far below 2^53
@@ -436,7 +437,7 @@ fn sizes(views: &[(Stream, View)], x: Axis) -> Option<Panel> {
 /// Capture to decoded, with the slot that each frame was judged by.
 fn latency(view: &View, x: Axis) -> Option<Panel> {
     let since = |row: &FrameRow, to: Option<link::Timestamp>| {
-        Some(seconds(to?.as_nanos().checked_sub(row.capture?.as_nanos())?) * 1e3)
+        Some(seconds(to?.as_nanos().checked_sub(view.run.captured(row)?.as_nanos())?) * 1e3)
     };
     let decoded = view.line(false, |r| since(r, r.decode_end));
     if decoded.iter().all(|p| !p.y.is_finite()) {

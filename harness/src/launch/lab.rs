@@ -3,6 +3,7 @@
 use super::child::{Failure, Interrupted, Running, command, interrupted};
 use super::files::{EndFiles, write_new};
 use super::sandbox::{Part, RunPlaces, Surroundings, isolation_but, not_isolated};
+use super::traffic::Traffic;
 use crate::app::App;
 use crate::bad_input;
 use crate::record::{Finding, read_fates, rtp};
@@ -79,6 +80,8 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     if manifest.wire == Wire::Rtp {
         warnings.extend(rtp::read_the_wire(run_dir, &spec)?);
     }
+    let outside = Traffic::of(&spec, run_dir)?.outside(&spec, manifest);
+    warnings.extend(outside.iter().map(Finding::to_warning));
     let ends = Known { exits, ended_ns: ends.ended_ns, isolation: ends.isolation, warnings, app: ends.app };
     write_health(&health, &findings, ends, run_dir)
 }

@@ -7,6 +7,7 @@
 //! | [`stale`] | whether a finished run is still what would be run now |
 //! | [`clip`] | clips: files, the embedded people, what is done to them |
 //! | [`simulated`] | virtual time: one process |
+//! | [`traffic`] | what crossed the path outside of the clip's window |
 //! | [`worker`] | processes that simulate one run after the other, for this project's own systems |
 //! | [`described`] | what systems say of themselves, kept |
 //! | [`lab`] | namespaces: two children, the emulator between them |
@@ -32,6 +33,7 @@ pub mod request;
 pub mod sandbox;
 pub mod simulated;
 pub mod stale;
+pub mod traffic;
 pub mod worker;
 
 pub use child::program_beside;

@@ -3,9 +3,10 @@
 use super::child::{Failure, Running, command};
 use super::files::{EndFiles, write_new};
 use super::sandbox::{Part, RunPlaces, Surroundings, isolation, not_isolated};
+use super::traffic::Traffic;
 use super::worker;
 use crate::bad_input;
-use crate::record::{EventsError, read_events, read_fates};
+use crate::record::{EventsError, Finding, read_events, read_fates};
 use anyhow::Result;
 use contract::scores::Health;
 use contract::{Manifest, RunSpec};
@@ -36,12 +37,16 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     files.collect(run_dir, &manifest.limits)?;
     if !manifest.is_shipped() {
         readable(run_dir)?;
-        let findings = not_isolated(manifest).into_iter().collect();
+        let traffic = Traffic::of(spec, run_dir)?;
+        let found = traffic.setup(manifest);
+        let outside = traffic.outside(spec, manifest);
+        let warnings = found.iter().chain(&outside).map(Finding::to_warning);
         let health = Health {
-            valid: true,
+            valid: found.is_none(),
+            problems: found.iter().map(ToString::to_string).collect(),
             isolation: isolation(),
             self_reported: true,
-            findings,
+            findings: not_isolated(manifest).into_iter().chain(warnings).collect(),
             ..Health::default()
         };
         write_new(&run_dir.join("health.json"), serde_json::to_string_pretty(&health)?.as_bytes())?;

@@ -53,6 +53,7 @@ mod tests {
             playout: playout.parse().unwrap(),
             slot_tolerance: Duration::from_millis(tolerance_ms),
             one_packet_per_message: false,
+            last_slot: None,
         };
         let pairs: Vec<_> = (0..)
             .zip(offsets_us)

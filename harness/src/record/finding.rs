@@ -49,6 +49,63 @@ pub enum Finding {
         /// The first.
         first: u32,
     },
+    /// Slots without a new picture that are said to show another frame than the one on the screen.
+    FrozenShowsOther {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Slots without a new picture for which the store holds another picture than the one on the screen.
+    FrozenStoreDiffers {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Frames said to be dropped by the sender of which packets were sent, or that were shown from complete data.
+    DroppedYetSent {
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Frames said to be decoded although no packet that entered after their capture had been delivered.
+    DecodedWithoutPackets {
+        /// Stream.
+        stream: Stream,
+        /// How many.
+        count: u32,
+        /// The first.
+        first: u32,
+    },
+    /// Far more entered the path than the sender says it sent.
+    MoreEnteredThanSent {
+        /// Bytes above UDP that the sender says it sent in the clip's window.
+        sent: u64,
+        /// Bytes above UDP that entered.
+        entered: u64,
+    },
+    /// In virtual time: less entered the path than the sender says it sent.
+    LessEnteredThanSent {
+        /// Bytes above UDP that the sender says it sent.
+        sent: u64,
+        /// Bytes above UDP that entered.
+        entered: u64,
+    },
+    /// Much crossed outside of the clip's window.
+    MuchOutside {
+        /// Before frame 0, or after the clip.
+        when: &'static str,
+        /// Bytes that entered then.
+        bytes: u64,
+        /// Bytes that entered in the window.
+        within: u64,
+    },
     /// Slots that did not come at capture plus the budget that the scenario fixes.
     BudgetNotKept {
         /// The budget, nanoseconds.
@@ -323,6 +380,13 @@ impl Finding {
             Finding::SlotsRepeated { .. } => "slots_repeated",
             Finding::BeyondClip { .. } => "beyond_clip",
             Finding::ShowsOther { .. } => "shows_other",
+            Finding::FrozenShowsOther { .. } => "frozen_shows_other",
+            Finding::FrozenStoreDiffers { .. } => "frozen_store_differs",
+            Finding::DroppedYetSent { .. } => "dropped_yet_sent",
+            Finding::DecodedWithoutPackets { .. } => "decoded_without_packets",
+            Finding::MoreEnteredThanSent { .. } => "more_entered_than_sent",
+            Finding::LessEnteredThanSent { .. } => "less_entered_than_sent",
+            Finding::MuchOutside { .. } => "much_outside",
             Finding::BudgetNotKept { .. } => "budget_not_kept",
             Finding::ShowsFuture { .. } => "shows_future",
             Finding::PictureDiffers { .. } => "picture_differs",
@@ -369,6 +433,9 @@ impl Finding {
                 | Finding::MetricMissing { .. }
                 | Finding::CapturedEarly { .. }
                 | Finding::StillCalledShown { .. }
+                | Finding::FrozenShowsOther { .. }
+                | Finding::FrozenStoreDiffers { .. }
+                | Finding::MuchOutside { .. }
         )
     }
 
@@ -404,6 +471,37 @@ impl fmt::Display for Finding {
                 f,
                 "{count} {} slots say rendered or concealed and show another frame (first: {first}); scored by what they show",
                 stream.name()
+            ),
+            Finding::FrozenShowsOther { stream, count, first } => write!(
+                f,
+                "{count} {} slots say frozen (or their frame was dropped) and name another frame than the one on the screen (first: {first}); scored by what was on the screen: the last frame shown, or a newer one that came after its own slot",
+                stream.name()
+            ),
+            Finding::FrozenStoreDiffers { stream, count, first } => write!(
+                f,
+                "for {count} {} slots that say frozen (or whose frame was dropped) the store holds another picture than the one on the screen (first: {first}); scored by what was on the screen; a store holds one picture per slot, in a frozen slot the picture before once more, whatever comes later",
+                stream.name()
+            ),
+            Finding::DroppedYetSent { count, first } => write!(
+                f,
+                "{count} frames are said to be dropped by the sender although packets of them were sent, or they were rendered (first: {first}); they count as sent; sender_drop is for frames of which nothing is sent"
+            ),
+            Finding::DecodedWithoutPackets { stream, count, first } => write!(
+                f,
+                "{count} {} frames are said to be decoded although no packet sent after their capture had been delivered by then (first: {first})",
+                stream.name()
+            ),
+            Finding::MoreEnteredThanSent { sent, entered } => write!(
+                f,
+                "{entered} bytes entered the path in the clip's time, and the sender says that it sent {sent}; every packet needs its `sent` event, repair and copies too, with its whole size"
+            ),
+            Finding::LessEnteredThanSent { sent, entered } => write!(
+                f,
+                "the sender says that it sent {sent} bytes, and {entered} entered the path by the ledger; the ledger lacks packets, or `sent` is not what was sent (a transport that holds packets back says so by `transport` events)"
+            ),
+            Finding::MuchOutside { when, bytes, within } => write!(
+                f,
+                "{bytes} bytes crossed {when}, and {within} in the clip's time: rates count the latter alone; what belongs to the clip must cross in its time"
             ),
             Finding::BudgetNotKept { asked_ns, kept_ns, count, slots, worst_ns } => write!(
                 f,
@@ -484,7 +582,7 @@ impl fmt::Display for Finding {
             ),
             Finding::ShownWithoutPackets { stream, count, first } => write!(
                 f,
-                "{count} {} slots are said to be rendered although no packet sent after their frame's capture had been delivered by then (first: {first})",
+                "{count} {} slots are said to show a frame although no packet sent after its capture had been delivered by then (first: {first})",
                 stream.name()
             ),
             Finding::ShownBeforeCapture { stream, count, first } => write!(

@@ -7,7 +7,7 @@ use contract::scores::Budget;
 use contract::{Event, EventKind, FrameRow, LossCause, Playout, Role, Side, Status, Stream, capture_offset};
 use link::Timestamp;
 use metrics::{Place, Window};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Which slots a run has: every captured frame of every stream, once.
@@ -27,6 +27,8 @@ pub struct Slots {
     pub slot_tolerance: Duration,
     /// True if one message of the system is one packet of the path, so that counts must agree.
     pub one_packet_per_message: bool,
+    /// Where a system's own clock decides: its last slot. What is sent until then is the clip's.
+    pub last_slot: Option<Timestamp>,
 }
 
 impl Slots {
@@ -42,19 +44,30 @@ impl Slots {
         self.capture_start + capture_offset(frame, self.rate)
     }
 
+    /// When a frame was due at the camera, by the frame clock, where its sender says that it was captured at `said`: whoever computes the
+    /// clock in another unit is off by a rounding, and nobody moves a deadline or shortens a latency by what it says of its captures.
+    #[must_use]
+    pub fn capture_by_clock(&self, frame: u32, said: Timestamp) -> Timestamp {
+        let due = self.capture_time(frame);
+        if said.as_nanos().abs_diff(due.as_nanos()) <= ROUNDING_NS { said } else { due }
+    }
+
     /// The time in which rates and losses are counted.
     #[must_use]
     pub fn window(&self) -> Window {
-        Window::new(self.capture_start.as_nanos(), self.interval_ns(), self.frames)
+        let clip = Window::new(self.capture_start.as_nanos(), self.interval_ns(), self.frames);
+        self.last_slot.map_or(clip, |last| clip.counting_until(last.as_nanos()))
     }
 }
 
 /// Captures this close to the frame clock are on it, nanoseconds.
 const ROUNDING_NS: u64 = 100_000;
+/// Threads of one end read their clock a moment apart.
+const CLOCKS_APART_NS: u64 = 2_000_000;
 
 /// Which kinds of events a system writes at all: of what it never writes nothing can be counted, and that is not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // six independent facts
+#[allow(clippy::struct_excessive_bools)] // seven independent facts
 pub struct Reports {
     /// Encoded frames.
     pub encoded: bool,
@@ -66,6 +79,8 @@ pub struct Reports {
     pub complete: bool,
     /// Frames given up.
     pub lost: bool,
+    /// What its transport holds back or drops.
+    pub transport: bool,
     /// Not the system but the ledger of the path says which packets are a frame's: it has them all.
     pub labelled: bool,
 }
@@ -162,6 +177,17 @@ struct Packet {
     first: Option<Timestamp>,
 }
 
+/// What is on the screen of a stream, slot after slot.
+#[derive(Clone, Default)]
+struct OnScreen {
+    /// The frame; none: black.
+    frame: Option<u32>,
+    /// Frames that were shown in their own slot.
+    shown: BTreeSet<u32>,
+    /// Slots without a new picture that are said to show another one than is on the screen.
+    other: Tally,
+}
+
 struct Slot {
     t: Timestamp,
     status: Status,
@@ -210,7 +236,8 @@ impl<'a> Joiner<'a> {
             K::Captured { frame } => {
                 self.capture[*frame as usize].get_or_insert(t);
             }
-            K::SenderDrop { frame, .. } => self.dropped[*frame as usize] = true,
+            // No receiver knows.
+            K::SenderDrop { frame, .. } => self.dropped[*frame as usize] |= event.side == Side::Sender,
             K::LostAtSender { frame, stream, bytes, .. } if event.side == Side::Sender => {
                 if self.slots.window().place(t.as_nanos()) == Place::Within {
                     self.totals.lost_at_sender.add(*bytes);
@@ -318,6 +345,8 @@ impl<'a> Joiner<'a> {
             self.check(stream, place, &mut findings);
         }
         self.beyond.report(&mut findings, |count, first| Finding::BeyondClip { count, first });
+        self.not_dropped().report(&mut findings, |count, first| Finding::DroppedYetSent { count, first });
+        let mut screens = vec![OnScreen::default(); width];
         let mut rows: Vec<FrameRow> = Vec::with_capacity(self.cells.len());
         let mut never_sent = Tally::default();
         for (i, cell) in self.cells.iter().enumerate() {
@@ -337,10 +366,7 @@ impl<'a> Joiner<'a> {
                 self.dropped[frame],
                 self.reports,
             );
-            if cell.slot.is_none() && frame > 0 {
-                // Nobody drew anything: the last picture stays on the screen.
-                row.shown_frame_id = rows[i - width].shown_frame_id;
-            }
+            self.keep_the_screen(&mut row, cell, &mut screens[i % width]);
             if row.shown_picture.is_none()
                 && let Some(shown) = row.shown_frame_id
                 && let Some(decoded) =
@@ -349,6 +375,13 @@ impl<'a> Joiner<'a> {
                 row.shown_picture.clone_from(&decoded.hash);
             }
             rows.push(row);
+        }
+        for (screen, &stream) in screens.iter().zip(&self.slots.streams) {
+            screen.other.report(&mut findings, |count, first| Finding::FrozenShowsOther {
+                stream,
+                count,
+                first,
+            });
         }
         never_sent.report(&mut findings, |count, first| Finding::NeverSent { count, first });
         // A ledger that could not parse packets counts those of the set-up too: nothing to compare then.
@@ -374,13 +407,59 @@ impl<'a> Joiner<'a> {
         Joined { rows, findings, budget, totals: self.totals, reports: self.reports }
     }
 
-    /// When a captured frame was due at the camera, by the frame clock: a sender cannot move the deadline by what it says of its
-    /// captures. Whoever computes the clock in another unit is off by a rounding.
     fn capture_by_clock(&self, frame: usize) -> Option<Timestamp> {
-        let said = self.capture[frame]?;
-        let due = self.slots.capture_time(u32::try_from(frame).ok()?);
-        let off = said.as_nanos().abs_diff(due.as_nanos());
-        Some(if off <= ROUNDING_NS { said } else { due })
+        Some(self.slots.capture_by_clock(u32::try_from(frame).ok()?, self.capture[frame]?))
+    }
+
+    /// Frames said to be dropped by the sender although packets of them were sent, or whole ones were shown: they were not.
+    fn not_dropped(&mut self) -> Tally {
+        let width = self.slots.streams.len().max(1);
+        let mut tally = Tally::default();
+        for (frame, cells) in self.cells.chunks(width).enumerate() {
+            let was_sent = |c: &Cell| {
+                c.first_sent.is_some() || c.slot.as_ref().is_some_and(|s| s.status == Status::Rendered)
+            };
+            if self.dropped[frame] && cells.iter().any(was_sent) {
+                self.dropped[frame] = false;
+                tally.add(u32::try_from(frame).unwrap_or(u32::MAX));
+            }
+        }
+        tally
+    }
+
+    /// In a slot without a new picture the screen keeps what it has: the last slot's that was shown, or a picture that came too late for
+    /// its own slot and is newer than that. Whatever else such a slot is said to show was not there.
+    fn keep_the_screen(&self, row: &mut FrameRow, cell: &Cell, screen: &mut OnScreen) {
+        if row.is_shown() {
+            screen.frame = row.shown_frame_id;
+            screen.shown.insert(row.frame_id);
+            return;
+        }
+        if let Some(slot) = &cell.slot
+            && slot.shown != screen.frame
+        {
+            let late = slot.shown.filter(|&shown| {
+                let is_newer = shown < row.frame_id && screen.frame.is_none_or(|on| on < shown);
+                let width = self.slots.streams.len();
+                let place = self.slots.streams.iter().position(|s| *s == row.stream).unwrap_or(0);
+                let decoded = self.cells.get(shown as usize * width + place).and_then(|c| c.decoded.as_ref());
+                // Without a word of its decoding the ledger must do.
+                let had_come = decoded.is_none_or(|d| {
+                    d.gave_picture && d.at.as_nanos() <= slot.t.as_nanos().saturating_add(CLOCKS_APART_NS)
+                });
+                is_newer && had_come && !screen.shown.contains(&shown) && !self.dropped[shown as usize]
+            });
+            if late.is_some() {
+                screen.frame = late;
+            } else {
+                // Who conceals a frame cannot know that it was dropped.
+                if slot.status == Status::Frozen && slot.shown.is_none_or(|shown| shown <= row.frame_id) {
+                    screen.other.add(row.frame_id);
+                }
+                row.shown_picture = None;
+            }
+        }
+        row.shown_frame_id = screen.frame;
     }
 
     /// Cross-checks of one stream.
@@ -452,6 +531,7 @@ impl Reports {
             }
             (K::Complete { .. }, _) => self.complete = true,
             (K::Lost { .. }, _) => self.lost = true,
+            (K::Transport { .. }, Side::Sender) => self.transport = true,
             _ => {}
         }
     }

@@ -97,7 +97,8 @@ fn curve(group: &Group, stream: Stream, budgets: &[Span]) -> Option<Curve> {
             run.dir.display()
         ))
     });
-    let points = silent.map_or_else(
+    let refused = silent.or_else(|| runs.iter().find_map(|(run, rows)| contradicts_itself(run, rows)));
+    let points = refused.map_or_else(
         || {
             let at = |&budget: &Span| {
                 let each: Vec<Point> = runs.iter().map(|(run, rows)| point(run, rows, budget)).collect();
@@ -143,6 +144,37 @@ fn curve(group: &Group, stream: Stream, budgets: &[Span]) -> Option<Curve> {
     })
 }
 
+/// How far from its slot a frame's decoding may be seen to be on the other side of it, on the wall clock.
+const CLOCKS_APART_NS: u64 = 5_000_000;
+
+/// Why a run has no curve: at its own budget the rule would not give what the run showed, so that its `decoded` events are not to be believed
+/// at any other. On the wall clock one frame in a hundred may be decoded so close to its slot, or be noted so late, that it is either.
+fn contradicts_itself(run: &Run, rows: &[&FrameRow]) -> Option<String> {
+    let budget = run.scores.budget.asked_ns.budget_ns()?;
+    let live = run.scores.key.backend == contract::Backend::Namespaces;
+    let apart = if live { CLOCKS_APART_NS } else { 0 };
+    let contradicts = |row: &&&FrameRow| {
+        let Some((captured, decoded)) = run.captured(row).zip(row.decode_end) else { return false };
+        let (slot, decoded) = (captured.as_nanos() + budget, decoded.as_nanos());
+        match row.status {
+            Status::Rendered | Status::Concealed => decoded > slot + apart,
+            Status::Frozen => decoded.saturating_add(apart) <= slot,
+            Status::DroppedSender => false,
+        }
+    };
+    let found: Vec<u32> = rows.iter().filter(contradicts).map(|r| r.frame_id).collect();
+    let allowed = if live { (rows.len() / 100).max(2) } else { 0 };
+    (found.len() > allowed).then(|| {
+        format!(
+            "{} frames of {} (first: {}) are said to have been decoded in time and were not shown, or were shown and decoded later: its \
+             `decoded` events do not give what the run itself showed",
+            found.len(),
+            run.dir.display(),
+            found[0]
+        )
+    })
+}
+
 fn decided_at_deadline(row: &FrameRow) -> bool {
     match row.status {
         Status::Concealed => true,
@@ -157,12 +189,12 @@ fn point(run: &Run, rows: &[&FrameRow], budget: Span) -> Point {
     let shown_ns: Vec<Option<u64>> = rows
         .iter()
         .map(|r| {
-            let slot = r.capture?.as_nanos() + budget.as_nanos();
+            let slot = run.captured(r)?.as_nanos() + budget.as_nanos();
             let in_time = r.status != Status::DroppedSender && r.decode_end?.as_nanos() <= slot;
             in_time.then_some(slot)
         })
         .collect();
-    let captured_ns = rows.first().and_then(|r| r.capture).map_or(0, link::Timestamp::as_nanos);
+    let captured_ns = rows.first().and_then(|r| run.captured(r)).map_or(0, link::Timestamp::as_nanos);
     let screen = Screen {
         captured_ns,
         due_ns: captured_ns + budget.as_nanos(),

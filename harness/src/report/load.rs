@@ -1,10 +1,13 @@
 //! Finding and loading finished runs.
 
 use crate::launch::{failed, is_run_dir};
+use crate::record::Slots;
+use crate::score::slots_of;
 use anyhow::Context as _;
 use contract::frames::{FrameRow, read_frames};
 use contract::seal::{self, Seal};
-use contract::{Backend, RunKey, Scores, Stream};
+use contract::{Backend, RunKey, RunSpec, Scores, Stream};
+use link::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
@@ -24,6 +27,8 @@ pub struct Run {
     /// Seeds of runs that differ from this one in nothing else and failed: their loss patterns are missing where means are formed. Noted
     /// at one run of each group ([`failed::note`]).
     pub failed: Vec<u64>,
+    /// Its frame clock; `None`: its `spec.toml` does not say.
+    pub clock: Option<Slots>,
 }
 
 impl Run {
@@ -44,7 +49,15 @@ impl Run {
             rows,
             stale: crate::launch::stale::marks(dir),
             failed: Vec::new(),
+            clock: RunSpec::read(dir).ok().map(|spec| slots_of(&spec)),
         })
+    }
+
+    /// When a frame was captured, by the frame clock rather than by its sender's word.
+    #[must_use]
+    pub fn captured(&self, row: &FrameRow) -> Option<Timestamp> {
+        let said = row.capture?;
+        Some(self.clock.as_ref().map_or(said, |clock| clock.capture_by_clock(row.frame_id, said)))
     }
 
     /// Rows of one stream, in frame order.

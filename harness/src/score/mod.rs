@@ -107,6 +107,7 @@ pub fn slots_of(spec: &RunSpec) -> Slots {
             Backend::Namespaces => SLOT_TOLERANCE,
         },
         one_packet_per_message: spec.options.get("transport").and_then(|t| t.as_str()) == Some("datagram"),
+        last_slot: None,
     }
 }
 
@@ -138,7 +139,8 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
         }
         _ => {}
     }
-    let slots = slots_of(&spec);
+    let mut slots = slots_of(&spec);
+    slots.last_slot = last_slot(&spec, dir)?;
     let fates = dir.join("fates.jsonl");
     let launched = read_health(dir)?;
     let mut delivered = if fates.is_file() { Some(Delivered::new(&spec)?) } else { None };
@@ -223,13 +225,17 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     if let Some(delivered) = &mut delivered {
         findings.extend(delivered.check(&slots, &rows, describe::promises_loss(&spec)));
         for &stream in &slots.streams {
-            findings.extend(plausible::check(
-                &spec.clip,
-                stream,
-                &rows,
-                (delivered.bytes(), launched.self_reported),
-            )?);
+            let carried = plausible::Carried::of(delivered, &slots, stream, &rows, &launched);
+            findings.extend(plausible::check(&spec.clip, stream, &rows, &carried)?);
         }
+    }
+    if let Some(ledger) = &ledger {
+        findings.extend(session::sent_against_entered(
+            &totals,
+            joined.reports,
+            (ledger, &slots),
+            launched.self_reported,
+        ));
     }
     if let Some(ledger) = &ledger
         && describe::promises_loss(&spec)
@@ -280,6 +286,21 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     write_new(&dir.join("frames.csv"), &table)?;
     scores.write(&dir.join("scores.json"))?;
     Ok(scores)
+}
+
+/// When a system with a clock of its own shows its last frame; `None` with a fixed budget.
+fn last_slot(spec: &RunSpec, dir: &Path) -> anyhow::Result<Option<Timestamp>> {
+    if spec.scenario.playout.budget().is_some() {
+        return Ok(None);
+    }
+    let mut last = None;
+    for event in read_events(&dir.join("events.jsonl"))? {
+        let event = event?;
+        if matches!(event.kind, contract::EventKind::Slot { frame, .. } if frame < spec.clip.frames) {
+            last = last.max(Some(event.t_ns));
+        }
+    }
+    Ok(last)
 }
 
 /// Run directories at `dir` or below, in the order of their paths.

@@ -7,12 +7,13 @@ use anyhow::{Context as _, bail};
 use codecs::{Slot, Stage};
 use contract::unchanged::Unchanged;
 use contract::units::{Entry, UnitsHeader, UnitsReader, file_name};
-use contract::{ClipSpec, EventKind, Stream};
+use contract::{ClipSpec, EventKind, FrameRow, Stream};
 use media::convert::{Colour, Range, recolour};
 use media::depth::DepthView;
 use media::{Depth16, Format, Picture, Yuv420};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use video::{DepthReader, DepthSource, DepthUnit, Reader, SampleReader, Target, images};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -211,8 +212,58 @@ pub enum Shown {
 pub struct SlotVideo {
     reader: SampleReader,
     next: u32,
+    ended: bool,
     /// The file's colours and the clip's.
     colours: (Colour, Colour),
+    /// Per slot, whose picture is on the screen ([`on_screen`]); empty: every slot's own.
+    screen: Vec<Option<u32>>,
+    /// The picture on the screen, and the slot that it came with.
+    held: Option<(u32, Arc<Yuv420>)>,
+    /// The picture that pictures are compared with, and its slot.
+    base: Option<(u32, Arc<Yuv420>)>,
+    /// Per slot that brought a picture, the first one of those before it whose picture is as good as the same.
+    since: HashMap<u32, u32>,
+    /// Slots without a new picture for which the file holds another one than is on the screen.
+    differs: Vec<u32>,
+}
+
+/// PSNR over all samples above which two pictures are as good as the same: less than one sample in a hundred and fifty is another, by the
+/// least there is.
+const SAME_DB: f64 = 70.0;
+/// PSNR of luma below which two pictures differ visibly.
+pub(super) const VISIBLE_DB: f64 = 40.0;
+
+/// Per slot of a stream, the slot whose stored picture is on the screen: its own, or where nothing new came, that of the last one that was
+/// shown, or of the first one in which a late frame's picture is on the screen. `None`: black.
+#[must_use]
+pub fn on_screen<'a>(rows: impl IntoIterator<Item = &'a FrameRow>) -> Vec<Option<u32>> {
+    let (mut slots, mut frame, mut slot) = (Vec::new(), None, None);
+    for row in rows {
+        if row.is_shown() || row.shown_frame_id != frame {
+            (frame, slot) = (row.shown_frame_id, row.shown_frame_id.map(|_| row.frame_id));
+        }
+        slots.push(slot);
+    }
+    slots
+}
+
+/// PSNR of luma.
+pub(super) fn luma_psnr(a: &Yuv420, b: &Yuv420) -> f64 {
+    psnr(squared(&a.y, &b.y), a.y.len())
+}
+
+fn squared(a: &[u8], b: &[u8]) -> u64 {
+    a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum()
+}
+
+#[allow(clippy::cast_precision_loss)] // below 2^53 for any picture
+fn psnr(error: u64, samples: usize) -> f64 {
+    10.0 * (65_025.0 / (error as f64 / samples.max(1) as f64).max(1e-9)).log10()
+}
+
+fn is_same(a: &Yuv420, b: &Yuv420) -> bool {
+    let error = squared(&a.y, &b.y) + squared(&a.u, &b.u) + squared(&a.v, &b.v);
+    psnr(error, a.y.len() + a.u.len() + a.v.len()) > SAME_DB
 }
 
 impl SlotVideo {
@@ -239,9 +290,44 @@ impl SlotVideo {
             matrix: if tags.matrix.is_some() { said.matrix } else { captured.matrix },
             range: if tags.range.is_some() { said.range } else { captured.range },
         };
-        Ok(Self { reader, next: 0, colours: (own, captured) })
+        let (next, ended, screen) = (0, false, Vec::new());
+        let (held, base, since, differs) = (None, None, HashMap::new(), Vec::new());
+        Ok(Self { reader, next, ended, colours: (own, captured), screen, held, base, since, differs })
+    }
+
+    /// Takes the next slot's picture.
+    fn read(&mut self) -> anyhow::Result<()> {
+        let Some(mut picture) = self.reader.next_picture().map_err(bad_store)?.and_then(Picture::into_yuv420)
+        else {
+            self.ended = true;
+            return Ok(());
+        };
+        let slot = self.next;
+        self.next = slot.saturating_add(1);
+        let (own, captured) = self.colours;
+        recolour(&mut picture, own, captured);
+        if self.screen.get(slot as usize).is_none_or(|on| *on == Some(slot)) {
+            let picture = Arc::new(picture);
+            self.held = Some((slot, picture.clone()));
+            if !self.screen.is_empty() {
+                let base = self.base.take().filter(|(_, base)| is_same(base, &picture));
+                let base = base.unwrap_or((slot, picture));
+                self.since.insert(slot, base.0);
+                self.base = Some(base);
+            }
+        } else if let Some((_, held)) = &self.held
+            && luma_psnr(held, &picture) < VISIBLE_DB
+        {
+            self.differs.push(slot);
+        }
+        Ok(())
     }
 }
+
+/// How many times the bytes of its pictures, uncoded, a store may have, and how many besides: no codec needs more, and whatever else
+/// is in the file the harness would have to read.
+const STORE_FACTOR: u64 = 4;
+const STORE_BESIDES: u64 = 16 << 20;
 
 impl Shown {
     /// Opens `rendered.<stream>.units`, or `rendered.<stream>.mkv` or `.y4m`, of a run directory; `None` if there is
@@ -267,6 +353,17 @@ impl Shown {
                 "{first} and {second} say both what was shown: write one of them"
             )));
         };
+        let pictures = u64::from(clip.width) * u64::from(clip.height) * 3 / 2 * u64::from(clip.frames);
+        let size = std::fs::metadata(store).map_or(0, |m| m.len());
+        if size > STORE_FACTOR * pictures + STORE_BESIDES {
+            return Err(bad_store(anyhow::anyhow!(
+                "{} has {size} bytes; uncoded the {} pictures of {}x{} have {pictures}",
+                store.display(),
+                clip.frames,
+                clip.width,
+                clip.height
+            )));
+        }
         if store.extension().is_some_and(|e| e == "units") {
             Units::open(dir, stream).map(|u| Some(Self::Units(Box::new(u))))
         } else {
@@ -290,10 +387,28 @@ impl Shown {
     /// When the store cannot be read or decoded.
     pub fn surplus(&mut self, slots: u32) -> anyhow::Result<u32> {
         let Self::Slots(video) = self else { return Ok(0) };
-        while video.reader.next_picture().map_err(bad_store)?.is_some() {
-            video.next = video.next.saturating_add(1);
+        while !video.ended {
+            video.read()?;
         }
         Ok(video.next.saturating_sub(slots))
+    }
+
+    /// Tells a video of slots what is on the screen in each ([`on_screen`]): its picture stays where nothing new came, whatever the file
+    /// holds for such a slot.
+    pub fn keep_the_screen(&mut self, screen: Vec<Option<u32>>) {
+        if let Self::Slots(video) = self {
+            video.screen = screen;
+        }
+    }
+
+    /// Of a video of slots that was read to its end: per slot the first one of those before it whose picture is as good as the same; and
+    /// slots without a new picture for which it holds another one.
+    #[must_use]
+    pub fn compared(&self) -> Option<(&HashMap<u32, u32>, &[u32])> {
+        match self {
+            Self::Slots(video) => Some((&video.since, &video.differs)),
+            Self::Units(_) => None,
+        }
     }
 
     /// The picture on the screen in slot `slot`, that of frame `shown`; slots are asked for in ascending order. `None` if the
@@ -305,16 +420,11 @@ impl Shown {
         match self {
             Self::Units(units) => units.picture(shown),
             Self::Slots(video) => {
-                let mut picture = None;
-                while video.next <= slot {
-                    picture = video.reader.next_picture().map_err(bad_store)?.and_then(Picture::into_yuv420);
-                    video.next += 1;
+                while video.next <= slot && !video.ended {
+                    video.read()?;
                 }
-                if let Some(picture) = &mut picture {
-                    let (own, captured) = video.colours;
-                    recolour(picture, own, captured);
-                }
-                Ok(picture)
+                let is_there = video.next > slot;
+                Ok(video.held.as_ref().filter(|_| is_there).map(|(_, picture)| Yuv420::clone(picture)))
             }
         }
     }

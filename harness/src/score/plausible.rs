@@ -9,9 +9,12 @@
 //! one process has it, is not found by counting bits.
 
 use super::pictures::Captured;
-use crate::record::Finding;
+use crate::record::evidence::Delivered;
+use crate::record::{Finding, Slots};
 use codecs::{Codec, Decoder, Encoder, EncoderConfig, Quantisers, RateControl, VideoDecoder, VideoEncoder};
+use contract::scores::Health;
 use contract::{ClipSpec, FrameRow, Metric, Stream};
+use link::Timestamp;
 use media::Yuv420;
 
 /// x264 must need so many times what was delivered. The best codec that is published needs a quarter of what x264 does.
@@ -21,8 +24,44 @@ const MARGIN_DB: f64 = 1.0;
 /// The worst quantiser of H.264.
 const WORST: u8 = 51;
 
-/// Compares the pictures shown of a stream, concealed ones too, with the bytes that the forward path delivered. With `always` it asks
-/// x264 whatever the quality: a clip that is hard to code needs many bits for little.
+/// What can have carried the pictures of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Carried {
+    /// Bytes that entered the path from frame 0's capture to the last slot and came out whole.
+    pub delivered: u64,
+    /// Something crossed before frame 0, which may have been that frame.
+    pub warmed_up: bool,
+    /// Ask x264 whatever the quality: a clip that is hard to code needs many bits for little.
+    pub always: bool,
+}
+
+/// Clocks are read a moment apart.
+const TOLERANCE_NS: u64 = 2_000_000;
+
+impl Carried {
+    /// Of a run. An app's camera belongs to the harness, and has nothing of the clip before its time but frame 0: what crossed before may
+    /// have been of use, and counts.
+    #[must_use]
+    pub fn of(
+        delivered: &Delivered,
+        slots: &Slots,
+        stream: Stream,
+        rows: &[FrameRow],
+        health: &Health,
+    ) -> Self {
+        let frame_0 = slots.capture_start.as_nanos().saturating_sub(TOLERANCE_NS);
+        let last = rows.iter().filter(|r| r.stream == stream).filter_map(|r| r.deadline.max(r.render)).max();
+        let until = last.map_or(u64::MAX, Timestamp::as_nanos);
+        let from = if health.app.is_some() { 0 } else { frame_0 };
+        Self {
+            delivered: delivered.bytes_between(from, until),
+            warmed_up: from > 0 && delivered.bytes_between(0, from - 1) > 0,
+            always: health.self_reported,
+        }
+    }
+}
+
+/// Compares the pictures shown of a stream, concealed ones too, with the bytes that the forward path delivered.
 ///
 /// # Errors
 /// When the clip cannot be read any more.
@@ -30,7 +69,7 @@ pub fn check(
     clip: &ClipSpec,
     stream: Stream,
     rows: &[FrameRow],
-    (delivered, always): (u64, bool),
+    &Carried { delivered, warmed_up, always }: &Carried,
 ) -> anyhow::Result<Option<Finding>> {
     let psnr: Vec<f64> = rows
         .iter()
@@ -54,7 +93,9 @@ pub fn check(
     let (mut fine, mut coarse, mut bytes) = (0, WORST + 1, None);
     while fine < coarse {
         let quantiser = fine + (coarse - fine) / 2;
-        let Some((quality, size)) = encode(clip, stream, quantiser)? else { return Ok(None) };
+        let Some((quality, size, first)) = encode(clip, stream, quantiser)? else { return Ok(None) };
+        // A sender may film frame 0 before its time.
+        let size = if warmed_up { size - first } else { size };
         if quality > shown - MARGIN_DB {
             fine = quantiser + 1;
         } else {
@@ -74,8 +115,8 @@ fn is_suspicious(db: f64, bits_per_pixel: f64) -> bool {
     db > 25.0 && bits_per_pixel < 0.06 * ((db - 50.0) / 6.0).exp2()
 }
 
-/// PSNR over all samples and bytes of the captured pictures at a quantiser.
-fn encode(clip: &ClipSpec, stream: Stream, quantiser: u8) -> anyhow::Result<Option<(f64, u64)>> {
+/// PSNR over all samples, bytes of the captured pictures at a quantiser, and of the first of them.
+fn encode(clip: &ClipSpec, stream: Stream, quantiser: u8) -> anyhow::Result<Option<(f64, u64, u64)>> {
     let config = EncoderConfig {
         rate: RateControl::ConstantQp(Quantisers::both(quantiser)),
         gop: clip.frames.max(1),
@@ -85,11 +126,14 @@ fn encode(clip: &ClipSpec, stream: Stream, quantiser: u8) -> anyhow::Result<Opti
         return Ok(None);
     };
     let mut captured = Captured::open(clip, stream)?;
-    let (mut bytes, mut error, mut samples) = (0, 0, 0);
+    let (mut bytes, mut first, mut error, mut samples) = (0, 0, 0, 0);
     for frame in 0..clip.frames {
         let picture = captured.frame(frame)?.picture;
         let unit = encoder.encode(frame, &picture, frame == 0)?;
         bytes += unit.bytes.len() as u64;
+        if frame == 0 {
+            first = bytes;
+        }
         if let Some(decoded) = decoder.decode(frame, &unit)? {
             error += squared_error(&picture, &decoded);
             samples += (picture.y.len() + picture.u.len() + picture.v.len()) as u64;
@@ -97,7 +141,7 @@ fn encode(clip: &ClipSpec, stream: Stream, quantiser: u8) -> anyhow::Result<Opti
     }
     #[allow(clippy::cast_precision_loss)]
     let db = if error == 0 { 80.0 } else { 10.0 * (65_025.0 * samples as f64 / error as f64).log10() };
-    Ok(Some((db.min(80.0), bytes)))
+    Ok(Some((db.min(80.0), bytes, first)))
 }
 
 fn squared_error(a: &Yuv420, b: &Yuv420) -> u64 {

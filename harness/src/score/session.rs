@@ -1,6 +1,6 @@
 //! Rows and counts as inputs of [`metrics`]; nothing is computed here.
 
-use crate::record::{Ledger, Reports, Slots, Totals};
+use crate::record::{Finding, Ledger, Reports, Slots, Totals};
 use contract::frames::{FrameRow, Metric, Traffic};
 use contract::scores::{
     BitrateScores, Dist, Durations, FreezeScores, LostAtSender, Quality, StreamScores, Warning,
@@ -18,12 +18,21 @@ pub fn stream_scores(rows: &[&FrameRow], slots: &Slots) -> StreamScores {
     let captured = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let (frozen, dropped) = (count(Status::Frozen), count(Status::DroppedSender));
     let psnr: Vec<f64> = rows.iter().filter_map(|r| r.metrics.get(&Metric::Psnr).copied()).collect();
-    let latency: Vec<Option<u64>> = rows.iter().map(|r| between(r.capture, r.render)).collect();
+    // By the frame clock: a sender that says it captured late shortens nothing. What comes before its own word has no latency.
+    let captured_at = |r: &FrameRow| Some(slots.capture_by_clock(r.frame_id, r.capture?));
+    let since_capture = |r: &FrameRow, to: Option<Timestamp>| {
+        between(r.capture, to)?;
+        between(captured_at(r), to)
+    };
+    let latency: Vec<Option<u64>> = rows.iter().map(|r| since_capture(r, r.render)).collect();
+    let all_since_capture = |to: fn(&FrameRow) -> Option<Timestamp>| {
+        Durations::of(rows.iter().filter_map(|r| since_capture(r, to(r))).collect())
+    };
     let times = |from: fn(&FrameRow) -> Option<Timestamp>, to: fn(&FrameRow) -> Option<Timestamp>| {
         Durations::of(rows.iter().filter_map(|r| between(from(r), to(r))).collect())
     };
     let shown_ns: Vec<Option<u64>> = rows.iter().map(|r| r.render.map(Timestamp::as_nanos)).collect();
-    let captured_ns = rows.first().and_then(|r| r.capture).unwrap_or(slots.capture_start);
+    let captured_ns = rows.first().and_then(|r| captured_at(r)).unwrap_or(slots.capture_start);
     let due = rows
         .first()
         .and_then(|r| r.deadline)
@@ -63,8 +72,8 @@ pub fn stream_scores(rows: &[&FrameRow], slots: &Slots) -> StreamScores {
             .into_iter()
             .filter_map(|ms| Some((ms, share(&latency, u64::from(ms) * 1_000_000)?)))
             .collect(),
-        decoded_latency: times(|r| r.capture, |r| r.decode_end),
-        encode_time: times(|r| r.capture, |r| r.encode_end),
+        decoded_latency: all_since_capture(|r| r.decode_end),
+        encode_time: all_since_capture(|r| r.encode_end),
         decode_time: times(|r| r.complete, |r| r.decode_end),
     }
 }
@@ -155,6 +164,42 @@ pub fn bitrate_scores(
         frame_bytes_p95: sizes.map(|s| s.p95_ns),
         frame_bytes_max: sizes.map(|s| s.max_ns),
     }
+}
+
+/// Bytes that transport and encryption add to a packet above UDP at most.
+const OVERHEAD: u64 = 92;
+/// Bytes that a system need not tell of: a handshake, and in every second a telephone's voice (G.711, 64 kbit/s).
+const UNTOLD: u64 = 4 << 10;
+const UNTOLD_PER_SECOND: u64 = 8000;
+
+/// What a sender says it sent against what entered the path. With `ledger_is_its_own`, in virtual time, the other way round as well.
+#[must_use]
+pub fn sent_against_entered(
+    totals: &Totals,
+    reports: Reports,
+    (ledger, slots): (&Ledger, &Slots),
+    ledger_is_its_own: bool,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !reports.sent {
+        return findings;
+    }
+    let above_udp = |bytes: u64, packets: u64| bytes.saturating_sub(metrics::with_headers(0, packets));
+    let path = &ledger.forward;
+    let sent: u64 = totals.sent.values().map(|t| t.bytes).sum();
+    let entered = above_udp(path.bytes, path.packets);
+    let untold = UNTOLD + slots.window().length_ns() / 1_000_000 * UNTOLD_PER_SECOND / 1000;
+    if entered.saturating_sub(OVERHEAD * path.packets) > 2 * sent + untold {
+        findings.push(Finding::MoreEnteredThanSent { sent, entered });
+    }
+    let sent = sent + totals.sent_before.bytes + totals.sent_after.bytes;
+    let entered = entered
+        + above_udp(path.before.bytes, path.before.packets)
+        + above_udp(path.after.bytes, path.after.packets);
+    if ledger_is_its_own && !reports.transport && sent > entered {
+        findings.push(Finding::LessEnteredThanSent { sent, entered });
+    }
+    findings
 }
 
 /// What the system lost before the path; `None` if it says of nothing.

@@ -1,30 +1,35 @@
 //! Slots that are called shown and show nothing new.
 //!
-//! Whether a picture is on the screen is a system's word; whether the screen changed is not. A slot that shows, to the bit, the picture of
-//! the slot before is a frozen one if the camera's picture changed visibly since that picture came. A change below [`VISIBLE_DB`] is none:
-//! an encoder may leave a whole picture of noise uncoded.
+//! Whether a picture is on the screen is a system's word; whether the screen changed is not. A slot that shows the picture of the slot
+//! before is a frozen one if the camera's picture changed visibly since that picture came: to the bit, or in a video of slots as good as to
+//! the bit (docs/RELIABILITY.md has the arithmetic). A change below [`VISIBLE_DB`] is none: an encoder may leave a whole picture of noise
+//! uncoded.
 
+use super::pictures::{Shown, VISIBLE_DB, luma_psnr};
 use super::shared::Seen;
 use super::stream::Job;
 use crate::record::Finding;
 use contract::{FrameRow, LossCause, Status};
-use media::Yuv420;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// PSNR of luma between two captured pictures below which they differ visibly.
-const VISIBLE_DB: f64 = 40.0;
-
-/// Counts such slots of `rows` (one stream, in slot order, with the hashes of their pictures) as frozen.
+/// Counts such slots of `rows` (one stream, in slot order, with the hashes of their pictures) as frozen. `shown`: where these come from,
+/// read to its end.
 ///
 /// # Errors
 /// When the clip cannot be read.
-pub fn recount(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Option<Finding>> {
+pub fn recount(job: &Job, rows: &mut [&mut FrameRow], shown: &Shown) -> anyhow::Result<Option<Finding>> {
     // Per slot, the first one of those before it that show the same picture without a break.
     let mut since: Vec<usize> = (0..rows.len()).collect();
     for i in 1..rows.len() {
         let (before, row) = (&rows[i - 1], &rows[i]);
         if row.shown_picture.is_some() && row.shown_picture == before.shown_picture {
             since[i] = since[i - 1];
+        }
+    }
+    for (&slot, &first) in shown.compared().into_iter().flat_map(|(since, _)| since) {
+        if let Some(since) = since.get_mut(slot as usize) {
+            *since = (first as usize).min(*since);
         }
     }
     let is_suspect = |i: usize| {
@@ -50,21 +55,23 @@ pub fn recount(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Option<F
             _ => base = Some((i, picture)),
         }
     }
-    for &i in &still {
+    let mut really = BTreeMap::new();
+    for i in 0..rows.len() {
         let shown = rows[since[i]].shown_frame_id;
         let row = &mut rows[i];
-        // Nor was there a picture of its own to decode, at any play-out budget.
-        (row.status, row.shown_frame_id, row.render, row.decode_end) = (Status::Frozen, shown, None, None);
-        row.loss_cause.get_or_insert(LossCause::Unknown);
+        if still.binary_search(&i).is_ok() {
+            really.insert(row.frame_id, shown);
+            // Nor was there a picture of its own to decode, at any play-out budget.
+            (row.status, row.shown_frame_id, row.render, row.decode_end) =
+                (Status::Frozen, shown, None, None);
+            row.loss_cause.get_or_insert(LossCause::Unknown);
+        } else if !row.is_shown()
+            && let Some(shown) = row.shown_frame_id.and_then(|frame| really.get(&frame))
+        {
+            row.shown_frame_id = *shown; // it stays on the screen
+        }
     }
     let count = u32::try_from(still.len()).unwrap_or(u32::MAX);
     let first = still.first().map(|&i| rows[i].frame_id);
     Ok(first.map(|first| Finding::StillCalledShown { stream: job.stream, count, first }))
-}
-
-fn luma_psnr(a: &Yuv420, b: &Yuv420) -> f64 {
-    let error: u64 = a.y.iter().zip(&b.y).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
-    #[allow(clippy::cast_precision_loss)] // below 2^53 for any picture
-    let mean = error as f64 / a.y.len().max(1) as f64;
-    10.0 * (65_025.0 / mean.max(1e-9)).log10()
 }

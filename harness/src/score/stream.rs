@@ -105,7 +105,12 @@ fn no_input(error: &anyhow::Error) -> anyhow::Error {
 pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec<Finding>> {
     let captured = job.shared.captured(job.clip, job.stream, job.cache)?;
     let meaning = captured.meaning();
-    let open = || Shown::open(job.dir, job.clip, job.stream, meaning.colour);
+    let screen = pictures::on_screen(rows.iter().map(|row| &**row));
+    let open = || -> anyhow::Result<Option<Shown>> {
+        let mut shown = Shown::open(job.dir, job.clip, job.stream, meaning.colour)?;
+        shown.iter_mut().for_each(|shown| shown.keep_the_screen(screen.clone()));
+        Ok(shown)
+    };
     // What a system stored is no input of the user's: whatever is wrong with it is the run's failure.
     let Some(shown) = open().map_err(|e| no_input(&e))? else {
         return Ok(if rows.iter().any(|r| r.is_shown()) {
@@ -179,7 +184,13 @@ pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec
             row.shown_picture = Some(hex(hash)); // what was really decoded, whatever was claimed
         }
     }
-    findings.extend(super::still::recount(job, rows)?);
+    if let Some((_, slots)) = sources.1.compared()
+        && let Some(&first) = slots.first()
+    {
+        let count = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+        findings.push(Finding::FrozenStoreDiffers { stream: job.stream, count, first });
+    }
+    findings.extend(super::still::recount(job, rows, &sources.1)?);
     write_strips(job, rows, &known, worst, meaning, &reopen)?;
     Ok(findings)
 }

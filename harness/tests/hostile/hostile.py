@@ -368,15 +368,88 @@ def change():
     if a == "captures_a_little_late":
         # The deadline would move with it, and 900 ms more of packets would count as in time.
         plugin.note = lambda side, t, event, **m: note(side, t + (900_000_000 if event == "captured" else 0), event, **m)
-    if a in ("frozen_called_rendered", "frozen_called_concealed", "one_picture"):
+    if a in ("frozen_called_rendered", "frozen_called_concealed", "one_picture", "one_sample"):
         def still(frame, t):
             if frame == 0 or a != "one_picture" and frame % 3:
                 return show(frame, t)
             plugin.whole.pop(frame, None)
             status = "concealed" if a.endswith("concealed") else "rendered"
             note("receiver", t, "slot", frame=frame, stream="rgb", status=status, shown=frame)
-            plugin.shown.append(plugin.last)
+            picture = bytearray(plugin.last)
+            if a == "one_sample":
+                picture[frame] ^= 1
+            plugin.shown.append(bytes(picture))
         plugin.show = still
+    if a in ("frozen_but_perfect", "decoded_early", "captures_15ms_late", "sent_bytes_lie", "sender_drops_what_it_sent", "receiver_says_dropped", "names_another"):
+        def untrue(sides, name="events.jsonl"):
+            of_sender, of_receiver = plugin.events["sender"], plugin.events["receiver"]
+            slots = [e for e in of_receiver if e["event"] == "slot"]
+            if a in ("frozen_but_perfect", "names_another") and "receiver" in sides:
+                first = next(i for i, e in enumerate(slots) if e["status"] == "rendered")
+                for i, e in enumerate(slots):
+                    if i > first:
+                        e.update(status="frozen", shown=first if a == "frozen_but_perfect" else e["frame"])
+            if a == "decoded_early" and "receiver" in sides:
+                # Lost ones, too, before anything can have come.
+                of_receiver += [dict(t_ns=plugin.captured(f) + 10_000_000, side="receiver", event="decoded", frame=f, stream="rgb", picture="") for f in range(plugin.N)]
+            if a == "captures_15ms_late":
+                for e in of_sender:
+                    if e["event"] in ("captured", "encoded"):
+                        e["t_ns"] += 15_000_000
+            if a == "sent_bytes_lie":
+                for e in of_sender:
+                    if e["event"] in ("sent", "encoded"):
+                        e["bytes"] = 1
+            if a == "sender_drops_what_it_sent" and "sender" in sides:
+                of_sender.append(dict(t_ns=plugin.captured(3), side="sender", event="sender_drop", frame=3, reason="x"))
+            if a == "receiver_says_dropped" and "receiver" in sides:
+                of_receiver.append(dict(t_ns=plugin.captured(3), side="receiver", event="sender_drop", frame=3, reason="x"))
+            write(sides, name)
+        plugin.write = untrue
+    if a == "late_pictures" and RECEIVE:
+        # Nothing is in time, and all of it is in the store, which is written at the end.
+        kept, arrived, Socket = {}, plugin.arrived, socket.socket
+        def keep(packet, t):
+            frame, i, count = struct.unpack("!IHH", packet[:8])
+            kept.setdefault(frame, [count, {}])[1][i] = packet[8:]
+            arrived(packet, t)
+        plugin.arrived = keep
+        def remember(*args, **more):
+            keep.sock = Socket(*args, **more)
+            return keep.sock
+        plugin.socket.socket = remember
+        def late(sides, name="events.jsonl"):
+            until = time.monotonic() + 0.6
+            keep.sock.settimeout(0.05)
+            while time.monotonic() < until:
+                try:
+                    keep(keep.sock.recv(2048), plugin.events["receiver"][-1]["t_ns"] + 1)
+                except TimeoutError:
+                    pass
+            for frame, (count, parts) in kept.items():
+                if len(parts) == count:
+                    plugin.shown[frame] = plugin.zlib.decompress(b"".join(parts[i] for i in range(count)))
+            for e in [e for e in plugin.events["receiver"] if e["event"] == "slot"][1:]:
+                e["shown"] = 0
+            write(sides, name)
+        plugin.write = late
+    if a in ("sends_before", "sends_after") and VIRTUAL:
+        plugin.simulate = lambda: another_time(before=a == "sends_before")
+    if a == "warm_media" and not VIRTUAL:
+        plugin.real_time = warm_media
+    if a == "sparse_store":
+        def sparse(sides, name="events.jsonl"):
+            write(sides, name)
+            os.truncate(os.path.join(RUN, "rendered.rgb.y4m"), 14 << 30)
+            time.sleep(0.5)
+        plugin.write = sparse
+    if a == "short_ledger":
+        def short(sides, name="events.jsonl"):
+            write(sides, name)
+            path = os.path.join(RUN, "fates.jsonl")
+            fates = open(path).readlines()
+            open(path, "w").writelines(fates[:-5])
+        plugin.write = short
     if a in ("too_many_pictures", "no_pictures", "events_of_no_number"):
         def other(sides, name="events.jsonl"):
             if a == "too_many_pictures":
@@ -499,6 +572,73 @@ def change():
                     f["out_ns"] = f["in_ns"]
             open(path, "w").writelines(json.dumps(f) + "\n" for f in fates)
         plugin.write = forged
+
+def another_time(before):
+    """The clip crosses before frame 0, nine times, and in its own time one byte a frame; or all of it three seconds after its time."""
+    delay = 3_000_000_000
+    media = [(f, p) for f, picture in enumerate(plugin.pictures()) for p in plugin.packets(f, picture, plugin.captured(f))]
+    for e in plugin.events["sender"]:
+        if e["event"] == "sent":
+            e["t_ns"] = 1_000_000 if before else e["t_ns"] + delay
+    if before:
+        asked = [(1_000_000 + k * 20_000, p) for k, p in enumerate(p for _, p in media for _ in range(9))]
+        assert asked[-1][0] < plugin.start
+        asked += [(plugin.captured(f), b"x") for f in range(plugin.N)]
+    else:
+        asked = [(plugin.captured(f) + delay, p) for f, p in media]
+    lines = "".join(f"{t} {len(p) + 28}\n" for t, p in asked).encode()
+    fates = subprocess.run([os.environ["FREEZEFRAME"], "link", "--run", RUN], input=lines, stdout=subprocess.PIPE, check=True).stdout
+    open(os.path.join(RUN, "fates.jsonl"), "wb").write(fates)
+    for line, (_, p) in zip(fates.splitlines(), asked):
+        if json.loads(line)["fate"] in ("delivered", "duplicated") and p != b"x":
+            frame, i, count = struct.unpack("!IHH", p[:8])
+            plugin.whole.setdefault(frame, [count, {}])[1][i] = p[8:]
+    for f in range(plugin.N):
+        plugin.show(f, plugin.captured(f) + (plugin.PLAYOUT if before else delay + 150_000_000))
+    plugin.write(("sender", "receiver"))
+
+def warm_media():
+    """The clip crosses in the warm-up, three times; in its own time one byte a frame does."""
+    args = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+    address = lambda text: (text.rsplit(":", 1)[0], int(text.rsplit(":", 1)[1]))
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(address(args["--local"]))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    pictures = plugin.pictures() if SEND else []
+    print(json.dumps({"type": "ready"}), flush=True)
+    epoch = next(m["epoch_ns"] for m in map(json.loads, sys.stdin) if m["type"] == "start")
+    now = lambda: time.clock_gettime_ns(time.CLOCK_MONOTONIC) - epoch
+    begin = plugin.start - 1_900_000_000
+    if SEND:
+        while now() < begin:
+            time.sleep(0.005)
+        media = [p for f in range(plugin.N) for p in plugin.packets(f, pictures[f], plugin.captured(f))]
+        for e in plugin.events["sender"]:
+            if e["event"] == "sent":
+                e["t_ns"] = begin
+        for k, p in enumerate(media * 3):
+            sock.sendto(p, address(args["--peer"]))
+            if k % 10 == 9:
+                time.sleep(0.002)
+        for f in range(plugin.N):
+            while now() < plugin.captured(f):
+                time.sleep(0.001)
+            sock.sendto(b"x", address(args["--peer"]))
+    else:
+        note = plugin.note
+        plugin.note = lambda side, t, event, **more: event == "received" or note(side, t, event, **more)
+        for f in range(plugin.N):
+            while (left := plugin.captured(f) + plugin.PLAYOUT - now()) > 0:
+                sock.settimeout(left / 1e9)
+                try:
+                    p = sock.recv(2048)
+                    if p != b"x":
+                        plugin.arrived(p, now())
+                except TimeoutError:
+                    pass
+            plugin.show(f, now())
+    plugin.write(("sender",) if SEND else ("receiver",))
+    print(json.dumps({"type": "done"}), flush=True)
 
 def signals(count, size):
     for i in range(count):

@@ -74,6 +74,7 @@ pub fn slots(frames: u32) -> Slots {
         playout: Playout::DEFAULT,
         slot_tolerance: Duration::ZERO,
         one_packet_per_message: true,
+        last_slot: None,
     }
 }
 
@@ -235,6 +236,7 @@ pub fn run(what: &MadeUp) -> Run {
         definitions.insert(metric.name().to_owned(), metric.definition().to_owned());
     }
     Run {
+        clock: None,
         dir: format!("runs/{}-{}-{}", what.system, what.scenario, what.seed).into(),
         scores: Scores {
             schema: SCHEMA,

@@ -7,13 +7,15 @@
 //! All of them count what happened in the clip's [`Window`] and divide by its length. An application that goes on
 //! sending after the clip, as any real one does, is not charged for it: what came before and after is counted apart.
 
-/// The time in which a session is measured: from the capture of frame 0 to the moment at which frame N would be captured.
+/// The time in which a session is measured: from the capture of frame 0 to the moment at which frame N would be captured, or
+/// [later](Window::counting_until). Rates are always over the clip's length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Capture of frame 0, nanoseconds.
     pub from_ns: u64,
-    /// Capture of frame N, which does not belong to it any more.
+    /// What happens from here on is not counted any more.
     pub until_ns: u64,
+    length_ns: u64,
 }
 
 /// Where a moment lies against a [`Window`].
@@ -31,13 +33,21 @@ impl Window {
     /// The window of `frames` frames every `interval_ns`, the first captured at `from_ns`.
     #[must_use]
     pub fn new(from_ns: u64, interval_ns: u64, frames: u32) -> Self {
-        Self { from_ns, until_ns: from_ns + interval_ns * u64::from(frames) }
+        let length_ns = interval_ns * u64::from(frames);
+        Self { from_ns, until_ns: from_ns + length_ns, length_ns }
     }
 
-    /// Length, nanoseconds.
+    /// The same, with what happens before `t_ns` counted as the clip's, too: a system that shows its last frame long after the clip may
+    /// send it long after the clip.
+    #[must_use]
+    pub fn counting_until(self, t_ns: u64) -> Self {
+        Self { until_ns: self.until_ns.max(t_ns), ..self }
+    }
+
+    /// Length of the clip, nanoseconds.
     #[must_use]
     pub fn length_ns(&self) -> u64 {
-        self.until_ns.saturating_sub(self.from_ns)
+        self.length_ns
     }
 
     /// Where `t_ns` lies.
