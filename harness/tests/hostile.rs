@@ -108,7 +108,7 @@ const ATTACKS: &[(&str, &str, &str, Caught)] = &[
     ("sends_after", "v", "scenario = own", Honest), // likewise
     ("warm_media", "n", "warm_s = 2", Named("better_than_delivered")),
     ("sparse_store", "v", "", Named("bad_store")),
-    ("sparse_store", "v", "limits.disk_mb = 50", Named("disk_limit")),
+    ("sparse_files", "v", "limits.disk_mb = 50", Named("disk_limit")),
     ("concealed_liar", "v", "", Named("better_than_delivered")),
     ("too_many_pictures", "vn", "", Named("store_surplus")),
     ("no_pictures", "vn", "", Named("store_missing")),

@@ -443,6 +443,13 @@ def change():
             os.truncate(os.path.join(RUN, "rendered.rgb.y4m"), 14 << 30)
             time.sleep(0.5)
         plugin.write = sparse
+    if a == "sparse_files":
+        def holes(sides, name="events.jsonl"):
+            write(sides, name)
+            for i in range(3):
+                open(os.path.join(RUN, f"hole{i}"), "wb").truncate(40 << 20)
+            time.sleep(0.5)
+        plugin.write = holes
     if a == "short_ledger":
         def short(sides, name="events.jsonl"):
             write(sides, name)
