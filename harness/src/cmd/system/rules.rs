@@ -81,7 +81,7 @@ pub const RULES: &[Rule] = &[
         &["screen_broken", "unmarked_pictures", "marker_contradicted"],
         "show the received picture unscaled at the top left, from the first one to the end; see the logs in the directory below",
     ),
-    live(
+    both(
         "before the channel begins there is no more than a handshake",
         &["setup_traffic"],
         "send media only in warm_s and after; limits.setup_kb of the manifest",
@@ -120,8 +120,10 @@ pub const RULES: &[Rule] = &[
             "picture_differs",
             "redecode_differs",
             "still_called_shown",
+            "frozen_shows_other",
+            "frozen_store_differs",
         ],
-        "`shown` is the captured frame that is on the screen; rendered and concealed slots show their own",
+        "`shown` is the captured frame that is on the screen; rendered and concealed slots show their own, frozen ones what was there before",
     ),
     both(
         "there is one picture per slot",
@@ -130,13 +132,27 @@ pub const RULES: &[Rule] = &[
     ),
     both(
         "what is shown came over the path",
-        &["nothing_sent", "shown_without_packets", "better_than_delivered", "received_more_than_delivered"],
+        &[
+            "nothing_sent",
+            "shown_without_packets",
+            "decoded_without_packets",
+            "better_than_delivered",
+            "received_more_than_delivered",
+            "much_outside",
+        ],
         "send every frame from its capture on, through the sockets of --local and --peer",
     ),
     both(
         "packets are told as the path saw them",
-        &["never_sent", "ledger_differs", "left_before_entered"],
-        "`received` names a packet by the frame, role and index under which it was `sent`",
+        &[
+            "never_sent",
+            "ledger_differs",
+            "left_before_entered",
+            "more_entered_than_sent",
+            "less_entered_than_sent",
+            "dropped_yet_sent",
+        ],
+        "write `sent` for every packet with its bytes; `received` names a packet by the frame, role and index under which it was `sent`",
     ),
     both(
         "in virtual time packets go through the link model",
