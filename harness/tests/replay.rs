@@ -6,6 +6,7 @@ use freezeframe::cmd::run::Args;
 use freezeframe::launch::Request;
 use freezeframe::launch::clip::{self, ClipRequest};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -124,6 +125,9 @@ prop_compose! {
         costs in prop::sample::select(vec!["ideal", "epyc-zen5", "reparo-paper"]),
         cache in any::<bool>(),
     ) -> Request {
+        // A key that is there twice is refused.
+        let (mut options, mut keys) = (options, BTreeSet::new());
+        options.retain(|option| keys.insert(option.split('=').next().unwrap_or_default().to_owned()));
         let shaper = if backend == Backend::Virtual { Shaping::Auto } else { shaper };
         let clip = ClipRequest { rgb: Some(rgb), depth: depth.map(PathBuf::from), depth_unit, no_depth, shape, frames, fov };
         Request { scenario, system, clip, backend, shaper, seed, options, costs: costs.to_owned(), cache }
