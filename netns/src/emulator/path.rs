@@ -172,41 +172,38 @@ impl Path {
             }
         }
         loop {
-            let mut batch: [Option<(Delivery, Vec<u8>)>; BATCH] = [const { None }; BATCH];
+            let mut batch: [Option<(Delivery, Vec<u8>, bool)>; BATCH] = [const { None }; BATCH];
             let mut count = 0;
             while count < BATCH {
                 let Some(delivery) = self.link.deliver(Timestamp(now)) else { break };
                 let Some(waiting) = self.waiting.get_mut(&delivery.id) else { continue };
                 waiting.copies -= 1;
-                let mut frame = if waiting.copies == 0 {
-                    std::mem::take(&mut waiting.frame)
-                } else {
-                    waiting.frame.clone()
-                };
+                // Decided here, for both copies of a packet may be in one batch, the second one first.
+                let last = waiting.copies == 0;
+                let mut frame = if last { std::mem::take(&mut waiting.frame) } else { waiting.frame.clone() };
                 // The checksum stays as it was: the receiver's kernel discards the datagram, as behind a real link.
                 if let Some(payload) = frame.get_mut(ETHERNET + HEADERS..) {
                     delivery.damage(payload);
                 }
-                batch[count] = Some((delivery, frame));
+                batch[count] = Some((delivery, frame, last));
                 count += 1;
             }
             if count == 0 {
                 return;
             }
             let frames: [&[u8]; BATCH] =
-                std::array::from_fn(|i| batch[i].as_ref().map_or(&[][..], |(_, frame)| frame));
+                std::array::from_fn(|i| batch[i].as_ref().map_or(&[][..], |(_, frame, _)| frame));
             let sent = out.send(frames[..count].iter().copied());
             // After the call: the packets are in the receiver's queue now, and not a moment before is claimed.
             let left = clock::monotonic().saturating_sub(epoch);
             self.counts.packets_out += sent as u64;
             self.counts.lost.refused += (count - sent) as u64;
-            for (i, (delivery, frame)) in batch.into_iter().flatten().enumerate() {
+            for (i, (delivery, frame, last)) in batch.into_iter().flatten().enumerate() {
                 let id = delivery.id;
                 if i < sent {
                     lateness.add(left.saturating_sub(delivery.at.as_nanos()));
                 }
                 let Some(waiting) = self.waiting.get_mut(&id) else { continue };
-                let last = waiting.copies == 0;
                 if i < sent && !delivery.duplicate {
                     waiting.record.actual_ns = Some(Timestamp(left));
                 }
