@@ -167,6 +167,15 @@ impl ClipSpec {
         }
     }
 
+    /// The file of a stream and the hash of its content, empty where none was noted; `None` without that stream.
+    #[must_use]
+    pub fn file(&self, stream: Stream) -> Option<(&Path, &str)> {
+        match stream {
+            Stream::Rgb => Some((&self.rgb, &self.hash)),
+            Stream::Depth => Some((self.depth.as_deref()?, self.depth_hash.as_deref().unwrap_or_default())),
+        }
+    }
+
     /// Hash of a stream's content.
     #[must_use]
     pub fn hash_of(&self, stream: Stream) -> &str {

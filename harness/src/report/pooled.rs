@@ -1,5 +1,6 @@
 //! One row per scenario and system over all clips and seeds: the numbers behind the papers' figures.
 
+use super::export::pipe;
 use super::group::Group;
 use super::load::Run;
 use super::table::UNKNOWN;
@@ -47,8 +48,8 @@ impl Pool<'_> {
     /// Heading and text of every column.
     fn cells(&self) -> Vec<(String, String)> {
         let mut cells: Vec<(String, String)> = vec![
-            ("scenario".into(), self.scenario.replace('|', "\\|")),
-            ("system".into(), self.system.replace('|', "\\|")),
+            ("scenario".into(), pipe(self.scenario)),
+            ("system".into(), pipe(self.system)),
             ("runs".into(), self.runs.len().to_string()),
             (
                 "frames".into(),

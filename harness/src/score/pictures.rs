@@ -88,13 +88,7 @@ impl Captured {
     /// When the clip is not there any more, or is no video.
     pub fn open(clip: &ClipSpec, stream: Stream) -> anyhow::Result<Self> {
         let target = Target::new((clip.width as usize, clip.height as usize), (clip.fps, 1));
-        let (path, hash) = match stream {
-            Stream::Rgb => (&clip.rgb, &*clip.hash),
-            Stream::Depth => {
-                let path = clip.depth.as_ref().context("the clip has no depth file")?;
-                (path, clip.depth_hash.as_deref().unwrap_or_default())
-            }
-        };
+        let (path, hash) = clip.file(stream).context("the clip has no depth file")?;
         let files = Unchanged::of(images::files(path)?, hash)?;
         let source = match stream {
             Stream::Rgb => Source::Video(Box::new(Reader::open(path, &target)?)),

@@ -22,13 +22,7 @@ pub fn opener(clip: &ClipSpec, stream: Stream) -> OpenPictures {
     pictures::kept(
         name,
         Box::new(move || {
-            let (path, hash) = match stream {
-                Stream::Rgb => (&clip.rgb, &*clip.hash),
-                Stream::Depth => {
-                    let path = clip.depth.as_ref().context("this run has no depth stream")?;
-                    (path, clip.depth_hash.as_deref().unwrap_or_default())
-                }
-            };
+            let (path, hash) = clip.file(stream).context("this run has no depth stream")?;
             let files = Unchanged::of(images::files(path)?, hash)?;
             let inner = if stream == Stream::Rgb { rgb(&clip)? } else { depth(&clip)? };
             Ok(Box::new(Watched { inner, files }))
