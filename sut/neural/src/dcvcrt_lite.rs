@@ -14,7 +14,7 @@ use models::dcvcrt::lite::codec::Codec;
 use models::dcvcrt::lite::history::History;
 use models::dcvcrt::lite::motion::Field;
 use models::dcvcrt::lite::network::MOST_QP;
-use models::dcvcrt::lite::{FILE, MOST_LAYERS, distance, key};
+use models::dcvcrt::lite::{FILE, MOST_LAYERS, distance, key, layer};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -23,7 +23,11 @@ pub static DCVCRT_LITE: CodecEntry = CodecEntry {
     name: "dcvcrt-lite",
     most_qp: MOST_QP,
     default_qp: Quantisers { key: Some(28), other: 52 },
-    settings: &[Setting { name: WEIGHTS, default: "" }, Setting { name: LAYERS, default: "2" }],
+    settings: &[
+        Setting { name: WEIGHTS, default: "" },
+        Setting { name: LAYERS, default: "2" },
+        Setting { name: STEP, default: "24" },
+    ],
     encoder: |config| Ok(Box::new(Encoder::open(config)?)),
     anew: |_| None,
     decoder: |config| Ok(Box::new(Decoder::open(config)?)),
@@ -37,8 +41,21 @@ const WEIGHTS: &str = "weights";
 /// Option: with one layer every frame refers to the one before; with two every other frame to the second before, so that nothing refers
 /// to those between; with three likewise every fourth.
 const LAYERS: &str = "layers";
+/// Option: by how much a frame's quantiser is smaller than that of the frames a layer below it, which more frames refer to.
+const STEP: &str = "qp_step";
 /// The largest quantiser of x265.
 const MOST_KEY_QP: u8 = H265.most_qp;
+
+/// A whole number of a range.
+fn number(settings: &Settings, name: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, CodecError> {
+    let wanted = || DCVCRT_LITE.settings.iter().find(|s| s.name == name).map_or("", |s| s.default);
+    let text = settings.get(name).map_or_else(wanted, String::as_str);
+    let value = text.parse().ok().filter(|value| range.contains(value));
+    value.ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        CodecError::Network(format!("option {name}: {text:?} is not {least} to {most}"))
+    })
+}
 
 fn weights(settings: &Settings) -> Result<PathBuf, CodecError> {
     let failed = |e: &dyn std::fmt::Display| CodecError::Network(e.to_string());
@@ -69,6 +86,7 @@ struct Encoder {
     config: EncoderConfig,
     quantisers: Quantisers,
     layers: u32,
+    step: u8,
     /// Number of the last key frame.
     key: u32,
     history: History,
@@ -88,16 +106,12 @@ impl Encoder {
                 quantisers.of(true)
             )));
         }
-        let text = config.settings.get(LAYERS).map_or("2", String::as_str);
-        let layers = text.parse().ok().filter(|layers| (1..=MOST_LAYERS).contains(layers));
-        let layers = layers.ok_or_else(|| {
-            CodecError::Network(format!("option {LAYERS}: {text:?} is not 1 to {MOST_LAYERS}"))
-        })?;
         Ok(Self {
             codec: load(&config.settings)?,
             config: config.clone(),
             quantisers,
-            layers,
+            layers: number(&config.settings, LAYERS, 1..=MOST_LAYERS)?,
+            step: number(&config.settings, STEP, 0..=u32::from(MOST_QP))? as u8,
             key: 0,
             history: History::default(),
             field: None,
@@ -128,7 +142,8 @@ impl VideoEncoder for Encoder {
         if key || self.history.at(frame).is_none() {
             return self.key_frame(frame, picture);
         }
-        let qp = self.quantisers.other;
+        let above = layer(frame - self.key, self.layers) as u8;
+        let qp = self.quantisers.other.saturating_sub(self.step * above);
         // Frames that were not asked for leave gaps: the reference is whatever stands for the number.
         let wanted = frame - distance(frame - self.key, self.layers).min(frame - self.key);
         let reference = self.history.at(wanted).expect("a key frame came first");

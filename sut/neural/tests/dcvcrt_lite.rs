@@ -151,19 +151,37 @@ fn any_even_size_comes_back_in_its_size() {
     }
 }
 
+/// `layers=3`: frames 4, 8 are of the lowest layer, 2, 6 of the next, odd ones of the topmost, each `qp_step` below.
+#[test]
+fn frames_that_fewer_refer_to_have_smaller_quantisers() {
+    let mut settings = settings();
+    settings.extend([("layers".to_owned(), "3".to_owned()), ("qp_step".to_owned(), "20".to_owned())]);
+    let rate = RateControl::ConstantQp(Quantisers { key: Some(30), other: 50 });
+    let config = EncoderConfig { rate, settings, ..EncoderConfig::revo("dcvcrt-lite", 64, 64, 30) };
+    let mut encoder = (DCVCRT_LITE.encoder)(&config).unwrap();
+    let picture = Yuv420::filled(64, 64, (90, 120, 130));
+    let quantisers: Vec<u8> = (0..9).map(|n| encoder.encode(n, &picture, n == 0).unwrap().qp).collect();
+    assert_eq!(quantisers, [30, 10, 30, 10, 50, 10, 30, 10, 50]);
+}
+
 #[test]
 fn options_are_checked_by_name() {
-    let open = |key: u8, layers: &str| {
+    let set = |key: u8, name: &str, value: &str| {
         let mut settings = settings();
-        settings.insert("layers".to_owned(), layers.to_owned());
+        settings.insert(name.to_owned(), value.to_owned());
         let rate = RateControl::ConstantQp(Quantisers { key: Some(key), other: 30 });
         let config = EncoderConfig { rate, settings, ..EncoderConfig::revo("dcvcrt-lite", 64, 64, 30) };
         (DCVCRT_LITE.encoder)(&config).err().map(|e| e.to_string())
     };
+    let open = |key: u8, layers: &str| set(key, "layers", layers);
     assert_eq!(open(51, "3"), None);
     assert!(open(52, "1").unwrap().contains("qp_i"));
     for bad in ["0", "4", "two"] {
         assert!(open(30, bad).unwrap().contains("layers"), "{bad}");
+    }
+    assert_eq!(set(30, "qp_step", "63"), None);
+    for bad in ["-1", "64", "much"] {
+        assert!(set(30, "qp_step", bad).unwrap().contains("qp_step"), "{bad}");
     }
     let missing = Settings::from([("weights".to_owned(), "/nowhere/w.safetensors".to_owned())]);
     let config = DecoderConfig { settings: missing, ..DecoderConfig::new("dcvcrt-lite", (64, 64)) };

@@ -44,6 +44,9 @@ enum What {
         /// Layers of DCVC-RT-lite
         #[arg(long, default_value_t = 1)]
         layers: u32,
+        /// Difference of quantisers from layer to layer
+        #[arg(long, default_value_t = 24)]
+        qp_step: u8,
     },
     /// Milliseconds of processor time per 512x512 frame and stage of DCVC-RT-lite
     Time {
@@ -76,8 +79,8 @@ fn main() -> anyhow::Result<()> {
     tch::set_num_threads(1);
     models::memory::keep_freed();
     match Args::parse().what {
-        What::Table { clips, frames, side, weights, qp, layers } => {
-            table(&clips, frames, side, &settings(weights.as_deref(), layers), &qp)
+        What::Table { clips, frames, side, weights, qp, layers, qp_step } => {
+            table(&clips, frames, side, &settings(weights.as_deref(), layers, qp_step), &qp)
         }
         What::Time { weights } => time(weights.as_deref()),
         What::FullTime { threads } => full_time(&threads),
@@ -85,9 +88,10 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn settings(weights: Option<&Path>, layers: u32) -> Settings {
+fn settings(weights: Option<&Path>, layers: u32, qp_step: u8) -> Settings {
     let path = weights.map(|w| ("weights".to_owned(), w.display().to_string()));
-    [("layers".to_owned(), layers.to_string())].into_iter().chain(path).collect()
+    let numbers = [("layers".to_owned(), layers.to_string()), ("qp_step".to_owned(), qp_step.to_string())];
+    numbers.into_iter().chain(path).collect()
 }
 
 fn load(weights: Option<&Path>) -> anyhow::Result<Codec> {
@@ -402,7 +406,7 @@ fn fuzz(time: Duration, seed: u64, weights: Option<&Path>) -> anyhow::Result<()>
     let size = SIDE as u32;
     let lite = EncoderConfig {
         rate: RateControl::ConstantQp(Quantisers { key: Some(27), other: 50 }),
-        settings: settings(weights, 2),
+        settings: settings(weights, 2, 24),
         ..EncoderConfig::revo(DCVCRT_LITE.name, size, size, 30)
     };
     let mut encoder = (DCVCRT_LITE.encoder)(&lite)?;

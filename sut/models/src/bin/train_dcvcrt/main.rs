@@ -82,9 +82,10 @@ fn main() -> anyhow::Result<()> {
     Trainer::new(&args, net, films)?.run()
 }
 
-/// Bits a pixel that a squared level of error is worth.
+/// Bits a pixel that a squared level of error is worth. What a frame's bits improve is what later frames refer to, which no gradient tells:
+/// so it is several times what one frame by itself is worth (x264's rate grows by 0.002 to 0.01 for a level between 35 and 40 dB).
 fn exchange(qp: u8) -> f64 {
-    0.0003 * 20f64.powf(f64::from(qp) / f64::from(MOST_QP))
+    0.0006 * 60f64.powf(f64::from(qp) / f64::from(MOST_QP))
 }
 
 struct Trainer<'a> {

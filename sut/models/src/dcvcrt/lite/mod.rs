@@ -42,7 +42,14 @@ pub const MOST_LAYERS: u32 = 3;
 /// multiples of 2, 4, ... refer to the multiple before, so that nothing refers to the others.
 #[must_use]
 pub fn distance(number: u32, layers: u32) -> u32 {
-    1 << number.trailing_zeros().min(layers.saturating_sub(1))
+    1 << (layers.saturating_sub(1) - layer(number, layers))
+}
+
+/// Layer of frame `number` of a group of pictures: 0 is what all others refer to in the end, and nothing refers to the topmost.
+#[must_use]
+pub fn layer(number: u32, layers: u32) -> u32 {
+    let top = layers.saturating_sub(1);
+    top - number.trailing_zeros().min(top)
 }
 
 /// What the prior knows of each vector: lengths of its components, and how unexpected it is.
@@ -68,5 +75,7 @@ mod tests {
         assert_eq!(all(1), [1; 8]);
         assert_eq!(all(2), [1, 2, 1, 2, 1, 2, 1, 2]);
         assert_eq!(all(3), [1, 2, 1, 4, 1, 2, 1, 4]);
+        assert_eq!([1, 2, 3, 4, 5, 6, 7, 8].map(|n| layer(n, 3)), [2, 1, 2, 0, 2, 1, 2, 0]);
+        assert_eq!([1, 2, 3].map(|n| layer(n, 1)), [0; 3]);
     }
 }
