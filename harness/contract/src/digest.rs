@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 /// Two changes of a file within this time may carry one time stamp.
 const TICK: Duration = Duration::from_secs(2);
@@ -94,19 +94,28 @@ fn rests(about: &Metadata) -> bool {
     SystemTime::now().duration_since(changed).is_ok_and(|age| age > TICK)
 }
 
-/// Puts a file into the cache, whole or not at all, with its hash at the end. What cannot be kept is made again.
+/// Of a cache's file's name and its folder's, which say what it is of: seed of the hashes in it, so that a file under another one's name (a
+/// cache that was put together by hand) is believed no more than a damaged one.
+#[must_use]
+pub fn name_seed(path: &Path) -> u64 {
+    let last = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_owned();
+    let (folder, name) = (last(path.parent()), last(Some(path)));
+    xxh3_64(&[folder.as_encoded_bytes(), b"/", name.as_encoded_bytes()].concat())
+}
+
+/// Puts a file into the cache, whole or not at all, with the hash of content and name at the end. What cannot be kept is made again.
 pub fn write_checked(path: &Path, bytes: &[u8]) {
-    let whole = [bytes, &xxh3_128(bytes).to_le_bytes()].concat();
+    let whole = [bytes, &xxh3_128_with_seed(bytes, name_seed(path)).to_le_bytes()].concat();
     let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     let _ = made.and_then(|()| crate::write_whole(path, &whole));
 }
 
-/// What [`write_checked`] put there; `None` if it is not there or damaged.
+/// What [`write_checked`] put there; `None` if it is not there, damaged, or was put elsewhere.
 #[must_use]
 pub fn read_checked(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = std::fs::read(path).ok()?;
     let hash = bytes.split_off(bytes.len().checked_sub(16)?);
-    (hash == xxh3_128(&bytes).to_le_bytes()).then_some(bytes)
+    (hash == xxh3_128_with_seed(&bytes, name_seed(path)).to_le_bytes()).then_some(bytes)
 }
 
 /// What changes when a file does.

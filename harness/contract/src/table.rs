@@ -3,16 +3,19 @@
 //! A record is one line with its own checksum, and each is appended in one write, so that concurrent writers do not mix and a line
 //! cut off by a kill or a full disk is ignored instead of believed.
 
+use crate::digest::name_seed;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A table. Without a file it only remembers for this process.
 #[derive(Debug)]
 pub struct Table {
     path: Option<PathBuf>,
+    /// Of the lines' checksums.
+    seed: u64,
     known: HashMap<u128, String>,
     reader: Option<File>,
     /// What has been read of a line that is not complete yet.
@@ -24,7 +27,9 @@ impl Table {
     /// The table in the file `path`. A file that cannot be read is an empty table.
     #[must_use]
     pub fn open(path: Option<PathBuf>) -> Self {
-        let mut table = Self { path, known: HashMap::new(), reader: None, begun: Vec::new(), writer: None };
+        let seed = path.as_deref().map_or(0, name_seed);
+        let mut table =
+            Self { path, seed, known: HashMap::new(), reader: None, begun: Vec::new(), writer: None };
         table.refresh();
         table
     }
@@ -41,7 +46,7 @@ impl Table {
         }
         let Some(end) = self.begun.iter().rposition(|&b| b == b'\n') else { return };
         for line in self.begun[..end].split(|&b| b == b'\n') {
-            if let Some((key, value)) = std::str::from_utf8(line).ok().and_then(parse) {
+            if let Some((key, value)) = std::str::from_utf8(line).ok().and_then(|l| parse(l, self.seed)) {
                 self.known.insert(key, value);
             }
         }
@@ -60,7 +65,7 @@ impl Table {
         if let Some(path) = &self.path {
             let record = format!("{key:032x} {value}");
             // A line feed first ends whatever a killed writer left unfinished.
-            let line = format!("\n{record} {:016x}\n", xxh3_64(record.as_bytes()));
+            let line = format!("\n{record} {:016x}\n", xxh3_64_with_seed(record.as_bytes(), self.seed));
             if self.writer.is_none() {
                 let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
                 self.writer =
@@ -72,9 +77,9 @@ impl Table {
     }
 }
 
-fn parse(line: &str) -> Option<(u128, String)> {
+fn parse(line: &str, seed: u64) -> Option<(u128, String)> {
     let (record, check) = line.rsplit_once(' ')?;
-    if u64::from_str_radix(check, 16).ok()? != xxh3_64(record.as_bytes()) {
+    if u64::from_str_radix(check, 16).ok()? != xxh3_64_with_seed(record.as_bytes(), seed) {
         return None;
     }
     let (key, value) = record.split_once(' ')?;
@@ -98,6 +103,9 @@ mod tests {
         table.put(u128::MAX, "x y z".into());
         let again = open(dir.path(), "a");
         assert_eq!((again.get(7), again.get(u128::MAX), again.get(8)), (Some("psnr 1"), Some("x y z"), None));
+        assert_eq!(open(dir.path(), "b").get(7), None);
+        // A file under another one's name is not believed.
+        std::fs::copy(dir.path().join("tables/a"), dir.path().join("tables/b")).unwrap();
         assert_eq!(open(dir.path(), "b").get(7), None);
     }
 

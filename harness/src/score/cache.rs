@@ -37,6 +37,9 @@ mod tests {
         store(&path, b"picture");
         assert_eq!(recall(&path).as_deref(), Some(&b"picture"[..]));
         let whole = std::fs::read(&path).unwrap();
+        let other = dir.path().join("strips/b.jpg");
+        std::fs::copy(&path, &other).unwrap();
+        assert_eq!(recall(&other), None, "another file's");
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 4;

@@ -1,11 +1,13 @@
 //! Captured pictures, decoded, in the cache folder: to decode a lossless clip takes as long as to score it.
 //!
 //! One file per stream of a clip, `pictures/HASH.raw`, has a place for every frame; places that nobody has filled are holes. A record begins
-//! with the hash of its frame's number and of its samples: what is damaged, half written or another frame's is no record, and is decoded.
+//! with the hash of its frame's number and of its samples, which begins with the file's name: what is damaged, half written, another frame's
+//! or another clip's is no record, and is decoded.
 //! All files together hold at most [`LIMIT`] bytes; whoever begins one removes those that were opened longest ago.
 
 use super::cache::place;
 use super::pictures::Shot;
+use contract::digest::name_seed;
 use contract::{ClipSpec, Stream};
 use media::depth::DepthView;
 use media::{Depth16, Yuv420, convert::Range};
@@ -23,6 +25,8 @@ const MARK: usize = 16;
 /// The pictures of one stream.
 pub struct Raw {
     file: File,
+    /// Of the records' hashes.
+    seed: u64,
     size: (usize, usize),
     /// Of metric depth: what is kept is millimetres.
     view: Option<DepthView>,
@@ -63,7 +67,7 @@ impl Raw {
         }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).ok()?;
         file.set_modified(SystemTime::now()).ok()?;
-        Some(Self { file, size, view, frames, record: vec![0; MARK + samples] })
+        Some(Self { file, seed: name_seed(path), size, view, frames, record: vec![0; MARK + samples] })
     }
 
     /// The picture of a frame, if it is there and whole.
@@ -77,7 +81,7 @@ impl Raw {
         // A hole costs one short read.
         self.file.read_exact_at(&mut mark, at).ok().filter(|()| mark != [0; MARK])?;
         self.file.read_exact_at(&mut self.record, at).ok()?;
-        if hash(frame, &self.record[MARK..]) != self.record[..MARK] {
+        if hash(self.seed, frame, &self.record[MARK..]) != self.record[..MARK] {
             return None;
         }
         let (width, height) = self.size;
@@ -109,14 +113,14 @@ impl Raw {
         }
         debug_assert_eq!(self.record.len(), whole, "planes and depth of the picture's size");
         self.record.resize(whole, 0);
-        let mark = hash(frame, &self.record[MARK..]);
+        let mark = hash(self.seed, frame, &self.record[MARK..]);
         self.record[..MARK].copy_from_slice(&mark);
         let _ = self.file.write_all_at(&self.record, u64::from(frame) * self.record.len() as u64);
     }
 }
 
-fn hash(frame: u32, samples: &[u8]) -> [u8; MARK] {
-    let mut hash = Xxh3::new();
+fn hash(seed: u64, frame: u32, samples: &[u8]) -> [u8; MARK] {
+    let mut hash = Xxh3::with_seed(seed);
     hash.update(&frame.to_le_bytes());
     hash.update(samples);
     hash.digest128().to_le_bytes()
@@ -203,6 +207,9 @@ mod tests {
             std::fs::write(&path, &whole[..cut]).unwrap();
             assert!(Raw::at(&path, (9, 7), None, 4, 1 << 20).unwrap().read(1).is_none(), "cut at {cut}");
         }
+        std::fs::write(dir.path().join("b.raw"), &whole).unwrap();
+        let mut other = Raw::at(&dir.path().join("b.raw"), (9, 7), None, 4, 1 << 20).unwrap();
+        assert!(other.read(1).is_none(), "another clip's");
         let moved = [&whole[record..2 * record], &whole[record..2 * record]].concat();
         std::fs::write(&path, moved).unwrap();
         let mut raw = Raw::at(&path, (9, 7), None, 4, 1 << 20).unwrap();

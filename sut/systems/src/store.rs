@@ -5,7 +5,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | `FFU1` |
-//! | 8 | XXH3 (64 bit, little-endian) of all that follows in the record |
+//! | 8 | XXH3 (64 bit, little-endian; seed: the file's name, [`contract::digest::name_seed`]) of all that follows in the record |
 //! | 16 | the history, little-endian |
 //! | 1 | 1: a key frame |
 //! | 1 | quantiser |
@@ -16,13 +16,14 @@
 //! Units stay in the file; memory holds where they are.
 
 use codecs::Unit;
+use contract::digest::name_seed;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const MAGIC: &[u8; 4] = b"FFU1";
 /// Bytes before the unit.
@@ -33,6 +34,8 @@ const LONGEST: usize = 64 << 20;
 /// A file of units.
 pub struct Store {
     path: PathBuf,
+    /// Of the records' hashes.
+    seed: u64,
     places: HashMap<u128, Place>,
     file: Option<File>,
     /// All before has been looked at.
@@ -74,7 +77,7 @@ impl Shared {
 
 impl Store {
     fn new(path: PathBuf) -> Self {
-        Self { path, places: HashMap::new(), file: None, read_to: 0, end: 0 }
+        Self { seed: name_seed(&path), path, places: HashMap::new(), file: None, read_to: 0, end: 0 }
     }
 
     /// Takes in what others have written since.
@@ -97,7 +100,7 @@ impl Store {
         let mut record = Vec::new();
         let mut at = self.read_to;
         while at + HEAD as u64 <= length {
-            match read(&mut input, length - at, &mut record) {
+            match read(&mut input, length - at, &mut record, self.seed) {
                 Err(_) => break,
                 Ok(Some(unit)) => {
                     let history = u128::from_le_bytes(record[12..28].try_into().expect("sixteen bytes"));
@@ -135,7 +138,7 @@ impl Store {
         let place = self.places.get(&history)?;
         let mut record = vec![0; HEAD + place.length as usize];
         self.file.as_ref()?.read_exact_at(&mut record, place.at).ok()?;
-        if !is_whole(&record) || record[12..28] != history.to_le_bytes() {
+        if !is_whole(&record, self.seed) || record[12..28] != history.to_le_bytes() {
             return None;
         }
         let (key, qp) = (record[28] & 1 == 1, record[29]);
@@ -154,7 +157,7 @@ impl Store {
         };
         record[30..34].copy_from_slice(&length.to_le_bytes());
         record.extend_from_slice(&unit.bytes);
-        let hash = xxh3_64(&record[12..]);
+        let hash = xxh3_64_with_seed(&record[12..], self.seed);
         record[4..12].copy_from_slice(&hash.to_le_bytes());
         if self.file.is_none() {
             let made = self.path.parent().map_or(Ok(()), std::fs::create_dir_all);
@@ -201,7 +204,7 @@ fn next_magic(input: &mut impl BufRead, from: u64) -> Option<u64> {
 }
 
 /// Reads a record into `record`; `None` for what is none. At most `left` bytes are there.
-fn read(input: &mut impl Read, left: u64, record: &mut Vec<u8>) -> std::io::Result<Option<u32>> {
+fn read(input: &mut impl Read, left: u64, record: &mut Vec<u8>, seed: u64) -> std::io::Result<Option<u32>> {
     record.resize(HEAD, 0);
     input.read_exact(record)?;
     let length = u32::from_le_bytes(record[30..34].try_into().expect("four bytes"));
@@ -210,11 +213,11 @@ fn read(input: &mut impl Read, left: u64, record: &mut Vec<u8>) -> std::io::Resu
     }
     record.resize(HEAD + length as usize, 0);
     input.read_exact(&mut record[HEAD..])?;
-    Ok(is_whole(record).then_some(length))
+    Ok(is_whole(record, seed).then_some(length))
 }
 
-fn is_whole(record: &[u8]) -> bool {
-    record[..4] == MAGIC[..] && record[4..12] == xxh3_64(&record[12..]).to_le_bytes()
+fn is_whole(record: &[u8], seed: u64) -> bool {
+    record[..4] == MAGIC[..] && record[4..12] == xxh3_64_with_seed(&record[12..], seed).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -249,6 +252,25 @@ mod tests {
         assert_eq!(one.get(units(1)[0].0), None);
         one.put(units(1)[0].0, &units(1)[0].1);
         assert_eq!(one.get(units(1)[0].0).as_ref(), Some(&units(1)[0].1));
+    }
+
+    /// Files of a cache that were exchanged: histories are the same, the clips are not.
+    #[test]
+    fn units_of_another_file_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a.units", "b.units"].map(|name| folder.path().join(name));
+        let all = units(3);
+        let mut store = Store::new(a.clone());
+        all.iter().for_each(|(history, unit)| store.put(*history, unit));
+        std::fs::copy(&a, &b).unwrap();
+        let mut store = Store::new(b.clone());
+        store.refresh();
+        assert!(all.iter().all(|(history, _)| store.get(*history).is_none()));
+        // And what belongs there is found behind it.
+        store.put(all[1].0, &all[1].1);
+        let mut store = Store::new(b);
+        store.refresh();
+        assert_eq!(store.get(all[1].0).as_ref(), Some(&all[1].1));
     }
 
     /// Whatever byte is damaged and wherever the file is cut: no wrong unit, at most one record is lost, and what is put afterwards is found.
