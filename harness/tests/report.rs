@@ -7,7 +7,7 @@ use freezeframe::report::columns::COLUMNS;
 use freezeframe::report::group::group;
 use freezeframe::report::load::{Run, load_all};
 use freezeframe::report::pair::pairs;
-use freezeframe::report::rate::{Deltas, deltas};
+use freezeframe::report::rate::{Deltas, Refused, deltas};
 use freezeframe::report::table::Table;
 use freezeframe::report::{csv, json, latex, markdown, pooled, terminal};
 use made_up::{MadeUp, page, run, sweep};
@@ -601,6 +601,31 @@ fn rows(deltas: Deltas) -> Vec<freezeframe::report::rate::Comparison> {
     }
 }
 
+/// One rate was run with more loss patterns than the others, and better by them: it counts by the pattern that all have.
+#[test]
+fn curves_are_compared_over_the_seeds_that_all_their_points_have() {
+    let cheaper = LADDER.map(|(qp, bps, psnr)| (qp, bps * 8 / 10, psnr));
+    let with_seed = |seed: u64, points: &[(u32, u64, f64)]| {
+        let mut runs = at_rates("revo-h264", &[], points);
+        runs.iter_mut().for_each(|r| r.scores.key.seed = seed);
+        runs
+    };
+    let others = || at_rates("revo-h265", &[], &cheaper);
+    let own = others()[0].scores.key.seed;
+    let mut runs = with_seed(own, &LADDER);
+    runs.extend(with_seed(own + 1, &[(28, 1_000_000, 39.0)]));
+    runs.extend(others());
+    let found = rows(deltas(&runs, None));
+    assert_eq!(found[0].seeds, (1, 2));
+    assert!((found[0].deltas[0].as_ref().unwrap() + 20.0).abs() < 1e-9, "{:?}", found[0].deltas);
+    assert!(deltas(&runs, None).markdown().contains("| 4 / 4 | 1 of 2 | -20.0 |"));
+    // Nothing in common is no comparison.
+    let mut runs = with_seed(own + 1, &LADDER);
+    runs.extend(others());
+    let found = rows(deltas(&runs, None));
+    assert_eq!((found[0].seeds, found[0].deltas[0].clone()), ((0, 2), Err(Refused::Seeds)));
+}
+
 #[test]
 fn systems_at_four_rates_get_a_bd_rate() {
     // The same quality for 20 % less at every rate: the curves differ by a constant in log rate.
@@ -620,7 +645,7 @@ fn systems_at_four_rates_get_a_bd_rate() {
     let page = page("Rates", &runs, None);
     check_page("rates", &page);
     assert!(page.contains("<td>-20.0</td>") && page.contains("BD-rate % (PSNR)"));
-    assert!(deltas(&runs, None).markdown().contains("| revo-h264 | revo-h265 | 4 / 4 | -20.0 |"));
+    assert!(deltas(&runs, None).markdown().contains("| revo-h264 | revo-h265 | 4 / 4 | 1 | -20.0 |"));
     assert!(deltas(&runs, None).terminal().contains("revo-h265 against revo-h264"));
 }
 
@@ -666,13 +691,17 @@ fn one_system_with_other_options_is_another_curve_and_seeds_are_one_point() {
     runs.extend(at_rates("revo-h264", &[], &LADDER));
     // A second seed, twice as far off: the mean lies at half of it.
     let mut second = at_rates("revo-h264", &[], &LADDER.map(|(q, b, p)| (q, b * 3, p)));
+    second.extend(at_rates("revo-h264", &[("gop", 15)], &LADDER.map(|(q, b, p)| (q, b * 2, p))));
     second.iter_mut().for_each(|r| r.scores.key.seed = 2);
     runs.extend(second);
     let found = rows(deltas(&runs, Some("revo-h264")));
     assert_eq!((found[0].system.as_str(), found[0].rates), ("revo-h264 gop=15", (4, 4)));
     assert!(found[0].deltas[0].as_ref().unwrap().abs() < 1e-9, "{:?}", found[0].deltas);
-    // An invalid run is no point.
-    runs[0].scores.health.valid = false;
+    // Invalid runs are no point.
+    for at in [0, 12] {
+        assert_eq!(runs[at].scores.key.option("gop").map(|v| v.to_string()).as_deref(), Some("15"));
+        runs[at].scores.health.valid = false;
+    }
     let found = rows(deltas(&runs, Some("revo-h264")));
     let said = first_row(&deltas(&runs, Some("revo-h264")))[0].clone().unwrap_err();
     assert!(found[0].rates == (4, 3) && said.contains("test curve has 3 points; at least 4"), "{said}");
@@ -758,10 +787,11 @@ fn a_little_sweep_over_rates_ends_in_a_bd_rate() {
         })
         .collect()
     };
-    assert_eq!(found[0].deltas[0], metrics::stats::bd_rate(&curve("revo-h264"), &curve("revo-h265")));
+    let said = metrics::stats::bd_rate(&curve("revo-h264"), &curve("revo-h265"));
+    assert_eq!(found[0].deltas[0], said.map_err(Refused::from));
     assert!(found[0].deltas[0].is_ok(), "{:?}", found[0].deltas);
     let text = tool(&["report", "out", "--format", "markdown", "--baseline", "revo-h265"]);
-    assert!(text.contains("| clean | a | revo-h265 | revo-h264 | 4 / 4 |"), "{text}");
+    assert!(text.contains("| clean | a | revo-h265 | revo-h264 | 4 / 4 | 1 |"), "{text}");
     let page = std::fs::read_to_string(root.path().join("out/report.html")).unwrap();
     check_page("rates", &page);
     assert!(page.contains("BD-rate % (PSNR)"));

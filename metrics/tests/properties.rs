@@ -385,6 +385,9 @@ fn bjontegaard_by_hand_and_its_refusals() {
     let mut bent = anchor.clone();
     bent[3].quality = 36.0;
     assert!(matches!(bd_rate(&anchor, &bent), Err(BdError::NotMonotone { curve: "test", .. })));
+    let mut doubled = anchor.clone();
+    doubled[3].bps = doubled[2].bps;
+    assert!(matches!(bd_rate(&anchor, &doubled), Err(BdError::EqualRates { curve: "test", .. })));
     bent[3].quality = f64::NAN;
     assert!(matches!(bd_rate(&bent, &anchor), Err(BdError::BadPoint { .. })));
 }

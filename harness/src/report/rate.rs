@@ -1,7 +1,8 @@
 //! Rate-quality curves of systems that were run at several rates, and Bjontegaard deltas between them.
 //!
 //! A curve is everything of one clip, scenario and system that differs in [`RATE_OPTIONS`] alone; each of its points is the
-//! mean over the valid runs (seeds) at one setting. Refusals of [`metrics::stats`] stand where a number would mean nothing. A delta
+//! mean over the valid runs at one setting. Two curves are compared over the seeds that all points of both have: a point of other loss
+//! patterns is another network's. Refusals of [`metrics::stats`] stand where a number would mean nothing. A delta
 //! is one clip's; over clips it is their mean, with an interval from six clips on.
 
 use super::export::pipe;
@@ -9,6 +10,7 @@ use super::group::{Labels, labels};
 use super::load::Run;
 use contract::{Metric, Stream};
 use metrics::stats::{BdError, Estimate, Observation, RatePoint, bd_quality, bd_rate, estimate};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Options of systems that set the rate: whatever differs in them alone lies on one curve.
@@ -84,6 +86,17 @@ fn compared(runs: &[Run]) -> Vec<Delta> {
     DELTAS.into_iter().chain(lpips.into_iter().flatten()).collect()
 }
 
+/// Why there is no delta.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// The curves have none.
+    #[error(transparent)]
+    Curves(#[from] BdError),
+    /// Their points are of different loss patterns.
+    #[error("no seed was run at every rate of both curves")]
+    Seeds,
+}
+
 /// Points below which Bjontegaard deltas are refused.
 const LEAST_POINTS: usize = 4;
 
@@ -137,8 +150,10 @@ pub struct Comparison {
     pub system: String,
     /// Rate points of the baseline and of the system.
     pub rates: (usize, usize),
+    /// Seeds that every point of both curves has, and how many there are of any.
+    pub seeds: (usize, usize),
     /// In the order of [`Table::columns`].
-    pub deltas: Vec<Result<f64, BdError>>,
+    pub deltas: Vec<Result<f64, Refused>>,
 }
 
 /// One clip, scenario and system at several rates.
@@ -197,9 +212,13 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
             None => enough().or_else(|| curves.iter().find(same)),
         };
         let Some(anchor) = anchor.filter(|a| !std::ptr::eq(*a, &raw const curves[i])) else { continue };
+        let (shared, all) = seeds(runs, [anchor, curve]);
         let delta = |delta: &Delta| {
-            let of = |curve| points(runs, curve, delta.metric, on_the_wire);
-            delta.of(&of(anchor), &of(curve))
+            if shared.is_empty() {
+                return Err(Refused::Seeds);
+            }
+            let of = |curve| points(runs, curve, &shared, delta.metric, on_the_wire);
+            Ok(delta.of(&of(anchor), &of(curve))?)
         };
         rows.push(Comparison {
             scenario: curve.scenario.clone(),
@@ -207,6 +226,7 @@ pub fn deltas(runs: &[Run], baseline: Option<&str>) -> Deltas {
             baseline: anchor.system.clone(),
             system: curve.system.clone(),
             rates: (anchor.points.len(), curve.points.len()),
+            seeds: (shared.len(), all),
             deltas: columns.iter().map(delta).collect(),
         });
     }
@@ -282,9 +302,26 @@ pub fn curves(runs: &[Run]) -> Vec<Curve> {
     curves
 }
 
-/// The curve in one metric: rate in bits per second, quality averaged over frames, then over runs.
-fn points(runs: &[Run], curve: &Curve, metric: Metric, on_the_wire: bool) -> Vec<RatePoint> {
+/// Seeds that all points of both curves have, and how many there are in any point.
+fn seeds(runs: &[Run], of: [&Curve; 2]) -> (BTreeSet<u64>, usize) {
+    let of_point = |at: &[usize]| at.iter().map(|&i| runs[i].scores.key.seed).collect::<BTreeSet<u64>>();
+    let points: Vec<_> = of.iter().flat_map(|c| &c.points).map(|(_, at)| of_point(at)).collect();
+    let any: BTreeSet<u64> = points.iter().flatten().copied().collect();
+    let shared = any.iter().copied().filter(|seed| points.iter().all(|p| p.contains(seed))).collect();
+    (shared, any.len())
+}
+
+/// The curve in one metric over some seeds: rate in bits per second, quality averaged over frames, then over runs.
+fn points(
+    runs: &[Run],
+    curve: &Curve,
+    seeds: &BTreeSet<u64>,
+    metric: Metric,
+    on_the_wire: bool,
+) -> Vec<RatePoint> {
     let point = |(_, at): &(String, Vec<usize>)| {
+        let at: Vec<usize> =
+            at.iter().copied().filter(|&i| seeds.contains(&runs[i].scores.key.seed)).collect();
         let rate = |i: &usize| {
             let b = &runs[*i].scores.bitrate;
             #[allow(clippy::cast_precision_loss)] // rates are far below 2^53
@@ -302,7 +339,7 @@ fn points(runs: &[Run], curve: &Curve, metric: Metric, on_the_wire: bool) -> Vec
 
 impl Delta {
     /// As a person reads it, or why there is none.
-    fn shown(self, found: &Result<f64, BdError>) -> Result<String, String> {
+    fn shown(self, found: &Result<f64, Refused>) -> Result<String, String> {
         match found {
             Ok(value) => Ok(format!("{value:+.*}", self.digits)),
             Err(reason) => Err(reason.to_string()),
@@ -319,22 +356,29 @@ impl Delta {
     }
 }
 
-/// Scenario, clip or how many, baseline, system, rates; deltas or why there is none.
-pub type Line = ([String; 5], Vec<Result<String, String>>);
+/// Scenario, clip or how many, baseline, system, rates, seeds; deltas or why there is none.
+pub type Line = ([String; 6], Vec<Result<String, String>>);
 
 impl Table {
     /// All rows as a person reads them.
     pub fn lines(&self) -> impl Iterator<Item = Line> {
         let one = |r: &Comparison| {
             let rates = format!("{} / {}", r.rates.0, r.rates.1);
+            let seeds = match r.seeds {
+                (shared, all) if shared == all => all.to_string(),
+                (shared, all) => format!("{shared} of {all}"),
+            };
             let deltas = self.columns.iter().zip(&r.deltas).map(|(column, d)| column.shown(d)).collect();
-            ([r.scenario.clone(), r.clip.clone(), r.baseline.clone(), r.system.clone(), rates], deltas)
+            let names =
+                [r.scenario.clone(), r.clip.clone(), r.baseline.clone(), r.system.clone(), rates, seeds];
+            (names, deltas)
         };
         let many = |r: &OverClips| {
             let clips = format!("{} clips", r.clips);
             let deltas = self.columns.iter().zip(&r.deltas);
             let deltas = deltas.map(|(column, d)| Ok(column.shown_over(d.as_ref(), r.clips))).collect();
-            ([r.scenario.clone(), clips, r.baseline.clone(), r.system.clone(), String::new()], deltas)
+            let (scenario, baseline, system) = (r.scenario.clone(), r.baseline.clone(), r.system.clone());
+            ([scenario, clips, baseline, system, String::new(), String::new()], deltas)
         };
         self.rows.iter().map(one).chain(self.over_clips.iter().map(many))
     }
@@ -347,7 +391,7 @@ impl Deltas {
         let Self::Table(table) = self else { return String::new() };
         let headings: Vec<&str> = table.columns.iter().map(|c| c.heading).collect();
         let mut out = format!(
-            "\n| scenario | clip | baseline | system | rates | {} |\n|---|---|---|---|---|{}\n",
+            "\n| scenario | clip | baseline | system | rates | seeds | {} |\n|---|---|---|---|---|---|{}\n",
             headings.join(" | "),
             "--:|".repeat(headings.len())
         );
@@ -365,7 +409,7 @@ impl Deltas {
     pub fn terminal(&self) -> String {
         let Self::Table(table) = self else { return String::new() };
         let mut out = String::new();
-        for ([scenario, clip, baseline, system, _], deltas) in table.lines() {
+        for ([scenario, clip, baseline, system, ..], deltas) in table.lines() {
             let _ = writeln!(out, "\n{system} against {baseline}, {scenario}, {clip}:");
             for (Delta { heading, .. }, value) in table.columns.iter().zip(deltas) {
                 let _ = writeln!(

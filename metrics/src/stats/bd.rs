@@ -48,6 +48,18 @@ pub enum BdError {
         /// The higher rate.
         bps: f64,
     },
+    /// Two points have one rate.
+    #[error("the {curve} curve has two points at {bps} bit/s, of quality {first} and {second}")]
+    EqualRates {
+        /// `anchor` or `test`.
+        curve: &'static str,
+        /// Their rate.
+        bps: f64,
+        /// Quality of one.
+        first: f64,
+        /// Quality of the other.
+        second: f64,
+    },
     /// The curves hardly overlap.
     #[error("the curves' {axis} ranges overlap by {percent:.0} % of the wider one; at least 50 % are needed")]
     Overlap {
@@ -101,7 +113,11 @@ impl Curve {
         let mut points = points.to_vec();
         points.sort_by(|a, b| a.bps.total_cmp(&b.bps));
         for w in points.windows(2) {
-            if w[0].bps >= w[1].bps || w[0].quality >= w[1].quality {
+            if w[0].bps >= w[1].bps {
+                let (first, second) = (w[0].quality, w[1].quality);
+                return Err(BdError::EqualRates { curve, bps: w[1].bps, first, second });
+            }
+            if w[0].quality >= w[1].quality {
                 return Err(BdError::NotMonotone {
                     curve,
                     from: w[0].quality,

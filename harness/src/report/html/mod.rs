@@ -417,10 +417,10 @@ fn rate_and_quality(out: &mut String, deltas: &Deltas, data: &Data) {
     };
     let _ = write!(
         out,
-        r#"<p class="note">Bjontegaard deltas (PCHIP on log rate) between curves of at least four rates: how much more rate the system needs for the baseline's quality (negative: less), and how much better it is at equal rate. {}; where a delta would mean nothing, the reason stands instead. Over several clips: the mean of their deltas, ± half of Student's 95 % interval from 6 clips on.</p>"#,
+        r#"<p class="note">Bjontegaard deltas (PCHIP on log rate) between curves of at least four rates, over the seeds that every point of both has: how much more rate the system needs for the baseline's quality (negative: less), and how much better it is at equal rate. {}; where a delta would mean nothing, the reason stands instead. Over several clips: the mean of their deltas, ± half of Student's 95 % interval from 6 clips on.</p>"#,
         escape(&table.rate)
     );
-    out.push_str(r#"<div class="card scroll"><table class="wide"><thead><tr><th class="l">scenario</th><th class="l">clip</th><th class="l">baseline</th><th class="l">system</th><th>rates</th>"#);
+    out.push_str(r#"<div class="card scroll"><table class="wide"><thead><tr><th class="l">scenario</th><th class="l">clip</th><th class="l">baseline</th><th class="l">system</th><th>rates</th><th>seeds</th>"#);
     for column in &table.columns {
         let _ = write!(out, "<th>{}</th>", escape(column.heading));
     }
@@ -429,8 +429,8 @@ fn rate_and_quality(out: &mut String, deltas: &Deltas, data: &Data) {
         let words = names.map(|w| escape(&w));
         let _ = write!(
             out,
-            r#"<tr><td class="l">{}</td><td class="l dim">{}</td><td class="l">{}</td><td class="l">{}</td><td>{}</td>"#,
-            words[0], words[1], words[2], words[3], words[4]
+            r#"<tr><td class="l">{}</td><td class="l dim">{}</td><td class="l">{}</td><td class="l">{}</td><td>{}</td><td>{}</td>"#,
+            words[0], words[1], words[2], words[3], words[4], words[5]
         );
         for value in values {
             let _ = match value {
