@@ -1,5 +1,7 @@
 //! Goldens catch what they are there for: each test makes one deliberate change and reads what is said.
 
+mod made_up;
+
 use contract::units::{UnitsHeader, UnitsReader, UnitsWriter};
 use contract::{Event, EventKind, Role, Side, Status, Stream};
 use freezeframe::golden::{self, Case, Findings, Moved, Product, Walk};
@@ -422,6 +424,95 @@ fn one_wrong_parity_byte_on_its_way_to_the_screen() {
     let moved = recovered(1);
     assert_eq!(moved.len(), 1);
     assert!(moved[0].explanation.contains("first difference at line 8"), "{}", moved[0].explanation);
+}
+
+/// Kept files whose `case.toml` is gone, or does not ask for them, are no golden; that is said, not passed over in silence.
+#[test]
+fn kept_files_that_nothing_makes_have_moved() {
+    let product = product(&events());
+    let dir = reviewed(&product);
+    let folder = dir.path().join("some-loss/some-system");
+    std::fs::copy(folder.join("rgb-0007.png"), folder.join("rgb-0009.png")).unwrap();
+    std::fs::write(folder.join("statuses.txt"), "of an earlier review").unwrap();
+    let names = |findings: Findings| -> Vec<String> {
+        let name = |m: &Moved| m.file.file_name().unwrap().to_string_lossy().into_owned();
+        findings.moved.iter().map(name).collect()
+    };
+    let extra = ["rgb-0009.png", "statuses.txt"];
+    let found = walk(dir.path(), &product, false);
+    assert!(found.moved[0].explanation.contains("case.toml does not ask for it"), "{:?}", found.moved);
+    assert_eq!(names(found), extra);
+    extra.iter().for_each(|name| std::fs::remove_file(folder.join(name)).unwrap());
+    std::fs::remove_file(folder.join("case.toml")).unwrap();
+    let found = walk(dir.path(), &product, false);
+    assert!(found.moved[0].explanation.contains("restore case.toml"), "{:?}", found.moved);
+    assert_eq!(names(found), ["ladder.txt", "rgb-0007.png", "scores.toml", "timeline.txt"]);
+    assert!(folder.join("ladder.txt").is_file(), "nothing is deleted");
+}
+
+/// A golden that cannot be compared is named, and the others are compared all the same.
+#[test]
+fn a_damaged_golden_does_not_hide_the_others() {
+    let product = product(&events());
+    let dir = reviewed(&product);
+    let [first, second] = ["a/one", "b/two"].map(|name| dir.path().join(name));
+    for folder in [&first, &second] {
+        std::fs::create_dir_all(folder).unwrap();
+        for file in std::fs::read_dir(dir.path().join("some-loss/some-system")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
+    }
+    let check = |what: &str| {
+        let found = walk(dir.path(), &product, false);
+        assert!(found.moved.is_empty(), "{:?}", found.moved);
+        assert_eq!(found.failed.len(), 1, "{what}");
+        assert_eq!(found.failed[0].0, first);
+        let said = contract::said(&*found.failed[0].1);
+        assert!(said.contains("golden a/one") && said.contains(what), "{said}");
+        // Four of each of the two others.
+        let of = |folder: &Path| found.compared.iter().filter(|f| f.starts_with(folder)).count();
+        assert_eq!((of(&second), of(&dir.path().join("some-loss"))), (4, 4));
+    };
+    let scores = std::fs::read_to_string(first.join("scores.toml")).unwrap();
+    for bad in ["nan", "inf", "-0.5"] {
+        let changed = scores.replacen("tolerance = 0.02", &format!("tolerance = {bad}"), 1);
+        assert_ne!(scores, changed);
+        std::fs::write(first.join("scores.toml"), changed).unwrap();
+        check("write a number from 0 on");
+    }
+    std::fs::write(first.join("scores.toml"), &scores).unwrap();
+    let case = std::fs::read_to_string(first.join("case.toml")).unwrap();
+    for (line, what) in [
+        ("tolerances = { psnr = nan }", "tolerances: \"psnr\" is NaN"),
+        ("tolerances = { psnrr = 0.1 }", "\"psnrr\" fits no value"),
+        ("picture_psnr_db = nan", "picture_psnr_db is NaN"),
+        ("frames = 11", "duplicate key"),
+    ] {
+        std::fs::write(first.join("case.toml"), format!("{case}{line}\n")).unwrap();
+        check(what);
+    }
+    std::fs::write(first.join("case.toml"), case).unwrap();
+    let picture = std::fs::read(first.join("rgb-0007.png")).unwrap();
+    std::fs::write(first.join("rgb-0007.png"), &picture[..picture.len() / 2]).unwrap();
+    check("restore it");
+}
+
+/// The numbers of a run that is not valid stand for nothing, here as in a report.
+#[test]
+fn a_run_that_is_not_valid_is_no_golden() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = made_up::run(&made_up::MadeUp { frames: 30, ..made_up::MadeUp::default() });
+    made_up::write(dir.path(), &run);
+    std::fs::write(dir.path().join("events.jsonl"), "").unwrap();
+    let folder = reviewed(&product(&events()));
+    let case = Case::read(&folder.path().join("some-loss/some-system")).unwrap();
+    assert!(!Product::of_run(dir.path(), &case).unwrap().numbers.is_empty());
+    run.scores.health.valid = false;
+    run.scores.health.problems = vec!["shows a future frame".to_owned()];
+    made_up::write(dir.path(), &run);
+    let said = contract::said(&*Product::of_run(dir.path(), &case).unwrap_err());
+    assert!(said.contains("not valid (shows a future frame)"), "{said}");
 }
 
 /// The goldens that are kept at the size people evaluate at, one per system, notice a loss of 0.2 dB.

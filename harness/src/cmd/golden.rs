@@ -53,11 +53,18 @@ pub fn run(args: &Args) -> Result<i32> {
         fixed: &fixed,
         progress: &mut |name| eprintln!("golden: {name}"),
     })?;
-    if findings.compared.is_empty() {
+    if findings.compared.is_empty() && findings.failed.is_empty() {
         bail!("no golden below {} matches", dir.display());
     }
     print(&findings);
     args.ci.tell("golden", &cases(&findings, &dir))?;
+    let count = findings.failed.len();
+    if let Some((_, error)) = findings.failed.into_iter().next() {
+        return Err(match count {
+            1 => error,
+            _ => error.context(format!("{count} goldens could not be compared; the first of them")),
+        });
+    }
     Ok(if findings.moved.is_empty() || args.review { exit::OK } else { exit::DIFFERENT })
 }
 
@@ -140,7 +147,16 @@ fn cases(findings: &Findings, dir: &Path) -> Vec<ci::Case> {
         let name = below.file_name().unwrap_or_default().to_string_lossy().into_owned();
         ci::Case { group: folder, name, verdict }
     };
-    findings.compared.iter().map(case).collect()
+    let failed = findings.failed.iter().map(|(folder, error)| ci::Case {
+        group: folder.strip_prefix(dir).unwrap_or(folder).display().to_string(),
+        name: "comparison".to_owned(),
+        verdict: Verdict::Failed {
+            summary: "not compared".to_owned(),
+            text: contract::said(&**error),
+            file: None,
+        },
+    });
+    findings.compared.iter().map(case).chain(failed).collect()
 }
 
 fn print(findings: &Findings) {
@@ -149,6 +165,10 @@ fn print(findings: &Findings) {
         for line in moved.explanation.lines() {
             println!("    {line}");
         }
+    }
+    for (folder, error) in &findings.failed {
+        println!("{}: not compared", folder.display());
+        println!("    {}", contract::said(&**error));
     }
     let (compared, moved) = (findings.compared.len(), findings.moved.len());
     match (moved, findings.written.len()) {

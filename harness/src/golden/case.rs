@@ -101,6 +101,11 @@ pub enum CaseError {
     },
 }
 
+/// Whether a value can be held to it: beyond an infinite one, or one that is no number, nothing ever moves.
+pub(super) fn is_tolerance(tolerance: f64) -> bool {
+    tolerance.is_finite() && tolerance >= 0.0
+}
+
 impl Case {
     /// Reads the case of a golden folder.
     ///
@@ -111,7 +116,17 @@ impl Case {
         let text =
             std::fs::read_to_string(&path).map_err(|source| CaseError::Io { path: path.clone(), source })?;
         let mut case: Case =
-            toml::from_str(&text).map_err(|e| CaseError::Invalid { path, reason: e.to_string() })?;
+            toml::from_str(&text).map_err(|e| CaseError::Invalid { path, reason: contract::said(&e) })?;
+        let invalid = |reason: String| CaseError::Invalid { path: folder.join(FILE_NAME), reason };
+        if let Some((name, tolerance)) = case.tolerances.iter().find(|(_, t)| !is_tolerance(**t)) {
+            return Err(invalid(format!("tolerances: \"{name}\" is {tolerance}; write a number from 0 on")));
+        }
+        if case.picture_psnr_db.is_nan() || case.picture_psnr_db <= 0.0 {
+            let limit = case.picture_psnr_db;
+            return Err(invalid(format!(
+                "picture_psnr_db is {limit}; write decibels above 0, 40 for instance"
+            )));
+        }
         if Path::new(&case.scenario).extension().is_some_and(|e| e == "toml") {
             case.scenario = folder.join(&case.scenario).display().to_string();
         }

@@ -17,6 +17,7 @@
 mod case;
 mod image;
 mod ladder;
+mod left;
 mod numbers;
 mod repair;
 mod run;
@@ -32,7 +33,9 @@ pub use repair::repair_texts;
 pub use text::compare_text;
 pub use timeline::{statuses, timeline};
 
+use crate::{BadInput, bad_input};
 use anyhow::{Context, Result};
+use contract::write_whole;
 use media::Rgb;
 use std::collections::BTreeMap;
 use std::fs;
@@ -67,6 +70,8 @@ pub struct Findings {
     pub compared: Vec<PathBuf>,
     /// Those that moved.
     pub moved: Vec<Moved>,
+    /// Folders whose goldens could not be compared, and why.
+    pub failed: Vec<(PathBuf, anyhow::Error)>,
     /// Files written by a review.
     pub written: Vec<PathBuf>,
 }
@@ -89,10 +94,11 @@ pub struct Walk<'a> {
     pub progress: &'a mut dyn FnMut(&str),
 }
 
-/// Compares (and with `review` rewrites) every golden below `walk.dir`.
+/// Compares (and with `review` rewrites) every golden below `walk.dir`. What differs is a finding, and so is a golden that cannot be read
+/// and a run that fails: the others are compared all the same. Kept files that nothing makes any more are findings, too.
 ///
 /// # Errors
-/// A golden that cannot be read, a run that fails. What merely differs is a finding.
+/// A folder that cannot be listed; the person who interrupts.
 pub fn walk(walk: &mut Walk<'_>) -> Result<Findings> {
     let mut findings = Findings::default();
     for folder in folders(walk.dir)? {
@@ -101,13 +107,11 @@ pub fn walk(walk: &mut Walk<'_>) -> Result<Findings> {
             continue;
         }
         (walk.progress)(&name);
-        if folder.join(stream::STREAM).is_file() {
-            let now = stream::hashes(&folder.join(stream::STREAM))?;
-            text_file(walk, &folder.join(stream::PICTURES), &now, &mut findings, stream::explain)?;
-        } else {
-            let case = Case::read(&folder)?;
-            let product = (walk.produce)(&case).with_context(|| format!("golden {name}"))?;
-            compare_product(walk, &folder, &case, &product, &mut findings)?;
+        if let Err(error) = one(walk, &folder, &mut findings) {
+            if error.chain().any(<dyn std::error::Error>::is::<crate::launch::child::Interrupted>) {
+                return Err(error);
+            }
+            findings.failed.push((folder, error.context(format!("golden {name}"))));
         }
     }
     for (path, text) in walk.fixed {
@@ -115,7 +119,18 @@ pub fn walk(walk: &mut Walk<'_>) -> Result<Findings> {
             text_file(walk, &walk.dir.join(path), text, &mut findings, compare_text)?;
         }
     }
+    left::over(walk, &mut findings)?;
     Ok(findings)
+}
+
+fn one(walk: &mut Walk<'_>, folder: &Path, findings: &mut Findings) -> Result<()> {
+    if folder.join(stream::STREAM).is_file() {
+        let now = stream::hashes(&folder.join(stream::STREAM))?;
+        return text_file(walk, &folder.join(stream::PICTURES), &now, findings, stream::explain);
+    }
+    let case = Case::read(folder)?;
+    let product = (walk.produce)(&case)?;
+    compare_product(walk, folder, &case, &product, findings)
 }
 
 fn compare_product(
@@ -125,6 +140,10 @@ fn compare_product(
     product: &Product,
     findings: &mut Findings,
 ) -> Result<()> {
+    if let Some(name) = numbers::unfitting(&product.numbers, &case.tolerances) {
+        let file = folder.join(case::FILE_NAME);
+        bad_input!("{}: tolerances: \"{name}\" fits no value of this run", file.display());
+    }
     for (name, text) in &product.texts {
         let explain = if name == "ladder.txt" { ladder::explain } else { timeline::explain };
         text_file(walk, &folder.join(name), text, findings, explain)?;
@@ -133,7 +152,8 @@ fn compare_product(
     let kept = if file.is_file() { read_numbers(&file)? } else { BTreeMap::new() };
     let explanation = compare_numbers(&kept, &product.numbers);
     note(walk, &file, explanation, findings, || {
-        fs::write(&file, write_numbers(&kept, &product.numbers, &case.tolerances)).map_err(Into::into)
+        let text = write_numbers(&kept, &product.numbers, &case.tolerances);
+        write_whole(&file, text.as_bytes()).map_err(Into::into)
     })?;
     for (name, picture) in &product.pictures {
         picture_file(walk, &folder.join(name), case.picture_psnr_db, picture, findings)?;
@@ -155,7 +175,7 @@ fn text_file(
     };
     let explained =
         if kept.is_empty() && !now.is_empty() { Some(Explained::new_file()) } else { explain(&kept, now) };
-    note(walk, file, explained, findings, || fs::write(file, now).map_err(Into::into))
+    note(walk, file, explained, findings, || write_whole(file, now.as_bytes()).map_err(Into::into))
 }
 
 fn picture_file(
@@ -166,7 +186,12 @@ fn picture_file(
     findings: &mut Findings,
 ) -> Result<()> {
     let explained = if file.is_file() {
-        let kept = media::still::read_rgb(file)?;
+        let kept = media::still::read_rgb(file).map_err(|e| {
+            BadInput(format!(
+                "{}; restore it, or delete it and let `just golden-review` write it",
+                contract::said(&e)
+            ))
+        })?;
         match compare_pictures(&kept, now) {
             Ok(None) => None,
             Ok(Some(gap)) if gap.psnr_db >= least_psnr_db => None,

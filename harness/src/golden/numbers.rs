@@ -1,6 +1,8 @@
 //! Scores with a tolerance beside each.
 
 use super::Explained;
+use super::case::is_tolerance;
+use crate::bad_input;
 use anyhow::{Context, Result};
 use contract::Scores;
 use serde::Deserialize;
@@ -69,7 +71,23 @@ fn leaves(name: &str, value: &Value, into: &mut Numbers) {
 /// When it is not there or not such a file.
 pub fn read_numbers(path: &Path) -> Result<BTreeMap<String, Golden>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("failed to read {}", path.display()))
+    let kept: BTreeMap<String, Golden> =
+        toml::from_str(&text).with_context(|| format!("failed to read {}", path.display()))?;
+    if let Some((name, golden)) = kept.iter().find(|(_, golden)| !is_tolerance(golden.tolerance)) {
+        let (path, tolerance) = (path.display(), golden.tolerance);
+        bad_input!("{path}: \"{name}\": the tolerance is {tolerance}; write a number from 0 on");
+    }
+    Ok(kept)
+}
+
+/// A name of `tolerances` that no value has.
+pub(super) fn unfitting<'a>(now: &Numbers, tolerances: &'a BTreeMap<String, f64>) -> Option<&'a str> {
+    tolerances.keys().map(String::as_str).find(|part| !now.keys().any(|name| fits(name, part)))
+}
+
+/// Whether a part of a name is in it, whole words of it.
+fn fits(name: &str, part: &str) -> bool {
+    format!(".{name}.").contains(&format!(".{part}."))
 }
 
 /// `scores.toml` of `now`. A tolerance is the case's, or what a person has set in `kept`, or the usual one.
@@ -81,8 +99,7 @@ pub fn write_numbers(
 ) -> String {
     let mut text = String::from("# value, and how far it may move in its own unit; golden/README.md\n");
     let named = |name: &str| {
-        let fitting =
-            tolerances.iter().filter(|(part, _)| format!(".{name}.").contains(&format!(".{part}.")));
+        let fitting = tolerances.iter().filter(|(part, _)| fits(name, part));
         fitting.max_by_key(|(part, _)| part.len()).map(|(_, tolerance)| *tolerance)
     };
     for (name, value) in now {

@@ -25,7 +25,12 @@ impl Product {
             };
             product.texts.insert(name.to_owned(), text);
         }
-        product.numbers = flatten(&Scores::read(&run_dir.join("scores.json"))?);
+        let scores = Scores::read(&run_dir.join("scores.json"))?;
+        if !scores.health.valid {
+            let (run, problems) = (run_dir.display(), scores.health.problems.join("; "));
+            bail!("the run is not valid ({problems}), so that its numbers stand for nothing; it is in {run}");
+        }
+        product.numbers = flatten(&scores);
         for &moment in &case.pictures {
             product.pictures.insert(moment.file_name(), picture(run_dir, &events, moment)?);
         }
