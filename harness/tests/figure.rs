@@ -7,7 +7,7 @@ use contract::{Metric, Stream};
 use freezeframe::figure::data::{Choice, Data};
 use freezeframe::figure::draw::{draw, with_lengths};
 use freezeframe::figure::files::{Kind, bytes};
-use freezeframe::figure::model::Figure;
+use freezeframe::figure::model::{Figure, Shape};
 use freezeframe::figure::{ALL, find, numbers, text, vega};
 use freezeframe::report::columns::COLUMNS;
 use freezeframe::report::load::Run;
@@ -317,5 +317,63 @@ fn the_page_lists_every_figure_and_column() {
     }
     for (name, about) in numbers::COLUMNS {
         assert!(page.contains(&format!("| `{name}` | {about} |")), "docs/FIGURES.md: {name}");
+    }
+}
+
+/// The points of the only line of that name in a panel.
+fn line(figure: &Figure, panel: usize, name: &str) -> Vec<(f64, f64)> {
+    let mut lines = figure.panels[panel].layers.iter().filter(|l| l.name == name);
+    let (Some(layer), None) = (lines.next(), lines.next()) else { panic!("one line {name}") };
+    match &layer.shape {
+        Shape::Line { points, .. } => points.iter().map(|p| (p.x, p.y)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Two runs of frames of 1 and of 3 kB: by half of all frames the distribution is at 3 (percentile 50 of one half each, counted once).
+#[test]
+fn sizes_over_all_runs_count_each_run_once() {
+    let runs: Vec<Run> = [(1, 1000), (2, 2000), (3, 3000)]
+        .into_iter()
+        .map(|(seed, bytes)| {
+            let mut run = run(&MadeUp { seed, frames: 60, ..MadeUp::default() });
+            run.rows.iter_mut().for_each(|row| row.encoded_bytes = Some(bytes));
+            run
+        })
+        .collect();
+    let data = Data::new(&runs, Choice::default());
+    let figure = (find("frame-sizes").unwrap().make)(&data).unwrap();
+    let spread = line(&figure, 1, "revo-h265");
+    let at = |percent: f64| spread.iter().find(|(_, y)| (*y - percent).abs() < 1e-9).unwrap().0;
+    // A third of the frames each.
+    assert_eq!([0.0, 30.0, 40.0, 60.0, 70.0, 100.0].map(at), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]);
+}
+
+/// A panel is of one loss pattern, the first that most systems met, and of valid runs.
+#[test]
+fn masks_show_systems_under_one_loss_pattern() {
+    let of = |system, seed| run(&MadeUp { system, seed, frames: 60, ..MadeUp::default() });
+    let mut runs: Vec<Run> = (1..=3).map(|seed| of("vp8-ulpfec", seed)).collect();
+    runs.extend([of("vp9-tambur", 2), of("vp9-tambur", 3), of("reparo", 1), of("reparo", 2)]);
+    let shown = |runs: &[Run]| {
+        let figure = (find("masks").unwrap().make)(&Data::new(runs, Choice::default())).unwrap();
+        assert_eq!(figure.panels.len(), 1);
+        (figure.panels[0].title.clone(), figure.panels[0].y.names.clone())
+    };
+    let (title, systems) = shown(&runs);
+    assert!(title.ends_with("seed 2") && systems.len() == 3, "{title}: {systems:?}");
+    runs.iter_mut()
+        .find(|r| r.scores.key.system.as_str() == "reparo" && r.scores.key.seed == 2)
+        .unwrap()
+        .scores
+        .health
+        .valid = false;
+    let (title, systems) = shown(&runs);
+    // Of seed 1 and 2 alike two systems are left.
+    assert!(title.ends_with("seed 1") && !systems.contains(&"vp9-tambur".to_owned()), "{title}: {systems:?}");
+    runs.iter_mut().for_each(|r| r.scores.health.valid = false);
+    for name in ["masks", "timeline", "frame-sizes"] {
+        let said = (find(name).unwrap().make)(&Data::new(&runs, Choice::default())).unwrap_err();
+        assert!(said.contains("valid run"), "{name}: {said}");
     }
 }

@@ -179,10 +179,10 @@ pub fn table_2(data: &Data) -> Made {
         let ns = to?.as_nanos().checked_sub(from?.as_nanos())?;
         Some(crate::report::budget::ms(ns))
     }
-    const STAGES: [(&str, Stage); 5] = [
+    const STAGES: [(&str, Stage); 4] = [
         ("encode", |run, r| between(run.captured(r), r.encode_end)),
-        ("send", |run, r| between(r.encode_end.or(run.captured(r)), r.last_sent)),
-        ("path and repair", |_, r| between(r.last_sent, r.complete.filter(|c| Some(*c) >= r.last_sent))),
+        // Not apart: a pacer still sends repair when the frame is complete.
+        ("send, path and repair", |run, r| between(r.encode_end.or(run.captured(r)), r.complete)),
         ("decode", |_, r| between(r.complete, r.decode_end)),
         ("capture to screen", |run, r| between(run.captured(r), r.render)),
     ];

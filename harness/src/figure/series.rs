@@ -125,37 +125,57 @@ fn sent_and_lost(rows: &[&FrameRow]) -> (u32, u32) {
 /// One run of each system under one condition: that which most systems met; of those with loss, if there are, and of the chosen seed, the
 /// first in the order of the table.
 fn together<'a>(data: &Data<'a>) -> Result<Vec<(String, &'a Run)>, String> {
-    let mut best: Option<((usize, bool), Vec<(String, &'a Run)>)> = None;
-    for scenario in data.scenarios() {
-        let groups: Vec<_> = data.under(scenario).collect();
-        let mut conditions: Vec<contract::key::Condition> = Vec::new();
-        for run in groups.iter().flat_map(|g| &g.runs) {
-            let condition = run.scores.key.condition();
-            if data.choice.seed.is_none_or(|s| s == condition.seed) && !conditions.contains(&condition) {
-                conditions.push(condition);
-            }
-        }
-        conditions.sort();
-        for condition in conditions {
-            let met: Vec<(String, &Run)> = groups
-                .iter()
-                .filter_map(|g| {
-                    let run = g.runs.iter().find(|r| r.scores.key.condition() == condition)?;
-                    Some((g.system.clone(), *run))
-                })
-                .collect();
-            let lossy = met.iter().any(|(_, r)| {
-                r.scores.network.get("forward").and_then(|f| f.realised_loss).is_some_and(|l| l > 0.0)
-            });
-            if best.as_ref().is_none_or(|(had, _)| (met.len(), lossy) > *had) {
-                best = Some(((met.len(), lossy), met));
-            }
+    let mut best: Option<Met> = None;
+    for met in data.scenarios().into_iter().filter_map(|scenario| met_under(data, scenario)) {
+        if best.as_ref().is_none_or(|best| met.rank() > best.rank()) {
+            best = Some(met);
         }
     }
-    best.map(|(_, met)| met).ok_or_else(|| match data.choice.seed {
-        Some(seed) => format!("no run has seed {seed}"),
-        None => "there is no run".to_owned(),
+    best.map(|met| met.runs).ok_or_else(|| match data.choice.seed {
+        Some(seed) => format!("no valid run has seed {seed}"),
+        None => "there is no valid run".to_owned(),
     })
+}
+
+/// Valid runs that met the same, and whether anything was lost.
+struct Met<'a> {
+    runs: Vec<(String, &'a Run)>,
+    lossy: bool,
+}
+
+impl Met<'_> {
+    fn rank(&self) -> (usize, bool) {
+        (self.runs.len(), self.lossy)
+    }
+}
+
+/// Of a scenario, the first condition (clip, seed, path) that most systems met, with losses if there are some.
+fn met_under<'a>(data: &Data<'a>, scenario: &str) -> Option<Met<'a>> {
+    let groups: Vec<_> = data.under(scenario).collect();
+    let mut conditions: Vec<contract::key::Condition> = Vec::new();
+    for run in groups.iter().flat_map(|g| g.valid()) {
+        let condition = run.scores.key.condition();
+        if data.choice.seed.is_none_or(|s| s == condition.seed) && !conditions.contains(&condition) {
+            conditions.push(condition);
+        }
+    }
+    conditions.sort();
+    let mut best: Option<Met> = None;
+    for condition in conditions {
+        let of = |g: &&Group<'a>| {
+            let run = g.valid().find(|r| r.scores.key.condition() == condition)?;
+            Some((g.system.clone(), run))
+        };
+        let runs: Vec<(String, &Run)> = groups.iter().filter_map(of).collect();
+        let lossy = runs.iter().any(|(_, r)| {
+            r.scores.network.get("forward").and_then(|f| f.realised_loss).is_some_and(|l| l > 0.0)
+        });
+        let met = Met { runs, lossy };
+        if best.as_ref().is_none_or(|best| met.rank() > best.rank()) {
+            best = Some(met);
+        }
+    }
+    best
 }
 
 fn condition_of(runs: &[(String, &Run)]) -> String {
@@ -268,7 +288,7 @@ pub fn frame_sizes(data: &Data) -> Made {
         let look = data.look(system);
         time.add(system, look, Shape::Line { points, markers: false, band: false });
         let of = data.group(system, &run.scores.run.scenario);
-        let rows = of.into_iter().flat_map(Group::valid).chain([*run]);
+        let rows = of.into_iter().flat_map(Group::valid);
         let mut sizes: Vec<f64> = rows.flat_map(|r| r.stream(data.choice.stream)).filter_map(kilo).collect();
         sizes.sort_unstable_by(f64::total_cmp);
         let points = (0..=100)
@@ -295,25 +315,13 @@ pub fn frame_sizes(data: &Data) -> Made {
 pub fn masks(data: &Data) -> Made {
     let mut panels = Vec::new();
     for scenario in data.scenarios() {
-        let groups: Vec<_> = data.under(scenario).collect();
-        let seed = data.choice.seed;
-        let mut rows: Vec<(&str, &Run)> = groups
-            .iter()
-            .filter_map(|g| {
-                let run = g.runs.iter().find(|r| seed.is_none_or(|s| r.scores.key.seed == s))?;
-                Some((g.system.as_str(), *run))
-            })
-            .collect();
+        let Some(Met { runs: mut rows, .. }) = met_under(data, scenario) else { continue };
         rows.reverse();
-        if rows.is_empty() {
-            continue;
-        }
         let end =
             ends(rows.iter().map(|(_, r)| View::of(r, data.choice.stream).end())).map_or(1.0, |(_, m)| m);
         let x = Axis::between("seconds", 0.0, end);
-        let names: Vec<String> = rows.iter().map(|(s, _)| (*s).to_owned()).collect();
-        let said = rows.first().map_or(0, |(_, r)| r.scores.key.seed);
-        let mut panel = Panel::new(format!("{scenario}, seed {said}"), x, Axis::names(names));
+        let names: Vec<String> = rows.iter().map(|(s, _)| s.clone()).collect();
+        let mut panel = Panel::new(condition_of(&rows), x, Axis::names(names));
         for (i, (_, run)) in rows.iter().enumerate() {
             let view = View::of(run, data.choice.stream);
             let middle = super::field::place(i);
@@ -329,7 +337,7 @@ pub fn masks(data: &Data) -> Made {
         panels.push(panel);
     }
     if panels.is_empty() {
-        return Err("there is no such run".to_owned());
+        return Err("there is no such valid run".to_owned());
     }
     Ok(Figure::of_panels("masks", "status of every slot on the screen, and losses", 1, panels)
         .across()

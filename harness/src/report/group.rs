@@ -28,7 +28,7 @@ pub struct Group<'a> {
     pub clips: Vec<String>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
     /// Mean over valid runs of what `get` gives (the unit of replication is the run or the clip, never the frame) and its
     /// interval. A single run is shown even if it is invalid: it carries its mark, and nothing is averaged.
     pub fn estimate(&self, get: impl Fn(&Run) -> Option<f64>) -> Option<Estimate> {
@@ -105,7 +105,7 @@ impl Group<'_> {
     }
 
     /// Runs whose numbers may be used.
-    pub fn valid(&self) -> impl Iterator<Item = &Run> {
+    pub fn valid(&self) -> impl Iterator<Item = &'a Run> {
         self.runs.iter().copied().filter(|r| r.scores.health.valid)
     }
 
