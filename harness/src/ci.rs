@@ -1,5 +1,6 @@
 //! What a command found, for the systems that run it: JUnit XML, and GitHub's annotations.
 
+use crate::report::allowed;
 use anyhow::{Context, Result};
 use clap::{Args as ClapArgs, ValueEnum};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -75,8 +76,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
     folder
         .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(path, text))
-        .with_context(|| format!("failed to write {}", path.display()))
+        .with_context(|| format!("failed to write {}", path.display()))?;
+    crate::output::put(path, text)
 }
 
 /// One suite per group, in the order of its first case.
@@ -87,23 +88,24 @@ fn junit(command: &str, cases: &[Case]) -> Result<String> {
             Verdict::Passed => TestCaseStatus::success(),
             Verdict::Skipped(why) => {
                 let mut status = TestCaseStatus::skipped();
-                status.set_message(why);
+                status.set_message(allowed(why));
                 status
             }
             Verdict::Failed { summary, text, .. } => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(summary).set_description(text);
+                status.set_message(allowed(summary)).set_description(allowed(text));
                 status
             }
         };
-        let mut test = TestCase::new(case.name.as_str(), status);
-        test.set_classname(case.group.as_str());
-        match suites.iter_mut().find(|s| s.name.as_str() == case.group) {
+        let (name, group) = (allowed(&case.name), allowed(&case.group));
+        let mut test = TestCase::new(name, status);
+        test.set_classname(group.as_str());
+        match suites.iter_mut().find(|s| s.name.as_str() == group) {
             Some(suite) => {
                 suite.add_test_case(test);
             }
             None => {
-                let mut suite = TestSuite::new(case.group.as_str());
+                let mut suite = TestSuite::new(group);
                 suite.add_test_case(test);
                 suites.push(suite);
             }
@@ -137,7 +139,7 @@ mod tests {
     fn cases() -> Vec<Case> {
         let failed = Verdict::Failed {
             summary: "psnr: 3 beyond, worse".into(),
-            text: "old 30.00, new 29,50\n100 % of <pairs> & \u{7}more".into(),
+            text: "old 30.00, new 29,50\n100 % of <pairs> & \u{7}\u{ffff}more".into(),
             file: Some("golden/a,b.toml".into()),
         };
         let case =
@@ -157,7 +159,7 @@ mod tests {
             r#"<testsuite name="a" tests="2" disabled="1""#,
             r#"<skipped message="no namespaces"/>"#,
             r#"<failure message="psnr: 3 beyond, worse">"#,
-            "of &lt;pairs&gt; &amp; more",
+            "of &lt;pairs&gt; &amp; \u{fffd}\u{fffd}more",
         ] {
             assert!(xml.contains(part), "{part}: {xml}");
         }
@@ -169,7 +171,7 @@ mod tests {
         let said = github("diff", &cases());
         assert_eq!(
             said,
-            "::error file=golden/a%2Cb.toml,title=freezeframe diff%3A b two::psnr: 3 beyond, worse%0Aold 30.00, new 29,50%0A100 %25 of <pairs> & \u{7}more\n"
+            "::error file=golden/a%2Cb.toml,title=freezeframe diff%3A b two::psnr: 3 beyond, worse%0Aold 30.00, new 29,50%0A100 %25 of <pairs> & \u{7}\u{ffff}more\n"
         );
     }
 }

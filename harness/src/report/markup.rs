@@ -11,12 +11,22 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // Control characters are not allowed in XML at all.
-            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
+            c if !is_allowed(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
     out
+}
+
+/// Whether XML 1.0 can have it (production Char), but for control characters, which no text here needs.
+fn is_allowed(c: char) -> bool {
+    matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
+/// Text without what XML cannot have.
+#[must_use]
+pub fn allowed(text: &str) -> String {
+    text.chars().map(|c| if is_allowed(c) { c } else { '\u{fffd}' }).collect()
 }
 
 #[cfg(test)]
@@ -26,5 +36,7 @@ mod tests {
     #[test]
     fn hostile_text_stays_text() {
         assert_eq!(escape("<a href=\"x\">&'\u{1}"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;\u{fffd}");
+        assert_eq!(escape("\u{fffe}\u{ffff}\u{10ffff}"), "\u{fffd}\u{fffd}\u{10ffff}");
+        assert_eq!(allowed("<\u{ffff}\n"), "<\u{fffd}\n");
     }
 }

@@ -23,7 +23,7 @@ pub mod table;
 mod terminal;
 
 pub use export::{comparisons_csv, csv, json, latex, latex_text, markdown, quote};
-pub use markup::escape;
+pub use markup::{allowed, escape};
 pub use pooled::pooled;
 pub use terminal::terminal;
 
