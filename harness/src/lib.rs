@@ -31,6 +31,7 @@ pub mod golden;
 pub mod launch;
 pub mod networks;
 pub mod outcome;
+pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod record;

@@ -132,6 +132,15 @@ fn exit_code(error: &anyhow::Error) -> i32 {
     if error.chain().any(|e| matches!(e.downcast_ref(), Some(Failure { code: UNSUPPORTED, .. }))) {
         return exit::UNSUPPORTED;
     }
+    // A full disk is nobody's word, whatever was being written.
+    let full = |e: &(dyn std::error::Error + 'static)| {
+        use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        e.downcast_ref::<std::io::Error>()
+            .is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem))
+    };
+    if error.chain().any(full) {
+        return exit::FAILED;
+    }
     let bad_input = error.chain().any(|e| {
         e.is::<contract::SpecError>()
             || e.is::<contract::seal::SealError>()

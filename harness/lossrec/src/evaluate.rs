@@ -303,5 +303,5 @@ fn make(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
+    freezeframe::output::put(path, text)
 }

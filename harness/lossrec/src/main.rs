@@ -1,6 +1,6 @@
 //! `freezeframe lossrec`: loss recovery on finished runs and on files.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use contract::{Metric, Stream, exit};
 use freezeframe::BadInput;
@@ -228,7 +228,7 @@ fn gain(args: &GainArgs) -> Result<i32> {
         gains.add(&dir, &streams, (args.every, args.slots.unwrap_or(usize::MAX)))?;
     }
     if let Some(path) = &args.frames {
-        std::fs::write(path, gains.csv()).with_context(|| format!("failed to write {}", path.display()))?;
+        freezeframe::output::put(path, gains.csv())?;
     }
     print!("{}", table(&gains, &methods));
     print!("\n{}", overview(&gains, &methods));

@@ -46,8 +46,7 @@ pub fn of_run(dir: &Path, into: &Path, gop: u32) -> anyhow::Result<Vec<Written>>
         let ReceiverMasks { corrupted, frozen } = ReceiverMasks::of_record(&events, stream, frames, gop);
         for (name, mask) in [("corrupted", corrupted), ("frozen", frozen)] {
             let path = into.join(format!("{stem}_{name}_mask.npy"));
-            std::fs::write(&path, bytes(Values::Bools(&mask)))
-                .with_context(|| format!("failed to write {}", path.display()))?;
+            freezeframe::output::put(&path, bytes(Values::Bools(&mask)))?;
             let set = mask.iter().filter(|&&b| b).count();
             written.push(Written { path, counts: [mask.len() - set, set, 0] });
         }
@@ -65,7 +64,7 @@ fn save(into: &Path, name: &str, mask: Option<Vec<i64>>) -> anyhow::Result<Writt
     std::fs::create_dir_all(into).with_context(|| format!("failed to make {}", into.display()))?;
     let path = into.join(name);
     let file = bytes(mask.as_deref().map_or(Values::Nothing, Values::Ints));
-    std::fs::write(&path, file).with_context(|| format!("failed to write {}", path.display()))?;
+    freezeframe::output::put(&path, file)?;
     let mask = mask.unwrap_or_default();
     let counts = [0, 1, 2].map(|value| mask.iter().filter(|&&m| m == value).count());
     Ok(Written { path, counts })

@@ -141,11 +141,10 @@ fn write(folder: &Path, args: &Args, port: u16) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("failed to create {}", folder.display()))?;
     for (name, content) in FILES {
         let path = folder.join(name);
-        fs::write(&path, content).with_context(|| format!("failed to write {}", path.display()))?;
+        crate::output::put(&path, content)?;
     }
     let path = folder.join("app.toml");
-    fs::write(&path, toml::to_string_pretty(&table)?)
-        .with_context(|| format!("failed to write {}", path.display()))?;
+    crate::output::put(&path, toml::to_string_pretty(&table)?)?;
     Ok(path)
 }
 

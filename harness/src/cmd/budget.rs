@@ -8,7 +8,6 @@ use crate::report::group::group;
 use crate::report::html::figure_page;
 use crate::report::load::{Loaded, load_folders};
 use crate::report::table::{UNKNOWN, UNKNOWN_CSV};
-use anyhow::Context as _;
 use contract::{Playout, Stream, exit};
 use link::Span;
 use serde_json::json;
@@ -81,7 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
             Ok(figure) => figure_page(&figure, RULE),
             Err(why) => bad_input!("--html: {why}"),
         };
-        std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
+        crate::output::put(path, page)?;
     }
     Ok(if left_out == 0 { exit::OK } else { exit::INVALID })
 }

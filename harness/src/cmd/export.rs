@@ -104,18 +104,27 @@ fn of(table: Which) -> Table {
     }
 }
 
+/// A file that is not complete; gone with this unless it was renamed.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 fn write(which: Which, runs: &[Run], out: &Path, formats: &[Format]) -> anyhow::Result<usize> {
     let table = of(which);
-    let mut files: Vec<(Box<dyn Sink>, PathBuf, PathBuf)> = Vec::new();
+    let mut files: Vec<(Box<dyn Sink>, Part, PathBuf)> = Vec::new();
     for (format, end) in [(Format::Parquet, "parquet"), (Format::Csv, "csv")] {
         if !formats.contains(&format) {
             continue;
         }
         let path = out.join(format!("{}.{end}", table.name));
-        let partial = out.join(format!("{}.{end}.{}.part", table.name, std::process::id()));
+        let partial = Part(out.join(format!("{}.{end}.{}.part", table.name, std::process::id())));
         let sink: Box<dyn Sink> = match format {
-            Format::Parquet => Box::new(ParquetFile::create(&partial, &table)?),
-            Format::Csv => Box::new(CsvFile::create(&partial, &table)?),
+            Format::Parquet => Box::new(ParquetFile::create(&partial.0, &table)?),
+            Format::Csv => Box::new(CsvFile::create(&partial.0, &table)?),
         };
         files.push((sink, partial, path));
     }
@@ -154,7 +163,7 @@ fn write(which: Which, runs: &[Run], out: &Path, formats: &[Format]) -> anyhow::
     }
     for (sink, partial, path) in files {
         sink.finish()?;
-        std::fs::rename(&partial, &path).with_context(|| format!("failed to write {}", path.display()))?;
+        std::fs::rename(&partial.0, &path).with_context(|| format!("failed to write {}", path.display()))?;
     }
     Ok(count)
 }

@@ -123,8 +123,7 @@ fn every(args: &Args, data: &Data) -> anyhow::Result<()> {
         };
         let file = |end: &str| folder.join(format!("{}.{end}", entry.name));
         for (end, kind) in [("svg", Kind::Svg), ("pdf", Kind::Pdf)] {
-            std::fs::write(file(end), bytes(&figure, kind, args.dpi)?)
-                .with_context(|| format!("failed to write {}", file(end).display()))?;
+            crate::output::put(&file(end), bytes(&figure, kind, args.dpi)?)?;
         }
         put(&file("csv"), &numbers::csv(&figure))?;
         eprintln!("figure: {}: {}", file("pdf").display(), figure.title);
@@ -186,7 +185,7 @@ fn write(args: &Args, figure: &Figure) -> anyhow::Result<()> {
             (None, Some(grid)) => latex(grid).into_bytes(),
             (None, None) => bad_input!("--out {}: only tables can be .tex", path.display()),
         };
-        std::fs::write(path, content).with_context(|| format!("failed to write {}", path.display()))?;
+        crate::output::put(path, content)?;
         eprintln!("figure: {}: {}", path.display(), figure.title);
     }
     if let Some(path) = &args.csv {
@@ -203,7 +202,7 @@ fn put(path: &Path, text: &str) -> anyhow::Result<()> {
         print!("{text}");
         return Ok(());
     }
-    std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
+    crate::output::put(path, text)
 }
 
 /// Names, what they show, the plan of their runs.

@@ -6,7 +6,6 @@ use crate::stdio::reader_gone;
 use anyhow::{Context, Result};
 use contract::{RunSpec, exit};
 use link::FateRecord;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use sut_core::rtp::Header;
@@ -52,7 +51,9 @@ pub fn run(args: &Args) -> Result<i32> {
         reader_gone(write(&mut std::io::stdout().lock(), epoch_ns))?;
         return Ok(exit::OK);
     }
-    write(&mut File::create(&out).with_context(failed)?, epoch_ns).with_context(failed)?;
+    let mut bytes = Vec::new();
+    write(&mut bytes, epoch_ns).with_context(failed)?;
+    crate::output::put(&out, bytes)?;
     println!("{}: {} packets", out.display(), records.len());
     Ok(exit::OK)
 }

@@ -4,7 +4,6 @@ use crate::report;
 use crate::report::columns::COLUMNS;
 use crate::report::load::{Loaded, load_all};
 use crate::report::rate::Deltas;
-use anyhow::Context as _;
 use contract::exit;
 use std::path::PathBuf;
 
@@ -106,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<i32> {
         let folder = path.parent().unwrap_or(std::path::Path::new("."));
         let page =
             report::html::page(&report::title(&args.dir, &runs), &runs, args.baseline.as_deref(), folder);
-        std::fs::write(path, page).with_context(|| format!("failed to write {}", path.display()))?;
+        crate::output::put(path, page)?;
         report::write_details(&runs);
     } else if !args.no_files {
         report::write_runs(&args.dir, &report::title(&args.dir, &runs), &runs, args.baseline.as_deref())?;

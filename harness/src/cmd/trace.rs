@@ -2,7 +2,7 @@
 
 use crate::BadInput;
 use crate::cmd::link::{FormatArg, Way};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args as ClapArgs, Subcommand};
 use contract::{Scenario, exit};
 use link::trace::revo::Rows;
@@ -162,9 +162,7 @@ fn convert(source: &Source, to: Format, target: &Target) -> Result<()> {
 
 fn write(output: Option<&Path>, text: &str) -> Result<()> {
     match output {
-        Some(path) => {
-            std::fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
-        }
+        Some(path) => crate::output::put(path, text),
         None => {
             print!("{text}");
             Ok(())
