@@ -189,11 +189,14 @@ fn session(system: &'static str, input: &[u8]) -> u64 {
             };
             let (sender, receiver) =
                 (reparo::Sender::new(session.clone()), reparo::Receiver::new(session.clone()));
+            let mut packing = reparo::Packing::new(&session);
             let encode = |script: &mut Script<'_>, job: reparo::Encode| {
-                let variant = session.variants.variant(job.setting.variant);
+                let setting = packing.setting(job.wanted);
+                let variant = session.variants.variant(setting.variant);
                 let token = (usize::from(script.byte()) % variant.codes() as usize) as u16;
                 let tokens = vec![token; variant.tokens()];
-                reparo::Encoded { frame: job.frame, setting: job.setting, tokens }
+                let packets = packing.pack(job.wanted, setting, job.frame, &tokens);
+                reparo::Encoded { frame: job.frame, packets }
             };
             let generate = |script: &mut Script<'_>, task: reparo::Task| {
                 let job = match task {
@@ -309,7 +312,7 @@ impl<'a> Call<'a> {
         mut self,
         mut sender: S,
         mut receiver: R,
-        encode: impl Fn(&mut Script<'_>, S::Job) -> S::Done,
+        mut encode: impl FnMut(&mut Script<'_>, S::Job) -> S::Done,
         decode: impl Fn(&mut Script<'_>, R::Job) -> R::Done,
     ) -> u64 {
         let mut coming: BTreeMap<(Timestamp, u64), Coming<S::Done, R::Done>> = BTreeMap::new();

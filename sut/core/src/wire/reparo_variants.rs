@@ -75,6 +75,19 @@ impl Variants {
         usize::from(self.all.len() > 1)
     }
 
+    /// Tokens are coded.
+    #[must_use]
+    pub fn is_coded(&self) -> bool {
+        self.model.is_some()
+    }
+
+    /// Bytes of a grid's four packets without coding; of their headers alone with no tokens.
+    #[must_use]
+    pub fn frame_bytes(&self, setting: Setting) -> u64 {
+        let packet = self.all[setting.variant].packet_bytes(setting.kept) + self.name_bytes();
+        packet as u64 * u64::from(PACKETS)
+    }
+
     /// Bitrate of a variant with `kept` tokens per packet, counted as [`Variant::bitrate`] does.
     #[must_use]
     pub fn bitrate(&self, number: usize, kept: u16, fps: u32) -> Bitrate {

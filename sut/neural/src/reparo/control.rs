@@ -10,6 +10,7 @@
 //! packets take [`QUEUE`] longer than the fastest ones of the call. The target then is a part of what arrives, once per window, so that
 //! the queue has time to drain; without a queue it grows slowly.
 
+use super::Wanted;
 use link::{Bitrate, Timestamp};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -144,10 +145,10 @@ impl Controller {
         Self { variants, fps, range, target: range.0, chosen, setting, newest: None, fell: None }
     }
 
-    /// What the next frame has.
+    /// What the next frame is to have.
     #[must_use]
-    pub fn setting(&self) -> Setting {
-        self.setting
+    pub fn wanted(&self) -> Wanted {
+        Wanted { setting: self.setting, target: Some(self.target) }
     }
 
     /// The target in force.
@@ -232,11 +233,11 @@ mod tests {
     #[test]
     fn a_queue_lowers_the_target_once_a_window_and_old_reports_change_nothing() {
         let mut controller = Controller::new(variants(), 30, None);
-        assert_eq!(controller.setting(), Setting { variant: 0, kept: 256 });
+        assert_eq!(controller.wanted().setting, Setting { variant: 0, kept: 256 });
         let full = Report { number: 3, queue: true, kbps: 290 };
         controller.report(Timestamp::from_millis(500), full);
         assert_eq!(controller.target(), Bitrate(246_500), "85 % of 290");
-        assert_eq!(controller.setting().variant, 0);
+        assert_eq!(controller.wanted().setting.variant, 0);
         let again = Report { number: 4, ..full };
         controller.report(Timestamp::from_millis(600), again);
         assert_eq!(controller.target(), Bitrate(246_500), "the queue drains");
@@ -246,10 +247,10 @@ mod tests {
         assert_eq!(controller.target(), Bitrate(246_500));
         // Far less comes: another variant, of 24 x 24.
         controller.report(Timestamp::from_millis(2100), Report { number: 5, queue: true, kbps: 150 });
-        assert_eq!((controller.target(), controller.setting().variant), (Bitrate(127_500), 1));
+        assert_eq!((controller.target(), controller.wanted().setting.variant), (Bitrate(127_500), 1));
         // Nothing comes: the smallest at half.
         controller.report(Timestamp::from_millis(3000), Report { number: 6, queue: true, kbps: 0 });
-        assert_eq!(controller.setting(), Setting { variant: 2, kept: 32 });
+        assert_eq!(controller.wanted().setting, Setting { variant: 2, kept: 32 });
         // And back, two per cent at a time, past the end of the numbers.
         for number in 7..600u32 {
             controller.report(
@@ -257,7 +258,7 @@ mod tests {
                 Report { number: number as u8, queue: false, kbps: 300 },
             );
         }
-        assert_eq!(controller.setting(), Setting { variant: 0, kept: 256 });
-        assert_eq!(Controller::new(variants(), 30, Some(Bitrate(200_000))).setting().variant, 0);
+        assert_eq!(controller.wanted().setting, Setting { variant: 0, kept: 256 });
+        assert_eq!(Controller::new(variants(), 30, Some(Bitrate(200_000))).wanted().setting.variant, 0);
     }
 }

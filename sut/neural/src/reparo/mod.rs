@@ -9,11 +9,13 @@
 //! packet on, every slot shows a picture generated from what arrived. docs/REPARO.md has what was
 //! reached.
 
+mod budget;
 mod control;
 mod receiver;
 mod sender;
 mod worker;
 
+pub use budget::Packing;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use worker::{Encode, Encoded, Generate, Generated, Task};
@@ -173,13 +175,22 @@ impl Options {
     }
 }
 
+/// What a frame is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// How much of which variant; where tokens are coded and there is a target, [`Packing`] decides how much.
+    pub setting: Setting,
+    /// The rate that this was chosen for, if it was for one.
+    pub target: Option<Bitrate>,
+}
+
 /// What both ends of a session know before its first frame.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// Grids and codebook.
     pub variants: Variants,
     /// What frames have, each from its frame on; the first from 0. Of an adaptive session, what it begins with.
-    pub plan: Vec<(u32, Setting)>,
+    pub plan: Vec<(u32, Wanted)>,
     /// The receiver tells the sender what the path carries, who sends no more than this.
     pub adapt: Option<Option<Bitrate>>,
     /// What else both ends must agree on: networks, memory, weights.
@@ -233,8 +244,9 @@ impl Session {
         );
         let most = (options.target_kbps != 0).then(|| Bitrate(u64::from(options.target_kbps) * 1000));
         let mut chosen = None;
-        let mut at = |option: &str, kbps: u32| -> Result<Setting> {
-            let (next, fit) = variants.choose(chosen, Bitrate(u64::from(kbps) * 1000), schedule.fps);
+        let mut at = |option: &str, kbps: u32| -> Result<Wanted> {
+            let target = Bitrate(u64::from(kbps) * 1000);
+            let (next, fit) = variants.choose(chosen, target, schedule.fps);
             let grid = variants.variant(next.variant).columns();
             ensure!(
                 fit.reached,
@@ -242,12 +254,12 @@ impl Session {
                 fit.bitrate.0.div_ceil(1000)
             );
             chosen = Some(next);
-            Ok(Setting { variant: next.variant, kept: fit.kept })
+            Ok(Wanted { setting: Setting { variant: next.variant, kept: fit.kept }, target: Some(target) })
         };
         let plan = match (options.target_kbps, &options.targets[..]) {
             (0, []) => {
                 let kept = variants.variant(0).kept_at(options.drop_permille);
-                vec![(0, Setting { variant: 0, kept })]
+                vec![(0, Wanted { setting: Setting { variant: 0, kept }, target: None })]
             }
             (kbps, []) => vec![(0, at("target_kbps", kbps)?)],
             (_, targets) => {
@@ -277,7 +289,7 @@ impl Session {
 
     /// What the plan says of a frame.
     #[must_use]
-    pub fn setting(&self, frame: u32) -> Setting {
+    pub fn wanted(&self, frame: u32) -> Wanted {
         let in_force = self.plan.iter().take_while(|(from, _)| *from <= frame).last();
         in_force.expect("a plan begins with frame 0").1
     }

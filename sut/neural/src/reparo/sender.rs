@@ -1,12 +1,11 @@
 //! The sending end: encode, cut into four packets, send at once; as much of each frame as the plan or the receiver's reports say.
 
-use super::Session;
 use super::control::{Controller, Report};
 use super::worker::{Encode, Encoded};
+use super::{Session, Wanted};
 use contract::{Event, EventKind, Role, Side, Stream};
 use link::Timestamp;
 use std::collections::VecDeque;
-use sut_core::wire::reparo_variants::Setting;
 use sut_core::{Endpoint, Input, Output};
 
 /// See the module.
@@ -28,19 +27,18 @@ impl Sender {
         Self { session, out: VecDeque::new(), captured: 0, encoded: 0, controller }
     }
 
-    /// What a frame that is captured now has.
-    fn setting(&self, frame: u32) -> Setting {
-        self.controller.as_ref().map_or_else(|| self.session.setting(frame), Controller::setting)
+    /// What a frame that is captured now is to have.
+    fn wanted(&self, frame: u32) -> Wanted {
+        self.controller.as_ref().map_or_else(|| self.session.wanted(frame), Controller::wanted)
     }
 
     fn event(&mut self, t_ns: Timestamp, kind: EventKind) {
         self.out.push_back(Output::Event(Event { t_ns, side: Side::Sender, kind }));
     }
 
-    fn send(&mut self, now: Timestamp, done: &Encoded) {
-        let (frame, stream) = (done.frame, Stream::Rgb);
+    fn send(&mut self, now: Timestamp, Encoded { frame, packets }: Encoded) {
+        let stream = Stream::Rgb;
         self.encoded += 1;
-        let packets = self.session.variants.packetize(done.setting, frame, &done.tokens);
         let bytes = packets.iter().map(|p| p.len() as u32).sum();
         self.event(now, EventKind::Encoded { frame, stream, bytes, key: Some(true) });
         for (index, packet) in packets.into_iter().enumerate() {
@@ -74,10 +72,10 @@ impl Endpoint for Sender {
             }
             Input::Capture(frame) => {
                 self.captured = frame + 1;
-                let setting = self.setting(frame);
-                self.out.push_back(Output::Job(Encode { frame, setting }));
+                let wanted = self.wanted(frame);
+                self.out.push_back(Output::Job(Encode { frame, wanted }));
             }
-            Input::JobDone(done) => self.send(now, &done),
+            Input::JobDone(done) => self.send(now, done),
             Input::Datagram(datagram) => self.report(now, datagram),
             Input::Timeout | Input::Signal(_) => {}
         }

@@ -4,6 +4,7 @@ use super::worker::{Encode, Encoded, Generate, Generated, Task};
 use super::*;
 use contract::{Event, EventKind, Status};
 use link::Timestamp;
+use std::marker::PhantomData;
 use sut_core::{Endpoint, Input, Output, Schedule};
 
 const FRAMES: u32 = 12;
@@ -25,7 +26,7 @@ fn within(playout: &str) -> Session {
 
 /// Packets of every frame, as the sender makes them of tokens that say their frame.
 fn packets(session: &Session) -> Vec<Vec<Vec<u8>>> {
-    let mut sender = Sender::new(session.clone());
+    let (mut sender, mut packing) = (Sender::new(session.clone()), Packing::new(session));
     let mut all = Vec::new();
     for frame in 0..FRAMES {
         let now = session.schedule.capture_time(frame);
@@ -33,13 +34,15 @@ fn packets(session: &Session) -> Vec<Vec<Vec<u8>>> {
         let mut sent = Vec::new();
         let mut asked = None;
         while let Some(output) = sender.poll_output() {
-            if let Output::Job(Encode { frame, setting }) = output {
-                asked = Some((frame, setting));
+            if let Output::Job(Encode { frame, wanted }) = output {
+                asked = Some((frame, wanted));
             }
         }
-        let (frame, setting) = asked.expect("a capture is encoded");
+        let (frame, wanted) = asked.expect("a capture is encoded");
+        let setting = packing.setting(wanted);
         let tokens = vec![frame as u16; session.variants.variant(setting.variant).tokens()];
-        sender.handle(now, Input::JobDone(Encoded { frame, setting, tokens }));
+        let packets = packing.pack(wanted, setting, frame, &tokens);
+        sender.handle(now, Input::JobDone(Encoded { frame, packets }));
         while let Some(output) = sender.poll_output() {
             if let Output::Transmit(datagram) = output {
                 sent.push(datagram);
@@ -175,7 +178,7 @@ fn late_doubled_and_senseless_packets_change_nothing() {
 #[test]
 fn options_that_cannot_be_met_are_refused() {
     let try_options =
-        |options: Options| Session::new(&options, session().schedule).map(|s| s.setting(0).kept);
+        |options: Options| Session::new(&options, session().schedule).map(|s| s.wanted(0).setting.kept);
     assert_eq!(try_options(Options { target_kbps: 200, ..Options::default() }).unwrap(), 163);
     assert_eq!(try_options(Options { drop_permille: 500, ..Options::default() }).unwrap(), 128);
     let refused = |options| try_options(options).unwrap_err().to_string();
@@ -194,7 +197,7 @@ fn options_that_cannot_be_met_are_refused() {
     assert!(refused(Options { adapt: true, drop_permille: 100, ..Options::default() }).contains("adapt"));
     // With smaller grids, what one grid cannot reach can be met.
     let small = Options { target_kbps: 100, grids: vec![16], ..Options::default() };
-    assert_eq!(Session::new(&small, session().schedule).unwrap().setting(0).variant, 1);
+    assert_eq!(Session::new(&small, session().schedule).unwrap().wanted(0).setting.variant, 1);
     let paper = Options { preset: Preset::Paper, memory: Memory::Window, ..Options::default() };
     assert!(refused(paper).contains("memory"));
 }
@@ -204,11 +207,11 @@ fn options_that_cannot_be_met_are_refused() {
 fn the_drop_rate_changes_during_the_call() {
     let options = Options { targets: vec![(0, 300), (100, 200)], ..Options::default() };
     let session = Session::new(&options, session().schedule).unwrap();
-    assert_eq!([0, 2, 3, 11].map(|frame| session.setting(frame).kept), [246, 246, 163, 163]);
+    assert_eq!([0, 2, 3, 11].map(|frame| session.wanted(frame).setting.kept), [246, 246, 163, 163]);
     let (events, jobs) = receive(&session, sent(&session, |_, _| true));
     assert_eq!(jobs.len(), FRAMES as usize);
     for job in &jobs {
-        let setting = session.setting(job.frame);
+        let setting = session.wanted(job.frame).setting;
         assert_eq!(job.grid.iter().flatten().count(), 4 * usize::from(setting.kept));
         assert_eq!(
             job.grid.iter().map(Option::is_some).collect::<Vec<_>>(),
@@ -228,7 +231,7 @@ fn changing() -> Session {
 #[test]
 fn a_change_beyond_half_of_the_target_changes_the_variant() {
     let session = changing();
-    assert_eq!([0, 5, 6, 11].map(|frame| session.setting(frame).variant), [0, 0, 1, 1]);
+    assert_eq!([0, 5, 6, 11].map(|frame| session.wanted(frame).setting.variant), [0, 0, 1, 1]);
     let (events, jobs) = receive(&session, sent(&session, |_, _| true));
     assert!(slots(&events).iter().all(|slot| slot.1 == Status::Rendered));
     let found: Vec<(usize, usize)> = jobs.iter().map(|job| (job.variant, job.grid.len())).collect();
@@ -251,7 +254,7 @@ fn no_loss_hides_a_change_of_the_variant() {
         for job in &jobs {
             let there = keep[job.frame as usize].iter().filter(|kept| **kept).count();
             if there > 0 {
-                newest = session.setting(job.frame).variant;
+                newest = session.wanted(job.frame).setting.variant;
             }
             assert_eq!(job.variant, newest, "{seed}, frame {}", job.frame);
             let tokens = session.variants.variant(newest).tokens();
@@ -297,9 +300,9 @@ fn a_frame_in_two_variants_is_refused() {
 }
 
 /// Encodes and generates in no time.
-struct Fake<J, D>(fn(J) -> D);
+struct Fake<F, J>(F, PhantomData<J>);
 
-impl<J: Clone, D> sut_core::Worker for Fake<J, D> {
+impl<J: Clone, D, F: FnMut(J) -> D> sut_core::Worker for Fake<F, J> {
     type Job = J;
     type Done = D;
 
@@ -333,8 +336,8 @@ impl sut_core::simulate::Recorder for Log {
     }
 }
 
-/// Twenty seconds of the standard grid and two smaller ones over a link.
-fn call(forward: &str, options: Options) -> (Session, Log) {
+/// A session of twenty seconds.
+fn lasting(options: &Options) -> Session {
     let schedule = Schedule {
         capture_start: Timestamp::from_millis(100),
         frames: 600,
@@ -342,31 +345,43 @@ fn call(forward: &str, options: Options) -> (Session, Log) {
         playout: "150ms".parse().unwrap(),
         end: Timestamp::from_millis(30_000),
     };
-    let options = Options { grids: vec![24, 16], ..options };
-    let session = Session::new(&options, schedule).unwrap();
+    Session::new(options, schedule).unwrap()
+}
+
+/// Its call over a link, of these tokens of a frame, so many.
+fn call(forward: &str, session: &Session, tokens: impl Fn(u32, usize) -> Vec<u16>) -> Log {
     let path = |spec: &str| sut_core::simulate::Path {
         link: link::Link::new(&toml::from_str::<link::LinkSpec>(spec).unwrap(), 1).unwrap(),
         setup_delay: Duration::ZERO,
     };
     let (mut sender, mut receiver) = (Sender::new(session.clone()), Receiver::new(session.clone()));
-    let mut encode = Fake(|Encode { frame, setting }| {
-        let side = [32, 24, 16][setting.variant];
-        Encoded { frame, setting, tokens: vec![1; side * side] }
-    });
-    let mut generate = Fake(|task| match task {
+    let mut packing = Packing::new(session);
+    let encode = |Encode { frame, wanted }| {
+        let setting = packing.setting(wanted);
+        let tokens = tokens(frame, session.variants.variant(setting.variant).tokens());
+        Encoded { frame, packets: packing.pack(wanted, setting, frame, &tokens) }
+    };
+    let generate = |task| match task {
         Task::Generate(job) => Generated { frame: job.frame, picture: Some(u128::from(job.frame)) },
         Task::Refuse { .. } => panic!("one session"),
-    });
+    };
+    let (mut encode, mut generate) = (Fake(encode, PhantomData), Fake(generate, PhantomData));
     let mut log = Log::default();
     let outcome = sut_core::simulate::simulate(
-        schedule,
+        session.schedule,
         (path(forward), path("delay = { base = '20ms' }")),
         sut_core::simulate::Peer { endpoint: &mut sender, worker: &mut encode },
         sut_core::simulate::Peer { endpoint: &mut receiver, worker: &mut generate },
         &mut log,
     );
     assert!(outcome.unwrap().finished);
-    (session, log)
+    log
+}
+
+/// The standard grid and two smaller ones over a link.
+fn blank(forward: &str, options: Options) -> Log {
+    let session = lasting(&Options { grids: vec![24, 16], ..options });
+    call(forward, &session, |_, tokens| vec![1; tokens])
 }
 
 /// Reparo's rate-limited link, and one of half its rate: all tokens of the standard grid are 338 kbit/s with IP and UDP.
@@ -376,8 +391,8 @@ fn the_receiver_finds_what_a_bottleneck_carries() {
         let forward = format!(
             "delay = {{ base = '20ms' }}\nbottleneck = {{ rate = '{rate}kbit', queue = '{queue}B' }}"
         );
-        let (_, blind) = call(&forward, Options::default());
-        let (_, log) = call(&forward, Options { adapt: true, ..Options::default() });
+        let blind = blank(&forward, Options::default());
+        let log = blank(&forward, Options { adapt: true, ..Options::default() });
         assert!(log.dropped * 10 < blind.dropped, "{rate}: {} against {}", log.dropped, blind.dropped);
         // From the fifth second on below the link's rate, and not far below.
         let kbps: Vec<u64> = (5..20).map(|second| log.sent[&second] * 8 / 1000).collect();
@@ -386,11 +401,67 @@ fn the_receiver_finds_what_a_bottleneck_carries() {
     }
 }
 
+/// Tokens of a codebook of numbers on a line, coded, whose noise changes: three seconds of 8, of 300, and of all 1024 numbers.
+fn noisy(frame: u32, tokens: usize) -> Vec<u16> {
+    let mut random = link::SplitMix64::new(u64::from(frame));
+    let spread = [8, 300, 1024][frame as usize / 90 % 3];
+    (0..tokens).map(|_| (random.word() % spread) as u16).collect()
+}
+
+fn coded(options: Options) -> Session {
+    let codebook: Vec<f32> = (0..1024).map(|code| code as f32).collect();
+    let mut session = lasting(&Options { coding: Coding::Entropy, ..options });
+    session.variants = session.variants.coded(std::sync::Arc::new(Model::new(&codebook, 1)));
+    session
+}
+
+/// Bits a second without IP and UDP: [`Log::sent`] has 28 bytes more of each of 120 packets.
+fn payload(log: &Log, second: u64) -> u64 {
+    (log.sent[&second] - 120 * 28) * 8
+}
+
+/// All tokens of a 40 x 40 grid are 483,840 bits a second, and fit into 311,000 at 6.4 bits each. No second is more than five per cent
+/// above; of 8 numbers (3 bits and what other codes have) all tokens are sent, of 300 and more the target is used.
+#[test]
+fn a_target_counts_coded_bytes() {
+    let clean = "delay = { base = '20ms' }";
+    let session = coded(Options { grid: 40, target_kbps: 311, ..Options::default() });
+    let log = call(clean, &session, noisy);
+    // Captures begin at 100 ms and are encoded for a millisecond: seconds 1 and 2 are of the first kind, 4 and 5, 7 and 8 of the others.
+    let of_kind = |kind: u64| (1..19).filter(move |second| second / 3 % 3 == kind && second % 3 > 0);
+    for second in 1..20 {
+        assert!(payload(&log, second) <= 326_550, "{second}: {}", payload(&log, second));
+    }
+    for second in of_kind(0) {
+        assert!(payload(&log, second) < 200_000, "{second}: {}", payload(&log, second));
+    }
+    for second in of_kind(1).chain(of_kind(2)) {
+        assert!(payload(&log, second) > 305_000, "{second}: {}", payload(&log, second));
+    }
+    assert!(!log.events.iter().any(|e| matches!(e.kind, EventKind::Malformed { .. })));
+}
+
+/// 300 kbps, 90 from the tenth second on, which is another grid (36 x 36 reaches down to 199.7, four packets of 5 + 203 bytes), and 300 again.
+#[test]
+fn coded_targets_change_the_grid() {
+    let targets = vec![(0, 300), (10_000, 90), (15_000, 300)];
+    let session = coded(Options { grid: 36, grids: vec![20], targets, ..Options::default() });
+    assert_eq!([0, 300, 450].map(|frame| session.wanted(frame).setting.variant), [0, 1, 0]);
+    let log = call("delay = { base = '20ms' }", &session, |frame, tokens| noisy(90 + frame % 180, tokens));
+    for (seconds, kbps) in [(1..10, 300), (11..15, 90), (16..20, 300)] {
+        for second in seconds {
+            let used = payload(&log, second);
+            assert!((950 * kbps..=1050 * kbps).contains(&used), "{second}: {used} of {kbps}");
+        }
+    }
+    assert!(!log.events.iter().any(|e| matches!(e.kind, EventKind::Malformed { .. })));
+}
+
 /// The lossiest path of the paper has no bottleneck: nothing is dropped by the sender.
 #[test]
 fn loss_without_a_queue_lowers_nothing() {
     let forward = "delay = { base = '20ms' }\n[loss]\nmodel = 'gilbert_elliott'\ngood_to_bad = '6.8%'\nbad_to_good = '85.2%'\nloss_good = '4%'\nloss_bad = '75%'\nstep = 'frame'\nloss_by = 'new'\n";
-    let (_, log) = call(forward, Options { adapt: true, ..Options::default() });
+    let log = blank(forward, Options { adapt: true, ..Options::default() });
     // 4 (325 + 28) bytes 30 times a second.
     assert_eq!((5..20).map(|second| log.sent[&second]).collect::<Vec<_>>(), [42_360; 15]);
     assert!(log.dropped > 100);

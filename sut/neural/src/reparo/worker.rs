@@ -1,6 +1,6 @@
 //! The neural work: tokens of captured pictures, pictures of arrived tokens.
 
-use super::{Fill, Options, Session};
+use super::{Fill, Options, Packing, Session, Wanted};
 use anyhow::{Context, Result, bail, ensure};
 use codecs::{Arrival, CodecError, Restorer, Slot};
 use contract::units::{Entry, UnitsHeader, UnitsReader, UnitsWriter};
@@ -12,7 +12,7 @@ use models::token_recovery::{Copies, History, Recovery};
 use models::tokenizer::Places;
 use std::path::Path;
 use std::time::Duration;
-use sut_core::wire::reparo::Variant;
+use sut_core::wire::reparo::{PACKETS, Variant};
 use sut_core::wire::reparo_variants::{Setting, Variants};
 use sut_core::{Worker, WorkerError};
 use systems::clip;
@@ -25,19 +25,17 @@ use systems::kept;
 pub struct Encode {
     /// Captured frame.
     pub frame: u32,
-    /// What is sent of it.
-    pub setting: Setting,
+    /// What it is to have.
+    pub wanted: Wanted,
 }
 
-/// Its tokens; none when encoding failed.
+/// An encoded frame.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     /// Captured frame.
     pub frame: u32,
     /// What is sent of it.
-    pub setting: Setting,
-    /// Row by row.
-    pub tokens: Vec<u16>,
+    pub packets: [Vec<u8>; PACKETS as usize],
 }
 
 /// Generate a frame from what arrived of it.
@@ -99,6 +97,7 @@ fn format(options: &Options, variants: &Variants) -> Format {
 /// they are made once and kept in the run's cache, unless the receiver has a say in it.
 pub struct Sending {
     source: Source,
+    packing: Packing,
     cost: Duration,
 }
 
@@ -118,7 +117,7 @@ struct Encoder {
 
 impl Encoder {
     fn new(pictures: TokenPictures, session: &Session) -> Self {
-        let variant = session.setting(0).variant;
+        let variant = session.wanted(0).setting.variant;
         let encoding = pictures.codec(variant).encoding();
         Self { pictures, session: session.clone(), variant, encoding }
     }
@@ -152,10 +151,10 @@ impl Sending {
                 Source::Live { encoder: Box::new(Encoder::new(pictures, session)), frames }
             }
         };
-        Ok(Self { source, cost: options.charged(spec)?.encode })
+        Ok(Self { source, packing: Packing::new(session), cost: options.charged(spec)?.encode })
     }
 
-    fn tokens(&mut self, Encode { frame, setting }: Encode) -> Result<Vec<u16>> {
+    fn tokens(&mut self, frame: u32, setting: Setting) -> Result<Vec<u16>> {
         match &mut self.source {
             Source::Live { encoder, frames } => {
                 let picture =
@@ -184,7 +183,8 @@ fn cached(
     let weights = pictures.weights().to_owned();
     let (clip, frames) = (&spec.clip.hash, spec.clip.frames);
     let (width, height, fps) = (spec.clip.width, spec.clip.height, spec.clip.fps);
-    let plan = &session.plan;
+    // Coding has a say in it under a target.
+    let plan = (&session.plan, session.variants.is_coded());
     let hash = |path: &Path| contract::digest::sha256(path, contract::digest::cache_folder().as_deref());
     let torch = codecs::identity::library("libtorch_cpu", &hash);
     let made_by =
@@ -195,11 +195,14 @@ fn cached(
     let header = UnitsHeader::new(codec, (width, height, fps));
     kept::units(&path, &header, |writer| {
         let mut clip = clip::opener(&spec.clip, Stream::Rgb)()?;
-        let mut encoder = Encoder::new(pictures, session);
+        let (mut encoder, mut packing) = (Encoder::new(pictures, session), Packing::new(session));
         for frame in 0..frames {
             let picture =
                 clip.next()?.with_context(|| format!("the clip ends before captured frame {frame}"))?;
-            let tokens = encoder.tokens(frame, session.setting(frame), &picture);
+            let wanted = session.wanted(frame);
+            let setting = packing.setting(wanted);
+            let tokens = encoder.tokens(frame, setting, &picture);
+            _ = packing.pack(wanted, setting, frame, &tokens);
             let unit = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
             writer.append(&Entry::whole(frame, true, 0, unit))?;
         }
@@ -212,8 +215,10 @@ impl Worker for Sending {
     type Done = Encoded;
 
     fn run(&mut self, job: Encode) -> Result<Encoded, WorkerError> {
-        let Encode { frame, setting } = job;
-        Ok(Encoded { frame, setting, tokens: self.tokens(job)? })
+        let Encode { frame, wanted } = job;
+        let setting = self.packing.setting(wanted);
+        let tokens = self.tokens(frame, setting)?;
+        Ok(Encoded { frame, packets: self.packing.pack(wanted, setting, frame, &tokens) })
     }
 
     fn cost(&self, _job: &Encode) -> Duration {
