@@ -2,6 +2,7 @@
 //! an X screen where it is installed.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -70,6 +71,16 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The columns of every slot of `frames.csv`.
+    fn slots(&self) -> Vec<BTreeMap<String, String>> {
+        let text = fs::read_to_string(self.path("out/frames.csv")).unwrap_or_default();
+        let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned));
+        let head: Vec<String> = lines.next().into_iter().flatten().collect();
+        lines.map(|values| head.iter().cloned().zip(values).collect()).collect()
+    }
+}
+
 fn said(output: &Output) -> String {
     [&output.stderr, &output.stdout].map(|t| String::from_utf8_lossy(t).into_owned()).concat()
 }
@@ -123,6 +134,76 @@ fn ns_an_honest_app_is_scored_by_what_was_on_the_screen() {
     assert!(psnr.iter().all(|p| *p >= 60.0), "what is sent uncoded is shown as it was: {psnr:?}");
     let log = fs::read_to_string(place.path("out/sender.log")).unwrap();
     assert!(log.contains("BLOCKED") && !log.contains("SUCCEEDED"), "{log}");
+}
+
+/// The call's set-up is the app's own time, from its first process on: neither end waits for the harness, and nothing of it is counted.
+#[test]
+fn ns_the_first_picture_is_timed_from_the_first_process() {
+    if !possible() {
+        return;
+    }
+    let place = Place::new();
+    let text = said(&place.run("honest", ""));
+    let moment = |log: &str, word: &str| -> u64 {
+        let log = fs::read_to_string(place.path(log)).unwrap_or_default();
+        let line = log.lines().find_map(|line| line.strip_prefix(word)?.trim().parse().ok());
+        line.unwrap_or_else(|| panic!("{word}: {log}\n{text}"))
+    };
+    let began = ["out/receiver.log", "out/sender.log"].map(|log| moment(log, "began"));
+    let first = moment("out/receiver.log", "showed") - began[0].min(began[1]);
+    let app = &place.read("out/scores.json")["health"]["app"];
+    let measured = app["first_picture_ms"].as_u64().unwrap_or(0);
+    // The program's own word, and what its interpreter takes to start.
+    assert!((first / 1_000_000..first / 1_000_000 + 1500).contains(&measured), "{measured} ms, {first} ns");
+    assert!(began[1].abs_diff(began[0]) < 1_000_000_000, "{began:?}");
+}
+
+/// A screen that shows something else than the newest frame is scored by what it shows. Noise of 128 values against other such noise has
+/// 13.8 dB (two independent even draws: mean square 2 * 128^2 / 12), less in RGB, where limited range is stretched; against black still less.
+#[test]
+fn ns_what_stands_on_the_screen_is_what_is_scored() {
+    if !possible() {
+        return;
+    }
+    for (way, code) in [
+        ("goes_black", Some("screen_unreadable")),
+        ("goes_back", Some("screen_went_back")),
+        ("flashes", None),
+        ("flickers", Some("frames_flashed")),
+    ] {
+        let place = Place::new();
+        let output = place.run(way, "");
+        let (text, codes) = (said(&output), place.codes());
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{way}: {text}");
+        assert!(code.is_none_or(|code| codes.iter().any(|c| c == code)), "{way}: {codes:?}\n{text}");
+        let slots = place.slots();
+        assert_eq!(slots.len(), FRAMES, "{way}: {text}");
+        let psnr: Vec<f64> = slots.iter().map(|slot| slot["psnr"].parse().unwrap_or(f64::NAN)).collect();
+        let bad = psnr.iter().filter(|p| **p < 15.0).count();
+        // From 0.9 s of 1.5 on, from the beginning, from 0.5 s on.
+        let least = match way {
+            "goes_black" | "goes_back" => 8,
+            "flickers" => 20,
+            _ => FRAMES * 8 / 10,
+        };
+        assert!(bad >= least, "{way}: {bad} slots of {psnr:?}\n{text}");
+        let last = slots.last().unwrap();
+        assert_eq!(last["status"], "frozen", "{way}: {last:?}");
+        let shown: Option<usize> = last["shown_frame_id"].parse().ok();
+        match way {
+            "goes_black" => assert_eq!(shown, None, "{last:?}"),
+            "goes_back" => assert!(shown.is_some_and(|f| f + 20 < FRAMES), "{last:?}"),
+            // 14 frames before the newest, which is 4 or 5 pictures after the clip's end.
+            "flickers" => assert!(shown.is_some_and(|f| f + 5 < FRAMES), "{last:?}"),
+            _ => {}
+        }
+        if way.starts_with("goes") {
+            assert!(
+                psnr[..10].iter().filter(|p| **p > 60.0).count() >= 5,
+                "what came before counts: {psnr:?}"
+            );
+        }
+    }
 }
 
 /// What each cheat is found out as.

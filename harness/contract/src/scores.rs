@@ -138,7 +138,7 @@ pub struct Health {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AppHealth {
-    /// From the start of the processes to the first picture of the camera on the screen, milliseconds.
+    /// From the start of the first of the system's processes to the first picture of the camera on the screen, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_picture_ms: Option<u64>,
     /// The same until the harness took the call for set up: both ends ready, and that picture seen.
@@ -148,6 +148,12 @@ pub struct AppHealth {
     pub pictures: u64,
     /// Pictures on the screen since frame 0 without a marker of this run.
     pub unmarked: u64,
+    /// How long the screen showed such pictures, from the clip's first frame on it to the last slot, milliseconds.
+    pub unmarked_ms: u64,
+    /// How long it showed an older frame than it had shown before, milliseconds.
+    pub older_ms: u64,
+    /// Frames that gave way to something else than a newer frame before anybody could see them; they do not count as shown.
+    pub flashed: u64,
     /// Pictures that never held still between two looks at the screen.
     pub torn: u64,
     /// Pictures whose content was compared with the clip, the marker's cross-check.

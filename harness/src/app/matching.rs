@@ -34,7 +34,7 @@ pub struct Matched {
     pub contradicted: u64,
     /// The first of them.
     pub first: u32,
-    /// Pictures without a marker that look like the clip, of those that were kept.
+    /// Pictures without a marker that look like the clip, of those that stood on the screen.
     pub unmarked_alike: u64,
 }
 

@@ -42,6 +42,8 @@ const DISPLAY: &str = ":99";
 const SCREEN: (usize, usize) = (640, 480);
 /// How long Xvfb may take to be there.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long after the clip the screen is looked at, if the app keeps a clock of its own.
+pub const TAIL: Duration = Duration::from_secs(3);
 
 /// Camera and screen of a run.
 pub struct App {
@@ -53,7 +55,9 @@ pub struct App {
     server: Option<server::Server>,
     folders: [PathBuf; 2],
     screen: Screen,
-    started_ns: u64,
+    /// From frame 0's capture to the last moment at which the last frame can be shown.
+    length_ns: u64,
+    started_ns: Option<u64>,
     ready_ns: Option<u64>,
 }
 
@@ -78,7 +82,10 @@ impl App {
         let secret = marker::secret().context("failed to draw the marker's secret")?;
         let words = Arc::new(Words::new(secret, spec.clip.frames));
         let camera = Camera::start(&spec.clip, layout, words.clone(), folders[0], run_dir)?;
-        let recorder = Arc::new(Recorder::new(layout, words, run_dir, camera.newest_shown())?);
+        let (clip, newest) = ((spec.clip.frames, spec.clip.fps), camera.newest_shown());
+        let recorder = Arc::new(Recorder::new((layout, words), clip, run_dir, newest)?);
+        let tail = spec.scenario.playout.at_most().min(TAIL).as_nanos() as u64;
+        let length_ns = u64::from(spec.clip.frames) * spec.interval_ns() + tail;
         let (xvfb, eye) = match manifest.screen {
             Screen::X11 => {
                 let (running, folder) = start_xvfb(&layout, lab)?;
@@ -99,9 +106,15 @@ impl App {
             server,
             folders: folders.map(Path::to_owned),
             screen: manifest.screen,
-            started_ns: monotonic_ns(),
+            length_ns,
+            started_ns: None,
             ready_ns: None,
         })
+    }
+
+    /// The first of the system's processes is about to start.
+    pub fn begins(&mut self) {
+        self.started_ns.get_or_insert_with(monotonic_ns);
     }
 
     /// What the process at `end` is told in its environment.
@@ -149,6 +162,7 @@ impl App {
     /// The call is set up; frame 0 is captured when `CLOCK_MONOTONIC` reads `at_ns`.
     pub fn frame_0_at(&self, at_ns: u64) {
         self.camera.frame_0_at(at_ns);
+        self.eye.recorder().until(at_ns + self.length_ns);
         if let Some(server) = &self.server {
             server.count_from_now();
         }
@@ -171,15 +185,19 @@ impl App {
         let recording = recorder.take();
         let judged = slots::judge(spec, &recording, epoch_ns);
         slots::write(spec, &captured, &judged, epoch_ns, run_dir)?;
-        let pictures = judged.slots.iter().map(|s| s.place);
+        let pictures = judged.slots.iter().map(slots::Slot::place);
         screen::write_slots(recorder, pictures, spec.clip.fps, &run_dir.join("rendered.rgb.y4m"))?;
         let matched = matching::check(spec, recorder, &recording)?;
-        let since = |t: u64| t.saturating_sub(self.started_ns) / 1_000_000;
+        let since = |t: u64| Some(t.saturating_sub(self.started_ns?) / 1_000_000);
+        let other = judged.other(&recording, epoch_ns);
         let health = AppHealth {
-            first_picture_ms: recording.first_ns.map(since),
-            set_up_ms: self.ready_ns.map(since),
+            first_picture_ms: recording.first_ns.and_then(since),
+            set_up_ms: self.ready_ns.and_then(since),
             pictures: judged.first_seen.iter().flatten().count() as u64,
             unmarked: recording.unmarked,
+            unmarked_ms: other.unmarked_ms,
+            older_ms: other.older_ms,
+            flashed: recording.flashed,
             torn: recording.torn,
             compared: matched.compared,
             nearest: matched.nearest,
@@ -190,6 +208,7 @@ impl App {
             marker_rows: self.layout.strip as u64,
         };
         let mut findings = matched.findings(spec.clip.frames, recording.unmarked);
+        findings.extend(other.findings(recording.flashed, spec.clip.frames));
         let limit = manifest.limits.signal_kb << 10;
         let bytes = self.server.as_ref().map_or(0, server::Server::bytes);
         findings.extend((bytes > limit).then_some(Finding::ServerTraffic { bytes, limit }));

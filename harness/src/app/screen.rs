@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,29 +24,40 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const PIPE: &str = "screen.y4m";
 /// How often the frame buffer is looked at.
 const LOOK: Duration = Duration::from_millis(2);
-/// Rows of the picture that are looked at for a change of it.
+/// Rows of the picture that are looked at for a change of it, evenly spread; at every look they are the next ones down, so that what is
+/// narrower than their distance is seen some looks later.
 const PROBES: usize = 8;
 /// A picture is taken when two looks at it agree, or after so many.
 const TRIES: usize = 4;
-/// Pictures without a word that are kept, for the cross-check.
-const UNMARKED: u64 = 64;
+/// What stands for less than this before it gives way is not seen by anybody: a display of 60 Hz shows a picture for 16.7 ms, of which two
+/// looks at the screen may each miss [`LOOK`] and more.
+pub const FLASH: Duration = Duration::from_millis(10);
 
-/// A picture that appeared on the screen.
+/// A picture that stood on the screen, until the next one in a [`Recording`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// When, on `CLOCK_MONOTONIC`.
+    /// Since when, on `CLOCK_MONOTONIC`.
     pub t_ns: u64,
     /// Which of the camera's it is, by its marker.
     pub pictured: Option<CameraPicture>,
-    /// Its place in the store, if it was kept.
+    /// The newest frame that had been on the screen by then, itself included.
+    pub newest: Option<u32>,
+    /// It is a frame, and newer than all before it.
+    pub advances: bool,
+    /// Hash of its samples: two pictures of one marker may differ.
+    pub content: u64,
+    /// Its place in the store; none: there was no room.
     pub place: Option<u64>,
 }
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
 pub struct Recording {
-    /// In the order of time. Fillers are not kept, nor frames a second time.
+    /// What stood on the screen since frame 0 was captured, whatever it was, in the order of time. Not in it: fillers before the first frame,
+    /// and what gave way within [`FLASH`] to something else than a newer frame.
     pub seen: Vec<Seen>,
+    /// Frames that were left out for that.
+    pub flashed: u64,
     /// Pictures that carry no word of this run, since frame 0.
     pub unmarked: u64,
     /// Pictures that never held still between two looks.
@@ -57,36 +68,93 @@ pub struct Recording {
     pub broken: Option<String>,
 }
 
+impl Recording {
+    /// Adds a picture that appeared at `t_ns`. What gave way too soon goes; a picture that was only away for a moment has never left. True if
+    /// it is new: it then is the last one of [`seen`](Self::seen), without a place.
+    pub fn add(&mut self, t_ns: u64, pictured: Option<CameraPicture>, content: u64, flash_ns: u64) -> bool {
+        while let Some(last) = self.seen.last() {
+            // A newer frame may follow at once: frames that were held up come in bursts.
+            let gives_way = match (last.pictured, pictured) {
+                (Some(CameraPicture::Frame(before)), Some(CameraPicture::Frame(frame))) => {
+                    !last.advances || frame <= before
+                }
+                _ => true,
+            };
+            if !gives_way || t_ns.saturating_sub(last.t_ns) >= flash_ns {
+                break;
+            }
+            // The same frame once more is one that was being drawn.
+            self.flashed += u64::from(last.advances && last.pictured != pictured);
+            self.seen.pop();
+        }
+        let last = self.seen.last();
+        if last.is_some_and(|last| (last.pictured, last.content) == (pictured, content)) {
+            return false;
+        }
+        let before = last.and_then(|last| last.newest);
+        let frame = match pictured {
+            Some(CameraPicture::Frame(frame)) => Some(frame),
+            _ => None,
+        };
+        let (newest, advances) = (before.max(frame), frame.is_some() && frame > before);
+        self.seen.push(Seen { t_ns, pictured, newest, advances, content, place: None });
+        true
+    }
+
+    /// Whether a frame of the clip stands on the screen, or has.
+    fn has_begun(&self) -> bool {
+        self.seen.last().is_some_and(|last| last.newest.is_some())
+    }
+}
+
 /// Recognises and stores pictures; shared between the thread that looks and whoever asks.
 pub struct Recorder {
     layout: Layout,
     words: Arc<Words>,
     newest: Box<dyn Fn() -> Option<u32> + Send + Sync>,
     store: File,
+    /// Pictures that are kept at most.
+    most: u64,
+    flash_ns: u64,
+    /// When the last slot is over; what is shown later is nobody's.
+    until_ns: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     recording: Recording,
+    /// Places of the store that are taken.
     stored: u64,
-    kept: std::collections::BTreeSet<u32>,
 }
 
+/// Pictures that are kept besides those of an app whose screen changes four times a frame.
+const BESIDES: u64 = 64;
+
 impl Recorder {
-    /// Pictures go into a file without a name in `folder`; `newest` says which frame the camera has shown last.
+    /// Pictures go into a file without a name in `folder`; `newest` says which frame of a clip of `frames`, `fps` a second, the camera has
+    /// shown last.
     ///
     /// # Errors
     /// When the store cannot be made.
     pub fn new(
-        layout: Layout,
-        words: Arc<Words>,
+        (layout, words): (Layout, Arc<Words>),
+        (frames, fps): (u32, u32),
         folder: &Path,
         newest: Box<dyn Fn() -> Option<u32> + Send + Sync>,
     ) -> Result<Self> {
         let store = tempfile::tempfile_in(folder)
             .with_context(|| format!("failed to create a file in {}", folder.display()))?;
-        Ok(Self { layout, words, newest, store, state: Mutex::default() })
+        let interval_ns = 1_000_000_000 / u64::from(fps.max(1));
+        let flash_ns = (FLASH.as_nanos() as u64).min(interval_ns / 2);
+        let most = 4 * (u64::from(frames) + u64::from(fps)) + BESIDES;
+        let (until_ns, state) = (AtomicU64::new(u64::MAX), Mutex::default());
+        Ok(Self { layout, words, newest, store, most, flash_ns, until_ns, state })
+    }
+
+    /// Nothing counts that comes when `CLOCK_MONOTONIC` reads more than this.
+    pub fn until(&self, ns: u64) {
+        self.until_ns.store(ns, Ordering::SeqCst);
     }
 
     /// Whether a picture of the camera has been on the screen.
@@ -102,32 +170,48 @@ impl Recorder {
     /// Notes a picture that appeared at `t_ns`; `picture` makes it, without its strip, if it is to be kept.
     fn note(&self, t_ns: u64, pictured: Option<CameraPicture>, torn: bool, picture: impl FnOnce() -> Yuv420) {
         let Ok(mut state) = self.state.lock() else { return };
+        let State { recording, stored } = &mut *state;
         if pictured.is_some() {
-            state.recording.first_ns.get_or_insert(t_ns);
+            recording.first_ns.get_or_insert(t_ns);
         }
-        let keep = match pictured {
-            Some(CameraPicture::Filler(_)) => return,
-            Some(CameraPicture::Frame(frame)) => state.kept.insert(frame),
-            None if (self.newest)().is_none() => return,
-            None => {
-                state.recording.unmarked += 1;
-                state.recording.unmarked <= UNMARKED
-            }
-        };
-        if !keep {
+        if t_ns > self.until_ns.load(Ordering::SeqCst) {
             return;
         }
-        state.recording.torn += u64::from(torn && pictured.is_some());
+        match pictured {
+            Some(CameraPicture::Frame(_)) => {}
+            // Before the clip the camera films, and what is shown of it is none of the clip.
+            Some(CameraPicture::Filler(_)) if !recording.has_begun() => return,
+            Some(CameraPicture::Filler(_)) => {}
+            None if (self.newest)().is_none() => return,
+            None => recording.unmarked += 1,
+        }
         let picture = picture();
         let bytes = [&picture.y[..], &picture.u, &picture.v].concat();
-        let place = state.stored;
-        let written = self.store.write_all_at(&bytes, place * bytes.len() as u64);
-        if let Err(why) = written {
-            state.recording.broken.get_or_insert(format!("a picture of the screen could not be kept: {why}"));
+        if !recording.add(t_ns, pictured, xxh3_64(&bytes), self.flash_ns) {
             return;
         }
-        state.stored += 1;
-        state.recording.seen.push(Seen { t_ns, pictured, place: Some(place) });
+        recording.torn += u64::from(torn && pictured.is_some());
+        let Some((last, before)) = recording.seen.split_last_mut() else { return };
+        // Places are taken in the order of time: those of pictures that went are free again.
+        *stored = before.iter().rev().find_map(|seen| seen.place).map_or(0, |place| place + 1);
+        if *stored == self.most {
+            let why = format!(
+                "it showed more than {} pictures, and not all of them could be kept; a call shows one a frame",
+                self.most
+            );
+            recording.broken.get_or_insert(why);
+            return;
+        }
+        match self.store.write_all_at(&bytes, *stored * bytes.len() as u64) {
+            Ok(()) => {
+                last.place = Some(*stored);
+                *stored += 1;
+            }
+            Err(why) => {
+                let why = format!("a picture of the screen could not be kept: {why}");
+                recording.broken.get_or_insert(why);
+            }
+        }
     }
 
     fn broke(&self, why: String) {
@@ -256,26 +340,17 @@ impl FrameBuffer {
 
     fn watch(&self, recorder: &Recorder, over: &AtomicBool) -> Result<()> {
         let (mut probe, mut strip) = (Vec::new(), Vec::new());
-        let (mut before, mut noted) = (0, None);
+        // What was noted last, and its picture.
+        let (mut noted, mut taken): (Option<Option<CameraPicture>>, Vec<u8>) = (None, Vec::new());
         let (mut copy, mut again) = (Vec::new(), Vec::new());
+        let mut looks = 0;
         while !over.load(Ordering::SeqCst) {
             std::thread::sleep(LOOK);
             let t_ns = monotonic_ns();
             self.rows(self.layout.height, self.layout.strip, &mut strip)?;
             let pictured = self.pictured(recorder, &strip);
-            let mut signature = 0;
-            for i in 0..PROBES {
-                let row = (2 * i + 1) * self.layout.height / (2 * PROBES);
-                self.rows(row, 1, &mut probe)?;
-                signature =
-                    xxh3_64(&[&probe[..self.layout.width * 4], &u64::to_le_bytes(signature)].concat());
-            }
-            let same = match pictured {
-                Some(_) => pictured == noted,
-                None => noted.is_none() && signature == before,
-            };
-            before = signature;
-            if same {
+            looks += 1;
+            if noted == Some(pictured) && self.is_as_taken(looks, &taken, &mut probe)? {
                 continue;
             }
             // It is drawn in more than one moment: what two looks see alike is whole.
@@ -298,10 +373,25 @@ impl FrameBuffer {
             if torn && pictured.is_none() {
                 continue;
             }
-            noted = pictured;
-            recorder.note(t_ns, pictured, torn, || self.picture(&copy));
+            noted = Some(pictured);
+            std::mem::swap(&mut taken, &mut copy);
+            recorder.note(t_ns, pictured, torn, || self.picture(&taken));
         }
         Ok(())
+    }
+
+    /// Whether some rows of the screen, other ones at each look, are those of the picture that was taken.
+    fn is_as_taken(&self, look: usize, taken: &[u8], probe: &mut Vec<u8>) -> std::io::Result<bool> {
+        let (height, bytes) = (self.layout.height, self.layout.width * 4);
+        let apart = (height / PROBES).max(1);
+        for i in 0..PROBES {
+            let row = (i * height / PROBES + look % apart).min(height - 1);
+            self.rows(row, 1, probe)?;
+            if taken.get(row * self.stride..row * self.stride + bytes) != Some(&probe[..bytes]) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn pictured(&self, recorder: &Recorder, strip: &[u8]) -> Option<CameraPicture> {
@@ -362,7 +452,6 @@ fn take_pictures(pipe: File, recorder: &Recorder, over: &AtomicBool) -> Result<(
         );
     }
     let mut noted = None;
-    let mut before = 0;
     loop {
         let picture = match reader.next_frame() {
             Ok(Some(picture)) => picture,
@@ -372,11 +461,8 @@ fn take_pictures(pipe: File, recorder: &Recorder, over: &AtomicBool) -> Result<(
         };
         let t_ns = monotonic_ns();
         let pictured = recorder.identify(|x, y| picture.y[(layout.height + y) * layout.width + x]);
-        let signature = xxh3_64(&picture.y);
-        let same =
-            if pictured.is_some() { pictured == noted } else { noted.is_none() && signature == before };
-        (noted, before) = (pictured, signature);
-        if !same {
+        let content = picture.planes().map(xxh3_64);
+        if noted.replace((pictured, content)) != Some((pictured, content)) {
             recorder.note(t_ns, pictured, false, || layout.crop(&picture));
         }
     }

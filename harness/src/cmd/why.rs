@@ -1,8 +1,8 @@
 //! `freezeframe why`: why a frame did not render.
 
 use crate::launch::is_run_dir;
-use crate::record::{Ledger, join, read_events, read_fates, why};
-use crate::score::slots_of;
+use crate::record::{Ledger, Slots, join, read_events, read_fates, why};
+use crate::score::{read_health, slots_of};
 use contract::{FrameRow, RunSpec, Status, Stream, exit};
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ fn answer(args: &Args) -> anyhow::Result<String> {
     }
     contract::seal::check_evidence(&args.run)?;
     let spec = RunSpec::read(&args.run)?;
-    let slots = slots_of(&spec);
+    let slots = Slots { watched: read_health(&args.run)?.app.is_some(), ..slots_of(&spec) };
     let events = args.run.join("events.jsonl");
     let fates = args.run.join("fates.jsonl");
     let ledger = if fates.is_file() { Some(Ledger::of(read_fates(&fates)?, slots.window())?) } else { None };

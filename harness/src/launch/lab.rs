@@ -4,7 +4,7 @@ use super::child::{Failure, Interrupted, Running, command, interrupted};
 use super::files::{EndFiles, write_new};
 use super::sandbox::{Part, RunPlaces, Surroundings, isolation_but, not_isolated};
 use super::traffic::Traffic;
-use crate::app::App;
+use crate::app::{self, App};
 use crate::bad_input;
 use crate::record::{Finding, read_fates, rtp};
 use anyhow::{Context, Result};
@@ -18,6 +18,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Port of both ends.
@@ -32,8 +33,6 @@ const NOT_YET: Duration = Duration::from_secs(86_400);
 const LEAD: Duration = Duration::from_millis(100);
 /// Between the last slot and `stop`: a system that ends by itself is not told to.
 const STOP_AFTER: Duration = Duration::from_secs(1);
-/// How long after the clip an app's screen is looked at, if it keeps a clock of its own.
-const APP_TAIL: Duration = Duration::from_secs(3);
 /// How often the counts of the path are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -69,9 +68,11 @@ pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path
     let health = health?;
     let mut findings = path_findings(&health, manifest);
     findings.extend(ends.findings(manifest));
-    findings.append(&mut ends.seen);
+    let (seen, noted): (Vec<Finding>, Vec<Finding>) = ends.seen.drain(..).partition(Finding::invalidates);
+    findings.extend(seen);
     merge_events(run_dir)?;
     let mut warnings: Vec<Warning> = not_isolated(manifest).into_iter().collect();
+    warnings.extend(noted.iter().map(Finding::to_warning));
     let spec = RunSpec { captured_from_ns: ends.captured_from_ns, ..spec.clone() };
     if manifest.capturing {
         // Readers of the run count frames from there.
@@ -149,25 +150,27 @@ impl Ends {
             true => Some(App::start(spec, manifest, run_dir, [files[0].folder(), files[1].folder()], lab)?),
             false => None,
         };
-        let start = |end, part, files: &EndFiles, local: &str, peer: &str| -> Result<Running> {
+        // All that takes the harness long comes before the first process starts: neither end waits for it, and no time of theirs has it.
+        let prepare = |end, part, files: &EndFiles, local: &str, peer: &str| -> Result<_> {
             let own = files.folder();
-            let (name, word) = if end == End::Sender { ("sender", "send") } else { ("receiver", "receive") };
+            let word = if end == End::Sender { "send" } else { "receive" };
             let mut command =
                 command(manifest, &[word, &own.to_string_lossy(), "--local", local, "--peer", peer])?;
             command.envs(app.iter().flat_map(|a| a.environment(end)));
             let run = RunPlaces { spec, own, hidden: [run_dir, final_dir] };
             let surroundings = Surroundings::of(manifest, part, Some(run), &run.spec.options)?;
-            let network = lab.network(end)?;
-            Running::start(
-                name,
-                command,
-                &surroundings,
-                Some(&network),
-                Some(&run_dir.join(format!("{name}.log"))),
-            )
+            Ok((command, surroundings, lab.network(end)?))
         };
-        let mut receiver = start(End::Receiver, Part::Receive, &files[1], &rx, &tx)?;
-        let mut sender = start(End::Sender, Part::Send, &files[0], &tx, &rx)?;
+        let of_receiver = prepare(End::Receiver, Part::Receive, &files[1], &rx, &tx)?;
+        let of_sender = prepare(End::Sender, Part::Send, &files[0], &tx, &rx)?;
+        let start =
+            |name: &str, (command, surroundings, network): (Command, Surroundings, netns::Network)| {
+                let log = run_dir.join(format!("{name}.log"));
+                Running::start(name, command, &surroundings, Some(&network), Some(&log))
+            };
+        app.iter_mut().for_each(App::begins);
+        let mut receiver = start("receiver", of_receiver)?;
+        let mut sender = start("sender", of_sender)?;
         let ready_limit = manifest
             .ready_timeout_s
             .map_or_else(|| (READY_PER_FRAME * spec.clip.frames).max(READY_AT_LEAST), Duration::from_secs);
@@ -183,7 +186,7 @@ impl Ends {
         receiver.say(&line);
         sender.say(&line);
         let tail = spec.scenario.playout.at_most();
-        let tail = if app.is_some() { tail.min(APP_TAIL) } else { tail };
+        let tail = if app.is_some() { tail.min(app::TAIL) } else { tail };
         let clock = Clock { epoch_ns, spec, tail };
         let exits = self.until_the_end(lab, &mut sender, &mut receiver, manifest, app.as_mut(), &clock)?;
         self.ended_ns = monotonic_ns().saturating_sub(epoch_ns);

@@ -54,6 +54,7 @@ mod tests {
             slot_tolerance: Duration::from_millis(tolerance_ms),
             one_packet_per_message: false,
             last_slot: None,
+            watched: false,
         };
         let pairs: Vec<_> = (0..)
             .zip(offsets_us)

@@ -344,6 +344,27 @@ pub enum Finding {
         /// Of the first 64, how many look like the clip.
         alike: u64,
     },
+    /// Slots of an app at which the screen showed a picture that is none of the camera's, after frames of the clip.
+    ScreenUnreadable {
+        /// Slots.
+        slots: u32,
+        /// For how long, milliseconds.
+        ms: u64,
+    },
+    /// Slots of an app at which the screen had gone back to an older frame.
+    ScreenWentBack {
+        /// Slots.
+        slots: u32,
+        /// For how long, milliseconds.
+        ms: u64,
+    },
+    /// Frames that an app showed for a moment that nobody can see.
+    FramesFlashed {
+        /// Frames.
+        count: u64,
+        /// Frames of the clip.
+        of: u32,
+    },
     /// The harness's screen could not be seen to the end.
     ScreenBroken {
         /// Why.
@@ -418,6 +439,9 @@ impl Finding {
             Finding::MarkerContradicted { .. } => "marker_contradicted",
             Finding::UnmarkedPictures { .. } => "unmarked_pictures",
             Finding::ScreenBroken { .. } => "screen_broken",
+            Finding::ScreenUnreadable { .. } => "screen_unreadable",
+            Finding::ScreenWentBack { .. } => "screen_went_back",
+            Finding::FramesFlashed { .. } => "frames_flashed",
             Finding::ServerTraffic { .. } => "server_traffic",
             Finding::NoLoss { .. } => "no_loss",
             Finding::MetricMissing { .. } => "metric_missing",
@@ -436,6 +460,9 @@ impl Finding {
                 | Finding::FrozenShowsOther { .. }
                 | Finding::FrozenStoreDiffers { .. }
                 | Finding::MuchOutside { .. }
+                | Finding::ScreenUnreadable { .. }
+                | Finding::ScreenWentBack { .. }
+                | Finding::FramesFlashed { .. }
         )
     }
 
@@ -643,7 +670,19 @@ impl fmt::Display for Finding {
             ),
             Finding::UnmarkedPictures { count, alike } => write!(
                 f,
-                "the screen showed {count} pictures without a marker of this run ({alike} of the first 64 look like the clip); what the camera filmed has one"
+                "the screen showed {count} pictures without a marker of this run ({alike} of those that stood there look like the clip); what the camera filmed has one"
+            ),
+            Finding::ScreenUnreadable { slots, ms } => write!(
+                f,
+                "in {slots} slots (for {ms} ms of the clip) the screen showed a picture without a readable marker after frames of the clip: black, a spinner, a damaged picture; these slots are not rendered, and scored by that picture"
+            ),
+            Finding::ScreenWentBack { slots, ms } => write!(
+                f,
+                "in {slots} slots (for {ms} ms of the clip) the screen went back to an older frame than it had shown; these slots are not rendered, and scored by that picture"
+            ),
+            Finding::FramesFlashed { count, of } => write!(
+                f,
+                "{count} of {of} frames stood on the screen for less than 10 ms before something else than a newer frame took their place; nobody sees them, and they do not count as shown"
             ),
             Finding::ScreenBroken { reason } => write!(f, "the screen was not seen to the end: {reason}"),
             Finding::ServerTraffic { bytes, limit } => write!(

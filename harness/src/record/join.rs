@@ -29,6 +29,8 @@ pub struct Slots {
     pub one_packet_per_message: bool,
     /// Where a system's own clock decides: its last slot. What is sent until then is the clip's.
     pub last_slot: Option<Timestamp>,
+    /// The harness has seen the screen itself: a slot shows what it says, whatever was there before.
+    pub watched: bool,
 }
 
 impl Slots {
@@ -433,6 +435,9 @@ impl<'a> Joiner<'a> {
         if row.is_shown() {
             screen.frame = row.shown_frame_id;
             screen.shown.insert(row.frame_id);
+            return;
+        }
+        if self.slots.watched {
             return;
         }
         if let Some(slot) = &cell.slot

@@ -108,6 +108,7 @@ pub fn slots_of(spec: &RunSpec) -> Slots {
         },
         one_packet_per_message: spec.options.get("transport").and_then(|t| t.as_str()) == Some("datagram"),
         last_slot: None,
+        watched: false,
     }
 }
 
@@ -143,6 +144,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
     slots.last_slot = last_slot(&spec, dir)?;
     let fates = dir.join("fates.jsonl");
     let launched = read_health(dir)?;
+    slots.watched = launched.app.is_some();
     let mut delivered = if fates.is_file() { Some(Delivered::new(&spec)?) } else { None };
     let ledger = match &mut delivered {
         Some(delivered) => Some(Ledger::of(
@@ -193,6 +195,7 @@ pub fn score_run(dir: &Path, options: &Options, progress: &(dyn Fn(u32) + Sync))
             strips: options.strips,
             threads: options.threads.max(1),
             shared: &options.shared,
+            watched: slots.watched,
             progress,
         };
         stream::score_stream(&job, &mut of_stream)
@@ -352,7 +355,7 @@ fn health(mut health: Health, findings: &[Finding], totals: &crate::record::Tota
 }
 
 /// What the launcher wrote; without a word of it the run is valid.
-fn read_health(dir: &Path) -> anyhow::Result<Health> {
+pub fn read_health(dir: &Path) -> anyhow::Result<Health> {
     let path = dir.join("health.json");
     if !path.is_file() {
         return Ok(Health { valid: true, ..Health::default() });

@@ -56,12 +56,22 @@ pub struct Job<'a> {
     pub threads: usize,
     /// What other scorings may share.
     pub shared: &'a Shared,
+    /// The harness has seen the screen itself: each slot's picture in the store is what was there.
+    pub watched: bool,
     /// Called after each slot with the number of slots done.
     pub progress: &'a (dyn Fn(u32) + Sync),
 }
 
 /// Slots closer to each other than this share one strip: the worst frames of one freeze look alike.
 const STRIP_BUCKET: u32 = 15;
+
+impl Job<'_> {
+    /// The frame whose picture is on the screen in a slot; none: black. What a harness's screen showed may be no frame at all, and is the
+    /// slot's own picture.
+    fn on_screen(&self, row: &FrameRow) -> Option<u32> {
+        row.shown_frame_id.or(self.watched.then_some(row.frame_id))
+    }
+}
 
 /// What is known of a slot.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +115,11 @@ fn no_input(error: &anyhow::Error) -> anyhow::Error {
 pub fn score_stream(job: &Job, rows: &mut [&mut FrameRow]) -> anyhow::Result<Vec<Finding>> {
     let captured = job.shared.captured(job.clip, job.stream, job.cache)?;
     let meaning = captured.meaning();
-    let screen = pictures::on_screen(rows.iter().map(|row| &**row));
+    let screen = if job.watched {
+        rows.iter().map(|row| Some(row.frame_id)).collect()
+    } else {
+        pictures::on_screen(rows.iter().map(|row| &**row))
+    };
     let open = || -> anyhow::Result<Option<Shown>> {
         let mut shown = Shown::open(job.dir, job.clip, job.stream, meaning.colour)?;
         shown.iter_mut().for_each(|shown| shown.keep_the_screen(screen.clone()));
@@ -217,7 +231,7 @@ fn look_up(row: &FrameRow, shown: &Shown, caches: &Caches, job: &Job, nothing: u
     {
         (known.captured, known.truth) = (from_hex(picture), from_hex(truth).unwrap_or_default());
     }
-    known.shown = match row.shown_frame_id {
+    known.shown = match job.on_screen(row) {
         None => Some(nothing),
         Some(frame) => shown.key(frame).and_then(|key| lock(&caches.decoded).get(key).and_then(from_hex)),
     };
@@ -375,7 +389,7 @@ impl<'a> Visit<'a> {
                 if known[slot].captured.replace(seen.hash).is_none() {
                     self.note_captured(row.frame_id, &seen);
                 }
-                let picture = match row.shown_frame_id {
+                let picture = match job.on_screen(row) {
                     None => Some(black(job, self.meaning)),
                     Some(frame) => shown.picture(row.frame_id, frame)?,
                 };
@@ -530,7 +544,7 @@ fn write_strips<'a>(
                     }
                     let Some((captured, shown)) = &mut again else { continue };
                     let seen = captured.frame(candidate.frame)?;
-                    let picture = match rows[slot].shown_frame_id {
+                    let picture = match job.on_screen(rows[slot]) {
                         None => Some(black(job, meaning)),
                         Some(frame) => shown.picture(candidate.frame, frame)?,
                     };

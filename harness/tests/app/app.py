@@ -4,6 +4,7 @@ not let it profit prints SUCCEEDED or BLOCKED."""
 import json, os, random, socket, struct, sys, threading, time
 
 way, part, run = sys.argv[1:4]
+print("began", time.monotonic_ns(), file=sys.stderr, flush=True)
 flags = dict(zip(sys.argv[4::2], sys.argv[5::2]))
 address = lambda flag: (flags[flag].rsplit(":", 1)[0], int(flags[flag].rsplit(":", 1)[1]))
 width, height = map(int, os.environ["FREEZEFRAME_PICTURE"].split("x"))
@@ -73,11 +74,32 @@ def receive():
         return (mine[:y] + strip[y:width * height] + mine[y:y + c] + strip[width * height + c:width * height * 5 // 4]
                 + mine[y + c:] + strip[width * height * 5 // 4 + c:])
 
-    begun, shown = None, 0
+    def black(strip=None):
+        """A black picture, with the marker of another one below it if there is one."""
+        dark = bytes([16]) * (width * rows) + bytes([128]) * (width * rows // 2)
+        return above(dark, strip or bytes([16]) * (width * height) + bytes([128]) * (width * height // 2))
+
+    begun, shown, before = None, 0, []
 
     def show(picture):
         nonlocal begun, shown
+        if not begun:
+            print("showed", time.monotonic_ns(), file=sys.stderr, flush=True)
         shown += 1
+        # The clip begins 2.1 s after the first picture.
+        live = time.monotonic() - (begun or time.monotonic())
+        before.append(picture)
+        if way == "goes_black" and live > 3:
+            picture = black()
+        elif way == "goes_back" and live > 3:
+            picture = before[-20]
+            before.pop()
+        elif way == "flashes" and live > 1.5:
+            screen.write(b"FRAME\n" + picture)
+            picture = black(picture)
+        elif way == "flickers" and live > 2.6:
+            screen.write(b"FRAME\n" + picture)
+            picture = before[-15]
         # The warm-up is played by the rules, so that the call comes about.
         begun = begun or time.monotonic()
         if time.monotonic() - begun > 1.5:

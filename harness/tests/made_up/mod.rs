@@ -75,6 +75,7 @@ pub fn slots(frames: u32) -> Slots {
         slot_tolerance: Duration::ZERO,
         one_packet_per_message: true,
         last_slot: None,
+        watched: false,
     }
 }
 

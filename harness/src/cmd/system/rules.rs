@@ -78,8 +78,15 @@ pub const RULES: &[Rule] = &[
     ),
     live(
         "of an app the screen shows the camera's pictures, with this run's marker (manifest: kind)",
-        &["screen_broken", "unmarked_pictures", "marker_contradicted"],
-        "show the received picture unscaled at the top left, from the first one to the end; see the logs in the directory below",
+        &[
+            "screen_broken",
+            "unmarked_pictures",
+            "marker_contradicted",
+            "screen_unreadable",
+            "screen_went_back",
+            "frames_flashed",
+        ],
+        "show the received picture unscaled at the top left, from the first one to the end, each until the next; see the logs in the directory below",
     ),
     both(
         "before the channel begins there is no more than a handshake",
@@ -162,7 +169,7 @@ pub const RULES: &[Rule] = &[
     live(
         "the harness can read its packets (manifest: wire)",
         &["wire_not_read"],
-        "exchange session descriptions (SDP) by `signal`",
+        "exchange session descriptions (SDP) by `signal`, and send what they say: timestamps that tick at their clock, media, repair and retransmissions under their payload types",
     ),
 ];
 

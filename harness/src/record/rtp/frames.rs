@@ -34,16 +34,25 @@ const TOLERANCE_NS: i128 = 2_000_000;
 /// How many frames slower than step 2 assumes an encoder may be.
 const SLOWER: i64 = 4;
 
-/// The frame of each timestamp: below 0 before the clip, and beyond its end after it.
+/// What timestamps say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Placed {
+    /// The frame of each: below 0 before the clip, and beyond its end after it.
+    pub frames: BTreeMap<u32, i64>,
+    /// How well they lie on the frame clock's grid, the length of their circular mean: 1 if all do, about 0 if they lie anywhere.
+    pub on_grid: f64,
+}
+
+/// The frame of each timestamp.
 #[must_use]
 pub fn frames_of(
     timestamps: &BTreeMap<u32, Seen>,
     ticks: u32,
     clock: Clock,
     shown: &BTreeMap<i64, u64>,
-) -> BTreeMap<u32, i64> {
+) -> Placed {
     let Some((&first, _)) = timestamps.iter().min_by_key(|(_, seen)| seen.entered_ns) else {
-        return BTreeMap::new();
+        return Placed::default();
     };
     let interval = 1e9 / f64::from(clock.fps.max(1));
     // They wrap after half a day: what is later is nearest to the one that came first.
@@ -74,7 +83,10 @@ pub fn frames_of(
     };
     let shift = (0..=SLOWER).map(|slower| latest.saturating_sub(slower)).min_by_key(|s| impossible(*s));
     let shift = shift.unwrap_or(latest);
-    timestamps.keys().map(|&t| (t, place(t).saturating_add(shift))).collect()
+    let frames = timestamps.keys().map(|&t| (t, place(t).saturating_add(shift))).collect();
+    #[allow(clippy::cast_precision_loss)] // counts are far below 2^53
+    let on_grid = sine.hypot(cosine) / timestamps.len() as f64;
+    Placed { frames, on_grid }
 }
 
 #[cfg(test)]
@@ -124,7 +136,7 @@ mod tests {
             let wobble = |f: i64| if f == 1 { 0 } else { (dice(f, 2) % (2 * jitter as u64 + 1)) as i32 - jitter };
             // A jittered timestamp does not change when a frame was really captured.
             let (seen, truth) = stream(base, warm, n, delay, wobble);
-            prop_assert_eq!(frames_of(&seen, 90_000, CLOCK, &BTreeMap::new()), truth);
+            prop_assert_eq!(frames_of(&seen, 90_000, CLOCK, &BTreeMap::new()).frames, truth);
         }
     }
 
@@ -133,7 +145,7 @@ mod tests {
         let (mut seen, truth) = stream(u32::MAX - 5000, 30, 60, |_| 50, |_| 0);
         // By the first two steps alone all is one frame late.
         let nothing = BTreeMap::new();
-        assert_ne!(frames_of(&seen, 90_000, CLOCK, &nothing), truth);
+        assert_ne!(frames_of(&seen, 90_000, CLOCK, &nothing).frames, truth);
         // Frame 20 was lost, and the receiver showed every other one.
         let lost = *truth.iter().find(|(_, frame)| **frame == 20).expect("frame 20").0;
         seen.get_mut(&lost).expect("frame 20").delivered_ns = None;
@@ -141,20 +153,20 @@ mod tests {
             .filter(|f| *f != 20)
             .map(|f| (f, 10_000 * MS + f as u64 * 33_333_333 + 150 * MS))
             .collect();
-        assert_eq!(frames_of(&seen, 90_000, CLOCK, &shown), truth);
+        assert_eq!(frames_of(&seen, 90_000, CLOCK, &shown).frames, truth);
     }
 
     #[test]
     fn no_input_is_too_strange() {
         let nothing = BTreeMap::new();
-        assert!(frames_of(&nothing_seen(), 0, Clock { first_ns: 0, fps: 0 }, &nothing).is_empty());
+        assert!(frames_of(&nothing_seen(), 0, Clock { first_ns: 0, fps: 0 }, &nothing).frames.is_empty());
         let strange = BTreeMap::from([
             (0, Seen { entered_ns: u64::MAX, delivered_ns: None }),
             (u32::MAX, Seen { entered_ns: 0, delivered_ns: Some(0) }),
         ]);
         for ticks in [0, 1, u32::MAX] {
             for clock in [Clock { first_ns: 0, fps: 0 }, Clock { first_ns: u64::MAX, fps: u32::MAX }] {
-                assert_eq!(frames_of(&strange, ticks, clock, &BTreeMap::from([(0, 0)])).len(), 2);
+                assert_eq!(frames_of(&strange, ticks, clock, &BTreeMap::from([(0, 0)])).frames.len(), 2);
             }
         }
     }

@@ -10,11 +10,13 @@
 //! | [`sdp`] | which payload type and SSRC is media, repair, retransmission |
 //! | [`roles`] | what each packet carries |
 //! | [`frames`] | which captured frame a timestamp is of |
+//! | [`doubts`] | where all of this contradicts what happened |
 //!
 //! SRTP (RFC 3711) leaves headers in clear, so that all of it holds for encrypted calls, too; only key frames, and which packet a
 //! retransmission repeats, cannot be seen there. [`wire`] is pure; [`read_the_wire`] does it to the files of a run.
 
 pub mod demux;
+pub mod doubts;
 pub mod frames;
 pub mod roles;
 pub mod sdp;
@@ -25,7 +27,8 @@ use anyhow::{Context, Result};
 use contract::scores::Warning;
 use contract::{Event, EventKind, Role, RunSpec, Side, Status, Stream};
 use demux::{Datagram, head};
-use frames::{Clock, Seen, frames_of};
+use doubts::Doubt;
+use frames::{Clock, Placed, Seen, frames_of};
 use link::{Direction, FateRecord, Timestamp};
 use roles::{Packet, Reader};
 use sdp::Description;
@@ -44,7 +47,12 @@ pub struct Wire {
     pub labels: BTreeMap<u64, (Option<u32>, Role)>,
     /// RTP packets of a payload type that no description names.
     pub unnamed: u64,
+    /// What contradicts the rest: with any, none of it is to be believed.
+    pub doubts: Vec<Doubt>,
 }
+
+/// What the path saw of a stream's timestamps.
+type Timestamps = BTreeMap<u32, Seen>;
 
 /// Of a packet of the forward path.
 struct Seal<'a> {
@@ -71,8 +79,9 @@ pub fn wire(
         let packet = reader.read(&datagram);
         packets.push(Seal { record, length: datagram.length, packet, frame: None });
     }
-    place(&mut packets, &reader, clock, shown);
-    let mut wire = Wire::default();
+    let streams = place(&mut packets, &reader, clock, shown);
+    let doubts = doubts::of(&packets, &streams, (clock, frames), shown);
+    let mut wire = Wire { doubts, ..Wire::default() };
     for seal in &packets {
         wire.unnamed += u64::from(seal.packet.unnamed);
         let frame = seal.frame.and_then(|f| u32::try_from(f).ok()).filter(|f| *f < frames);
@@ -87,10 +96,15 @@ pub fn wire(
     wire
 }
 
-/// Gives each RTP packet its frame.
-fn place(packets: &mut [Seal<'_>], reader: &Reader, clock: Clock, shown: &BTreeMap<i64, u64>) {
+/// Gives each RTP packet its frame; what it went by, per SSRC of media.
+fn place(
+    packets: &mut [Seal<'_>],
+    reader: &Reader,
+    clock: Clock,
+    shown: &BTreeMap<i64, u64>,
+) -> BTreeMap<u32, (Timestamps, Placed)> {
     // Streams of media, each with timestamps of its own.
-    let mut streams: BTreeMap<u32, (u32, BTreeMap<u32, Seen>)> = BTreeMap::new();
+    let mut streams: BTreeMap<u32, (u32, Timestamps)> = BTreeMap::new();
     for seal in packets.iter().filter(|s| s.packet.role == Role::Data) {
         let Some(header) = &seal.packet.header else { continue };
         let ticks = reader.clock(header.payload_type);
@@ -108,12 +122,17 @@ fn place(packets: &mut [Seal<'_>], reader: &Reader, clock: Clock, shown: &BTreeM
             }
         }
     }
-    let placed: BTreeMap<u32, BTreeMap<u32, i64>> =
-        streams.iter().map(|(ssrc, (ticks, seen))| (*ssrc, frames_of(seen, *ticks, clock, shown))).collect();
+    let placed: BTreeMap<u32, (Timestamps, Placed)> = streams
+        .into_iter()
+        .map(|(ssrc, (ticks, seen))| {
+            let placed = frames_of(&seen, ticks, clock, shown);
+            (ssrc, (seen, placed))
+        })
+        .collect();
     let mut newest = None;
     for seal in packets.iter_mut() {
         let Some(header) = &seal.packet.header else { continue };
-        let of = |ssrc: &u32| placed.get(ssrc)?.get(&header.timestamp).copied();
+        let of = |ssrc: &u32| placed.get(ssrc)?.1.frames.get(&header.timestamp).copied();
         seal.frame = match seal.packet.role {
             Role::Data => {
                 newest = of(&header.ssrc).or(newest);
@@ -126,6 +145,7 @@ fn place(packets: &mut [Seal<'_>], reader: &Reader, clock: Clock, shown: &BTreeM
             Role::Feedback | Role::Control => None,
         };
     }
+    placed
 }
 
 /// When a packet came out whole for the first time.
@@ -210,7 +230,7 @@ pub fn told(run_dir: &Path) -> Result<Vec<Description>> {
 }
 
 /// Puts what the path tells in the place of what a program said of its packets, in the files of a run that is just over: `events.jsonl`
-/// and, with the frame and role of each packet, `fates.jsonl`. A warning if the path does not tell.
+/// and, with the frame and role of each packet, `fates.jsonl`. A warning if the path does not tell, or tells what cannot be: then nothing is put there.
 ///
 /// # Errors
 /// When a file cannot be read or written.
@@ -224,7 +244,7 @@ pub fn read_the_wire(run_dir: &Path, spec: &RunSpec) -> Result<Option<Warning>> 
     let mut fates: Vec<FateRecord> = read_fates(&paths[1])?.collect::<Result<_, _>>()?;
     let descriptions = told(run_dir)?;
     let named = Reader::new(&descriptions).knows_media();
-    let mut unnamed = 0;
+    let mut wire = None;
     if named {
         let shown = events.iter().filter_map(|event| match event.kind {
             EventKind::Slot { frame, stream: Stream::Rgb, status: Status::Rendered, .. } => {
@@ -233,8 +253,10 @@ pub fn read_the_wire(run_dir: &Path, spec: &RunSpec) -> Result<Option<Warning>> 
             _ => None,
         });
         let clock = Clock { first_ns: spec.first_capture_ns(), fps: spec.clip.fps };
-        let wire = wire(&fates, &descriptions, (clock, spec.clip.frames), &shown.collect());
-        unnamed = wire.unnamed;
+        wire = Some(self::wire(&fates, &descriptions, (clock, spec.clip.frames), &shown.collect()));
+    }
+    let text = unread(wire.as_ref());
+    if let Some(wire) = wire.filter(|wire| wire.doubts.is_empty()) {
         for fate in &mut fates {
             let label = match fate.direction {
                 Direction::Forward => wire.labels.get(&fate.n).copied(),
@@ -249,18 +271,30 @@ pub fn read_the_wire(run_dir: &Path, spec: &RunSpec) -> Result<Option<Warning>> 
         write_new(&paths[1], &lines(&fates)?)?;
     }
     write_new(&paths[0], &lines(&events)?)?;
-    let text = match (named, unnamed) {
-        (false, _) => {
-            "no session description (SDP) with video was seen in `signal` lines, so that nobody can tell which packets are media: media \
-             rate, redundancy and causes are unknown; let both ends exchange their SDP by `signal` (docs/PLUGIN.md)"
-                .to_owned()
-        }
-        (true, 0) => return Ok(None),
-        (true, n) => format!(
-            "{n} RTP packets are of payload types that no session description names; they count in no rate but the wire's"
-        ),
+    Ok(text.map(|text| Warning { code: "wire_not_read".to_owned(), text }))
+}
+
+/// What of a reading is missing; `None` stands for a session without descriptions.
+fn unread(wire: Option<&Wire>) -> Option<String> {
+    const UNKNOWN: &str = "media rate, frame sizes, redundancy and causes are unknown";
+    let Some(wire) = wire else {
+        return Some(format!(
+            "no session description (SDP) with video was seen in `signal` lines, so that nobody can tell which packets are media: {UNKNOWN}; \
+             let both ends exchange their SDP by `signal` (docs/PLUGIN.md)"
+        ));
     };
-    Ok(Some(Warning { code: "wire_not_read".to_owned(), text }))
+    if !wire.doubts.is_empty() {
+        let why: Vec<String> = wire.doubts.iter().map(Doubt::to_string).collect();
+        return Some(format!(
+            "what the RTP headers and the session descriptions say contradicts what happened: {}; {UNKNOWN}; timestamps must tick at the clock \
+             of the session description from one frame to the next, and payload types and SSRCs be what it says (docs/PLUGIN.md)",
+            why.join("; ")
+        ));
+    }
+    (wire.unnamed > 0).then(|| {
+        let n = wire.unnamed;
+        format!("{n} RTP packets are of payload types that no session description names; they count in no rate but the wire's")
+    })
 }
 
 /// Of a packet of the reverse path.

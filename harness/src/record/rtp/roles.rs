@@ -23,6 +23,21 @@ pub struct Packet {
     pub key: Option<bool>,
     /// RTP of a payload type that no description names.
     pub unnamed: bool,
+    /// How its role is known.
+    pub origin: Origin,
+    /// Of repair in clear: sequence numbers of what it says it protects; empty if it says nothing that makes sense. Absent if nobody can
+    /// tell.
+    pub protects: Option<Vec<u16>>,
+}
+
+/// How the role of a packet is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A description gives its payload type or SSRC this role.
+    #[default]
+    Described,
+    /// It has the sequence number of a packet before it.
+    SameNumber,
 }
 
 /// Tells what packets carry, in the order in which they enter the path.
@@ -87,6 +102,8 @@ impl Reader {
             sequence: 0,
             key: None,
             unnamed: false,
+            origin: Origin::Described,
+            protects: None,
         };
         match Protocol::of(datagram.payload) {
             Some(Protocol::Rtcp) => other(Role::Feedback),
@@ -110,6 +127,8 @@ impl Reader {
             key: None,
             unnamed: false,
             header: None,
+            origin: Origin::Described,
+            protects: None,
         };
         let format = self.formats.get(&header.payload_type).cloned();
         if self.streams.len() >= STREAMS && !self.streams.contains_key(&header.ssrc) {
@@ -127,10 +146,20 @@ impl Reader {
             _ if self.rtx.contains(&header.ssrc) => Role::Repeat,
             _ if self.repair.contains(&header.ssrc) => Role::Parity,
             Some(Format::Rtx) => Role::Repeat,
-            Some(Format::Ulpfec | Format::Flexfec) => Role::Parity,
+            Some(Format::Ulpfec) => {
+                packet.protects = protects(clear, payload);
+                Role::Parity
+            }
+            Some(Format::Flexfec) => Role::Parity,
             Some(Format::Red) => {
                 let repair = match red::unwrap(clear) {
-                    Some((inner, _)) => self.formats.get(&inner) == Some(&Format::Ulpfec),
+                    Some((inner, block)) => {
+                        let repair = self.formats.get(&inner) == Some(&Format::Ulpfec);
+                        if repair {
+                            packet.protects = protects(block, payload.saturating_sub(1));
+                        }
+                        repair
+                    }
                     // Encrypted: repair of a frame follows its last packet, which has the marker bit.
                     None => !header.marker && stream.ended == Some(header.timestamp),
                 };
@@ -148,6 +177,7 @@ impl Reader {
             // The same number once more, without a format of its own for that (RFC 4585 leaves how to the sender).
             Role::Data if again => {
                 packet.role = Role::Repeat;
+                packet.origin = Origin::SameNumber;
                 packet.repeats = Some(sequence);
             }
             Role::Data => {
@@ -161,6 +191,26 @@ impl Reader {
         packet.header = Some(header);
         packet
     }
+}
+
+/// What a packet of ULPFEC of `length` bytes, of which the beginning is in clear, protects (RFC 5109, sections 7.3 and 7.4).
+fn protects(clear: &[u8], length: u32) -> Option<Vec<u16>> {
+    const HEADER: usize = 10;
+    let long = clear.first()? & 0x40 != 0;
+    let mask_bytes = if long { 6 } else { 2 };
+    let Some(level) = clear.get(HEADER..HEADER + 2 + mask_bytes) else {
+        // Too short for a header, or not all of it was kept.
+        return (length < (HEADER + 2 + mask_bytes) as u32).then(Vec::new);
+    };
+    let protected = u32::from(u16::from_be_bytes([level[0], level[1]]));
+    let body = length.saturating_sub((HEADER + 2 + mask_bytes) as u32);
+    // The extension bit is 0, and what is protected is there.
+    if clear[0] & 0x80 != 0 || protected > body {
+        return Some(Vec::new());
+    }
+    let base = u16::from_be_bytes([clear[2], clear[3]]);
+    let bits = level[2..].iter().flat_map(|byte| (0..8).map(move |bit| byte >> (7 - bit) & 1 == 1));
+    Some((0u16..).zip(bits).filter(|(_, set)| *set).map(|(i, _)| base.wrapping_add(i)).collect())
 }
 
 /// Whether a key frame begins in a payload that is in clear; `None` where the format is not known here.

@@ -212,3 +212,187 @@ fn a_real_call_under_encryption() {
         [Some(119), Some(59), Some(2)]
     );
 }
+
+/// 40 frames of 4658 bytes of RTP payload, each in 4 packets of 1010 bytes and one of 618, shown 150 ms after capture. `timestamp` of each
+/// frame; `carried`: payload type and SSRC of each of a frame's packets.
+fn session(timestamp: impl Fn(u32) -> u32, carried: impl Fn(u32, u32) -> (u8, u32)) -> Wire {
+    let mut path = Path { fates: Vec::new(), lost: Vec::new() };
+    let mut sequences: BTreeMap<u32, u16> = BTreeMap::new();
+    for frame in 0..40 {
+        for part in 0..5u32 {
+            let (payload_type, ssrc) = carried(frame, part);
+            let sequence = sequences.entry(ssrc).or_insert(65_500);
+            let id = (ssrc, *sequence, timestamp(frame));
+            *sequence = sequence.wrapping_add(1);
+            let at = captured(frame) + 2 * MS + u64::from(part) * 10_000;
+            path.rtp(at, payload_type, part == 4, id, if part == 4 { 618 } else { 1010 });
+        }
+    }
+    read(&path)
+}
+
+fn captured(frame: u32) -> u64 {
+    CLOCK.first_ns + u64::from(frame) * 1_000_000_000 / 30
+}
+
+const ROLES: &str = "v=0\nm=video 1 RTP/AVP 96 97 98\na=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\n\
+                     a=rtpmap:98 ulpfec/90000\na=ssrc-group:FID 1 2\n";
+
+fn read(path: &Path) -> Wire {
+    let shown = (0..40).map(|f| (i64::from(f), captured(f) + 150 * MS)).collect();
+    wire(&path.fates, &[Description::parse(ROLES)], (CLOCK, 40), &shown)
+}
+
+fn encoded(events: &[Event]) -> u32 {
+    let bytes = |e: &Event| if let EventKind::Encoded { bytes, .. } = e.kind { bytes } else { 0 };
+    events.iter().map(bytes).sum()
+}
+
+const MEDIA_ONLY: fn(u32, u32) -> (u8, u32) = |_, _| (96, 1);
+/// On the clock, around the wrap.
+const ON_THE_CLOCK: fn(u32) -> u32 = |frame| 0xFFFF_F000u32.wrapping_add(frame * 3000);
+
+#[test]
+fn a_session_that_does_what_it_says_is_believed() {
+    let wire = session(ON_THE_CLOCK, MEDIA_ONLY);
+    assert_eq!((&wire.doubts[..], encoded(&wire.events)), (&[][..], 40 * 4658));
+    // A sender that puts its frames' times of capture there, up to 6 ms off, and one whose encoder takes two frames.
+    let wobbly = |frame: u32| ON_THE_CLOCK(frame).wrapping_add(frame * 7919 % 1080);
+    assert_eq!(session(wobbly, MEDIA_ONLY).doubts, []);
+    // A stream anew, with an SSRC and timestamps of its own: as RFC 3550 has it.
+    let anew = |frame: u32| ON_THE_CLOCK(frame).wrapping_add(if frame < 20 { 0 } else { 123_456_789 });
+    let wire = session(anew, |frame, _| (96, if frame < 20 { 1 } else { 7 }));
+    assert_eq!((&wire.doubts[..], encoded(&wire.events)), (&[][..], 40 * 4658));
+}
+
+/// Timestamps that no reading can be right about: right is 4658 bytes in each frame, and what was read before was 0 to 186,320.
+#[test]
+fn timestamps_off_the_frame_clock_are_found_out() {
+    let ways: [(&str, fn(u32) -> u32); 8] = [
+        ("a jump", |f| ON_THE_CLOCK(f).wrapping_add(if f < 20 { 0 } else { 123_456_789 })),
+        ("a jump of 2 s", |f| ON_THE_CLOCK(f).wrapping_add(if f < 20 { 0 } else { 180_000 })),
+        ("a jump back", |f| ON_THE_CLOCK(f).wrapping_sub(if f < 30 { 0 } else { 900_000 })),
+        ("ten times too fast", |f| 7 + f * 30_000),
+        ("48 kHz", |f| 7 + f * 1600),
+        ("backwards", |f| 1_000_000 - f * 3000),
+        ("one by one", |f| 7 + f),
+        ("one for all", |_| 7),
+    ];
+    for (way, timestamp) in ways {
+        let wire = session(timestamp, MEDIA_ONLY);
+        assert!(!wire.doubts.is_empty(), "{way}");
+        let text = unread(Some(&wire)).expect("a reason");
+        assert!(text.contains("unknown") && text.contains("contradicts"), "{way}: {text}");
+    }
+}
+
+#[test]
+fn media_under_the_names_of_repair_and_retransmission_is_found_out() {
+    let doubts = |carried: fn(u32, u32) -> (u8, u32)| session(ON_THE_CLOCK, carried).doubts;
+    assert_eq!(doubts(|_, _| (97, 2)), [Doubt::NoMedia { shown: 40 }]);
+    assert_eq!(doubts(|_, _| (98, 1)), [Doubt::NoMedia { shown: 40 }]);
+    // Every second packet as repair, or as a retransmission: there is media for every frame.
+    assert_eq!(doubts(|_, part| (96 + part as u8 % 2 * 2, 1)), [Doubt::NoRepair { count: 80, of: 80 }]);
+    assert_eq!(
+        doubts(|_, part| (96 + part as u8 % 2, 1 + part % 2)),
+        [Doubt::NoRepeat { count: 80, of: 80 }]
+    );
+}
+
+/// Repair as the project's own ULPFEC writes it, and retransmissions as RFC 4588 has them.
+#[test]
+fn real_repair_and_real_retransmissions_are_believed() {
+    let mut path = Path { fates: Vec::new(), lost: Vec::new() };
+    let (mut sequence, mut again) = (65_500u16, 9u16);
+    for frame in 0..40u32 {
+        let header = |sequence, payload_type, ssrc| Header {
+            marker: false,
+            payload_type,
+            sequence,
+            timestamp: ON_THE_CLOCK(frame),
+            ssrc,
+            csrcs: Vec::new(),
+        };
+        let mut at = captured(frame) + 2 * MS;
+        let media: Vec<Vec<u8>> = (0..3u16)
+            .map(|i| {
+                header(sequence.wrapping_add(i), 96, 1).packet(&vec![i as u8; 300 + 100 * usize::from(i)])
+            })
+            .collect();
+        let repair: Vec<Vec<u8>> = sut_core::fec::ulpfec::protect(&media, 2)
+            .into_iter()
+            .zip(3..)
+            .map(|(payload, i)| header(sequence.wrapping_add(i), 98, 1).packet(&payload))
+            .collect();
+        let repeated = [&sequence.to_be_bytes()[..], &media[0][12..]].concat();
+        let repeat = header(again, 97, 2).packet(&repeated);
+        (sequence, again) = (sequence.wrapping_add(5), again.wrapping_add(1));
+        for packet in media.iter().chain(&repair).chain([&repeat]) {
+            path.datagram(at, packet, Direction::Forward);
+            at += 10_000;
+        }
+    }
+    let wire = read(&path);
+    assert_eq!((&wire.doubts[..], encoded(&wire.events)), (&[][..], 40 * (300 + 400 + 500)));
+    let roles = |role| wire.labels.values().filter(|(_, r)| *r == role).count();
+    assert_eq!([Role::Data, Role::Parity, Role::Repeat].map(roles), [120, 80, 40]);
+}
+
+/// What is not believed is not written: no frame has a size, none is 0.
+#[test]
+fn a_doubted_reading_leaves_nothing_in_the_record() {
+    for (fast, bytes) in [(1, 12 * 4658), (7, 0)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str| folder.path().join(name);
+        let mut path = Path { fates: Vec::new(), lost: Vec::new() };
+        let mut events = Vec::new();
+        let spec = spec(12);
+        let frame_at = |f: u32| spec.first_capture_ns() + u64::from(f) * 1_000_000_000 / 30;
+        for frame in 0..12u32 {
+            for part in 0..5u16 {
+                let id = (1, frame as u16 * 5 + part, 70 + frame * 3000 * fast);
+                let size = if part == 4 { 618 } else { 1010 };
+                path.rtp(frame_at(frame) + 2 * MS, 96, part == 4, id, size);
+            }
+            let (status, shown) = (Status::Rendered, Some(frame));
+            let kind = EventKind::Slot { frame, stream: Stream::Rgb, status, shown, picture: None };
+            events.push(Event { t_ns: Timestamp(frame_at(frame) + 150 * MS), side: Side::Receiver, kind });
+        }
+        std::fs::write(file("events.jsonl"), lines(&events).expect("events")).expect("a file");
+        std::fs::write(file("fates.jsonl"), lines(&path.fates).expect("fates")).expect("a file");
+        let signal = serde_json::json!({"side": "sender", "data": ROLES}).to_string();
+        std::fs::write(file(SIGNALS), signal).expect("a file");
+        let lacking = read_the_wire(folder.path(), &spec).expect("read");
+        let events: Vec<Event> =
+            read_events(&file("events.jsonl")).expect("a file").collect::<Result<_, _>>().expect("events");
+        assert_eq!(encoded(&events), bytes, "{lacking:?}");
+        let is_told = |e: &Event| matches!(e.kind, EventKind::Encoded { .. } | EventKind::Sent { .. });
+        assert_eq!(events.iter().any(is_told), bytes > 0);
+        assert_eq!(lacking.map(|w| w.code), (bytes == 0).then(|| "wire_not_read".to_owned()));
+    }
+}
+
+fn spec(frames: u32) -> RunSpec {
+    let clip = format!(
+        "name = \"x\"\nrgb = \"x\"\nwidth = 64\nheight = 48\nfps = 30\nframes = {frames}\nhash = \"\""
+    );
+    RunSpec {
+        system: "rtp".parse().expect("a name"),
+        backend: contract::Backend::Namespaces,
+        shaper: contract::Shaping::Auto,
+        seed: 1,
+        revision: String::new(),
+        replay: String::new(),
+        capture_start_ns: 3_000 * MS,
+        warm_ns: 0,
+        captured_from_ns: None,
+        playout_ns: Some(contract::Playout::DEFAULT),
+        cache: None,
+        costs: contract::Costs::default(),
+        given: BTreeSet::new(),
+        clip: toml::from_str(&clip).expect("a clip"),
+        options: toml::Table::new(),
+        scenario: contract::Scenario::find("clean").expect("a shipped scenario"),
+        identity: contract::Identity::default(),
+    }
+}
