@@ -162,7 +162,7 @@ pub struct AppHealth {
     pub nearest: u64,
     /// Of these, clearly another frame's.
     pub contradicted: u64,
-    /// Of the first 64 pictures without a marker, how many look like the clip.
+    /// Of the pictures without a marker that stood on the screen, how many look like the clip.
     pub unmarked_alike: u64,
     /// Blocks of the marker.
     pub marker_blocks: u64,

@@ -341,7 +341,7 @@ pub enum Finding {
     UnmarkedPictures {
         /// How many.
         count: u64,
-        /// Of the first 64, how many look like the clip.
+        /// Of those that stood on the screen, how many look like the clip.
         alike: u64,
     },
     /// Slots of an app at which the screen showed a picture that is none of the camera's, after frames of the clip.
