@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub static DCVCRT_LITE: CodecEntry = CodecEntry {
     name: "dcvcrt-lite",
     most_qp: MOST_QP,
-    default_qp: Quantisers { key: Some(28), other: 52 },
+    default_qp: Quantisers { key: Some(28), other: 40 },
     settings: &[
         Setting { name: WEIGHTS, default: "" },
         Setting { name: LAYERS, default: "2" },
