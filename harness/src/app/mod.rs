@@ -112,7 +112,7 @@ impl App {
         })
     }
 
-    /// The first of the system's processes is about to start.
+    /// The first of the system's processes has just started.
     pub fn begins(&mut self) {
         self.started_ns.get_or_insert_with(monotonic_ns);
     }

@@ -168,8 +168,9 @@ impl Ends {
                 let log = run_dir.join(format!("{name}.log"));
                 Running::start(name, command, &surroundings, Some(&network), Some(&log))
             };
-        app.iter_mut().for_each(App::begins);
         let mut receiver = start("receiver", of_receiver)?;
+        // Its surroundings are made and its program runs.
+        app.iter_mut().for_each(App::begins);
         let mut sender = start("sender", of_sender)?;
         let ready_limit = manifest
             .ready_timeout_s
