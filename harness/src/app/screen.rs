@@ -495,7 +495,7 @@ pub fn write_slots(
 ) -> Result<()> {
     let layout = recorder.layout;
     let out = std::io::BufWriter::new(File::create(path).context("failed to create what was shown")?);
-    // What the screen had is the clip's samples again, whatever its matrix: no range is named that is not the clip's.
+    // What the screen had is the camera's samples again, of limited range, which the header says; of the clip's matrix, which it does not.
     let header = y4m::Header::new(layout.width, layout.height, (fps, 1));
     let mut writer = y4m::Writer::new(out, header)?;
     let black = Yuv420::filled(layout.width, layout.height, (16, 128, 128));
