@@ -232,6 +232,20 @@ fn ns_apps_that_cheat_are_caught_under_a_name_of_their_own() {
     }
 }
 
+/// The likeliest mistake, a screen without the marker's strip, is said at once and by name, not after the whole of `ready_timeout_s`.
+#[test]
+fn ns_a_screen_of_another_size_is_said_at_once() {
+    if !possible() {
+        return;
+    }
+    let place = Place::new();
+    let began = std::time::Instant::now();
+    let output = place.run("no_strip", "ready_timeout_s = 50");
+    let text = said(&output);
+    assert!(text.contains("[screen_broken]") && text.contains("with its strip"), "{text}");
+    assert!(!text.contains("never_ready") && began.elapsed().as_secs() < 40, "{text}");
+}
+
 #[test]
 fn an_app_runs_in_namespaces_only_and_at_sizes_that_carry_a_marker() {
     let place = Place::new();

@@ -426,7 +426,7 @@ fn one_wrong_parity_byte_on_its_way_to_the_screen() {
     assert!(moved[0].explanation.contains("first difference at line 8"), "{}", moved[0].explanation);
 }
 
-/// Kept files whose `case.toml` is gone, or does not ask for them, are no golden; that is said, not passed over in silence.
+/// Kept files whose `case.toml` is gone, or does not ask for them, are no golden: that is reported.
 #[test]
 fn kept_files_that_nothing_makes_have_moved() {
     let product = product(&events());

@@ -159,6 +159,12 @@ impl App {
         ready
     }
 
+    /// Why the screen is not seen any more, if it is not.
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        self.eye.recorder().broken()
+    }
+
     /// The call is set up; frame 0 is captured when `CLOCK_MONOTONIC` reads `at_ns`.
     pub fn frame_0_at(&self, at_ns: u64) {
         self.camera.frame_0_at(at_ns);

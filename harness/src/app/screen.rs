@@ -30,7 +30,7 @@ const PROBES: usize = 8;
 /// A picture is taken when two looks at it agree, or after so many.
 const TRIES: usize = 4;
 /// What stands for less than this before it gives way is not seen by anybody: a display of 60 Hz shows a picture for 16.7 ms, of which two
-/// looks at the screen may each miss [`LOOK`] and more.
+/// looks at the screen may each miss `LOOK` and more.
 pub const FLASH: Duration = Duration::from_millis(10);
 
 /// A picture that stood on the screen, until the next one in a [`Recording`].
@@ -218,6 +218,11 @@ impl Recorder {
         if let Ok(mut state) = self.state.lock() {
             state.recording.broken.get_or_insert(why);
         }
+    }
+
+    /// Why the screen is not seen any more, if it is not.
+    pub fn broken(&self) -> Option<String> {
+        self.state.lock().ok().and_then(|state| state.recording.broken.clone())
     }
 
     /// What has been seen.

@@ -35,6 +35,8 @@ const LEAD: Duration = Duration::from_millis(100);
 const STOP_AFTER: Duration = Duration::from_secs(1);
 /// How often the counts of the path are looked at.
 const LOOK: Duration = Duration::from_millis(250);
+/// For a program to end whose screen has broken.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Runs `spec` in `run_dir`, which will be moved to `final_dir`.
 pub fn run(spec: &RunSpec, manifest: &Manifest, run_dir: &Path, final_dir: &Path) -> Result<()> {
@@ -213,6 +215,7 @@ impl Ends {
     ) -> Result<()> {
         let start = Instant::now();
         let mut ready = [false; 2];
+        let mut broken_since = None;
         loop {
             // Of an app the harness sees itself when the call is set up.
             let seen = match &mut app {
@@ -235,6 +238,12 @@ impl Ends {
                     let text = format!("the {} ended before the start", child.name());
                     return Err(Failure::error("system_failed", text));
                 }
+            }
+            // Such a screen never shows the camera's picture. If its program is about to end, that says more.
+            if let Some(why) = app.as_ref().and_then(|app| app.broken())
+                && broken_since.get_or_insert_with(Instant::now).elapsed() > LAST_WORDS
+            {
+                return Err(Failure::error("screen_broken", format!("the app's screen is none: {why}")));
             }
             if interrupted() {
                 return Err(Interrupted.into());

@@ -57,7 +57,8 @@ def send():
 
 def receive():
     screen = open(os.environ["FREEZEFRAME_SCREEN"], "wb", buffering=0)
-    screen.write(f"YUV4MPEG2 W{width} H{height} F30:1 Ip A1:1 C420jpeg\n".encode())
+    rows_shown = height - 64 if way == "no_strip" else height
+    screen.write(f"YUV4MPEG2 W{width} H{rows_shown} F30:1 Ip A1:1 C420jpeg\n".encode())
     print('{"type":"ready"}', flush=True)
     local = open(os.environ["LOCAL"], "rb").read() if os.path.exists(os.environ.get("LOCAL", "")) else b""
     rows = int(os.environ.get("ROWS", "0"))  # of the clip's pictures
