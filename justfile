@@ -306,7 +306,8 @@ reparo-figures +CLIPS: build
 reparo-rates +CLIPS: build
     #!/usr/bin/env bash
     set -euo pipefail
-    ./target/release/freezeframe sweep reparo-rates --clips "$@" --no-depth --metrics psnr,ssim,lpips_squeeze --out runs/reparo-rates >&2
+    ./target/release/freezeframe sweep reparo-rates --clips "$@" ${FRAMES:+--frames "$FRAMES"} --no-depth --metrics psnr,ssim,lpips_squeeze --out runs/reparo-rates >&2
+    ./target/release/freezeframe report runs/reparo-rates --over-clips --no-files --format markdown --columns psnr_mean_db,ssim_mean,lpips_squeeze_mean,wire_kbps | grep -B99 -m1 '^$'
     for baseline in vp9-tambur revo-h264; do
         ./target/release/freezeframe report runs/reparo-rates --format markdown --baseline "$baseline" --no-files | grep -A99 '| rates |'
     done
