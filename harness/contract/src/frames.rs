@@ -349,7 +349,7 @@ pub const COLUMNS: [Column; 30] = [
     column(
         "shown_frame_id",
         Kind::Int,
-        "frame whose picture was on the screen in this slot; null: black",
+        "frame whose picture was on the screen in this slot; null: black, or of an app a picture that is no frame",
         |r| count(r.shown_frame_id),
     ),
     column("capture_ns", Kind::Int, "captured, nanoseconds since the run's start, as all times", |r| {
