@@ -125,13 +125,8 @@ fn sent_and_lost(rows: &[&FrameRow]) -> (u32, u32) {
 /// One run of each system under one condition: that which most systems met; of those with loss, if there are, and of the chosen seed, the
 /// first in the order of the table.
 fn together<'a>(data: &Data<'a>) -> Result<Vec<(String, &'a Run)>, String> {
-    let mut best: Option<Met> = None;
-    for met in data.scenarios().into_iter().filter_map(|scenario| met_under(data, scenario)) {
-        if best.as_ref().is_none_or(|best| met.rank() > best.rank()) {
-            best = Some(met);
-        }
-    }
-    best.map(|met| met.runs).ok_or_else(|| match data.choice.seed {
+    let met = data.scenarios().into_iter().filter_map(|scenario| met_under(data, scenario));
+    first_best(met).map(|met| met.runs).ok_or_else(|| match data.choice.seed {
         Some(seed) => format!("no valid run has seed {seed}"),
         None => "there is no valid run".to_owned(),
     })
@@ -149,6 +144,11 @@ impl Met<'_> {
     }
 }
 
+/// The first of the highest rank.
+fn first_best<'a>(met: impl Iterator<Item = Met<'a>>) -> Option<Met<'a>> {
+    met.reduce(|best, met| if met.rank() > best.rank() { met } else { best })
+}
+
 /// Of a scenario, the first condition (clip, seed, path) that most systems met, with losses if there are some.
 fn met_under<'a>(data: &Data<'a>, scenario: &str) -> Option<Met<'a>> {
     let groups: Vec<_> = data.under(scenario).collect();
@@ -160,8 +160,7 @@ fn met_under<'a>(data: &Data<'a>, scenario: &str) -> Option<Met<'a>> {
         }
     }
     conditions.sort();
-    let mut best: Option<Met> = None;
-    for condition in conditions {
+    first_best(conditions.into_iter().map(|condition| {
         let of = |g: &&Group<'a>| {
             let run = g.valid().find(|r| r.scores.key.condition() == condition)?;
             Some((g.system.clone(), run))
@@ -170,12 +169,8 @@ fn met_under<'a>(data: &Data<'a>, scenario: &str) -> Option<Met<'a>> {
         let lossy = runs.iter().any(|(_, r)| {
             r.scores.network.get("forward").and_then(|f| f.realised_loss).is_some_and(|l| l > 0.0)
         });
-        let met = Met { runs, lossy };
-        if best.as_ref().is_none_or(|best| met.rank() > best.rank()) {
-            best = Some(met);
-        }
-    }
-    best
+        Met { runs, lossy }
+    }))
 }
 
 fn condition_of(runs: &[(String, &Run)]) -> String {
